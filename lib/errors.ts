@@ -1,0 +1,113 @@
+/**
+ * What can go wrong, by meaning. Code in lib/ throws the class that says what a failure *means*; routes/ looks the
+ * meaning up in {@linkcode ANSWERS} and makes the response. Nothing else in the project decides a status.
+ *
+ * The table follows what the `go` command does with an answer: 404 and 410 send it to the next entry of `GOPROXY`, in
+ * the worst case with a private module path to a public place. So 404 says "known not to exist" and nothing else; a
+ * cause that may pass is 5xx and is never cached.
+ *
+ * A programmer's mistake is a plain `Error` and becomes "internal".
+ */
+
+/** What a failure means to the client. */
+export type Meaning =
+  | "invalid"
+  | "not-found"
+  | "unauthenticated"
+  | "forbidden"
+  | "withdrawn"
+  | "bad-upstream"
+  | "timeout"
+  | "overloaded"
+  | "store"
+  | "internal";
+
+/** How a meaning is answered: HTTP status, how long the answer may be cached, and when to come back. */
+export interface Answer {
+  readonly status: number;
+  readonly cacheControl: string;
+  readonly retryAfterSeconds?: number;
+}
+
+/** Design, section 4. A request that is wrong stays wrong (an hour); what does not exist may exist in seconds. */
+export const ANSWERS: Readonly<Record<Meaning, Answer>> = {
+  "invalid": { status: 404, cacheControl: "public, max-age=3600" },
+  "not-found": { status: 404, cacheControl: "public, max-age=10" },
+  "unauthenticated": { status: 401, cacheControl: "no-store" },
+  "forbidden": { status: 403, cacheControl: "no-store" },
+  "withdrawn": { status: 410, cacheControl: "no-store" },
+  "bad-upstream": { status: 502, cacheControl: "no-store" },
+  "timeout": { status: 504, cacheControl: "no-store" },
+  "overloaded": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
+  "store": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
+  "internal": { status: 500, cacheControl: "no-store" },
+};
+
+/** The parent of every failure that has a meaning for the client. Its message is shown to the user of `go`. */
+export abstract class ProxyError extends Error {
+  abstract readonly meaning: Meaning;
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** The request cannot be right whatever the state of the world: a bad path, version or escape. */
+export class InvalidRequestError extends ProxyError {
+  readonly meaning = "invalid";
+}
+
+/** The thing is known not to exist at its source. Never thrown for a failure to find out. */
+export class NotFoundError extends ProxyError {
+  readonly meaning = "not-found";
+}
+
+/** No credentials, or wrong ones. */
+export class UnauthenticatedError extends ProxyError {
+  readonly meaning = "unauthenticated";
+}
+
+/** The client is known and may not have this, or policy forbids it for everybody. */
+export class ForbiddenError extends ProxyError {
+  readonly meaning = "forbidden";
+}
+
+/** Was served once and has been taken down. */
+export class WithdrawnError extends ProxyError {
+  readonly meaning = "withdrawn";
+}
+
+/** An upstream or a git server failed, or answered something that cannot be right. */
+export class UpstreamError extends ProxyError {
+  readonly meaning = "bad-upstream";
+}
+
+/** An upstream, a git server or the store took longer than its deadline. */
+export class DeadlineError extends ProxyError {
+  readonly meaning = "timeout";
+}
+
+/** A queue of ours is full. */
+export class OverloadedError extends ProxyError {
+  readonly meaning = "overloaded";
+}
+
+/** The store failed; whether the object is there is not known. */
+export class StorageError extends ProxyError {
+  readonly meaning = "store";
+}
+
+/** What a thrown value means: its own meaning, or "internal" for everything that is not a {@linkcode ProxyError}. */
+export function meaningOf(error: unknown): Meaning {
+  return error instanceof ProxyError ? error.meaning : "internal";
+}
+
+/** The message of a thrown value, followed by those of its causes, for a log line. At most 8 levels deep. */
+export function describeError(error: unknown): string {
+  const messages: string[] = [];
+  let current: unknown = error;
+  while (current !== undefined && messages.length < 8) {
+    messages.push(current instanceof Error ? current.message : String(current));
+    current = current instanceof Error ? current.cause : undefined;
+  }
+  return messages.join(": ");
+}

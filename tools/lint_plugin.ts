@@ -1,0 +1,127 @@
+/**
+ * The project's own lint rules: what CONVENTIONS.md asks for and a machine can check.
+ *
+ * - `import-direction`: a file imports only from its own layer's folder or from a layer further right in
+ *   {@linkcode LAYERS}.
+ * - `effects-in-one-place`: only main.ts reads the environment, only lib/git/command.ts starts a process, only lib/log.ts
+ *   prints.
+ *
+ * Tests, benchmarks and tools are free.
+ */
+
+/** `main → routes → service → …`; folders of one layer may import each other only if they are the same folder. */
+export const LAYERS: readonly (readonly string[])[] = [
+  ["main.ts"],
+  ["lib/cli/"],
+  ["routes/"],
+  ["lib/config/"],
+  ["lib/service.ts"],
+  ["lib/source/", "lib/store/", "lib/sumdb/", "lib/auth/", "lib/index/"],
+  ["lib/git/"],
+  ["lib/credentials/", "lib/zip/", "lib/http/"],
+  ["lib/module/"],
+  ["lib/errors.ts", "lib/log.ts", "lib/async/"],
+];
+
+const FREE = /(_test|_bench)\.ts$|^(tests|bench|tools)\//;
+
+interface Place {
+  readonly layer: number;
+  readonly folder: string;
+}
+
+function placeOf(file: string): Place | null {
+  for (const [layer, folders] of LAYERS.entries()) {
+    const folder = folders.find((f) => f.endsWith("/") ? file.startsWith(f) : file === f);
+    if (folder !== undefined) return { layer, folder };
+  }
+  return null;
+}
+
+/**
+ * Why `from` may not import `to`, or null where it may. Both are paths from the project's root.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(importFault("routes/module.ts", "lib/service.ts"), null);
+ * assert.match(importFault("lib/module/path.ts", "lib/service.ts") ?? "", /may not import/);
+ * ```
+ */
+export function importFault(from: string, to: string): string | null {
+  if (FREE.test(from)) return null;
+  const importer = placeOf(from);
+  const imported = placeOf(to);
+  if (importer === null) return `${from} has no place in LAYERS of tools/lint_plugin.ts`;
+  if (imported === null) return `${to} has no place in LAYERS of tools/lint_plugin.ts`;
+  if (importer.folder === imported.folder || importer.layer < imported.layer) return null;
+  return `${importer.folder} may not import ${imported.folder}: imports go ${
+    LAYERS.map((folders) => folders.join(" ")).join(" → ")
+  }`;
+}
+
+const ROOT = new URL("..", import.meta.url).pathname;
+
+function projectPath(file: string): string | null {
+  const path = file.startsWith("file:") ? new URL(file).pathname : file;
+  return path.startsWith(ROOT) ? path.slice(ROOT.length) : null;
+}
+
+function checkImport(
+  context: Deno.lint.RuleContext,
+  node: Deno.lint.Node,
+  specifier: string,
+): void {
+  if (!specifier.startsWith(".")) return;
+  const from = projectPath(context.filename);
+  if (from === null) return;
+  const to = projectPath(new URL(specifier, `file://${ROOT}${from}`).pathname);
+  if (to === null) return;
+  const fault = importFault(from, to);
+  if (fault !== null) context.report({ node, message: fault });
+}
+
+/** Which member expressions are an effect, and the one file that may have it. */
+const EFFECTS: readonly {
+  readonly member: RegExp;
+  readonly owner: RegExp;
+  readonly what: string;
+}[] = [
+  { member: /^Deno\.env$/, owner: /^main\.ts$/, what: "read the environment" },
+  { member: /^Deno\.Command$/, owner: /^lib\/git\/command\.ts$/, what: "start a process" },
+  { member: /^console\.|^Deno\.std(out|err)$/, owner: /^lib\/(log\.ts|cli\/)/, what: "print" },
+];
+
+const plugin: Deno.lint.Plugin = {
+  name: "go-mod-proxy",
+  rules: {
+    "import-direction": {
+      create(context) {
+        return {
+          ImportDeclaration: (node) => checkImport(context, node, node.source.value),
+          ExportNamedDeclaration: (node) => {
+            if (node.source !== null) checkImport(context, node, node.source.value);
+          },
+          ExportAllDeclaration: (node) => checkImport(context, node, node.source.value),
+        };
+      },
+    },
+    "effects-in-one-place": {
+      create(context) {
+        const file = projectPath(context.filename);
+        if (file === null || FREE.test(file)) return {};
+        return {
+          MemberExpression(node) {
+            const text = context.sourceCode.getText(node);
+            const effect = EFFECTS.find(({ member }) => member.test(text));
+            if (effect !== undefined && !effect.owner.test(file)) {
+              context.report({ node, message: `${file} may not ${effect.what}` });
+            }
+          },
+        };
+      },
+    },
+  },
+};
+
+export default plugin;
