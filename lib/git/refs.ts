@@ -1,0 +1,47 @@
+/**
+ * What `git ls-remote` prints, and the names that count: HEAD, `refs/heads/*` and `refs/tags/*`.
+ *
+ * ```text
+ * <hash>\tHEAD
+ * <hash>\trefs/heads/main
+ * <hash>\trefs/tags/v1.0.0          an annotated tag: the hash of the tag object …
+ * <hash>\trefs/tags/v1.0.0^{}       … and of what it points to, which is what we keep
+ * <hash>\trefs/pull/7/head          ignored, like everything else
+ * ```
+ *
+ * Hashes have 40 (SHA-1) or 64 (SHA-256) lower-case hex digits, all of one length. `HEAD` is absent in an empty
+ * repository and where it points to a branch that does not exist.
+ */
+import { UpstreamError } from "../errors.ts";
+import { LimitExceededError } from "./errors.ts";
+
+/** A full object hash: 40 or 64 lower-case hex digits. */
+export type Hash = string & { readonly __brand: "Hash" };
+
+/** The commit that each full ref name leads to: `HEAD`, `refs/heads/…`, `refs/tags/…` (peeled). */
+export type Refs = ReadonlyMap<string, Hash>;
+
+export function isHash(text: string): text is Hash {
+  return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
+}
+
+/**
+ * @throws {LimitExceededError} when there are more than `maxRefs` refs that count
+ * @throws {UpstreamError} when the output is not that of ls-remote
+ */
+export function parseRefs(output: string, { maxRefs }: { maxRefs: number }): Refs {
+  const refs = new Map<string, Hash>();
+  for (const line of output.split("\n")) {
+    if (line === "") continue;
+    const tab = line.indexOf("\t");
+    const hash = line.slice(0, tab);
+    if (!isHash(hash)) throw new UpstreamError("Cannot read refs: git printed an unexpected line");
+    const name = line.slice(tab + 1);
+    if (!/^(?:HEAD$|refs\/heads\/|refs\/tags\/)/.test(name)) continue;
+    refs.set(name.endsWith("^{}") ? name.slice(0, -"^{}".length) : name, hash);
+    if (refs.size > maxRefs) {
+      throw new LimitExceededError(`Cannot read refs: the repository has over ${maxRefs} of them`);
+    }
+  }
+  return refs;
+}
