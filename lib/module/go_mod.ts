@@ -1,0 +1,141 @@
+/**
+ * The few facts that a proxy needs from a go.mod file: https://go.dev/ref/mod#go-mod-file
+ *
+ * Follows `ParseLax` and `ModulePath` of golang.org/x/mod/modfile. What only the main module may say (`replace`,
+ * `exclude`) and what we do not know is skipped. As with the `go` command, a file with a fault in a directive that counts
+ * for a dependency (`module`, `go`, `require`, `ignore`) has no language version and retracts nothing; its module path is
+ * then that of the first line that starts with `module`, so that a fault elsewhere does not hide it.
+ *
+ * The language version decides which vendored files a module zip has, and so the zip's hash. That is why faults in
+ * `require` lines count here.
+ */
+import { type Directive, GoModError, readDirectives } from "./go_mod_syntax.ts";
+import { unquoteGo } from "./go_string.ts";
+import { matchesPathMajor, type ModulePath, splitPathVersion } from "./path.ts";
+import { canonicalVersion } from "./version.ts";
+
+/** Versions that their author has taken back, from `low` to `high`, both included. Not checked to be versions. */
+export interface Retraction {
+  readonly low: string;
+  readonly high: string;
+}
+
+export interface GoMod {
+  /** As declared, not checked to be a module path; null if there is none. */
+  readonly modulePath: string | null;
+  /** The language version of the `go` line, `"1.24"`, `"1.21rc2"`, `"1.23.0"`; null if there is none. */
+  readonly goVersion: string | null;
+  readonly retractions: readonly Retraction[];
+}
+
+/** The longest go.mod file that the `go` command reads. */
+export const MAX_GO_MOD_SIZE_BYTES = 16 << 20;
+
+/** What a go.mod file says. Never throws: a file that is no go.mod file, or is too long, says nothing. */
+export function scanGoMod(bytes: Uint8Array): GoMod {
+  if (bytes.length > MAX_GO_MOD_SIZE_BYTES) return EMPTY;
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  try {
+    return parseGoMod(text);
+  } catch (error) {
+    if (!(error instanceof GoModError)) throw error;
+    return { ...EMPTY, modulePath: findModulePath(text) };
+  }
+}
+
+/** The go.mod file of a module that has none. */
+export function syntheticGoMod(path: ModulePath): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`module ${path}\n`); // No module path needs quotes.
+}
+
+const EMPTY: GoMod = { modulePath: null, goVersion: null, retractions: [] };
+
+/** @throws {GoModError} when the `go` command would refuse the file of a dependency. */
+function parseGoMod(text: string): GoMod {
+  let modulePath: string | null = null;
+  let goVersion: string | null = null;
+  const retractions: Retraction[] = [];
+  for (const directive of readDirectives(text)) {
+    switch (directive.verb) {
+      case "module":
+        if (modulePath !== null) throw new GoModError("repeated module line");
+        modulePath = onlyArgument(directive);
+        break;
+      case "go":
+        if (directive.inBlock) break;
+        if (goVersion !== null) throw new GoModError("repeated go line");
+        goVersion = parseGoVersion(directive);
+        break;
+      case "retract": {
+        const retraction = parseRetraction(directive.args);
+        if (retraction !== null) retractions.push(retraction);
+        break;
+      }
+      case "require":
+        checkRequirement(directive);
+        break;
+      case "ignore":
+        onlyArgument(directive);
+        break;
+    }
+  }
+  return { modulePath: modulePath || null, goVersion, retractions };
+}
+
+function onlyArgument({ verb, args: [text, ...rest] }: Directive): string {
+  if (text === undefined || rest.length > 0) throw new GoModError(`${verb} has not one argument`);
+  return stringValue(text);
+}
+
+/** A word, or a string in double quotes. Back quotes are kept for later by Go. */
+function stringValue(token: string): string {
+  const value = token.startsWith('"') ? unquoteGo(token) : /["'`]/.test(token) ? null : token;
+  if (value === null) throw new GoModError("a string that cannot be read");
+  return value;
+}
+
+const GO_VERSION = /^[1-9][0-9]*\.(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))?(?:[a-z]+[0-9]+)?$/;
+/** What a dependency may write, now and in years to come: its beginning counts. */
+const LAX_GO_VERSION = /^v?(?<version>[1-9][0-9]*\.(?:0|[1-9][0-9]*))[^0-9]/;
+
+function parseGoVersion({ args: [text, ...rest] }: Directive): string {
+  if (text === undefined || rest.length > 0) throw new GoModError("go has not one argument");
+  if (GO_VERSION.test(text)) return text;
+  const version = LAX_GO_VERSION.exec(text)?.groups?.["version"];
+  if (version === undefined) throw new GoModError("not a language version");
+  return version;
+}
+
+/** An interval or a version; null for forms that later Go versions may give a meaning. */
+function parseRetraction(args: readonly string[]): Retraction | null {
+  try {
+    const [first, low, comma, high, end] = args;
+    if (first === undefined || first === "(") return null;
+    if (first !== "[") return { low: stringValue(first), high: stringValue(first) };
+    if (low === undefined || comma !== "," || high === undefined || end !== "]") return null;
+    return { low: stringValue(low), high: stringValue(high) };
+  } catch (error) {
+    if (error instanceof GoModError) return null;
+    throw error;
+  }
+}
+
+function checkRequirement({ args }: Directive): void {
+  const [path, version, ...rest] = args.map(stringValue);
+  if (path === undefined || version === undefined || rest.length > 0) {
+    throw new GoModError("require has not a path and a version");
+  }
+  const canonical = canonicalVersion(version);
+  const split = splitPathVersion(path);
+  if (canonical === null || split === null || !matchesPathMajor(canonical, split.pathMajor)) {
+    throw new GoModError("require has a version that does not fit the path");
+  }
+}
+
+/** The path on the first line that starts with `module`, wherever that line is. */
+function findModulePath(text: string): string | null {
+  const line = /^[ \t\r]*module[ \t\r]+(?<path>[^\s].*)$/m.exec(text);
+  const path = line?.groups?.["path"]?.split("//", 1)[0]?.trim();
+  if (path === undefined || path === "") return null;
+  return /^["`]/.test(path) ? unquoteGo(path) : path;
+}

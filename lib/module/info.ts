@@ -1,0 +1,153 @@
+/**
+ * The `.info` of a module version: https://go.dev/ref/mod#goproxy-protocol
+ *
+ * ```
+ * {"Version":"v1.2.3","Time":"2026-01-02T03:04:05Z","Origin":{"VCS":"git","URL":"https://git.example.com/m",…}}
+ * ```
+ *
+ * Read as Go's encoding/json reads it into the `go` command's own structure: names in any case, unknown names ignored, a
+ * wrong type refused, `null` the same as nothing. `Origin` says where a version came from; nobody authenticates it.
+ */
+
+/** Where a version came from. Only provenance for tools; fields that are unknown are left out. */
+export interface Origin {
+  readonly vcs?: string;
+  /** Never with user name or password. */
+  readonly url?: string;
+  readonly subdir?: string;
+  /** The commit. */
+  readonly hash?: string;
+  readonly tagPrefix?: string;
+  readonly tagSum?: string;
+  /** `refs/tags/v1.2.3`, `refs/heads/main`, `HEAD`. */
+  readonly ref?: string;
+  readonly repoSum?: string;
+}
+
+/** The `.info` of a version. */
+export interface Info {
+  readonly version: string;
+  /** The commit's time: RFC 3339 in UTC, ends in `Z`, at most nine decimals and no zero at their end. */
+  readonly time: string;
+  readonly origin?: Origin;
+}
+
+/** Bytes that are not an `.info`. The caller knows who sent them and says so. */
+export class InvalidInfoError extends Error {
+  override readonly name = "InvalidInfoError";
+}
+
+/** The longest `.info` that is read: a thousand times the usual. */
+export const MAX_INFO_SIZE_BYTES = 1 << 20;
+
+/** The names in JSON, in the order in which Go writes them. */
+const ORIGIN_NAMES: readonly (readonly [keyof Origin, string])[] = [
+  ["vcs", "VCS"],
+  ["url", "URL"],
+  ["subdir", "Subdir"],
+  ["hash", "Hash"],
+  ["tagPrefix", "TagPrefix"],
+  ["tagSum", "TagSum"],
+  ["ref", "Ref"],
+  ["repoSum", "RepoSum"],
+];
+
+/** @throws {InvalidInfoError} when the bytes are too many, are not JSON, or lack a version or a time. */
+export function parseInfo(bytes: Uint8Array): Info {
+  if (bytes.length > MAX_INFO_SIZE_BYTES) {
+    throw invalid(`longer than ${MAX_INFO_SIZE_BYTES} bytes`);
+  }
+  const fields = fieldsOf(parseJson(bytes), "the .info");
+  const version = textField(fields, "Version");
+  if (version === "") throw invalid("no Version");
+  const time = normalizedTime(textField(fields, "Time"));
+  if (time === null) throw invalid("no Time in the form of RFC 3339");
+  const origin = fields.get("origin");
+  return origin === undefined ? { version, time } : { version, time, origin: parseOrigin(origin) };
+}
+
+/** The JSON of an `.info`, in one line without its end. */
+export function formatInfo({ version, time, origin }: Info): string {
+  return JSON.stringify({
+    Version: version,
+    Time: time,
+    ...(origin !== undefined && {
+      Origin: Object.fromEntries(
+        ORIGIN_NAMES.filter(([key]) => origin[key] !== undefined)
+          .map(([key, name]) => [name, origin[key]]),
+      ),
+    }),
+  });
+}
+
+function parseOrigin(value: unknown): Origin {
+  const fields = fieldsOf(value, "Origin");
+  const origin: { -readonly [key in keyof Origin]: string } = {};
+  for (const [key, name] of ORIGIN_NAMES) {
+    const text = textField(fields, name);
+    const clean = key === "url" ? withoutUserinfo(text) : text;
+    if (clean !== "") origin[key] = clean;
+  }
+  return origin;
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    if (cause instanceof SyntaxError) throw invalid("not JSON", { cause });
+    throw cause;
+  }
+}
+
+/** The fields of a JSON object by lower-case name, without those that are null. The last of several wins. */
+function fieldsOf(value: unknown, what: string): ReadonlyMap<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw invalid(`${what} is not a JSON object`);
+  }
+  const entries: [string, unknown][] = Object.entries(value);
+  return new Map(
+    entries.filter(([, v]) => v !== null).map(([name, v]) => [name.toLowerCase(), v]),
+  );
+}
+
+function textField(fields: ReadonlyMap<string, unknown>, name: string): string {
+  const value = fields.get(name.toLowerCase()) ?? "";
+  if (typeof value !== "string") throw invalid(`${name} is not a string`);
+  return value;
+}
+
+const RFC_3339 =
+  /^(?<local>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?<fraction>[0-9]+))?(?<zone>Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$/;
+
+/** The same instant in UTC, or null for what is not a time in RFC 3339 or is outside the years 0 to 9999. */
+function normalizedTime(text: string): string | null {
+  const { local, fraction = "", zone } = RFC_3339.exec(text)?.groups ?? {};
+  if (local === undefined || zone === undefined) return null;
+  // Date takes February 30 for March 2, and 24:00 for the next day.
+  const asUtc = new Date(`${local}Z`);
+  if (Number.isNaN(asUtc.getTime()) || isoSeconds(asUtc) !== local) return null;
+  const utc = isoSeconds(new Date(`${local}${zone}`));
+  if (!/^[0-9]{4}-/.test(utc)) return null;
+  const decimals = fraction.slice(0, 9).replace(/0+$/, "");
+  return decimals === "" ? `${utc}Z` : `${utc}.${decimals}Z`;
+}
+
+function isoSeconds(time: Date): string {
+  return time.toISOString().replace(/\.[0-9]{3}Z$/, "");
+}
+
+/** A repository's address without what could be a secret: all before an `@`, if the address is not a URL with a host. */
+function withoutUserinfo(address: string): string {
+  const url = URL.parse(address);
+  if (url === null || url.host === "") return address.slice(address.lastIndexOf("@") + 1);
+  if (url.username === "" && url.password === "") return address;
+  url.username = "";
+  url.password = "";
+  return url.href;
+}
+
+function invalid(reason: string, options?: ErrorOptions): InvalidInfoError {
+  return new InvalidInfoError(`Cannot read .info: ${reason}`, options);
+}

@@ -1,0 +1,119 @@
+/**
+ * Semantic versions as Go writes them: https://semver.org with a leading `v`, and the short forms `v1` and `v1.2`.
+ *
+ * ```
+ * v1.2.3-rc.1+meta
+ *  │ │ │└────┤└───┴ build, no part in the order
+ *  │ │ │     └ prerelease, sorts before the version without
+ *  major, minor, patch: decimal, no leading zero, any length
+ * ```
+ *
+ * Follows golang.org/x/mod/semver. Numbers may have more digits than a JavaScript number can hold, so they stay text and
+ * are compared by length, then digit by digit.
+ */
+
+/** A semantic version in parts. */
+export interface Semver {
+  readonly major: string;
+  /** `"0"` where the short form leaves it out; so is `patch`. */
+  readonly minor: string;
+  readonly patch: string;
+  /** With its `-`, or empty. */
+  readonly prerelease: string;
+  /** With its `+`, or empty. */
+  readonly build: string;
+}
+
+const NUMBER = "(?:0|[1-9][0-9]*)";
+const PRERELEASE_IDENTIFIER = `(?:${NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`;
+const BUILD_IDENTIFIER = "[0-9A-Za-z-]+";
+const SEMVER = new RegExp(
+  `^v(?<major>${NUMBER})` +
+    `(?:\\.(?<minor>${NUMBER})` +
+    `(?:\\.(?<patch>${NUMBER})` +
+    `(?<prerelease>-${PRERELEASE_IDENTIFIER}(?:\\.${PRERELEASE_IDENTIFIER})*)?` +
+    `(?<build>\\+${BUILD_IDENTIFIER}(?:\\.${BUILD_IDENTIFIER})*)?)?)?$`,
+);
+
+/** The parts of a semantic version, or null for other text. */
+export function parseSemver(text: string): Semver | null {
+  const groups = SEMVER.exec(text)?.groups;
+  const major = groups?.["major"];
+  if (groups === undefined || major === undefined) return null;
+  const { minor = "0", patch = "0", prerelease = "", build = "" } = groups;
+  return { major, minor, patch, prerelease, build };
+}
+
+/**
+ * The full form without build metadata, or null for what is not a semantic version.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(canonicalSemver("v1.2"), "v1.2.0");
+ * assert.equal(canonicalSemver("v1.2.3-rc.1+meta"), "v1.2.3-rc.1");
+ * assert.equal(canonicalSemver("1.2.3"), null);
+ * ```
+ */
+export function canonicalSemver(text: string): string | null {
+  const version = parseSemver(text);
+  if (version === null) return null;
+  return `v${version.major}.${version.minor}.${version.patch}${version.prerelease}`;
+}
+
+/**
+ * Negative, zero or positive, as `a` sorts before, with or after `b`. What is not a semantic version sorts before all that
+ * are, and equal to its like. Two versions are equal exactly when their canonical forms are the same.
+ */
+export function compareSemver(a: string, b: string): number {
+  const left = parseSemver(a);
+  const right = parseSemver(b);
+  if (left === null || right === null) return Number(left !== null) - Number(right !== null);
+  return compareNumbers(left.major, right.major) ||
+    compareNumbers(left.minor, right.minor) ||
+    compareNumbers(left.patch, right.patch) ||
+    comparePrereleases(left.prerelease, right.prerelease);
+}
+
+/** `"v1"` of `"v1.2.3"`; null for what is not a semantic version. */
+export function majorOf(text: string): string | null {
+  const version = parseSemver(text);
+  return version === null ? null : `v${version.major}`;
+}
+
+/** `"v1.2"` of `"v1.2.3"`, `"v1.0"` of `"v1"`; null for what is not a semantic version. */
+export function majorMinorOf(text: string): string | null {
+  const version = parseSemver(text);
+  return version === null ? null : `v${version.major}.${version.minor}`;
+}
+
+function compareNumbers(a: string, b: string): number {
+  return Math.sign(a.length - b.length) || compareText(a, b);
+}
+
+/** Semantic Versioning 2.0.0, section 11. */
+function comparePrereleases(a: string, b: string): number {
+  if (a === b) return 0;
+  if (a === "") return 1;
+  if (b === "") return -1;
+  const left = a.slice(1).split(".");
+  const right = b.slice(1).split(".");
+  for (const [index, identifier] of left.entries()) {
+    const other = right[index];
+    if (other === undefined) return 1;
+    const order = compareIdentifiers(identifier, other);
+    if (order !== 0) return order;
+  }
+  return -1; // Unequal, and `a` is the beginning of `b`.
+}
+
+function compareIdentifiers(a: string, b: string): number {
+  const aIsNumber = /^[0-9]+$/.test(a);
+  const bIsNumber = /^[0-9]+$/.test(b);
+  if (aIsNumber !== bIsNumber) return aIsNumber ? -1 : 1;
+  return aIsNumber ? compareNumbers(a, b) : compareText(a, b);
+}
+
+function compareText(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
+}
