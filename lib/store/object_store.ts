@@ -3,16 +3,20 @@
  * must promise is little and exact. `tests/store_contract.ts` has a test for each line; every back end runs it.
  *
  * - C1 Over a store's life at most one `create` of a key answers "created".
- * - C2 What `get` returns is complete, never a prefix of what was created.
+ * - C2 What `get` returns is complete, never a prefix of what was created. Content that has other than `sizeBytes` bytes
+ *   is not created.
  * - C3 Once `create` has answered, every replica's `get` sees the object,
  * - C4 and every `list` of its folder names it, past any page size.
  * - C5 A `create` that throws may have happened. Who needs to know reads.
  * - C6 Absence is `null`; any other trouble throws {@linkcode StorageError}.
- * - C7 Keys are ASCII `[A-Za-z0-9!+._~@/-]`, without an empty, `.` or `..` segment.
- * - C8 An aborted signal ends the call and leaves nothing behind.
+ * - C7 Keys are ASCII `[A-Za-z0-9!+._~@/-]`; no segment is empty or begins with a dot, none is longer than 255 bytes, no
+ *   key than 900 ({@linkcode assertKey}). No key is the folder of another.
+ * - C8 An aborted signal ends the call with the signal's reason and leaves nothing behind. The call ends where its promise
+ *   settles; a body that `get` has answered with is ended by `cancel` and by nothing else.
  *
  * A new back end is a file beside this one, a case in `open.ts` and a test that calls the contract suite.
  */
+import { StorageError } from "../errors.ts";
 
 /** What to store. It can be opened again, because a `create` may be retried. */
 export interface Content {
@@ -35,20 +39,20 @@ export interface StoredObject {
 }
 
 export interface GetOptions {
-  readonly range?: ByteRange;
-  readonly signal?: AbortSignal;
+  readonly range?: ByteRange | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface CreateOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ListOptions {
   /** Names up to and including this one are left out. */
-  readonly after?: string;
+  readonly after?: string | undefined;
   /** How many names at most. Without it: all of them. */
-  readonly limit?: number;
-  readonly signal?: AbortSignal;
+  readonly limit?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ObjectStore {
@@ -70,7 +74,80 @@ export function bytesContent(bytes: Uint8Array<ArrayBuffer>): Content {
   };
 }
 
-/** The whole of a small object's body. */
-export async function readAll(object: StoredObject): Promise<Uint8Array<ArrayBuffer>> {
-  return await new Response(object.body).bytes();
+/** The bytes of `content` for a back end to store: the stream fails where they are not as many as `content` says (C2). */
+export function openExactly(content: Content): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let sizeBytes = 0;
+  const fail = () => {
+    throw new Error(`Cannot store content: it has not the ${content.sizeBytes} bytes it says`);
+  };
+  return content.open().pipeThrough(
+    new TransformStream({
+      transform(chunk, controller) {
+        sizeBytes += chunk.length;
+        if (sizeBytes > content.sizeBytes) fail();
+        controller.enqueue(chunk);
+      },
+      flush() {
+        if (sizeBytes < content.sizeBytes) fail();
+      },
+    }),
+  );
+}
+
+/**
+ * The whole of a small object's body.
+ *
+ * @throws the signal's reason when it is aborted first; the body is cancelled then
+ */
+export async function readAll(
+  object: StoredObject,
+  signal?: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const body = signal === undefined
+    ? object.body
+    : object.body.pipeThrough(new TransformStream(), { signal });
+  return await new Response(body).bytes();
+}
+
+const SEGMENT = /^[A-Za-z0-9!+_~@-][A-Za-z0-9!+._~@-]*$/;
+/** What Linux file systems take as a name. */
+export const MAX_SEGMENT_BYTES = 255;
+/** GCS and S3 take 1024 bytes; a prefix that a bucket is shared under may use the difference. */
+export const MAX_KEY_BYTES = 900;
+
+/**
+ * Refuses a key, or a folder, that C7 does not allow. Every back end calls it first.
+ *
+ * A leading dot is left to the back ends: the disk store keeps its temporaries behind one, file systems their own
+ * leftovers (`.nfs…`), and GCS reserves `.well-known/acme-challenge/`.
+ *
+ * @throws {Error} for a bad key: keys are made by keys.ts, so it is a programmer's mistake
+ */
+export function assertKey(key: string): void {
+  const fault = key.length > MAX_KEY_BYTES
+    ? `it is longer than ${MAX_KEY_BYTES} bytes`
+    : key.split("/").map(segmentFault).find((fault) => fault !== null);
+  if (fault) throw new Error(`Cannot use key "${key}": ${fault}`);
+}
+
+function segmentFault(segment: string): string | null {
+  if (!SEGMENT.test(segment)) return `"${segment}" is not allowed in it`;
+  return segment.length > MAX_SEGMENT_BYTES
+    ? `"${segment}" is longer than ${MAX_SEGMENT_BYTES} bytes`
+    : null;
+}
+
+/** @throws {StorageError} when an object of `sizeBytes` bytes has not all of `range` */
+export function assertRange(range: ByteRange, sizeBytes: number): void {
+  if (range.start < 0 || range.start > range.end || range.end > sizeBytes) {
+    throw new StorageError(
+      `Cannot read bytes ${range.start} to ${range.end}: the object has ${sizeBytes}`,
+    );
+  }
+}
+
+/** Content from a file that stays as it is. */
+export function fileContent({ file, sizeBytes }: { file: string; sizeBytes: number }): Content {
+  // Opening is a matter of microseconds, and a stream cannot wait for it without a stream around it.
+  return { sizeBytes, open: () => Deno.openSync(file).readable };
 }

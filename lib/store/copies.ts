@@ -1,0 +1,149 @@
+/**
+ * The published copies, as the rest of the program sees them: a store, the protocol over it, deadlines for each call, and
+ * manifests kept in memory. A manifest never changes, so one that was read once is right for ever; that there is none is
+ * never remembered.
+ */
+import { LRUCache } from "lru-cache";
+import { withDeadline } from "../async/deadline.ts";
+import { compareVersions, type Version } from "../module/version.ts";
+import type { ModulePath } from "../module/path.ts";
+import { manifestFolders, versionOfName, zipKey } from "./keys.ts";
+import type { Copy, Manifest } from "./manifest.ts";
+import type { ByteRange, Content, ObjectStore, StoredObject } from "./object_store.ts";
+import {
+  type CallOptions,
+  type Publication,
+  publish,
+  type Published,
+  readCopy,
+  storeZip,
+} from "./publish.ts";
+
+export interface CopiesOptions {
+  /** How much memory manifests may take. Default 64 MiB. */
+  readonly cacheSizeBytes?: number;
+  /** How long the store may take to answer a read or a list. Default 20 s. */
+  readonly readTimeoutMs?: number;
+  /** How long it may take to take a zip of up to 500 MiB and its manifest. Default 10 min. */
+  readonly writeTimeoutMs?: number;
+}
+
+export interface OpenZipOptions extends CallOptions {
+  readonly range?: ByteRange | undefined;
+}
+
+/** What a cached manifest takes besides its go.mod: objects, strings and the cache's own entry, generously. */
+const ENTRY_OVERHEAD_BYTES = 2048;
+
+export class Copies {
+  readonly #store: ObjectStore;
+  readonly #cache: LRUCache<string, Copy>;
+  readonly #readTimeoutMs: number;
+  readonly #writeTimeoutMs: number;
+
+  constructor(store: ObjectStore, options: CopiesOptions = {}) {
+    this.#store = store;
+    this.#cache = new LRUCache({
+      maxSize: options.cacheSizeBytes ?? 64 * 1024 * 1024,
+      sizeCalculation: ({ goMod }) => goMod.length + ENTRY_OVERHEAD_BYTES,
+    });
+    this.#readTimeoutMs = options.readTimeoutMs ?? 20_000;
+    this.#writeTimeoutMs = options.writeTimeoutMs ?? 600_000;
+  }
+
+  /**
+   * The published copy of a version, or null where there is none.
+   *
+   * @throws {StorageError | DeadlineError} when the store cannot say
+   * @throws {InvalidManifestError} when its manifest must not be served
+   */
+  async read(
+    path: ModulePath,
+    version: Version,
+    { signal }: CallOptions = {},
+  ): Promise<Copy | null> {
+    const cached = this.#cache.get(nameOf({ path, version }));
+    if (cached !== undefined) return cached;
+    const copy = await withDeadline(
+      (signal) => readCopy(this.#store, { path, version }, { signal }),
+      { timeoutMs: this.#readTimeoutMs, what: `read ${path}@${version} from the store`, signal },
+    );
+    if (copy !== null) this.#remember(copy);
+    return copy;
+  }
+
+  /**
+   * The tagged versions that are published, lowest first. Nothing that was listed is ever missing later.
+   *
+   * @throws {StorageError | DeadlineError} when the store cannot say
+   */
+  async list(path: ModulePath, options: CallOptions = {}): Promise<Version[]> {
+    return await this.#versionsIn(manifestFolders(path).tagged, options);
+  }
+
+  /** The pseudo-versions that are published, lowest first. Otherwise as {@linkcode list}. */
+  async listPseudo(path: ModulePath, options: CallOptions = {}): Promise<Version[]> {
+    return await this.#versionsIn(manifestFolders(path).pseudo, options);
+  }
+
+  /**
+   * The zip of a copy, or null where the store has none: the copy was published lazily, or the blob is lost. Either way
+   * {@linkcode storeZip} is the remedy. The deadline is for the answer; whoever reads the body sees to its end.
+   *
+   * @throws {StorageError | DeadlineError} when the store cannot say, or the zip has not all of the range
+   */
+  async openZip(
+    { manifest }: Copy,
+    { range, signal }: OpenZipOptions = {},
+  ): Promise<StoredObject | null> {
+    const { path, version, zip } = manifest;
+    return await withDeadline(
+      (signal) => this.#store.get(zipKey(path, version, zip.h1), { range, signal }),
+      { timeoutMs: this.#readTimeoutMs, what: `read the zip of ${path}@${version}`, signal },
+    );
+  }
+
+  /** {@linkcode publish}, to this store. */
+  async publish(publication: Publication, { signal }: CallOptions = {}): Promise<Published> {
+    const { path, version } = publication.manifest;
+    const published = await withDeadline(
+      (signal) => publish(this.#store, publication, { signal }),
+      { timeoutMs: this.#writeTimeoutMs, what: `publish ${path}@${version}`, signal },
+    );
+    this.#remember(published.copy);
+    return published;
+  }
+
+  /** {@linkcode storeZip}, to this store. */
+  async storeZip(
+    { manifest }: Copy,
+    zip: { readonly h1: string; readonly content: Content },
+    { signal }: CallOptions = {},
+  ): Promise<void> {
+    await withDeadline(
+      (signal) => storeZip(this.#store, manifest, zip, { signal }),
+      {
+        timeoutMs: this.#writeTimeoutMs,
+        what: `store the zip of ${manifest.path}@${manifest.version}`,
+        signal,
+      },
+    );
+  }
+
+  #remember(copy: Copy): void {
+    this.#cache.set(nameOf(copy.manifest), copy);
+  }
+
+  async #versionsIn(folder: string, { signal }: CallOptions): Promise<Version[]> {
+    const names = await withDeadline(
+      (signal) => this.#store.list(folder, { signal }),
+      { timeoutMs: this.#readTimeoutMs, what: `list ${folder} of the store`, signal },
+    );
+    // An object that somebody put there by hand is no version; a whole list must not fail because of it.
+    return names.map(versionOfName).filter((version) => version !== null).sort(compareVersions);
+  }
+}
+
+function nameOf({ path, version }: Pick<Manifest, "path" | "version">): string {
+  return `${path}@${version}`;
+}

@@ -1,0 +1,98 @@
+/**
+ * Where a copy's parts are in a store (design note, "a copy is what its manifest says"):
+ *
+ * ```text
+ * m1/<escaped path>/@v/<escaped version>            manifest of a tagged version
+ * m1/<escaped path>/@p/<escaped version>            manifest of a pseudo-version
+ * z1/<escaped path>/@v/<escaped version>/<h1 hex>   module zip, named by its dirhash
+ * ```
+ *
+ * For example the zip of `github.com/Azure/sdk@v1.2.0` may be
+ *
+ * ```text
+ * z1/github.com/!azure/sdk/@v/v1.2.0/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+ * ```
+ *
+ * Escaping (`A` is `!a`) keeps names apart where a file system ignores case. Module paths hold no `@`, so `@v` and `@p`
+ * end the path without ambiguity, and the folders of a path and of the paths below it do not meet. Pseudo-versions have a
+ * folder of their own because `list` leaves them out and there may be very many. A hash is written in hex because base64
+ * has `/` in it and tells `a` from `A`.
+ *
+ * Limits: escaped path and version together are at most {@linkcode MAX_NAMES_BYTES} long and none of their segments is
+ * longer than 255 bytes, the least of what the back ends take. Longer ones are invalid requests on every back end.
+ */
+import { InvalidRequestError } from "../errors.ts";
+import { escapePath, escapeVersion, unescapeVersion } from "../module/escape.ts";
+import type { ModulePath } from "../module/path.ts";
+import { isPseudoVersion } from "../module/pseudo_version.ts";
+import { isCanonicalVersion, type Version } from "../module/version.ts";
+import { MAX_KEY_BYTES, MAX_SEGMENT_BYTES } from "./object_store.ts";
+
+/** The longest key is a zip's: `z1/<path>/@v/<version>/` and 64 hex digits. Counted with the `/` between the two. */
+export const MAX_NAMES_BYTES = MAX_KEY_BYTES - "z1//@v/".length - 64;
+
+/** @throws {InvalidRequestError} when path and version are too long to be stored */
+export function manifestKey(path: ModulePath, version: Version): string {
+  const names = escapedNames(path, version);
+  return `m1/${names.path}/${isPseudoVersion(version) ? "@p" : "@v"}/${names.version}`;
+}
+
+/**
+ * The folders of a path's manifests.
+ *
+ * @throws {InvalidRequestError} when the path is too long to be stored
+ */
+export function manifestFolders(path: ModulePath): { tagged: string; pseudo: string } {
+  const name = escapePath(path);
+  assertFits(name);
+  return { tagged: `m1/${name}/@v`, pseudo: `m1/${name}/@p` };
+}
+
+/**
+ * @param h1 the zip's hash as in go.sum, `h1:` and base64
+ * @throws {InvalidRequestError} when path and version are too long to be stored
+ * @throws {Error} when `h1` is not such a hash
+ */
+export function zipKey(path: ModulePath, version: Version, h1: string): string {
+  const names = escapedNames(path, version);
+  return `z1/${names.path}/@v/${names.version}/${h1Hex(h1)}`;
+}
+
+/** The version that a manifest folder's entry is about, or null where the entry is none of ours. */
+export function versionOfName(name: string): Version | null {
+  try {
+    const version = unescapeVersion(name);
+    return isCanonicalVersion(version) ? version as Version : null;
+  } catch (error) {
+    if (error instanceof InvalidRequestError) return null;
+    throw error;
+  }
+}
+
+const H1 = /^h1:[A-Za-z0-9+/]{43}=$/;
+
+/** Whether `text` is a hash as in go.sum: `h1:` and the base64 of 32 bytes. */
+export function isH1(text: string): boolean {
+  // The last digit carries 4 bits; any others would give one hash two spellings.
+  return H1.test(text) && "AEIMQUYcgkosw048".includes(text.charAt(45));
+}
+
+function h1Hex(h1: string): string {
+  if (!isH1(h1)) throw new Error(`Cannot make a key of hash "${h1}": it is not h1: and base64`);
+  return Uint8Array.fromBase64(h1.slice("h1:".length)).toHex();
+}
+
+function escapedNames(path: ModulePath, version: Version): { path: string; version: string } {
+  const names = { path: escapePath(path), version: escapeVersion(version) };
+  assertFits(`${names.path}/${names.version}`);
+  return names;
+}
+
+function assertFits(names: string): void {
+  const fault = names.length > MAX_NAMES_BYTES
+    ? `its escaped path and version are longer than ${MAX_NAMES_BYTES} bytes`
+    : names.split("/").some((segment) => segment.length > MAX_SEGMENT_BYTES)
+    ? `an element of its escaped path or version is longer than ${MAX_SEGMENT_BYTES} bytes`
+    : null;
+  if (fault !== null) throw new InvalidRequestError(`Cannot store the module version: ${fault}`);
+}

@@ -1,0 +1,138 @@
+/**
+ * The protocol by which a copy comes into being and is read again, over any store.
+ *
+ * - Eager: the zip's blob is created first, then the manifest. Who sees the manifest finds the blob.
+ * - Lazy: the manifest alone. A signed record of the checksum database has fixed the zip's hash already, and
+ *   {@linkcode storeZip} adds the blob when somebody has asked for it.
+ *
+ * Creating the manifest is the one moment that counts: of all who publish a version, on all replicas, one creates it, and
+ * everybody, the creator too, goes on with what is read afterwards. A create that throws may have happened (C5), so it is
+ * followed by the same read: what is there counts, and only where nothing is does the failure stand. Nothing is retried
+ * here; a back end knows best what of its own is worth trying again, and a later request starts over at no loss.
+ *
+ * What failures leave: a blob without a manifest, which the next publisher of the same zip finds and uses. When the next
+ * one's zip has another hash, the blob is an orphan, to be found by `fsck` and seen by nobody.
+ */
+import { StorageError, UpstreamError } from "../errors.ts";
+import { manifestKey, zipKey } from "./keys.ts";
+import {
+  type Copy,
+  decodeManifest,
+  encodeManifest,
+  InvalidManifestError,
+  type Manifest,
+  MAX_MANIFEST_BYTES,
+} from "./manifest.ts";
+import { bytesContent, type Content, type ObjectStore, readAll } from "./object_store.ts";
+
+/** What a publisher brings. */
+export interface Publication extends Copy {
+  /** The zip whose h1 the manifest names (the caller has checked it), or null for a lazy publication. */
+  readonly zip: Content | null;
+}
+
+export interface Published {
+  /** The copy that counts: ours, or that of who was first. */
+  readonly copy: Copy;
+  /** The store said that our manifest was the first. False also where it may have been. */
+  readonly created: boolean;
+  /** The copy that counts has another hash than ours: a tag was moved, or an upstream lied. To be logged and counted. */
+  readonly mismatch: boolean;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A zip with another hash than the one its copy was published with. */
+export class ZipMismatchError extends UpstreamError {}
+
+/**
+ * The published copy of a version, or null where there is none.
+ *
+ * @throws {StorageError} when the store cannot say
+ * @throws {InvalidManifestError} when its manifest must not be served
+ */
+export async function readCopy(
+  store: ObjectStore,
+  { path, version }: Pick<Manifest, "path" | "version">,
+  { signal }: CallOptions = {},
+): Promise<Copy | null> {
+  const object = await store.get(manifestKey(path, version), { signal });
+  if (object === null) return null;
+  if (object.sizeBytes > MAX_MANIFEST_BYTES) {
+    await object.body.cancel();
+    throw new InvalidManifestError(
+      `Cannot use the manifest of ${path}@${version}: it has ${object.sizeBytes} bytes`,
+    );
+  }
+  return decodeManifest(await readAll(object, signal), { path, version });
+}
+
+/**
+ * Publishes a copy unless there is one, and returns the one that counts.
+ *
+ * @throws {StorageError} when the outcome is not known; the copy may exist then
+ */
+export async function publish(
+  store: ObjectStore,
+  { manifest, goMod, zip }: Publication,
+  options: CallOptions = {},
+): Promise<Published> {
+  const bytes = encodeManifest({ manifest, goMod });
+  if (zip !== null) await createSurely(store, blobKey(manifest), zip, options);
+
+  const key = manifestKey(manifest.path, manifest.version);
+  const outcome = await createSurely(store, key, bytesContent(bytes), options);
+  const copy = await readCopy(store, manifest, options);
+  if (copy === null) {
+    throw new StorageError(
+      `Cannot publish ${manifest.path}@${manifest.version}: ${store.description} has lost it`,
+    );
+  }
+  const mismatch = copy.manifest.goMod.h1 !== manifest.goMod.h1 ||
+    copy.manifest.zip.h1 !== manifest.zip.h1;
+  return { copy, created: outcome === "created", mismatch };
+}
+
+/**
+ * Adds the zip to a copy whose blob is missing: it was published lazily, or the blob is lost.
+ *
+ * @throws {ZipMismatchError} when the zip is not the one that the copy was published with; nothing is stored then
+ * @throws {StorageError} when the outcome is not known
+ */
+export async function storeZip(
+  store: ObjectStore,
+  manifest: Manifest,
+  zip: { readonly h1: string; readonly content: Content },
+  options: CallOptions = {},
+): Promise<void> {
+  if (zip.h1 !== manifest.zip.h1) {
+    throw new ZipMismatchError(
+      `Cannot use the zip of ${manifest.path}@${manifest.version}: its hash is ${zip.h1}, and ${manifest.zip.h1} was published`,
+    );
+  }
+  await createSurely(store, blobKey(manifest), zip.content, options);
+}
+
+function blobKey({ path, version, zip }: Manifest): string {
+  return zipKey(path, version, zip.h1);
+}
+
+/** Creates, and where that throws, looks whether it has happened all the same. */
+async function createSurely(
+  store: ObjectStore,
+  key: string,
+  content: Content,
+  options: CallOptions,
+): Promise<"created" | "exists"> {
+  try {
+    return await store.create(key, content, options);
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    const object = await store.get(key, options);
+    if (object === null) throw error;
+    await object.body.cancel();
+    return "exists";
+  }
+}
