@@ -20,7 +20,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/git/"],
   ["lib/credentials/", "lib/zip/", "lib/http/"],
   ["lib/module/"],
-  ["lib/errors.ts", "lib/log.ts", "lib/async/"],
+  ["lib/errors.ts", "lib/log.ts", "lib/scratch.ts", "lib/async/"],
 ];
 
 const FREE = /(_test|_bench)\.ts$|^(tests|bench|tools)\//;

@@ -1,0 +1,146 @@
+/**
+ * Outgoing HTTP: one `fetch` for everything the server asks of others (upstreams, go-get pages, APIs).
+ *
+ * - It says truthfully who asks (`User-Agent`) and marks its requests (`Via`), so that a server that is configured as its
+ *   own upstream is noticed at the first request instead of going round for ever.
+ * - It follows at most 10 redirects, as the `go` command does, and none from https to http; `Authorization` stays with
+ *   the origin it is meant for.
+ * - Plain http is refused but for loopback hosts and the hosts that the configuration names.
+ * - Proxies: the runtime reads `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Certificates: the runtime's own roots and the
+ *   ones handed in (main reads them from `SSL_CERT_FILE`).
+ *
+ * Deadlines, retries and body limits belong to the callers, who know what they fetch.
+ */
+import { UpstreamError } from "../errors.ts";
+
+/** Like the global `fetch`, for a GET or HEAD or a small POST; failures are {@linkcode UpstreamError}. */
+export type Fetch = (url: URL, init?: FetchInit) => Promise<Response>;
+
+export interface FetchInit {
+  readonly method?: "GET" | "HEAD" | "POST";
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface FetchOptions {
+  readonly userAgent: string;
+  /** The value of `Via` by which this process knows its own requests. */
+  readonly via: string;
+  /** Additional root certificates, PEM. */
+  readonly caCertificates?: readonly string[];
+  /** Hosts (`host` or `host:port`) besides loopback for which plain http is accepted. */
+  readonly insecureHosts?: readonly string[];
+}
+
+const MAX_REDIRECTS = 10;
+/** Idle connections kept for each host; a module graph asks one host for hundreds of small files at once. */
+const MAX_IDLE_CONNECTIONS_PER_HOST = 64;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+export function createFetch(options: FetchOptions): Fetch {
+  const client = Deno.createHttpClient({
+    caCerts: [...options.caCertificates ?? []],
+    poolMaxIdlePerHost: MAX_IDLE_CONNECTIONS_PER_HOST,
+  });
+  const insecureHosts = new Set(options.insecureHosts);
+
+  return async function fetchFollowing(start, init = {}) {
+    let url = start;
+    const headers: Record<string, string> = {
+      ...init.headers,
+      "User-Agent": options.userAgent,
+      "Via": options.via,
+    };
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      checkScheme(url, insecureHosts);
+      const response = await send(url, { ...init, headers, redirect: "manual", client });
+      if (!REDIRECTS.has(response.status)) return response;
+      await response.body?.cancel();
+      const target = redirectTarget(url, response.headers.get("Location"));
+      if (target.origin !== url.origin) delete headers["Authorization"];
+      url = target;
+    }
+    throw new UpstreamError(`Cannot fetch ${display(start)}: more than ${MAX_REDIRECTS} redirects`);
+  };
+}
+
+async function send(url: URL, init: RequestInit & { client: Deno.HttpClient }): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (cause) {
+    if (init.signal?.aborted) throw init.signal.reason;
+    throw new UpstreamError(`Cannot reach ${url.origin}`, { cause });
+  }
+}
+
+function checkScheme(url: URL, insecureHosts: ReadonlySet<string>): void {
+  if (url.protocol === "https:") return;
+  if (url.protocol === "http:" && (isLoopback(url.hostname) || insecureHosts.has(url.host))) return;
+  throw new UpstreamError(
+    `Cannot fetch ${display(url)}: only https is allowed for this host`,
+  );
+}
+
+function redirectTarget(from: URL, location: string | null): URL {
+  if (location === null || !URL.canParse(location, from)) {
+    throw new UpstreamError(`Cannot fetch ${display(from)}: redirect without a usable Location`);
+  }
+  const to = new URL(location, from);
+  if (from.protocol === "https:" && to.protocol === "http:") {
+    throw new UpstreamError(`Cannot fetch ${display(from)}: redirect from https to http refused`);
+  }
+  return to;
+}
+
+/** Whether a host name of a URL means this machine: `localhost`, `127.0.0.0/8`, `[::1]`. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
+/** A URL for messages: without userinfo, query and fragment, where secrets hide. */
+export function display(url: URL): string {
+  return url.origin + url.pathname;
+}
+
+/**
+ * The whole body, as long as it is no larger than the limit.
+ *
+ * @throws {UpstreamError} when the body is larger, or ends early
+ */
+export async function readBody(
+  response: Response,
+  { limitBytes, what }: { limitBytes: number; what: string },
+): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  for await (const chunk of limitedBody(response, { limitBytes, what })) chunks.push(chunk);
+  return await new Blob(chunks).bytes();
+}
+
+/**
+ * The chunks of a body up to a limit.
+ *
+ * @throws {UpstreamError} when the body is larger (declared or found), or ends early
+ */
+export async function* limitedBody(
+  response: Response,
+  { limitBytes, what }: { limitBytes: number; what: string },
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const tooLarge = () => new UpstreamError(`Cannot read ${what}: larger than ${limitBytes} bytes`);
+  if (Number(response.headers.get("Content-Length") ?? 0) > limitBytes) {
+    await response.body?.cancel();
+    throw tooLarge();
+  }
+  if (response.body === null) return;
+  let sizeBytes = 0;
+  try {
+    for await (const chunk of response.body) {
+      sizeBytes += chunk.length;
+      if (sizeBytes > limitBytes) throw tooLarge();
+      yield chunk;
+    }
+  } catch (cause) {
+    if (cause instanceof UpstreamError) throw cause;
+    throw new UpstreamError(`Cannot read ${what}: the connection broke`, { cause });
+  }
+}
