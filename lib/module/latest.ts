@@ -4,7 +4,7 @@
 import type { Retraction } from "./go_mod.ts";
 import { isPseudoVersion } from "./pseudo_version.ts";
 import { compareSemver, parseSemver } from "./semver.ts";
-import { compareVersions, isCanonicalVersion } from "./version.ts";
+import { compareVersions, isCanonicalVersion, type Version } from "./version.ts";
 
 /**
  * The highest version, a release before any pre-release, of those that are not retracted. An `+incompatible` version is
@@ -21,13 +21,14 @@ import { compareVersions, isCanonicalVersion } from "./version.ts";
 export function pickLatest(
   versions: readonly string[],
   retractions: readonly Retraction[],
-): string | null {
+): Version | null {
   const isRetracted = (version: string) =>
     retractions.some(({ low, high }) =>
       compareSemver(low, version) <= 0 && compareSemver(version, high) <= 0
     );
   const candidates = versions
-    .filter((version) => isCanonicalVersion(version) && !isPseudoVersion(version))
+    .filter(isCanonicalVersion)
+    .filter((version) => !isPseudoVersion(version))
     .sort((a, b) => rank(b) - rank(a) || compareVersions(b, a));
   return candidates.find((version) => !isRetracted(version)) ?? null;
 }

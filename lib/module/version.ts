@@ -24,7 +24,7 @@ export type Query = string & { readonly [queryBrand]: true };
 const INCOMPATIBLE = "+incompatible";
 
 /** Whether `text` is a version in the one form in which a version is written. */
-export function isCanonicalVersion(text: string): boolean {
+export function isCanonicalVersion(text: string): text is Version {
   return canonicalVersion(text) === text;
 }
 
