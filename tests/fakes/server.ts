@@ -1,0 +1,203 @@
+/**
+ * The product as users start it: a process of its own, with the permissions that deno.json's `start` task gives it, on a
+ * port that the system chooses. It sees nothing of the machine's environment but PATH and Deno's cache of packages.
+ *
+ * It is ready when it has logged `{"msg":"listening","url":"http://127.0.0.1:<port>"}` and `/readyz` answers 200.
+ */
+
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { withDeadline } from "../../lib/async/deadline.ts";
+
+/** Starting means loading all of the code, on a machine that may be busy. */
+const START_TIMEOUT_MS = 60_000;
+/** How long to wait for a line of the log, and for the process to end after a signal. */
+const WAIT_TIMEOUT_MS = 30_000;
+/** More than any test makes the product log. */
+const MAX_LOG_LINES = 100_000;
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+export interface ServerOptions {
+  /** What follows `main.ts --port 0`. */
+  readonly args?: readonly string[];
+  /** Variables besides PATH, HOME, TMPDIR, DENO_DIR and NO_COLOR. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** The folder to run in, which stays. Default: a new one, removed in the end. */
+  readonly dir?: string;
+  /** The program, from the project's root. */
+  readonly entry?: string;
+}
+
+/** A line of the log; one that is no JSON object has its text as `raw`. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+/** Starts the product and waits until it is ready; what it logged is in the error if it never is. */
+export async function startServer(options: ServerOptions = {}): Promise<Server> {
+  const server = await Server.spawn(options);
+  try {
+    await server.ready();
+    return server;
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    const log = server.logs.map((line) => JSON.stringify(line)).join("\n");
+    throw new Error(`Cannot start the server: it is not ready, and logged:\n${log}`, {
+      cause: error,
+    });
+  }
+}
+
+export class Server implements AsyncDisposable {
+  /** All that was logged so far. */
+  readonly logs: LogLine[] = [];
+  /** Where it runs: its `./data` is here. */
+  readonly dir: string;
+  readonly #home: string;
+  readonly #process: Deno.ChildProcess;
+  /** Settles when the process has closed its log. */
+  readonly #logged: Promise<void>;
+  readonly #waiting = new Set<(line: LogLine) => void>();
+  #url = "";
+
+  private constructor(home: string, dir: string, process: Deno.ChildProcess) {
+    this.#home = home;
+    this.dir = dir;
+    this.#process = process;
+    this.#logged = this.#readLog();
+  }
+
+  static async spawn({ args = [], env = {}, dir, entry = "main.ts" }: ServerOptions) {
+    const home = await Deno.makeTempDir({ prefix: "server-" });
+    const cwd = dir ?? home;
+    const process = new Deno.Command(Deno.execPath(), {
+      args: ["run", ...await startFlags(), join(ROOT, entry), "--port", "0", ...args],
+      cwd,
+      clearEnv: true,
+      env: {
+        PATH: Deno.env.get("PATH") ?? "",
+        HOME: home,
+        TMPDIR: home,
+        DENO_DIR: await denoDir(),
+        NO_COLOR: "1",
+        ...env,
+      },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    return new Server(home, cwd, process);
+  }
+
+  /** `http://127.0.0.1:<port>`. */
+  get url(): string {
+    return this.#url;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  async ready(): Promise<void> {
+    const { url } = await this.log(({ msg }) => msg === "listening", START_TIMEOUT_MS);
+    this.#url = String(url);
+    const response = await fetch(`${this.#url}/readyz`);
+    await response.body?.cancel();
+    if (response.status !== 200) throw new Error(`/readyz answers ${response.status}`);
+  }
+
+  /** The first line that fits, of those that are there and those to come. */
+  async log(
+    fits: (line: LogLine) => boolean,
+    timeoutMs: number = WAIT_TIMEOUT_MS,
+  ): Promise<LogLine> {
+    const known = this.logs.find(fits);
+    if (known !== undefined) return known;
+    const found = Promise.withResolvers<LogLine>();
+    const hear = (line: LogLine) => {
+      if (fits(line)) found.resolve(line);
+    };
+    this.#waiting.add(hear);
+    const ended = this.#logged.then(() => {
+      throw new Error("Cannot wait for a line of the log: the process has ended");
+    });
+    // It takes part in a race and must not count as unhandled where it comes second.
+    ended.catch(() => {});
+    try {
+      return await withDeadline(
+        () => Promise.race([found.promise, ended]),
+        { timeoutMs, what: "find a line in the server's log" },
+      );
+    } finally {
+      this.#waiting.delete(hear);
+    }
+  }
+
+  /** Sends the signal and waits for the end. A process that has ended keeps the status it ended with. */
+  async kill(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
+    this.signal(signal);
+    const ended = async () => {
+      await this.#logged;
+      return await this.#process.status;
+    };
+    const what = `end the server by ${signal}`;
+    return await withDeadline(ended, { timeoutMs: WAIT_TIMEOUT_MS, what });
+  }
+
+  /** Sends the signal and waits for nothing. */
+  signal(signal: Deno.Signal): void {
+    try {
+      this.#process.kill(signal);
+    } catch (error) {
+      // It ended by itself; its status says how.
+      if (!(error instanceof TypeError)) throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill("SIGKILL");
+    await Deno.remove(this.#home, { recursive: true });
+  }
+
+  async #readLog(): Promise<void> {
+    let rest = "";
+    for await (const text of this.#process.stderr.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) this.#hear(parseLine(line));
+    }
+    if (rest !== "") this.#hear(parseLine(rest));
+  }
+
+  #hear(line: LogLine): void {
+    if (this.logs.length === MAX_LOG_LINES) throw new Error("the server logs far too much");
+    this.logs.push(line);
+    for (const hear of this.#waiting) hear(line);
+  }
+}
+
+/** The flags that the `start` task gives to `deno run`. */
+async function startFlags(): Promise<string[]> {
+  const { tasks } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
+  const [deno, run, ...rest] = String(tasks.start).split(/\s+/);
+  const end = rest.indexOf("main.ts");
+  if (deno !== "deno" || run !== "run" || end < 0) {
+    throw new Error(`Cannot read the start task of deno.json: ${JSON.stringify(tasks.start)}`);
+  }
+  return rest.slice(0, end);
+}
+
+/** Where this Deno keeps its packages, so that the process need not fetch them anew. */
+async function denoDir(): Promise<string> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+  return String(JSON.parse(new TextDecoder().decode(stdout)).denoDir);
+}
+
+function parseLine(text: string): LogLine {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return { ...value };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  return { raw: text };
+}
