@@ -162,7 +162,9 @@ export class Upstream implements AsyncDisposable {
     const path = decodedPath(request);
     if (path === null) return this.#fault(request, "broken percent escape");
     if (this.requests.length === MAX_REQUESTS) return this.#fault(request, "far too many requests");
-    this.requests.push({ method: request.method, path, headers: request.headers });
+    // A copy, because Deno takes the headers away with the request.
+    const headers = new Headers(request.headers);
+    this.requests.push({ method: request.method, path, headers });
     if (request.method !== "GET" && request.method !== "HEAD") {
       return this.#fault(request, "method");
     }

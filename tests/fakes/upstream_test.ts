@@ -201,6 +201,22 @@ Deno.test("the fake upstream answers HEAD with the headers of GET", async () => 
   assert.equal((await head.bytes()).length, 0);
 });
 
+Deno.test("the fake upstream keeps what was asked, and counts it", async () => {
+  await using upstream = await startUpstream({ modules: [MODULE] });
+  const headers = { "user-agent": "go-mod-proxy/0.1.0" };
+  const path = INFO_PATH.replace("!", "%21");
+  await text(upstream, MOD_PATH);
+  await (await fetch(upstream.url + path, { headers })).body?.cancel();
+  const seen = upstream.requests.map(({ method, path, headers }) => ({
+    method,
+    path,
+    agent: headers.get("user-agent"),
+  }));
+  assert.deepEqual(seen[1], { method: "GET", path: INFO_PATH, agent: "go-mod-proxy/0.1.0" });
+  assert.equal(upstream.count(INFO_PATH), 1);
+  assert.equal(upstream.count(/tool/), 2);
+});
+
 Deno.test("a list without tagged versions is empty and not missing", async () => {
   const version = "v0.0.0-20240102030405-0123456789ab";
   await using upstream = await startUpstream({ modules: [{ ...MODULE, version }] });
