@@ -25,22 +25,32 @@ export function isHash(text: string): text is Hash {
   return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
 }
 
+/** The refs that count, and nothing that git's rules for ref names forbid: in a refspec it would mean something else. */
+// deno-lint-ignore no-control-regex -- control characters are among the forbidden
+const REF_NAME = /^(?:HEAD|refs\/(?:heads|tags)\/[^\x00-\x20\x7f~^:?*[\\]+)$/;
+const PEELED = "^{}";
+
 /**
  * @throws {LimitExceededError} when there are more than `maxRefs` refs that count
  * @throws {UpstreamError} when the output is not that of ls-remote
  */
 export function parseRefs(output: string, { maxRefs }: { maxRefs: number }): Refs {
   const refs = new Map<string, Hash>();
+  let hashChars = 0;
   for (const line of output.split("\n")) {
     if (line === "") continue;
     const tab = line.indexOf("\t");
-    const hash = line.slice(0, tab);
-    if (!isHash(hash)) throw new UpstreamError("Cannot read refs: git printed an unexpected line");
-    const name = line.slice(tab + 1);
-    if (!/^(?:HEAD$|refs\/heads\/|refs\/tags\/)/.test(name)) continue;
-    refs.set(name.endsWith("^{}") ? name.slice(0, -"^{}".length) : name, hash);
+    const hash = line.slice(0, Math.max(tab, 0));
+    hashChars ||= hash.length;
+    if (!isHash(hash) || hash.length !== hashChars) {
+      throw new UpstreamError("Cannot read the refs: git printed an unexpected line");
+    }
+    const printed = line.slice(tab + 1);
+    const name = printed.endsWith(PEELED) ? printed.slice(0, -PEELED.length) : printed;
+    if (!REF_NAME.test(name)) continue;
+    refs.set(name, hash);
     if (refs.size > maxRefs) {
-      throw new LimitExceededError(`Cannot read refs: the repository has over ${maxRefs} of them`);
+      throw new LimitExceededError(`Cannot read the refs: there are more than ${maxRefs}`);
     }
   }
   return refs;

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { UpstreamError } from "../errors.ts";
+import { LimitExceededError } from "./errors.ts";
+import { isHash, parseRefs } from "./refs.ts";
+
+const A = "a".repeat(40);
+const B = "b".repeat(40);
+const C = "c".repeat(64);
+
+Deno.test("parseRefs()", async (t) => {
+  const rows: { what: string; input: string; want: [string, string][] }[] = [
+    { what: "an empty repository", input: "", want: [] },
+    {
+      what: "HEAD, branch, light tag",
+      input: `${A}\tHEAD\n${A}\trefs/heads/main\n${B}\trefs/tags/v1.0.0\n`,
+      want: [["HEAD", A], ["refs/heads/main", A], ["refs/tags/v1.0.0", B]],
+    },
+    {
+      what: "an annotated tag: its commit",
+      input: `${A}\trefs/tags/v1.0.0\n${B}\trefs/tags/v1.0.0^{}\n`,
+      want: [["refs/tags/v1.0.0", B]],
+    },
+    {
+      what: "names with slashes, SHA-256",
+      input: `${C}\trefs/tags/sub/dir/v1.0.0\n${C}\trefs/heads/-x\n`,
+      want: [["refs/tags/sub/dir/v1.0.0", C], ["refs/heads/-x", C]],
+    },
+    {
+      what: "others are ignored",
+      input: `${A}\trefs/pull/1/head\n${A}\trefs/notes/x\n${A}\tFETCH_HEAD\n${A}\trefs/headsx\n`,
+      want: [],
+    },
+    {
+      // No git has such refs; in a refspec they would mean something else.
+      what: "names that git forbids are ignored",
+      input: `${A}\trefs/tags/a:b\n${A}\trefs/heads/*\n${A}\trefs/heads/a b\n`,
+      want: [],
+    },
+  ];
+  for (const { what, input, want } of rows) {
+    await t.step(what, () => assert.deepEqual([...parseRefs(input, { maxRefs: 10 })], want));
+  }
+});
+
+Deno.test("parseRefs() refuses what ls-remote does not print", async (t) => {
+  const rows = [
+    "garbage",
+    `${A} HEAD`,
+    `${A.slice(1)}\tHEAD`,
+    `${A.toUpperCase()}\tHEAD`,
+    `\tHEAD`,
+    `${A}\tHEAD\n${C}\trefs/heads/x`,
+  ];
+  for (const input of rows) {
+    await t.step(JSON.stringify(input), () => {
+      assert.throws(() => parseRefs(input, { maxRefs: 10 }), UpstreamError);
+    });
+  }
+});
+
+Deno.test("parseRefs() has a limit for the refs that count", () => {
+  const lines = (n: number, kind: string) =>
+    Array.from({ length: n }, (_, i) => `${A}\trefs/${kind}/${i}\n`).join("");
+  assert.equal(parseRefs(lines(3, "tags") + lines(9, "pull"), { maxRefs: 3 }).size, 3);
+  assert.throws(() => parseRefs(lines(4, "tags"), { maxRefs: 3 }), LimitExceededError);
+});
+
+Deno.test("parseRefs() throws nothing but its error", () => {
+  const line = fc.oneof(
+    fc.string(),
+    fc.tuple(
+      fc.constantFrom(A, B, C, "x"),
+      fc.constantFrom("HEAD", "refs/tags/v1", "refs/tags/v1^{}"),
+    )
+      .map((pair) => pair.join("\t")),
+  );
+  fc.assert(fc.property(fc.array(line), (lines) => {
+    try {
+      for (const [name, hash] of parseRefs(lines.join("\n"), { maxRefs: 2 })) {
+        assert.ok(isHash(hash));
+        assert.doesNotMatch(name, /\^\{\}$/);
+      }
+    } catch (error) {
+      assert.ok(error instanceof UpstreamError);
+    }
+  }));
+});

@@ -1,0 +1,36 @@
+/**
+ * What git says on standard error, made fit for an error message: one line, no secrets, no control characters (part of
+ * it was written by the remote), not long.
+ */
+
+/** Longer messages are cut. */
+export const MESSAGE_MAX_CHARS = 1000;
+
+/**
+ * @param secrets replaced wherever they occur; what a URL carries before its `@` goes without being named here
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const said = "remote: Nope, hunter2\nfatal: cannot reach 'https://u:p@git.example.com/'\n";
+ * assert.equal(
+ *   readableStderr(said, ["hunter2"]),
+ *   "remote: Nope, ***; fatal: cannot reach 'https://***@git.example.com/'",
+ * );
+ * ```
+ */
+export function readableStderr(stderr: string, secrets: readonly string[]): string {
+  let text = stderr;
+  // Longest first: one secret may be part of another.
+  for (const secret of secrets.toSorted((a, b) => b.length - a.length)) {
+    if (secret !== "") text = text.replaceAll(secret, "***");
+  }
+  const line = text
+    .replaceAll(/:\/\/[^\s/@]*@/g, "://***@")
+    .split(/[\r\n]+/)
+    // deno-lint-ignore no-control-regex -- control characters are what is looked for
+    .map((part) => part.replaceAll(/[\x00-\x1f\x7f-\x9f]+/g, " ").trim())
+    .filter((part) => part !== "")
+    .join("; ");
+  return line.length > MESSAGE_MAX_CHARS ? `${line.slice(0, MESSAGE_MAX_CHARS)}…` : line;
+}
