@@ -118,16 +118,22 @@ export const MAX_KEY_BYTES = 900;
 /**
  * Refuses a key, or a folder, that C7 does not allow. Every back end calls it first.
  *
- * A leading dot is left to the back ends: the disk store keeps its temporaries behind one, file systems their own
- * leftovers (`.nfs…`), and GCS reserves `.well-known/acme-challenge/`.
- *
  * @throws {Error} for a bad key: keys are made by keys.ts, so it is a programmer's mistake
  */
 export function assertKey(key: string): void {
-  const fault = key.length > MAX_KEY_BYTES
-    ? `it is longer than ${MAX_KEY_BYTES} bytes`
-    : key.split("/").map(segmentFault).find((fault) => fault !== null);
-  if (fault) throw new Error(`Cannot use key "${key}": ${fault}`);
+  const fault = keyFault(key);
+  if (fault !== null) throw new Error(`Cannot use key "${key}": ${fault}`);
+}
+
+/**
+ * What C7 has against a key, or null for a good one.
+ *
+ * A leading dot is left to the back ends: the disk store keeps its temporaries behind one, file systems their own
+ * leftovers (`.nfs…`), and GCS reserves `.well-known/acme-challenge/`.
+ */
+export function keyFault(key: string): string | null {
+  if (key.length > MAX_KEY_BYTES) return `it is longer than ${MAX_KEY_BYTES} bytes`;
+  return key.split("/").map(segmentFault).find((fault) => fault !== null) ?? null;
 }
 
 function segmentFault(segment: string): string | null {

@@ -1,0 +1,236 @@
+/**
+ * A store in a directory, which any number of processes of one machine may share.
+ *
+ * ```text
+ * <root>/m1/example.com/hello/@v/v1.0.0   an object, at its key
+ * <root>/.tmp/<random>                    an object on its way; keys have no leading dots
+ * ```
+ *
+ * An object is written to a file in `.tmp`, synced, and then given its name by link(2), which is atomic and fails where
+ * the name is taken. (rename(2) would replace what is there.) So under its name an object is whole from the first moment,
+ * whenever the process is killed, and a second name for the same bytes costs nothing. The folders above the object, of
+ * which any may be new, are synced before `create` answers, also with "exists": what was answered survives a power loss.
+ *
+ * A process that is killed leaves files in `.tmp`. Whoever opens the store removes those that nobody has written to for
+ * {@linkcode MAX_TEMPORARY_AGE_MS}. If one belonged to a process that is still alive, that one's `create` fails.
+ *
+ * Limits: the file system must have hard links and be POSIX's (no Windows, no FAT, no object storage mounted as files).
+ * KNOWN LIMIT: who reads an object between its link and the sync of its folder may have seen what a power loss in this
+ * very moment takes back.
+ */
+import { StorageError } from "../errors.ts";
+import {
+  assertKey,
+  assertRange,
+  type Content,
+  type CreateOptions,
+  type GetOptions,
+  keyFault,
+  type ListOptions,
+  type ObjectStore,
+  openExactly,
+  type StoredObject,
+} from "./object_store.ts";
+
+export interface DiskStoreOptions {
+  /** The directory. It and those above it are made if they are not there; new ones are for the owner only. */
+  readonly path: string;
+  /** The time in milliseconds since 1970, as files' times have it. */
+  readonly now?: () => number;
+}
+
+/** Longer than any create takes: a zip is complete on this machine before it is stored. */
+export const MAX_TEMPORARY_AGE_MS = 60 * 60 * 1000;
+
+export class DiskStore implements ObjectStore {
+  readonly description: string;
+  readonly #root: string;
+  readonly #temporaries: string;
+
+  private constructor(path: string) {
+    this.description = `disk ${path}`;
+    this.#root = path;
+    this.#temporaries = `${path}/.tmp`;
+  }
+
+  /** @throws {StorageError} when the directory cannot be made or written to */
+  static async open({ path, now = Date.now }: DiskStoreOptions): Promise<DiskStore> {
+    const store = new DiskStore(path);
+    await store.#io("open", async () => {
+      await Deno.mkdir(store.#temporaries, { recursive: true, mode: 0o700 });
+      await store.#sweep(now() - MAX_TEMPORARY_AGE_MS);
+    });
+    return store;
+  }
+
+  async get(key: string, { range, signal }: GetOptions = {}): Promise<StoredObject | null> {
+    assertKey(key);
+    signal?.throwIfAborted();
+    return await this.#io(`read "${key}" from`, async () => {
+      const file = await this.#unlessAbsent(Deno.open(`${this.#root}/${key}`));
+      if (file === null) return null;
+      let body: StoredObject["body"] | null = null;
+      try {
+        const { isFile, size } = await file.stat();
+        signal?.throwIfAborted();
+        if (!isFile) return null;
+        if (range !== undefined) {
+          assertRange(range, size);
+          await file.seek(range.start, Deno.SeekMode.Start);
+        }
+        body = range === undefined
+          // Handed on as it is, because the runtime sends a file's own stream fastest.
+          ? file.readable
+          : file.readable.pipeThrough(firstBytes(range.end - range.start));
+        return { sizeBytes: size, body };
+      } finally {
+        if (body === null) file.close();
+      }
+    });
+  }
+
+  async create(
+    key: string,
+    content: Content,
+    { signal }: CreateOptions = {},
+  ): Promise<"created" | "exists"> {
+    assertKey(key);
+    signal?.throwIfAborted();
+    return await this.#io(`create "${key}" on`, async () => {
+      const file = `${this.#root}/${key}`;
+      const temporary = `${this.#temporaries}/${crypto.randomUUID()}`;
+      try {
+        // Looking first saves writing a large zip; it is the link that decides.
+        const isThere = await this.#unlessAbsent(Deno.lstat(file)) !== null;
+        if (!isThere) await writeFile(temporary, content, signal);
+        const outcome = isThere ? "exists" : await link(temporary, file);
+        await this.#syncFolders(key);
+        return outcome;
+      } finally {
+        await removeTemporary(temporary);
+      }
+    });
+  }
+
+  async list(folder: string, { after = "", limit, signal }: ListOptions = {}): Promise<string[]> {
+    assertKey(folder);
+    signal?.throwIfAborted();
+    return await this.#io(`list "${folder}" of`, async () => {
+      const names = await this.#unlessAbsent(namesIn(`${this.#root}/${folder}`, signal)) ?? [];
+      return names.filter((name) => name > after).sort().slice(0, limit);
+    });
+  }
+
+  /** Says what the operating system's errors mean. All others come from the content, the caller's signal or a mistake. */
+  async #io<T>(what: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      if (!isSystemError(cause)) throw cause;
+      throw new StorageError(`Cannot ${what} ${this.description}`, { cause });
+    }
+  }
+
+  /** Null where there is no such file or folder, but only if the store itself is there: a disk may be unmounted. */
+  async #unlessAbsent<T>(result: Promise<T>): Promise<T | null> {
+    try {
+      return await result;
+    } catch (error) {
+      const isAbsent = error instanceof Deno.errors.NotFound ||
+        error instanceof Deno.errors.NotADirectory;
+      if (!isAbsent) throw error;
+      await Deno.lstat(this.#temporaries);
+      return null;
+    }
+  }
+
+  /** Writes to the disk that the object has its name, and its folder, and so on up to the root. */
+  async #syncFolders(key: string): Promise<void> {
+    const segments = key.split("/");
+    while (segments.pop() !== undefined) {
+      using folder = await Deno.open([this.#root, ...segments].join("/"));
+      await folder.sync();
+    }
+  }
+
+  async #sweep(before: number): Promise<void> {
+    for await (const { name } of Deno.readDir(this.#temporaries)) {
+      const temporary = `${this.#temporaries}/${name}`;
+      const info = await this.#unlessAbsent(Deno.lstat(temporary));
+      if (info?.mtime && info.mtime.getTime() < before) await removeTemporary(temporary);
+    }
+  }
+}
+
+async function writeFile(
+  path: string,
+  content: Content,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  using file = await Deno.open(path, { createNew: true, write: true });
+  const sink = new WritableStream<Uint8Array<ArrayBuffer>>({
+    async write(chunk) {
+      for (let done = 0; done < chunk.length;) done += await file.write(chunk.subarray(done));
+    },
+  });
+  await openExactly(content).pipeTo(sink, signal ? { signal } : {});
+  await file.sync();
+  signal?.throwIfAborted();
+}
+
+/** Gives the temporary file its name, making the folder when there is none. */
+async function link(temporary: string, file: string): Promise<"created" | "exists"> {
+  try {
+    await Deno.link(temporary, file).catch(async (error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      await Deno.mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true, mode: 0o700 });
+      await Deno.link(temporary, file);
+    });
+    return "created";
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return "exists";
+    throw error;
+  }
+}
+
+async function removeTemporary(temporary: string): Promise<void> {
+  try {
+    await Deno.remove(temporary);
+  } catch (error) {
+    // Harmless: it was never made, another process swept it, or the next sweep will take it. No key leads to it.
+    if (!isSystemError(error)) throw error;
+  }
+}
+
+/** Only names that may be part of a key: not `.tmp`, not what file systems and people leave behind. */
+async function namesIn(folder: string, signal: AbortSignal | undefined): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name, isFile } of Deno.readDir(folder)) {
+    signal?.throwIfAborted();
+    if (isFile && keyFault(name) === null) names.push(name);
+  }
+  return names;
+}
+
+/** Ends a stream after `sizeBytes` bytes. */
+function firstBytes(
+  sizeBytes: number,
+): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+  let left = sizeBytes;
+  return new TransformStream({
+    start(controller) {
+      if (left === 0) controller.terminate();
+    },
+    transform(chunk, controller) {
+      controller.enqueue(chunk.subarray(0, left));
+      left -= Math.min(left, chunk.length);
+      // This cancels the file's stream, which closes the file.
+      if (left === 0) controller.terminate();
+    },
+  });
+}
+
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ||
+    error instanceof Deno.errors.NotCapable;
+}

@@ -1,0 +1,74 @@
+/**
+ * A store whose calls fail when a test says so, in each of the ways that a store on the other end of a network can. What
+ * it does not disturb it hands to the store that it wraps.
+ */
+import { StorageError } from "../../lib/errors.ts";
+import type {
+  Content,
+  CreateOptions,
+  GetOptions,
+  ListOptions,
+  ObjectStore,
+  StoredObject,
+} from "../../lib/store/object_store.ts";
+
+/**
+ * - `fail`: the request was lost.
+ * - `fail-but-done`: the answer was lost.
+ * - `fail-then-done`: the request is still on its way, and arrives with {@linkcode FaultyStore.land}.
+ */
+export type Fault = "fail" | "fail-but-done" | "fail-then-done";
+export const FAULTS: readonly Fault[] = ["fail", "fail-but-done", "fail-then-done"];
+
+export interface Call {
+  /** 0 for the first call of all. */
+  readonly index: number;
+  readonly method: "get" | "create" | "list";
+  readonly key: string;
+}
+
+export class FaultyStore implements ObjectStore {
+  readonly description = "a faulty store";
+  /** All calls so far. */
+  readonly calls: Call[] = [];
+  readonly #store: ObjectStore;
+  readonly #plan: (call: Call) => Fault | null | Promise<Fault | null>;
+  readonly #underWay: (() => Promise<unknown>)[] = [];
+
+  /** @param plan what happens to a call; a promise makes the call wait. By default nothing is disturbed. */
+  constructor(
+    store: ObjectStore,
+    plan: (call: Call) => Fault | null | Promise<Fault | null> = () => null,
+  ) {
+    this.#store = store;
+    this.#plan = plan;
+  }
+
+  get(key: string, options?: GetOptions): Promise<StoredObject | null> {
+    return this.#call("get", key, () => this.#store.get(key, options));
+  }
+
+  create(key: string, content: Content, options?: CreateOptions): Promise<"created" | "exists"> {
+    return this.#call("create", key, () => this.#store.create(key, content, options));
+  }
+
+  list(folder: string, options?: ListOptions): Promise<string[]> {
+    return this.#call("list", folder, () => this.#store.list(folder, options));
+  }
+
+  /** Lets the requests arrive that are still on their way. */
+  async land(): Promise<void> {
+    for (const request of this.#underWay.splice(0)) await request();
+  }
+
+  async #call<T>(method: Call["method"], key: string, request: () => Promise<T>): Promise<T> {
+    const call = { index: this.calls.length, method, key };
+    this.calls.push(call);
+    const fault = await this.#plan(call);
+    if (fault === null) return await request();
+    // A read that nobody gets the answer of has changed nothing, whether or not it arrived.
+    if (method === "create" && fault === "fail-but-done") await request();
+    if (method === "create" && fault === "fail-then-done") this.#underWay.push(request);
+    throw new StorageError(`Cannot ${method} "${key}": call ${call.index} was to ${fault}`);
+  }
+}
