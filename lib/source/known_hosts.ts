@@ -68,7 +68,7 @@ const HOSTS: readonly Host[] = [
 
 const SUFFIX = /\.(?:git|hg|svn|bzr|fossil)$/;
 
-/** The shortest part behind the host that ends like a repository. That the host has a dot is known of a module path. */
+/** A part behind the host that ends like a repository, the last if there are several. A module path's host has a dot. */
 const WITH_SUFFIX =
   /^(?<root>(?<repository>[a-z0-9.-]+(?:\/~?[\w.-]+)+?)\.(?<vcs>git|hg|svn|bzr|fossil))(?:\/~?[\w.-]+)*$/;
 
