@@ -1,0 +1,103 @@
+/**
+ * Secrets of the configuration. The configuration says where a secret is; the secret itself is read when it is needed,
+ * every time, so that a new key in the file is used without a restart.
+ *
+ * ```yaml
+ * token: { file: gitlab-token }      # relative to the configuration file; a mounted secret
+ * token: { envVar: GITLAB_TOKEN }
+ * token: glpat-…                     # in the configuration itself; warned about at start
+ * ```
+ *
+ * Limits: a regular file, UTF-8, at most {@linkcode MAX_SECRET_BYTES}; newlines at its end do not count.
+ */
+import { resolve } from "node:path";
+
+export type Secret = string | { readonly file: string } | { readonly envVar: string };
+
+/** What secrets are read from. */
+export interface SecretPlaces {
+  /** The directory of the configuration file. */
+  readonly directory: string;
+  /** One variable of the environment. */
+  readonly env: (name: string) => string | undefined;
+}
+
+/** A secret cannot be read, or cannot be used. The message holds its place, never its content. */
+export class SecretError extends Error {
+  override readonly name = "SecretError";
+}
+
+/** Much larger than a private key or a netrc file. */
+export const MAX_SECRET_BYTES = 256 * 1024;
+
+/** @throws {SecretError} when it is missing, empty, too large or not text */
+export async function readSecret(secret: Secret, places: SecretPlaces): Promise<string> {
+  const text = (await readRaw(secret, places)).replace(/[\r\n]+$/, "");
+  if (text === "") throw new SecretError(`Cannot use ${describeSecret(secret)}: it is empty`);
+  return text;
+}
+
+/**
+ * A secret for one line of a protocol, such as a password.
+ *
+ * @throws {SecretError} also when there is a control character inside
+ */
+export async function readSecretLine(secret: Secret, places: SecretPlaces): Promise<string> {
+  const text = await readSecret(secret, places);
+  // deno-lint-ignore no-control-regex -- a newline or NUL would end the value early in git's credential protocol
+  if (/[\x00-\x1f\x7f]/.test(text)) {
+    throw new SecretError(
+      `Cannot use ${describeSecret(secret)}: it has a control character or more than one line`,
+    );
+  }
+  return text;
+}
+
+/** Where the secret is, for messages: `the secret in file "key.pem"`. */
+export function describeSecret(secret: Secret): string {
+  if (typeof secret === "string") return "the secret in the configuration";
+  return "file" in secret
+    ? `the secret in file "${secret.file}"`
+    : `the secret in environment variable "${secret.envVar}"`;
+}
+
+/** Why a secret should be kept elsewhere, to complete a warning that names its key; null where it is kept well. */
+export function secretWarning(secret: Secret): string | null {
+  if (typeof secret !== "string") return null;
+  return "the secret is written in the configuration: better keep it in a {file: …} or an {envVar: …}";
+}
+
+async function readRaw(secret: Secret, { directory, env }: SecretPlaces): Promise<string> {
+  if (typeof secret === "string") return secret;
+  if ("file" in secret) return await readFile(secret, directory);
+  const value = env(secret.envVar);
+  if (value === undefined) {
+    throw new SecretError(`Cannot read ${describeSecret(secret)}: the variable is not set`);
+  }
+  return value;
+}
+
+async function readFile(secret: { readonly file: string }, directory: string): Promise<string> {
+  const path = resolve(directory, secret.file);
+  let bytes;
+  try {
+    // Not only for the size: reading a pipe or a device might never end.
+    const { isFile, size } = await Deno.stat(path);
+    if (!isFile) throw new SecretError(`Cannot read ${describeSecret(secret)}: not a regular file`);
+    if (size > MAX_SECRET_BYTES) {
+      throw new SecretError(
+        `Cannot read ${describeSecret(secret)}: larger than ${MAX_SECRET_BYTES} bytes`,
+      );
+    }
+    bytes = await Deno.readFile(path);
+  } catch (cause) {
+    if (cause instanceof SecretError) throw cause;
+    throw new SecretError(`Cannot read ${describeSecret(secret)}`, { cause });
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    // The decoder's own error tells nothing of the content.
+    throw new SecretError(`Cannot read ${describeSecret(secret)}: it is not UTF-8 text`, { cause });
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Credentials that the configuration holds: an access token, user and password, or none.
+ *
+ * A token goes where git expects a password; the user name that has to go with it differs by host:
+ *
+ * | host | user name | why |
+ * | --- | --- | --- |
+ * | github.com, GitHub Enterprise | `x-access-token` | any will do with a personal token; this one fits all kinds of token |
+ * | bitbucket.org, Bitbucket Data Center | `x-token-auth` | needed by repository, project and workspace tokens |
+ * | GitLab | `oauth2` | needed by OAuth tokens; any will do with personal, group and project tokens |
+ * | Gitea, Forgejo, Azure DevOps and others | `oauth2` | any will do, as long as there is one |
+ *
+ * What needs another name (a GitLab deploy token, an Atlassian API token) is configured as `userPassword`.
+ */
+import type { CredentialProvider, Credentials, CredentialsOptions, Remote } from "./provider.ts";
+import { describeSecret, readSecretLine, type Secret, type SecretPlaces } from "./secret.ts";
+
+/** The user name that goes with a token at this host (the table above). */
+export function tokenUsername(host: string): string {
+  const labels = host.split(/[.:]/);
+  if (labels.includes("github")) return "x-access-token";
+  if (labels.includes("bitbucket")) return "x-token-auth";
+  return "oauth2";
+}
+
+/** `auth: { token: Secret }` */
+export class TokenProvider implements CredentialProvider {
+  readonly description: string;
+  readonly #token: Secret;
+  readonly #places: SecretPlaces;
+
+  constructor(token: Secret, places: SecretPlaces) {
+    this.#token = token;
+    this.#places = places;
+    this.description = `token, ${describeSecret(token)}`;
+  }
+
+  async credentials({ host }: Remote, { onStep }: CredentialsOptions): Promise<Credentials> {
+    const password = await readSecretLine(this.#token, this.#places);
+    const username = tokenUsername(host);
+    onStep?.(`the configured token, with user name "${username}"`);
+    return { username, password };
+  }
+
+  forget(): void {}
+}
+
+/** `auth: { userPassword: { user, password: Secret } }` */
+export class UserPasswordProvider implements CredentialProvider {
+  readonly description: string;
+  readonly #user: string;
+  readonly #password: Secret;
+  readonly #places: SecretPlaces;
+
+  constructor(config: { user: string; password: Secret }, places: SecretPlaces) {
+    this.#user = config.user;
+    this.#password = config.password;
+    this.#places = places;
+    this.description = `user "${config.user}"`;
+  }
+
+  async credentials(_remote: Remote, { onStep }: CredentialsOptions): Promise<Credentials> {
+    const password = await readSecretLine(this.#password, this.#places);
+    onStep?.(`the configured password of user "${this.#user}"`);
+    return { username: this.#user, password };
+  }
+
+  forget(): void {}
+}
+
+/** `auth: { none: true }`: private by policy, readable without credentials. */
+export const NO_CREDENTIALS: CredentialProvider = {
+  description: "no credentials",
+  credentials: (_remote, { onStep }) => {
+    onStep?.("no credentials are configured here");
+    return Promise.resolve(null);
+  },
+  forget: () => {},
+};
