@@ -132,10 +132,21 @@ function checkRequirement({ args }: Directive): void {
   }
 }
 
-/** The path on the first line that starts with `module`, wherever that line is. */
+const MODULE_LINE =
+  /(?:^|\n)[^\P{White_Space}\n]*module[^\P{White_Space}\n]+(?!\/\/)(?<path>\P{White_Space}[^\n]*)/u;
+
+/** The path on the first line that starts with `module`, wherever that line is: `ModulePath` of x/mod. */
 function findModulePath(text: string): string | null {
-  const line = /^[ \t\r]*module[ \t\r]+(?<path>[^\s].*)$/m.exec(text);
-  const path = line?.groups?.["path"]?.split("//", 1)[0]?.trim();
-  if (path === undefined || path === "") return null;
-  return /^["`]/.test(path) ? unquoteGo(path) : path;
+  const line = MODULE_LINE.exec(text)?.groups?.["path"];
+  if (line === undefined) return null;
+  const [code = ""] = line.split("//", 1);
+  const path = trimEnd(code);
+  return /^["`]/.test(path) ? unquoteGo(path) || null : path;
+}
+
+/** As Go trims: `trimEnd` of JavaScript takes a byte order mark for a space. */
+function trimEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && /\p{White_Space}/u.test(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
 }

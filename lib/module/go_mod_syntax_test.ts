@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { GoModError, MAX_ARGUMENTS, readDirectives } from "./go_mod_syntax.ts";
+
+Deno.test("readDirectives() gives lines and the lines of blocks", () => {
+  const text = [
+    "// why",
+    "module example.com/m // why",
+    "",
+    "retract (",
+    "\t// why",
+    "\tv1.0.0",
+    '\t[v1.1.0, "v1.2.0"] // why',
+    ")",
+    "empty ()",
+    "more words (",
+    "\tare left out",
+    ")",
+    "go 1.24",
+  ].join("\r\n");
+  assert.deepEqual([...readDirectives(text)], [
+    { verb: "module", args: ["example.com/m"], inBlock: false },
+    { verb: "retract", args: ["v1.0.0"], inBlock: true },
+    { verb: "retract", args: ["[", "v1.1.0", ",", '"v1.2.0"', "]"], inBlock: true },
+    { verb: "go", args: ["1.24"], inBlock: false },
+  ]);
+});
+
+Deno.test("readDirectives() keeps no more arguments than it says", () => {
+  const many = "x ".repeat(100);
+  for (const text of [`verb ${many}`, `verb (\n${many}\n)`]) {
+    const [directive] = readDirectives(text);
+    assert.equal(directive?.args.length, MAX_ARGUMENTS);
+  }
+});
+
+Deno.test("readDirectives() gives what comes before a fault, then throws", () => {
+  const directives = readDirectives("go 1.24\nblock (\n");
+  assert.equal(directives.next().value?.verb, "go");
+  assert.throws(() => directives.next(), GoModError);
+});

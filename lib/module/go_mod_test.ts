@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import golden from "../../tests/testdata/golden/go_mods.json" with { type: "json" };
+import { type GoMod, MAX_GO_MOD_SIZE_BYTES, scanGoMod, syntheticGoMod } from "./go_mod.ts";
+import { parseModulePath } from "./path.ts";
+
+function scanText(text: string): GoMod {
+  return scanGoMod(new TextEncoder().encode(text));
+}
+
+const NOTHING: GoMod = { modulePath: null, goVersion: null, retractions: [] };
+
+Deno.test("scanGoMod() agrees with Go's ParseLax, and where that fails with ModulePath", async (t) => {
+  for (const { input, modulePath, parsed, reason } of golden) {
+    await t.step(JSON.stringify(input), () => {
+      assert.deepEqual(scanText(input), {
+        modulePath: (parsed === null ? modulePath : parsed.modulePath) || null,
+        goVersion: parsed?.goVersion || null,
+        retractions: parsed?.retractions ?? [],
+      }, `Go says: ${reason}`);
+    });
+  }
+});
+
+Deno.test("scanGoMod() reads bytes that are not UTF-8 in a comment", () => {
+  const bytes = new TextEncoder().encode("module example.com/m // ?\ngo 1.24\n")
+    .map((byte) => byte === 0x3f ? 0xff : byte);
+  assert.deepEqual(scanGoMod(bytes), {
+    modulePath: "example.com/m",
+    goVersion: "1.24",
+    retractions: [],
+  });
+});
+
+Deno.test("scanGoMod() reads the longest file that Go reads, and no longer one", () => {
+  const start = "module example.com/m\n";
+  const longest = start + " ".repeat(MAX_GO_MOD_SIZE_BYTES - start.length);
+  assert.equal(scanText(longest).modulePath, "example.com/m");
+  assert.deepEqual(scanText(longest + " "), NOTHING);
+});
+
+Deno.test("scanGoMod() answers any bytes", () => {
+  const line = fc.array(fc.constantFrom(
+    ..."()[]{},\"`'/\\\n\r \t*\0\u00e9\u00a0",
+    "module ",
+    "go ",
+    "retract ",
+    "require ",
+    "v1.0.0",
+    "example.com/m",
+    "//",
+    "\n",
+  )).map((parts) => new TextEncoder().encode(parts.join("")));
+  fc.assert(fc.property(fc.oneof(line, fc.uint8Array()), (bytes) => {
+    scanGoMod(bytes);
+  }));
+});
+
+Deno.test("syntheticGoMod() declares the path", () => {
+  for (const path of ["example.com/m", "example.com/M_~x/v2", "gopkg.in/yaml.v3"]) {
+    const bytes = syntheticGoMod(parseModulePath(path));
+    assert.equal(new TextDecoder().decode(bytes), `module ${path}\n`);
+    assert.deepEqual(scanGoMod(bytes), { ...NOTHING, modulePath: path });
+  }
+});
