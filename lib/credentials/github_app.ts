@@ -1,0 +1,421 @@
+/**
+ * Credentials from a GitHub App: for each repository a token of its own that can read this one repository and expires
+ * within the hour. By @octokit/auth-app; the API is described at https://docs.github.com/rest/apps/apps
+ *
+ * ```
+ * remote https://github.com/My-Org/lib.git
+ *   GET  /orgs/My-Org/installation                 (404: GET /users/My-Org/installation)    → installation 42
+ *   POST /app/installations/42/access_tokens {"repositories":["lib"],"permissions":{"contents":"read"}}
+ *        → {"token":"ghs_…","expires_at":"…"}      `metadata: read` comes with every token
+ * credentials x-access-token / ghs_…
+ * ```
+ *
+ * **What a refusal means.** The installation is looked up before each token, because what it says explains a refusal:
+ * suspended, no permission to read contents, or only for selected repositories. A repository that is not there for an
+ * installation on *all* of its owner's repositories is known not to exist. One that is not among the *selected* ones may
+ * exist, and an owner without the App may have it: that is never "not found", because the `go` command would take it as
+ * leave to ask elsewhere. KNOWN LIMIT: the old name of a renamed repository counts as not existing.
+ *
+ * **What is remembered.** A token until {@linkcode MIN_REMAINING_MS} before its end; a failure for
+ * {@linkcode FAILURE_TTL_MS}, so that an App that is installed now works at the next try. When GitHub limits our rate,
+ * the App asks nothing until the pause it asks for is over.
+ *
+ * Why not auth-app's own `auth({ type: "installation" })`: the requests under way that it shares between callers are known
+ * by installation id and repository name alone, in a variable of the module. Two Apps on different hosts can have both in
+ * common, and then one of them gets the other's token (seen with 8.3.1). Its request hook has no such memory, and it
+ * corrects a clock that is off.
+ */
+import { type KeyObject, sign } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import { z } from "zod";
+import { withDeadline } from "../async/deadline.ts";
+import { SingleFlight } from "../async/single_flight.ts";
+import { NotFoundError, OverloadedError, ProxyError, UpstreamError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import {
+  type CredentialProvider,
+  type Credentials,
+  type CredentialsOptions,
+  MIN_REMAINING_MS,
+  type Remote,
+} from "./provider.ts";
+
+/** What this file needs of `fetch`. It must not carry the headers along to another origin. */
+export type Fetch = (url: URL, init: {
+  readonly method: "GET" | "POST";
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal: AbortSignal;
+}) => Promise<Response>;
+
+export interface GitHubAppOptions {
+  readonly id: number;
+  /** Base URL of the REST API; {@linkcode defaultApiBaseUrl}. */
+  readonly apiBaseUrl: string;
+  /** Reads the key; called for each request to the API, so that a new key is used at once. */
+  readonly privateKey: () => Promise<KeyObject>;
+  readonly fetch: Fetch;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly log: Logger;
+  /** How long one request to the API may take. Default: {@linkcode REQUEST_TIMEOUT_MS}. */
+  readonly requestTimeoutMs?: number;
+}
+
+/** How long a failure is remembered. Long enough to shield the API from a build that asks again and again. */
+export const FAILURE_TTL_MS = 5_000;
+/** A token that is younger than this is not given up because a git server refuses it. */
+export const MIN_AGE_TO_FORGET_MS = 30_000;
+/** Repositories whose token or failure is remembered. */
+const MAX_REMEMBERED = 10_000;
+/** Repositories that tokens are being made for at once. git processes wait for them, so there never are many. */
+const MAX_CONCURRENT_MINTS = 256;
+const REQUEST_TIMEOUT_MS = 10_000;
+const MAX_ANSWER_BYTES = 1024 * 1024;
+/** GitHub asks for a minute where it does not say how long; it is never waited longer than that. */
+const MAX_PAUSE_MS = 60_000;
+/** GitHub takes at most 10 minutes from `iat` to `exp`, and no `iat` in the future: a minute for a clock that is fast. */
+const JWT_BACKDATE_SECONDS = 60;
+const JWT_LIFETIME_SECONDS = 600;
+
+/** Where the REST API of a GitHub host is: github.com, GitHub Enterprise Cloud (`*.ghe.com`) or Enterprise Server. */
+export function defaultApiBaseUrl(host: string): string {
+  return host === "github.com" || host.endsWith(".ghe.com")
+    ? `https://api.${host}`
+    : `https://${host}/api/v3`;
+}
+
+export class GitHubApp implements CredentialProvider {
+  readonly description: string;
+  readonly #options: GitHubAppOptions;
+  readonly #outcomes = new LRUCache<string, Outcome>({ max: MAX_REMEMBERED });
+  readonly #mints = new SingleFlight<Outcome>(MAX_CONCURRENT_MINTS);
+  readonly #lookups = new SingleFlight<Installation>(MAX_CONCURRENT_MINTS);
+  #request: Promise<Request> | null = null;
+  #pause: { readonly untilMs: number; readonly error: OverloadedError } | null = null;
+
+  constructor(options: GitHubAppOptions) {
+    this.#options = options;
+    this.description = `GitHub App ${options.id}`;
+  }
+
+  async credentials(remote: Remote, options: CredentialsOptions): Promise<Credentials | null> {
+    const { signal, onStep = () => {} } = options;
+    const repository = parseRepository(remote.path);
+    if (repository === null) {
+      onStep(`no credentials: "${remote.path}" is not OWNER/REPOSITORY`);
+      return null;
+    }
+    const known = this.#outcomes.get(repository.key);
+    if (known !== undefined && this.#options.now() < known.untilMs) {
+      onStep(`what ${this.description} got for ${repository.name} is remembered`);
+      return unwrap(known);
+    }
+    return unwrap(
+      await this.#mints.run(repository.key, () => this.#mint(repository, onStep), signal),
+    );
+  }
+
+  forget(remote: Remote): void {
+    const key = parseRepository(remote.path)?.key ?? "";
+    const known = this.#outcomes.get(key);
+    if (known === undefined) return;
+    // Otherwise a repository that refuses every token would cost a new one for each request.
+    if (this.#options.now() - known.sinceMs >= MIN_AGE_TO_FORGET_MS) this.#outcomes.delete(key);
+  }
+
+  async #mint(repository: Repository, onStep: OnStep): Promise<Outcome> {
+    const outcome = await this.#createToken(repository, onStep).then(
+      (credentials) => ({
+        credentials,
+        sinceMs: this.#options.now(),
+        untilMs: credentials.expiresAt.getTime() - MIN_REMAINING_MS,
+      }),
+      (error: unknown) => ({
+        error,
+        sinceMs: this.#options.now(),
+        untilMs: this.#options.now() + FAILURE_TTL_MS,
+      }),
+    );
+    this.#outcomes.set(repository.key, outcome);
+    return outcome;
+  }
+
+  async #createToken(repository: Repository, onStep: OnStep): Promise<ExpiringCredentials> {
+    const { owner } = repository;
+    const cannot = `Cannot get a token for ${repository.name}`;
+    onStep(`asking ${this.#options.apiBaseUrl} where ${this.description} is installed`);
+    const installation = await this.#lookups.run(
+      owner.toLowerCase(),
+      () => this.#findInstallation(owner),
+    );
+    const { id, suspended_at, permissions, repository_selection } = installation;
+    onStep(`installation ${id} on "${owner}", for ${repository_selection} repositories`);
+    if (typeof suspended_at === "string") {
+      throw new UpstreamError(
+        `${cannot}: ${this.description} is suspended on "${owner}"; its owner can lift that`,
+      );
+    }
+    if (permissions["contents"] === undefined) {
+      throw new UpstreamError(
+        `${cannot}: ${this.description} may not read contents on "${owner}"; ` +
+          `give it the repository permission "Contents: read" and accept that on "${owner}"`,
+      );
+    }
+
+    onStep(`asking for a token that can read ${repository.name} and nothing else`);
+    const answer = await this.#ask("POST /app/installations/{installation_id}/access_tokens", {
+      installation_id: id,
+      repositories: [repository.repo],
+      permissions: { contents: "read" },
+    });
+    if (answer.status === 422) throw this.#noSuchRepository(cannot, installation);
+    if (answer.status !== 201) throw this.#refused(cannot, answer);
+    const credentials = this.#readToken(answer, cannot);
+    onStep(`got a token that is good until ${credentials.expiresAt.toISOString()}`);
+    return credentials;
+  }
+
+  /** The API tells organizations from users; a remote does not. */
+  async #findInstallation(owner: string): Promise<Installation> {
+    const cannot = `Cannot find ${this.description} on "${owner}"`;
+    let answer = await this.#ask("GET /orgs/{org}/installation", { org: owner });
+    if (answer.status === 404) {
+      answer = await this.#ask("GET /users/{username}/installation", { username: owner });
+    }
+    if (answer.status === 404) {
+      throw new UpstreamError(
+        `${cannot}: it is not installed there; install it on "${owner}" ` +
+          "and give it access to the repositories that modules are read from",
+      );
+    }
+    if (answer.status !== 200) throw this.#refused(cannot, answer);
+    const { data } = INSTALLATION.safeParse(answer.data);
+    if (data === undefined) throw this.#strange(cannot);
+    return data;
+  }
+
+  #noSuchRepository(cannot: string, { repository_selection }: Installation): ProxyError {
+    return repository_selection === "all"
+      ? new NotFoundError(`${cannot}: its owner has no such repository`)
+      : new UpstreamError(
+        `${cannot}: there is no such repository, or it is not among those selected for ` +
+          `${this.description}; add it to the installation's repositories`,
+      );
+  }
+
+  #readToken({ data, headers }: Answer, cannot: string): ExpiringCredentials {
+    const { data: token } = TOKEN.safeParse(data);
+    if (token === undefined) throw this.#strange(cannot);
+    // By GitHub's clock at both ends: ours may be off, and then `expires_at` must not be compared with it.
+    const nowMs = this.#options.now();
+    const serverNowMs = Date.parse(headers["date"] ?? "");
+    const lifetimeMs = Date.parse(token.expires_at) -
+      (Number.isNaN(serverNowMs) ? nowMs : serverNowMs);
+    if (lifetimeMs <= MIN_REMAINING_MS) {
+      throw new UpstreamError(`${cannot}: the token would expire in ${lifetimeMs / 1000} s`);
+    }
+    return {
+      username: "x-access-token",
+      password: token.token,
+      expiresAt: new Date(nowMs + lifetimeMs),
+    };
+  }
+
+  /** Answers that mean the same for every request. */
+  #refused(cannot: string, { status, message }: Answer): ProxyError {
+    if (status === 401) {
+      return new UpstreamError(
+        `${cannot}: GitHub does not accept the App's id or private key (${message}); ` +
+          "check both, and this machine's clock",
+      );
+    }
+    return new UpstreamError(
+      `${cannot}: ${this.#options.apiBaseUrl} answered ${status} (${message})`,
+    );
+  }
+
+  #strange(cannot: string): UpstreamError {
+    return new UpstreamError(
+      `${cannot}: ${this.#options.apiBaseUrl} did not answer as the API of GitHub does`,
+    );
+  }
+
+  /**
+   * One request as the App.
+   *
+   * @throws {OverloadedError} when GitHub limits our rate
+   */
+  async #ask(route: string, parameters: Record<string, unknown>): Promise<Answer> {
+    if (this.#pause !== null && this.#options.now() < this.#pause.untilMs) throw this.#pause.error;
+    const request = await (this.#request ??= this.#open());
+    const { apiBaseUrl, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options;
+    const response = await withDeadline(
+      (signal) => request(route, { ...parameters, request: { signal } }).catch(responseOf),
+      { timeoutMs: requestTimeoutMs, what: `ask ${apiBaseUrl} for a token` },
+    );
+    const answer = readAnswer(response);
+    const pauseMs = pauseOf(answer);
+    if (pauseMs !== null) {
+      const error = new OverloadedError(
+        `Cannot get a token: GitHub limits the rate of ${this.description} (${answer.message})`,
+      );
+      this.#pause = { untilMs: this.#options.now() + pauseMs, error };
+      throw error;
+    }
+    return answer;
+  }
+
+  /** Loaded when first needed: who has no GitHub App shall not pay for it (12 MB, 30 ms). */
+  async #open(): Promise<Request> {
+    const [{ createAppAuth }, { request }] = await Promise.all([
+      import("@octokit/auth-app"),
+      import("@octokit/request"),
+    ]);
+    const { id, apiBaseUrl, fetch, log } = this.#options;
+    const warn = (message: string) => log.warn({ gitHubApp: id }, withoutSecrets(message));
+    const auth = createAppAuth({
+      appId: id,
+      createJwt: (_id, clockOffsetSeconds) => this.#createJwt(clockOffsetSeconds),
+      log: { warn },
+    });
+    return request.defaults({
+      baseUrl: apiBaseUrl.replace(/\/$/, ""),
+      headers: { "x-github-api-version": "2022-11-28" },
+      request: {
+        hook: auth.hook,
+        fetch: limited(fetch),
+        log: { debug: () => {}, info: () => {}, warn, error: warn },
+      },
+    });
+  }
+
+  async #createJwt(clockOffsetSeconds = 0): Promise<{ jwt: string; expiresAt: string }> {
+    const key = await this.#options.privateKey();
+    const iat = Math.floor(this.#options.now() / 1000) + clockOffsetSeconds - JWT_BACKDATE_SECONDS;
+    const exp = iat + JWT_LIFETIME_SECONDS;
+    const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const signed = `${encode({ alg: "RS256", typ: "JWT" })}.${
+      encode({ iat, exp, iss: this.#options.id })
+    }`;
+    const signature = sign("RSA-SHA256", Buffer.from(signed), key).toString("base64url");
+    return { jwt: `${signed}.${signature}`, expiresAt: new Date(exp * 1000).toISOString() };
+  }
+}
+
+type OnStep = (text: string) => void;
+type Request = typeof import("@octokit/request").request;
+type ExpiringCredentials = Required<Credentials>;
+
+/** How it ended when a token was last asked for, and for how long that counts. */
+type Outcome =
+  & { readonly sinceMs: number; readonly untilMs: number }
+  & ({ readonly credentials: Credentials } | { readonly error: unknown });
+
+function unwrap(outcome: Outcome): Credentials {
+  if ("error" in outcome) throw outcome.error;
+  return outcome.credentials;
+}
+
+interface Repository {
+  readonly owner: string;
+  readonly repo: string;
+  /** For messages. */
+  readonly name: string;
+  /** The same for all spellings: GitHub does not tell upper from lower case. */
+  readonly key: string;
+}
+
+function parseRepository(path: string): Repository | null {
+  const { owner, repo } =
+    /^(?<owner>[\w.-]+)\/(?<repo>[\w.-]+?)(?:\.git)?\/?$/.exec(path)?.groups ?? {};
+  if (owner === undefined || repo === undefined) return null;
+  // URL parsers would walk up at these.
+  if ([owner, repo].some((element) => element === "." || element === "..")) return null;
+  const name = `${owner}/${repo}`;
+  return { owner, repo, name, key: name.toLowerCase() };
+}
+
+const INSTALLATION = z.object({
+  id: z.int().positive(),
+  suspended_at: z.string().nullish(),
+  repository_selection: z.string(),
+  permissions: z.record(z.string(), z.string()),
+});
+type Installation = z.infer<typeof INSTALLATION>;
+
+const TOKEN = z.object({
+  token: z.string().regex(/^[\x21-\x7e]+$/),
+  expires_at: z.iso.datetime({ offset: true }),
+});
+
+const RESPONSE = z.object({
+  status: z.number(),
+  headers: z.record(z.string(), z.coerce.string()),
+  data: z.unknown(),
+});
+
+interface Answer extends z.infer<typeof RESPONSE> {
+  /** What GitHub says about it, fit for a message of ours. */
+  readonly message: string;
+}
+
+function readAnswer(response: unknown): Answer {
+  const answer = RESPONSE.parse(response);
+  const { data } = z.object({ message: z.string() }).safeParse(answer.data);
+  return { ...answer, message: withoutSecrets(data?.message ?? "no reason given") };
+}
+
+/** Octokit throws what is not 2xx, with the response in the error; and wraps what `fetch` threw. */
+function responseOf(error: unknown): unknown {
+  if (!(error instanceof Error && "status" in error)) throw error;
+  if ("response" in error && error.response !== undefined) return error.response;
+  // Octokit's own error has the whole request in it; only what it stands for goes further.
+  if (error.cause instanceof ProxyError) throw error.cause;
+  throw new UpstreamError("Cannot reach the API of GitHub", { cause: error.cause });
+}
+
+/** How long GitHub wants us to pause, or null: https://docs.github.com/rest/overview/rate-limits-for-the-rest-api */
+function pauseOf({ status, headers }: Answer): number | null {
+  const retryAfter = headers["retry-after"];
+  const isLimited = status === 429 ||
+    status === 403 && (retryAfter !== undefined || headers["x-ratelimit-remaining"] === "0");
+  if (!isLimited) return null;
+  const seconds = Number(retryAfter ?? Number.NaN);
+  return seconds >= 0 ? Math.min(seconds * 1000, MAX_PAUSE_MS) : MAX_PAUSE_MS;
+}
+
+/** A text of the API, short and printable, without words that are long enough to be a token. */
+function withoutSecrets(text: string): string {
+  return text.replace(/[^\x20-\x7e]+/g, " ").replace(/[^ ]{32,}/g, "[…]").slice(0, 200);
+}
+
+/** `fetch` as octokit calls it, with a limit to the answer's size. */
+function limited(fetch: Fetch): (url: string, init: OctokitInit) => Promise<Response> {
+  return async (url, { method, headers, body, signal }) => {
+    const response = await fetch(new URL(url), {
+      method,
+      headers,
+      signal,
+      ...body === undefined ? {} : { body },
+    });
+    let sizeBytes = 0;
+    const limit = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+      transform(chunk, controller) {
+        sizeBytes += chunk.length;
+        if (sizeBytes <= MAX_ANSWER_BYTES) controller.enqueue(chunk);
+        else controller.error(new UpstreamError("Cannot read an answer of GitHub: too large"));
+      },
+    });
+    const { status, headers: answered } = response;
+    return new Response(response.body?.pipeThrough(limit) ?? null, { status, headers: answered });
+  };
+}
+
+/** The part of what octokit gives to `fetch` that we use. */
+interface OctokitInit {
+  readonly method: "GET" | "POST";
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal: AbortSignal;
+}
