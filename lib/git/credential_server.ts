@@ -1,0 +1,213 @@
+/**
+ * Where git gets its passwords: our own process, asked by credential_helper.ts over a unix socket.
+ *
+ * A {@linkcode Grant} is made for one git run and one repository. Git learns how to ask by configuration in its
+ * environment: the helper's command line, the socket, and a nonce, none of which is a secret outside this machine's
+ * user. The password itself is in our memory, in the helper's answer and in git's; in no argument, variable or file.
+ *
+ * Who may ask: the socket (mode 0600) lies in a folder (0700) that only our user may enter. What is answered: a nonce
+ * that is in use, together with the protocol, host and path of its repository. After a redirect, or for a submodule,
+ * git asks for another place and gets nothing.
+ */
+import { withDeadline } from "../async/deadline.ts";
+import { describeError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { CredentialAccess } from "./command.ts";
+import {
+  chunksOf,
+  formatAttributes,
+  NONCE_VARIABLE,
+  parseAttributes,
+  readMessage,
+  SOCKET_VARIABLE,
+  writeMessage,
+} from "./credential_helper.ts";
+import type { RemoteUrl } from "./remote_url.ts";
+
+export interface Credential {
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface CredentialServerOptions {
+  /** Where the folder with the socket is made. Its path must leave room: a socket's path has at most 107 bytes. */
+  readonly directory: string;
+  /** The program that git is to run, which calls {@linkcode runCredentialHelper}; git's `get` is appended. */
+  readonly helperCommand: (socketPath: string) => readonly string[];
+  /** Variables that the program needs besides ours. No secrets. */
+  readonly helperEnvironment?: Readonly<Record<string, string>>;
+  /** The credential for a repository, null where it needs none. What it throws, {@linkcode CredentialServer.grant} does. */
+  readonly credentialFor: (remote: RemoteUrl, signal?: AbortSignal) => Promise<Credential | null>;
+  readonly log: Logger;
+}
+
+/** The right to ask for one repository's credential. Disposing of it ends it. */
+export interface Grant extends CredentialAccess, Disposable {
+  readonly credential: Credential;
+}
+
+/** A question comes in at once or not at all. */
+const QUESTION_TIMEOUT_MS = 5_000;
+/** Helpers that may be connected at once; there is about one for each running git. */
+const MAX_CONNECTIONS = 256;
+/** `sun_path` of unix(7) without its NUL. */
+const SOCKET_PATH_MAX_BYTES = 107;
+
+/**
+ * The flags by which `deno run` gives the helper what it needs and no more. A compiled program has the server's own.
+ */
+export function helperPermissions(socketPath: string): string[] {
+  return [
+    "--no-prompt",
+    `--allow-env=${SOCKET_VARIABLE},${NONCE_VARIABLE}`,
+    `--allow-net=unix:${socketPath}`,
+    `--allow-read=${socketPath}`,
+    `--allow-write=${socketPath}`,
+  ];
+}
+
+export class CredentialServer implements AsyncDisposable {
+  readonly #options: CredentialServerOptions;
+  readonly #folder: string;
+  readonly #listener: Deno.UnixListener;
+  readonly #grants = new Map<
+    string,
+    { readonly remote: RemoteUrl; readonly credential: Credential }
+  >();
+  readonly #connections = new Set<Promise<void>>();
+  readonly #accepting: Promise<void>;
+
+  private constructor(
+    options: CredentialServerOptions,
+    { folder, listener }: { folder: string; listener: Deno.UnixListener },
+  ) {
+    this.#options = options;
+    this.#folder = folder;
+    this.#listener = listener;
+    this.#accepting = this.#accept();
+  }
+
+  static async start(options: CredentialServerOptions): Promise<CredentialServer> {
+    const folder = await Deno.makeTempDir({ dir: options.directory, prefix: "c" });
+    await Deno.chmod(folder, 0o700);
+    const path = `${folder}/s`;
+    if (new TextEncoder().encode(path).length > SOCKET_PATH_MAX_BYTES) {
+      await Deno.remove(folder);
+      throw new Error(
+        `Cannot serve credentials at "${path}": a socket's path has at most ${SOCKET_PATH_MAX_BYTES} bytes, so the scratch directory's must be shorter`,
+      );
+    }
+    const listener = Deno.listen({ transport: "unix", path });
+    // Between the two calls the folder's mode protects it.
+    await Deno.chmod(path, 0o600);
+    return new CredentialServer(options, { folder, listener });
+  }
+
+  /**
+   * The right to ask for the credential of `remote`, or null where it needs none.
+   *
+   * @throws what `credentialFor` throws
+   */
+  async grant(remote: RemoteUrl, signal?: AbortSignal): Promise<Grant | null> {
+    const credential = await this.#options.credentialFor(remote, signal);
+    if (credential === null) return null;
+    const nonce = crypto.getRandomValues(new Uint8Array(32)).toHex();
+    this.#grants.set(nonce, { remote, credential });
+    const { username, password } = credential;
+    return {
+      credential,
+      helper: helperScript(this.#options.helperCommand(`${this.#folder}/s`)),
+      environment: {
+        ...this.#options.helperEnvironment,
+        [SOCKET_VARIABLE]: `${this.#folder}/s`,
+        [NONCE_VARIABLE]: nonce,
+      },
+      secrets: [password, encodeURIComponent(password), basicToken({ username, password }), nonce],
+      [Symbol.dispose]: () => {
+        this.#grants.delete(nonce);
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#accepting;
+    await Promise.all(this.#connections);
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+
+  async #accept(): Promise<void> {
+    for await (const connection of this.#listener) {
+      if (this.#connections.size >= MAX_CONNECTIONS) {
+        connection.close();
+        continue;
+      }
+      const served = this.#serve(connection).finally(() => this.#connections.delete(served));
+      this.#connections.add(served);
+    }
+  }
+
+  async #serve(connection: Deno.UnixConn): Promise<void> {
+    try {
+      await withDeadline(async () => {
+        const question = await readMessage(chunksOf(connection));
+        await writeMessage(connection, this.#answer(question));
+      }, { timeoutMs: QUESTION_TIMEOUT_MS, what: "answer a credential question" });
+    } catch (error) {
+      this.#options.log.warn({ error: describeError(error) }, "credential question broke off");
+    } finally {
+      connection.close();
+    }
+  }
+
+  #answer(message: string): string {
+    const { nonce = "", protocol = "", host = "", path = "" } = parseAttributes(message);
+    const granted = this.#grants.get(nonce);
+    if (granted === undefined) {
+      this.#options.log.warn({ host, path }, "credential refused: unknown nonce");
+      return "";
+    }
+    const { remote, credential } = granted;
+    if (!isPlaceOf(remote, { protocol, host, path })) {
+      this.#options.log.warn({ host, path, remote }, "credential refused: another repository");
+      return "";
+    }
+    return formatAttributes({ username: credential.username, password: credential.password });
+  }
+}
+
+/** The value of an `Authorization: Basic` header, without its scheme. */
+export function basicToken({ username, password }: Credential): string {
+  return new TextEncoder().encode(`${username}:${password}`).toBase64();
+}
+
+/**
+ * Whether git asks for the repository itself. `a/b` and `a/b.git` are the same one: servers redirect between them.
+ */
+function isPlaceOf(
+  remote: RemoteUrl,
+  asked: { readonly protocol: string; readonly host: string; readonly path: string },
+): boolean {
+  const url = new URL(remote);
+  return `${asked.protocol}:` === url.protocol && asked.host === url.host &&
+    plainPath(asked.path) === plainPath(decodePath(url.pathname));
+}
+
+function plainPath(path: string): string {
+  return path.replace(/^\/+/, "").replace(/\/+$/, "").replace(/\.git$/, "");
+}
+
+/** Percent-decoded, as git does it before it asks. What cannot be decoded stays and so equals nothing that git asks. */
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+/** A credential.helper that runs a command for `get` only: most of the calls are to store or erase. */
+function helperScript(command: readonly string[]): string {
+  const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+  return `!f() { if test "$1" = get; then exec ${quoted} get; fi; }; f`;
+}
