@@ -1,0 +1,77 @@
+/**
+ * Which commit a revision's name means, as far as the refs of the repository tell (`Stat` of `gitRepo` in
+ * cmd/go/internal/modfetch/codehost; https://go.dev/ref/mod#version-queries).
+ *
+ * A tag wins over a branch of its name, both over a commit. A commit goes by its hash or by 7 or more digits of it, in
+ * lower case, if HEAD, a branch or a tag leads to it. Nothing else that git takes for a revision (`main~1`, `@{u}`,
+ * `refs/pull/1/head`) means anything here.
+ */
+import type { Hash, Refs } from "../git/refs.ts";
+import { isPseudoVersion } from "../module/pseudo_version.ts";
+import { parseSemver } from "../module/semver.ts";
+
+/** Fewer digits are taken for a name. */
+const MIN_HASH_DIGITS = 7;
+
+/**
+ * - `ref`: a ref says it. `ref` is what `Origin.Ref` names; null where that would be a hash or HEAD by accident.
+ * - `digits`: perhaps the beginning of a commit's hash; the history knows.
+ * - `ambiguous`: the beginning of several hashes.
+ * - `unknown`: nothing.
+ */
+export type RevisionMatch =
+  | { readonly kind: "ref"; readonly hash: Hash; readonly ref: string | null }
+  | { readonly kind: "digits" | "ambiguous" | "unknown" };
+
+export function matchRevision(refs: Refs, revision: string): RevisionMatch {
+  const names = [`refs/tags/${revision}`, `refs/heads/${revision}`];
+  if (revision === "HEAD") names.push(revision);
+  for (const ref of names) {
+    const hash = refs.get(ref);
+    if (hash !== undefined) return { kind: "ref", hash, ref };
+  }
+  return matchHash(refs, revision);
+}
+
+function matchHash(refs: Refs, digits: string): RevisionMatch {
+  const [anyHash] = refs.values();
+  const maxDigits = anyHash?.length ?? 0;
+  if (!/^[0-9a-f]+$/.test(digits)) return { kind: "unknown" };
+  if (digits.length < MIN_HASH_DIGITS || digits.length > maxDigits) return { kind: "unknown" };
+  const matches = [...refs].filter(([, hash]) => hash.startsWith(digits));
+  const [first] = matches;
+  if (first === undefined) return { kind: "digits" };
+  const [, hash] = first;
+  if (matches.some(([, other]) => other !== hash)) return { kind: "ambiguous" };
+  const [ref = null] = matches.map(([ref]) => ref).sort();
+  return { kind: "ref", hash, ref: ref === "HEAD" ? null : ref };
+}
+
+/**
+ * The name in the repository of what a module version or query asks for: the digits at the end of a pseudo-version, the
+ * tag of a version, any other name as it is.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(revisionName("v2.0.0+incompatible", ""), "v2.0.0");
+ * assert.equal(revisionName("v1.2.3", "kit/"), "kit/v1.2.3");
+ * assert.equal(revisionName("v0.0.0-20260102030405-abcdef123456", "kit/"), "abcdef123456");
+ * assert.equal(revisionName("main", "kit/"), "main");
+ * ```
+ */
+export function revisionName(query: string, tagPrefix: string): string {
+  const semver = parseSemver(query);
+  if (semver === null) return query;
+  if (isPseudoVersion(query)) return pseudoRevision(query);
+  return tagPrefix + (semver.build === "+incompatible" ? withoutIncompatible(query) : query);
+}
+
+/** The digits that a pseudo-version ends with, also of one that makes no sense otherwise. */
+export function pseudoRevision(version: string): string {
+  return version.replace(/\+.*$/, "").replace(/^.*-/, "");
+}
+
+export function withoutIncompatible(version: string): string {
+  return version.replace(/\+incompatible$/, "");
+}
