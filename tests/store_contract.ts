@@ -6,7 +6,7 @@
  * back end over a network tests it with a connection that is cut.
  */
 import assert from "node:assert/strict";
-import { StorageError } from "../lib/errors.ts";
+import { StorageError, UpstreamError } from "../lib/errors.ts";
 import {
   type ByteRange,
   bytesContent,
@@ -112,6 +112,11 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         assert.equal(await there.create(key, text("good")), "created");
       });
     }
+
+    await t.step("C2 a failure of the content that has a meaning keeps it", async () => {
+      const content = failing(noise(1000), new UpstreamError("the content's own failure"));
+      await assert.rejects(here.create("c2/upstream", content), UpstreamError);
+    });
 
     const ranges: (ByteRange & { name: string })[] = [
       { name: "the first byte", start: 0, end: 1 },
@@ -387,13 +392,13 @@ function stalling(bytes: Uint8Array<ArrayBuffer>, gate: Promise<void>) {
   return { content, stalled: stalled.promise, cancelled: cancelled.promise };
 }
 
-function failing(bytes: Uint8Array<ArrayBuffer>): Content {
+function failing(bytes: Uint8Array<ArrayBuffer>, error = new Error("the content fails")): Content {
   return {
     sizeBytes: bytes.length * 2,
     open: () =>
       new ReadableStream<Uint8Array<ArrayBuffer>>({
         start: (controller) => controller.enqueue(bytes),
-        pull: (controller) => controller.error(new Error("the content's own failure")),
+        pull: (controller) => controller.error(error),
       }),
   };
 }

@@ -18,7 +18,7 @@
  * KNOWN LIMIT: who reads an object between its link and the sync of its folder may have seen what a power loss in this
  * very moment takes back.
  */
-import { StorageError } from "../errors.ts";
+import { ProxyError, StorageError } from "../errors.ts";
 import {
   assertKey,
   assertRange,
@@ -86,7 +86,7 @@ export class DiskStore implements ObjectStore {
       } finally {
         if (body === null) file.close();
       }
-    });
+    }, signal);
   }
 
   async create(
@@ -109,7 +109,7 @@ export class DiskStore implements ObjectStore {
       } finally {
         await removeTemporary(temporary);
       }
-    });
+    }, signal);
   }
 
   async list(folder: string, { after = "", limit, signal }: ListOptions = {}): Promise<string[]> {
@@ -118,15 +118,19 @@ export class DiskStore implements ObjectStore {
     return await this.#io(`list "${folder}" of`, async () => {
       const names = await this.#unlessAbsent(namesIn(`${this.#root}/${folder}`, signal)) ?? [];
       return names.filter((name) => name > after).sort().slice(0, limit);
-    });
+    }, signal);
   }
 
-  /** Says what the operating system's errors mean. All others come from the content, the caller's signal or a mistake. */
-  async #io<T>(what: string, work: () => Promise<T>): Promise<T> {
+  /**
+   * Says what a failure of `work` means. System errors have no class in common, and some (EFBIG) not even a code, so all
+   * counts as the store's trouble but what says something else by itself.
+   */
+  async #io<T>(what: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
       return await work();
     } catch (cause) {
-      if (!isSystemError(cause)) throw cause;
+      if (signal?.aborted) throw signal.reason;
+      if (cause instanceof ProxyError) throw cause;
       throw new StorageError(`Cannot ${what} ${this.description}`, { cause });
     }
   }
@@ -196,9 +200,8 @@ async function link(temporary: string, file: string): Promise<"created" | "exist
 async function removeTemporary(temporary: string): Promise<void> {
   try {
     await Deno.remove(temporary);
-  } catch (error) {
+  } catch {
     // Harmless: it was never made, another process swept it, or the next sweep will take it. No key leads to it.
-    if (!isSystemError(error)) throw error;
   }
 }
 
@@ -228,9 +231,4 @@ function firstBytes(
       if (left === 0) controller.terminate();
     },
   });
-}
-
-function isSystemError(error: unknown): boolean {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ||
-    error instanceof Deno.errors.NotCapable;
 }

@@ -60,7 +60,10 @@ export interface ObjectStore {
   readonly description: string;
   /** @throws {StorageError} when the store cannot say whether the object is there, or has less than the range. */
   get(key: string, options?: GetOptions): Promise<StoredObject | null>;
-  /** @throws {StorageError} when the outcome is not known (C5). */
+  /**
+   * @throws {StorageError} when the outcome is not known (C5)
+   * @throws when the content fails: its own error if that is a {@linkcode ProxyError}, else any
+   */
   create(key: string, content: Content, options?: CreateOptions): Promise<"created" | "exists">;
   /** The names of the objects directly in `folder` (no trailing `/`), in the order of their bytes. */
   list(folder: string, options?: ListOptions): Promise<string[]>;
@@ -78,7 +81,9 @@ export function bytesContent(bytes: Uint8Array<ArrayBuffer>): Content {
 export function openExactly(content: Content): ReadableStream<Uint8Array<ArrayBuffer>> {
   let sizeBytes = 0;
   const fail = () => {
-    throw new Error(`Cannot store content: it has not the ${content.sizeBytes} bytes it says`);
+    throw new Error(
+      `Cannot store content: it does not have the ${content.sizeBytes} bytes it says`,
+    );
   };
   return content.open().pipeThrough(
     new TransformStream({
