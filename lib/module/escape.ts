@@ -80,6 +80,6 @@ function escapeCapitals(text: string): string {
 }
 
 function unescapeCapitals(text: string): string | null {
-  if (!/^(?:[^!A-Z\x80-\uffff]|![a-z])*$/.test(text)) return null;
+  if (/[A-Z\x80-\uffff]|!(?![a-z])/.test(text)) return null;
   return text.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

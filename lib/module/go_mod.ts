@@ -31,6 +31,9 @@ export interface GoMod {
 /** The longest go.mod file that the `go` command reads. */
 export const MAX_GO_MOD_SIZE_BYTES = 16 << 20;
 
+/** How many retractions of a file count; the others are passed over. A file of 16 MiB could hold a million. */
+export const MAX_RETRACTIONS = 10_000;
+
 /** What a go.mod file says. Never throws: a file that is no go.mod file, or is too long, says nothing. */
 export function scanGoMod(bytes: Uint8Array): GoMod {
   if (bytes.length > MAX_GO_MOD_SIZE_BYTES) return EMPTY;
@@ -68,7 +71,9 @@ function parseGoMod(text: string): GoMod {
         break;
       case "retract": {
         const retraction = parseRetraction(directive.args);
-        if (retraction !== null) retractions.push(retraction);
+        if (retraction !== null && retractions.length < MAX_RETRACTIONS) {
+          retractions.push(retraction);
+        }
         break;
       }
       case "require":

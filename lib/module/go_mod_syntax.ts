@@ -89,11 +89,25 @@ function endsLine(token: string): boolean {
   return token === END_OF_LINE || token === END_OF_FILE;
 }
 
-const MARKS = "()[]{},";
+const NEWLINE = 0x0a;
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const STAR = 0x2a;
+const SLASH = 0x2f;
+const BACKSLASH = 0x5c;
+const BACK_QUOTE = 0x60;
+const DELETE = 0x7f;
+const BLANKS = charCodes(" \t\r");
+const MARKS = charCodes("()[]{},");
 /** What a word may hold beyond ASCII: what Go's `unicode.IsPrint` is true for. */
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u;
 
-/** The tokens of a text, one after the other. Past the end of the file there is nothing but that end. */
+/**
+ * The tokens of a text, one after the other. Past the end of the file there is nothing but that end.
+ *
+ * Goes by character codes, because a file may have 16 MiB and a regular expression for words or quoted strings needs a
+ * stack as deep as they are long.
+ */
 class Tokens {
   readonly #text: string;
   /** Where reading goes on, behind the tokens that have been peeked at. */
@@ -119,16 +133,28 @@ class Tokens {
   }
 
   #read(): string {
-    const text = this.#text;
-    while (" \t\r".includes(text.charAt(this.#at)) && this.#at < text.length) this.#at++;
-    const first = text.charAt(this.#at);
-    if (first === END_OF_FILE) return END_OF_FILE;
-    if (text.startsWith("//", this.#at)) return this.#readComment();
-    if (first === "\n" || MARKS.includes(first)) {
-      this.#at++;
-      return first;
+    this.#skipBlanks();
+    const first = this.#text.charCodeAt(this.#at);
+    if (Number.isNaN(first)) return END_OF_FILE;
+    if (first === NEWLINE) return this.#readLineEnds();
+    if (first === SLASH && this.#text.charCodeAt(this.#at + 1) === SLASH) {
+      return this.#readComment();
     }
-    return first === '"' || first === "`" ? this.#readQuoted(first) : this.#readWord();
+    if (MARKS.has(first)) return this.#readTo(this.#at + 1);
+    return first === QUOTE || first === BACK_QUOTE ? this.#readQuoted(first) : this.#readWord();
+  }
+
+  #skipBlanks(): void {
+    while (BLANKS.has(this.#text.charCodeAt(this.#at))) this.#at++;
+  }
+
+  /** Blank lines mean nothing, so a row of line ends is one. */
+  #readLineEnds(): string {
+    while (this.#text.charCodeAt(this.#at) === NEWLINE) {
+      this.#at++;
+      this.#skipBlanks();
+    }
+    return END_OF_LINE;
   }
 
   #readComment(): string {
@@ -137,40 +163,47 @@ class Tokens {
     return END_OF_LINE;
   }
 
-  #readQuoted(quote: string): string {
+  #readQuoted(quote: number): string {
     const text = this.#text;
-    const start = this.#at;
-    for (let at = start + 1; at < text.length && text.charAt(at) !== "\n"; at++) {
-      if (text.charAt(at) === quote) {
-        this.#at = at + 1;
-        return text.slice(start, this.#at);
-      }
-      if (text.charAt(at) === "\\" && quote === '"') at++;
+    for (let at = this.#at + 1; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code === quote) return this.#readTo(at + 1);
+      if (code === NEWLINE) break;
+      if (code === BACKSLASH && quote === QUOTE) at++;
     }
     throw new GoModError("a quoted string is not closed");
   }
 
   /** A word ends before a blank, a mark or a comment; a quote within it has no meaning here. */
   #readWord(): string {
-    const start = this.#at;
-    while (this.#at < this.#text.length) {
-      const sizeUnits = this.#wordCharacterUnits();
-      if (sizeUnits === 0) break;
-      this.#at += sizeUnits;
-    }
-    if (this.#at === start) throw new GoModError("a character that cannot be in a go.mod file");
-    return this.#text.slice(start, this.#at);
+    let end = this.#at;
+    for (let units = this.#wordUnits(end); units > 0; units = this.#wordUnits(end)) end += units;
+    if (end === this.#at) throw new GoModError("a character that cannot be in a go.mod file");
+    return this.#readTo(end);
   }
 
-  /** How many code units the character here has, 0 if no word can hold it. */
-  #wordCharacterUnits(): number {
-    const text = this.#text;
-    const character = text.charAt(this.#at);
-    // After a word, "/*" is the next token's first character, and none can start with it.
-    if (character === "/") return /[/*]/.test(text.charAt(this.#at + 1)) ? 0 : 1;
-    if (character > " " && character <= "~") return MARKS.includes(character) ? 0 : 1;
-    if (character < "\x80") return 0;
-    const whole = String.fromCodePoint(text.codePointAt(this.#at) ?? 0);
-    return PRINTABLE.test(whole) ? whole.length : 0;
+  /** How many code units the character at `at` has, 0 if it cannot be in a word or starts a comment. */
+  #wordUnits(at: number): number {
+    const code = this.#text.charCodeAt(at);
+    if (code === SLASH) {
+      const next = this.#text.charCodeAt(at + 1);
+      // Go has no block comments here: the word ends, and no token starts so.
+      return next === SLASH || next === STAR ? 0 : 1;
+    }
+    if (code > SPACE && code < DELETE) return MARKS.has(code) ? 0 : 1;
+    const point = this.#text.codePointAt(at);
+    if (point === undefined || point <= DELETE) return 0;
+    const character = String.fromCodePoint(point);
+    return PRINTABLE.test(character) ? character.length : 0;
   }
+
+  #readTo(end: number): string {
+    const token = this.#text.slice(this.#at, end);
+    this.#at = end;
+    return token;
+  }
+}
+
+function charCodes(characters: string): ReadonlySet<number> {
+  return new Set(Array.from(characters, (character) => character.charCodeAt(0)));
 }

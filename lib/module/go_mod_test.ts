@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import golden from "../../tests/testdata/golden/go_mods.json" with { type: "json" };
-import { type GoMod, MAX_GO_MOD_SIZE_BYTES, scanGoMod, syntheticGoMod } from "./go_mod.ts";
+import {
+  type GoMod,
+  MAX_GO_MOD_SIZE_BYTES,
+  MAX_RETRACTIONS,
+  scanGoMod,
+  syntheticGoMod,
+} from "./go_mod.ts";
 import { parseModulePath } from "./path.ts";
 
 function scanText(text: string): GoMod {
@@ -37,6 +43,29 @@ Deno.test("scanGoMod() reads the longest file that Go reads, and no longer one",
   const longest = start + " ".repeat(MAX_GO_MOD_SIZE_BYTES - start.length);
   assert.equal(scanText(longest).modulePath, "example.com/m");
   assert.deepEqual(scanText(longest + " "), NOTHING);
+});
+
+Deno.test("scanGoMod() answers a file that is one long thing", async (t) => {
+  const long = (part: string) => part.repeat(MAX_GO_MOD_SIZE_BYTES / 2 / part.length);
+  const files = {
+    "version": `require example.com/n v1.0.0-${long("a.")}a`,
+    "build": `require example.com/n v2.0.0+${long("a.")}a`,
+    "path": `require example.com${long("/v2")} v2.0.0`,
+    "quoted string": `require "${long("\\x41")}" v1.0.0`,
+    "go line": `go 1.${long("1")}`,
+    "row of brackets": long("("),
+    "row of lines": long("\n"),
+  };
+  for (const [what, text] of Object.entries(files)) {
+    await t.step(what, () => {
+      assert.equal(scanText(`module example.com/m\n${text}\n`).modulePath, "example.com/m");
+    });
+  }
+});
+
+Deno.test("scanGoMod() keeps no more retractions than it says", () => {
+  const { retractions } = scanText("retract v1.0.0\n".repeat(MAX_RETRACTIONS + 1));
+  assert.equal(retractions.length, MAX_RETRACTIONS);
 });
 
 Deno.test("scanGoMod() answers any bytes", () => {

@@ -3,7 +3,8 @@
  */
 import type { Retraction } from "./go_mod.ts";
 import { isPseudoVersion } from "./pseudo_version.ts";
-import { compareSemver, parseSemver } from "./semver.ts";
+import { retractedBy } from "./retraction.ts";
+import { parseSemver } from "./semver.ts";
 import { compareVersions, isCanonicalVersion, type Version } from "./version.ts";
 
 /**
@@ -22,10 +23,7 @@ export function pickLatest(
   versions: readonly string[],
   retractions: readonly Retraction[],
 ): Version | null {
-  const isRetracted = (version: string) =>
-    retractions.some(({ low, high }) =>
-      compareSemver(low, version) <= 0 && compareSemver(version, high) <= 0
-    );
+  const isRetracted = retractedBy(retractions);
   const candidates = versions
     .filter(isCanonicalVersion)
     .filter((version) => !isPseudoVersion(version))

@@ -24,16 +24,14 @@ export interface Semver {
   readonly build: string;
 }
 
-const NUMBER = "(?:0|[1-9][0-9]*)";
-const PRERELEASE_IDENTIFIER = `(?:${NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`;
-const BUILD_IDENTIFIER = "[0-9A-Za-z-]+";
-const SEMVER = new RegExp(
-  `^v(?<major>${NUMBER})` +
-    `(?:\\.(?<minor>${NUMBER})` +
-    `(?:\\.(?<patch>${NUMBER})` +
-    `(?<prerelease>-${PRERELEASE_IDENTIFIER}(?:\\.${PRERELEASE_IDENTIFIER})*)?` +
-    `(?<build>\\+${BUILD_IDENTIFIER}(?:\\.${BUILD_IDENTIFIER})*)?)?)?$`,
-);
+/**
+ * The identifiers of prerelease and build are checked afterwards: a repeated group would need a stack as deep as the text
+ * is long, and a go.mod file may hold a version of 16 MiB.
+ */
+const SEMVER =
+  /^v(?<major>0|[1-9][0-9]*)(?:\.(?<minor>0|[1-9][0-9]*)(?:\.(?<patch>0|[1-9][0-9]*)(?<prerelease>-[-.0-9A-Za-z]+)?(?<build>\+[-.0-9A-Za-z]+)?)?)?$/;
+const EMPTY_IDENTIFIER = /^[-+]\.|\.\.|\.$/;
+const LEADING_ZERO = /(?:^-|\.)0[0-9]+(?:\.|$)/;
 
 /** The parts of a semantic version, or null for other text. */
 export function parseSemver(text: string): Semver | null {
@@ -41,6 +39,8 @@ export function parseSemver(text: string): Semver | null {
   const major = groups?.["major"];
   if (groups === undefined || major === undefined) return null;
   const { minor = "0", patch = "0", prerelease = "", build = "" } = groups;
+  if (EMPTY_IDENTIFIER.test(prerelease) || EMPTY_IDENTIFIER.test(build)) return null;
+  if (LEADING_ZERO.test(prerelease)) return null;
   return { major, minor, patch, prerelease, build };
 }
 

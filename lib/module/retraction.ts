@@ -1,0 +1,59 @@
+/**
+ * Which versions their author has taken back: https://go.dev/ref/mod#go-mod-file-retract
+ *
+ * An interval includes both ends. As with the `go` command, build metadata plays no part, and an end that is not a version
+ * sorts before all that are. Tags and go.mod files are written by anybody, so the work for v versions and r retractions is
+ * (v + r) · log r.
+ */
+import type { Retraction } from "./go_mod.ts";
+import { compareSemver } from "./semver.ts";
+
+/**
+ * A test of whether a version is within one of `retractions`.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const isRetracted = retractedBy([{ low: "v1.0.0", high: "v1.1.0" }]);
+ * assert.ok(isRetracted("v1.1.0"));
+ * assert.ok(!isRetracted("v1.1.1-rc.1"));
+ * ```
+ */
+export function retractedBy(retractions: readonly Retraction[]): (version: string) => boolean {
+  const intervals = mergeOverlapping(retractions);
+  return (version) => {
+    const next = countWhile(intervals, ({ low }) => compareSemver(low, version) <= 0);
+    const last = intervals[next - 1];
+    return last !== undefined && compareSemver(version, last.high) <= 0;
+  };
+}
+
+/** The same versions in intervals that are in order and have none in common. */
+function mergeOverlapping(retractions: readonly Retraction[]): Retraction[] {
+  const merged: Retraction[] = [];
+  const inOrder = retractions
+    .filter(({ low, high }) => compareSemver(low, high) <= 0)
+    .sort((a, b) => compareSemver(a.low, b.low));
+  for (const { low, high } of inOrder) {
+    const last = merged.at(-1);
+    if (last === undefined || compareSemver(last.high, low) < 0) {
+      merged.push({ low, high });
+    } else if (compareSemver(last.high, high) < 0) {
+      merged[merged.length - 1] = { low: last.low, high };
+    }
+  }
+  return merged;
+}
+
+/** How many items at the start of a sorted list `holds` is true for, by bisection. */
+function countWhile<T>(items: readonly T[], holds: (item: T) => boolean): number {
+  let low = 0;
+  let high = items.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const item = items[middle];
+    if (item !== undefined && holds(item)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
