@@ -46,6 +46,12 @@ export function canonicalVersion(text: string): Version | null {
   return canonical + suffix as Version;
 }
 
+/** Whether `text` is a version, in its one form, that a module at `path` can have. What is not may still be a query. */
+export function isVersionOf(path: ModulePath, text: string): text is Version {
+  return isCanonicalVersion(text) &&
+    matchesPathMajor(text, splitPathVersion(path)?.pathMajor ?? "");
+}
+
 /** @throws {InvalidRequestError} when `text` is not a canonical version, or not one of a module at `path`. */
 export function parseVersion(path: ModulePath, text: string): Version {
   const version = canonicalVersion(text);
