@@ -47,18 +47,16 @@ export function createFetch(options: FetchOptions): Fetch {
 
   return async function fetchFollowing(start, init = {}) {
     let url = start;
-    const headers: Record<string, string> = {
-      ...init.headers,
-      "User-Agent": options.userAgent,
-      "Via": options.via,
-    };
+    const headers = new Headers(init.headers);
+    headers.set("User-Agent", options.userAgent);
+    headers.set("Via", options.via);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       checkScheme(url, insecureHosts);
       const response = await send(url, { ...init, headers, redirect: "manual", client });
       if (!REDIRECTS.has(response.status)) return response;
       await response.body?.cancel();
       const target = redirectTarget(url, response.headers.get("Location"));
-      if (target.origin !== url.origin) delete headers["Authorization"];
+      if (target.origin !== url.origin) headers.delete("Authorization");
       url = target;
     }
     throw new UpstreamError(`Cannot fetch ${display(start)}: more than ${MAX_REDIRECTS} redirects`);

@@ -1,0 +1,44 @@
+/**
+ * From an upstream list to the source of public modules: one case for each kind of entry.
+ */
+import type { Fetch } from "../http/client.ts";
+import { ProxySource } from "./proxy_source.ts";
+import type { Source } from "./source.ts";
+import { type ListedSource, type ListEntry, SourceList } from "./source_list.ts";
+import { Upstream } from "./upstream.ts";
+
+export interface OpenSourceOptions {
+  readonly fetch: Fetch;
+  /** The source behind `direct`. */
+  readonly direct: Source;
+}
+
+export interface OpenedSource {
+  readonly source: Source;
+  /** The proxies of the list, in its order: they may serve checksum databases too. */
+  readonly upstreams: readonly Upstream[];
+}
+
+export function openSource(
+  entries: readonly ListEntry[],
+  options: OpenSourceOptions,
+): OpenedSource {
+  const sources: ListedSource[] = [];
+  const upstreams: Upstream[] = [];
+  for (const entry of entries) {
+    switch (entry.kind) {
+      case "proxy": {
+        const upstream = new Upstream(entry.url, options.fetch);
+        upstreams.push(upstream);
+        sources.push({ source: new ProxySource(upstream), onAnyError: entry.onAnyError });
+        break;
+      }
+      case "direct":
+        sources.push({ source: options.direct, onAnyError: false });
+        break;
+      case "off":
+        break;
+    }
+  }
+  return { source: new SourceList(sources), upstreams };
+}

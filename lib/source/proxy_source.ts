@@ -1,0 +1,151 @@
+/**
+ * One upstream that speaks the GOPROXY protocol (Go Modules Reference, "GOPROXY protocol").
+ *
+ * Nothing it says is believed unchecked: `.info` names the version that was asked for, the zip keeps the rules of module
+ * zips and the prefix of this version, and the go.mod in it has the bytes of `.mod`. What fails a check is an
+ * {@linkcode UpstreamError}.
+ */
+import { NotFoundError, UpstreamError } from "../errors.ts";
+import { escapePath, escapeVersion } from "../module/escape.ts";
+import { syntheticGoMod } from "../module/go_mod.ts";
+import { type Info, parseInfo } from "../module/info.ts";
+import { pickLatest } from "../module/latest.ts";
+import type { ModulePath } from "../module/path.ts";
+import { isPseudoVersion } from "../module/pseudo_version.ts";
+import { isVersionOf, parseVersion, type Query, type Version } from "../module/version.ts";
+import { inspectZip, ZipError, type ZipSummary } from "../zip/read.ts";
+import { MAX_GO_MOD_BYTES, MAX_ZIP_BYTES } from "../zip/rules.ts";
+import type { FetchedCopy, FetchOptions, Source, VersionInfo } from "./source.ts";
+import type { Upstream } from "./upstream.ts";
+
+const MAX_INFO_BYTES = 1024 * 1024;
+/** About 200,000 versions. */
+const MAX_LIST_BYTES = 8 * 1024 * 1024;
+
+export class ProxySource implements Source {
+  readonly description: string;
+  readonly #upstream: Upstream;
+
+  constructor(upstream: Upstream) {
+    this.#upstream = upstream;
+    this.description = `proxy ${upstream.url}`;
+  }
+
+  async list(path: ModulePath, signal: AbortSignal): Promise<Version[]> {
+    const body = await this.#get(path, "@v/list", MAX_LIST_BYTES, signal);
+    return parseList(path, new TextDecoder().decode(body));
+  }
+
+  /** `@latest` is optional in the protocol; where it is missing, the list decides, as it does for the `go` command. */
+  async latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
+    try {
+      return await this.#info(path, "@latest", signal);
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+      const version = pickLatest(await this.list(path, signal), []);
+      if (version === null) throw error;
+      return await this.#versionInfo(path, parseVersion(path, version), signal);
+    }
+  }
+
+  resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
+    return this.#info(path, versionFile(query, "info"), signal);
+  }
+
+  async fetch(
+    path: ModulePath,
+    version: Version,
+    { directory, signal }: FetchOptions,
+  ): Promise<FetchedCopy> {
+    const [info, goMod] = await Promise.all([
+      this.#versionInfo(path, version, signal),
+      this.#get(path, versionFile(version, "mod"), MAX_GO_MOD_BYTES, signal),
+    ]);
+    const file = `${directory}/module.zip`;
+    const options = { limitBytes: MAX_ZIP_BYTES, signal };
+    await this.#upstream.spool(url(path, versionFile(version, "zip")), file, options);
+    const zip = await this.#inspect(file, { path, version, signal });
+    if (!sameBytes(zip.goMod ?? syntheticGoMod(path), goMod)) {
+      throw this.#refusal(path, version, "the go.mod in its zip differs from its .mod");
+    }
+    return { info, goMod, zip: { file, ...zip }, source: this.description };
+  }
+
+  async #versionInfo(
+    path: ModulePath,
+    version: Version,
+    signal: AbortSignal,
+  ): Promise<VersionInfo> {
+    const info = await this.#info(path, versionFile(version, "info"), signal);
+    if (info.version === version) return info;
+    throw this.#refusal(path, version, `its .info names version "${info.version}"`);
+  }
+
+  async #info(path: ModulePath, file: string, signal: AbortSignal): Promise<VersionInfo> {
+    const body = await this.#get(path, file, MAX_INFO_BYTES, signal);
+    try {
+      const info: Info = parseInfo(body);
+      return { ...info, version: parseVersion(path, info.version) };
+    } catch (cause) {
+      const what = `${this.#upstream.url}/${url(path, file)}`;
+      throw new UpstreamError(`Cannot use ${what}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  async #inspect(
+    file: string,
+    options: { path: ModulePath; version: Version; signal: AbortSignal },
+  ): Promise<ZipSummary> {
+    try {
+      return await inspectZip(file, options);
+    } catch (error) {
+      if (!(error instanceof ZipError)) throw error;
+      throw this.#refusal(options.path, options.version, error.message, error);
+    }
+  }
+
+  #refusal(path: ModulePath, version: Version, reason: string, cause?: unknown): UpstreamError {
+    const message = `Cannot use ${path}@${version} from ${this.#upstream.url}: ${reason}`;
+    return new UpstreamError(message, { cause });
+  }
+
+  #get(path: ModulePath, file: string, limitBytes: number, signal: AbortSignal) {
+    return this.#upstream.get(url(path, file), { limitBytes, signal });
+  }
+}
+
+/**
+ * The versions that a list names. Like the `go` command, it takes the first word of each line and passes over lines that
+ * are no versions of this module, and over pseudo-versions.
+ */
+function parseList(path: ModulePath, text: string): Version[] {
+  const versions = new Set<Version>();
+  for (const line of text.split("\n")) {
+    const [word = ""] = line.trim().split(/\s+/);
+    if (isVersionOf(path, word) && !isPseudoVersion(word)) versions.add(word);
+  }
+  return [...versions];
+}
+
+function versionFile(version: Version | Query, extension: "info" | "mod" | "zip"): string {
+  return `@v/${escapeVersion(version)}.${extension}`;
+}
+
+/** Escaped for a URL as the `go` command does it: `!` becomes `%21`, while `+` and `@` stay. */
+function url(path: ModulePath, file: string): string {
+  return `${escapePath(path)}/${file}`
+    .split("/")
+    .map((segment) =>
+      encodeURIComponent(segment)
+        .replaceAll("!", "%21").replaceAll("%2B", "+").replaceAll("%40", "@")
+    )
+    .join("/");
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

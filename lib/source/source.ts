@@ -1,0 +1,54 @@
+/**
+ * Where modules come from. A source answers what exists *now*; what it once answered and was published is kept by the
+ * store, and no source is asked for it again.
+ *
+ * A source says {@linkcode NotFoundError} only for what it knows not to exist. Everything that keeps it from knowing is
+ * an {@linkcode UpstreamError} or a {@linkcode DeadlineError}.
+ *
+ * A new kind of source is a file beside this one that implements {@linkcode Source}, and a case in `open.ts`.
+ */
+import type { Info } from "../module/info.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { Query, Version } from "../module/version.ts";
+
+/** `.info` as a source gives it, its version checked to be canonical and to fit the module path. */
+export interface VersionInfo extends Info {
+  readonly version: Version;
+}
+
+/** A copy of a module version as it came from its source: checked, and not yet published. */
+export interface FetchedCopy {
+  readonly info: VersionInfo;
+  /** The bytes of `.mod`. */
+  readonly goMod: Uint8Array<ArrayBuffer>;
+  readonly zip: FetchedZip;
+  /** What the manifest keeps of where this came from, without credentials: `proxy https://proxy.example.com`. */
+  readonly source: string;
+}
+
+/** A module zip in a file, its rules checked. */
+export interface FetchedZip {
+  readonly file: string;
+  readonly sizeBytes: number;
+  readonly h1: string;
+}
+
+export interface FetchOptions {
+  /** An empty directory for the zip; the caller removes it. */
+  readonly directory: string;
+  readonly signal: AbortSignal;
+}
+
+/** Each method throws NotFoundError, UpstreamError, DeadlineError, or the reason of its signal. */
+export interface Source {
+  /** What a person calls this source in a message, without credentials. */
+  readonly description: string;
+  /** The tagged versions, in any order; empty for a module that exists without tags. */
+  list(path: ModulePath, signal: AbortSignal): Promise<Version[]>;
+  /** What `@latest` means now. */
+  latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo>;
+  /** The version that a branch, commit, tag or version prefix means now. */
+  resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo>;
+  /** All three files of one version, from one place. */
+  fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy>;
+}

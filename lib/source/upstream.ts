@@ -1,0 +1,213 @@
+/**
+ * HTTP to one upstream module proxy: what its statuses mean, how often to ask again, how long to wait, how much to take.
+ *
+ * - 200 is success; 404 and 410 are {@linkcode NotFoundError} with the upstream's own words; every other status is an
+ *   {@linkcode UpstreamError}. An HTML page is never a module file, whatever its status.
+ * - A broken connection, 429 and 5xx are tried again, {@linkcode MAX_ATTEMPTS} times in all, with growing pauses. An upstream
+ *   that all attempts have just failed with is asked only once for a moment: without it, everything stored is served,
+ *   and no client should wait for what is known to be down.
+ * - Every attempt has a deadline: a short one for small files; for zips one between two chunks and one for the whole.
+ */
+import pRetry from "p-retry";
+import { withDeadline } from "../async/deadline.ts";
+import { DeadlineError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
+import { display, type Fetch, limitedBody, readBody } from "../http/client.ts";
+
+const MAX_ATTEMPTS = 3;
+/** How long an upstream that failed is asked only once for each thing. */
+const DISTRUST_MS = 5_000;
+/** Bytes of an error body that are read for its reason. */
+const REASON_LIMIT_BYTES = 4096;
+/** Characters of an upstream's reason that are passed on. */
+const REASON_LENGTH = 300;
+
+export interface UpstreamTimes {
+  /** Deadline of one attempt for a small file. */
+  readonly smallTimeoutMs: number;
+  /** Longest pause between two chunks of a zip, and until its first. */
+  readonly idleTimeoutMs: number;
+  /** Deadline of one attempt for a zip. */
+  readonly zipTimeoutMs: number;
+  /** Pause before the second attempt; it doubles for the third. */
+  readonly retryPauseMs: number;
+}
+
+export const UPSTREAM_TIMES: UpstreamTimes = {
+  smallTimeoutMs: 30_000,
+  idleTimeoutMs: 60_000,
+  zipTimeoutMs: 15 * 60_000,
+  retryPauseMs: 200,
+};
+
+export interface GetOptions {
+  readonly limitBytes: number;
+  readonly signal: AbortSignal;
+}
+
+/** A status that may be better the next time. */
+class PassingUpstreamError extends UpstreamError {}
+
+export class Upstream {
+  /** The base URL without userinfo, for messages and manifests. */
+  readonly url: string;
+  readonly #base: URL;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #fetch: Fetch;
+  readonly #times: UpstreamTimes;
+  #distrustedUntilMs = 0;
+
+  /** @param url base URL of the proxy; userinfo becomes Basic credentials */
+  constructor(url: URL, fetch: Fetch, times: UpstreamTimes = UPSTREAM_TIMES) {
+    this.#headers = url.username === "" ? {} : { Authorization: basic(url) };
+    this.#base = new URL(url);
+    this.#base.username = this.#base.password = "";
+    this.#base.pathname = this.#base.pathname.replace(/\/+$/, "");
+    this.url = display(this.#base).replace(/\/$/, "");
+    this.#fetch = fetch;
+    this.#times = times;
+  }
+
+  /**
+   * The body of a small file.
+   *
+   * @param path below the base URL, escaped as in a URL, without a leading `/`
+   * @throws {NotFoundError} on 404 and 410
+   * @throws {UpstreamError | DeadlineError} on everything else but 200
+   */
+  get(path: string, { limitBytes, signal }: GetOptions): Promise<Uint8Array<ArrayBuffer>> {
+    const url = this.#resolve(path);
+    const what = display(url);
+    return this.#attempts(signal, () =>
+      withDeadline(
+        async (signal) => readBody(await this.#request(url, signal), { limitBytes, what }),
+        { timeoutMs: this.#times.smallTimeoutMs, what: `fetch ${what}`, signal },
+      ));
+  }
+
+  /** Like {@linkcode get}, into a new file. */
+  spool(path: string, file: string, { limitBytes, signal }: GetOptions): Promise<void> {
+    const url = this.#resolve(path);
+    return this.#attempts(signal, () =>
+      withDeadline(
+        (signal) => this.#spoolOnce(url, file, { limitBytes, signal }),
+        { timeoutMs: this.#times.zipTimeoutMs, what: `fetch ${display(url)}`, signal },
+      ));
+  }
+
+  async #spoolOnce(url: URL, file: string, { limitBytes, signal }: GetOptions): Promise<void> {
+    const idle = new IdleTimer(this.#times.idleTimeoutMs, display(url));
+    try {
+      const response = await this.#request(url, AbortSignal.any([signal, idle.signal]));
+      using out = await Deno.open(file, { write: true, create: true, truncate: true });
+      for await (const chunk of limitedBody(response, { limitBytes, what: display(url) })) {
+        idle.restart();
+        for (let rest = chunk; rest.length > 0;) rest = rest.subarray(await out.write(rest));
+      }
+    } catch (error) {
+      throw idle.signal.aborted ? idle.signal.reason : error;
+    } finally {
+      idle.stop();
+    }
+  }
+
+  #resolve(path: string): URL {
+    return new URL(`${this.#base.href.replace(/\/$/, "")}/${path}`);
+  }
+
+  async #request(url: URL, signal: AbortSignal): Promise<Response> {
+    const response = await this.#fetch(url, { headers: this.#headers, signal });
+    if (response.status === 200 && !isHtml(response)) return response;
+    const reason = await readReason(response);
+    if (response.status === 404 || response.status === 410) {
+      throw new NotFoundError(reason === "" ? `${display(url)} does not exist` : reason);
+    }
+    const what = response.status === 200 ? "an HTML page" : `status ${response.status}`;
+    const message = `Cannot fetch ${display(url)}: the upstream answered ${what}` +
+      (reason === "" ? "" : `: ${reason}`);
+    throw response.status === 429 || response.status >= 500
+      ? new PassingUpstreamError(message)
+      : new UpstreamError(message);
+  }
+
+  async #attempts<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
+    const isDistrusted = performance.now() < this.#distrustedUntilMs;
+    try {
+      return await pRetry(attempt, {
+        retries: isDistrusted ? 0 : MAX_ATTEMPTS - 1,
+        minTimeout: this.#times.retryPauseMs,
+        factor: 2,
+        randomize: true,
+        signal,
+        shouldRetry: ({ error }) => mayPass(error),
+      });
+    } catch (error) {
+      if (mayPass(error)) this.#distrustedUntilMs = performance.now() + DISTRUST_MS;
+      throw error;
+    }
+  }
+}
+
+/** Broken connections and refusals may pass. A deadline has already taken the caller's patience. */
+function mayPass(error: unknown): boolean {
+  if (error instanceof DeadlineError) return false;
+  return error instanceof PassingUpstreamError ||
+    (error instanceof ProxyError && error.cause instanceof TypeError);
+}
+
+function isHtml(response: Response): boolean {
+  return /^text\/html\b/i.test(response.headers.get("Content-Type") ?? "");
+}
+
+async function readReason(response: Response): Promise<string> {
+  if (isHtml(response)) {
+    await response.body?.cancel();
+    return "";
+  }
+  try {
+    const bytes = await readBody(response, { limitBytes: REASON_LIMIT_BYTES, what: "error" });
+    const [line = ""] = new TextDecoder().decode(bytes).trim().split("\n");
+    // Module proxies begin so what they answer 404 to; so do we.
+    return line.replace(/^not found: /, "").trim().slice(0, REASON_LENGTH);
+  } catch (error) {
+    // The status is the answer; its explanation may be cut off or too long.
+    if (error instanceof UpstreamError) return "";
+    throw error;
+  }
+}
+
+function basic(url: URL): string {
+  const userinfo = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(userinfo)))}`;
+}
+
+/** Aborts its signal when nobody has restarted it for a while. */
+class IdleTimer {
+  readonly #controller = new AbortController();
+  readonly #timeoutMs: number;
+  readonly #what: string;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(timeoutMs: number, what: string) {
+    this.#timeoutMs = timeoutMs;
+    this.#what = what;
+    this.restart();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  restart(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      const seconds = this.#timeoutMs / 1000;
+      this.#controller.abort(
+        new DeadlineError(`Cannot fetch ${this.#what}: nothing arrived for ${seconds} s`),
+      );
+    }, this.#timeoutMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
