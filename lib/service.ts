@@ -1,0 +1,322 @@
+/**
+ * The story of a request, in one place:
+ *
+ * 1. A published copy answers at once, from the store. No source is asked for it again, ever.
+ * 2. Otherwise its source is asked, once for all who wait: the three files are fetched into a scratch directory, checked,
+ *    and published by one atomic create. Whoever was first, on whatever replica, everybody answers with that copy.
+ * 3. A query (`@latest`, a branch) is asked of the source, and its answer is a version, for which 1 and 2 hold.
+ * 4. When the source fails, lists and `@latest` are answered from what is published, and said to be stale.
+ *
+ * A list names every version that anybody has read, because each list reads the store; only the source's part of it may
+ * be some seconds old.
+ */
+import { LRUCache } from "lru-cache";
+import { withDeadline } from "./async/deadline.ts";
+import { SingleFlight } from "./async/single_flight.ts";
+import { describeError, NotFoundError, ProxyError } from "./errors.ts";
+import type { Logger } from "./log.ts";
+import { scanGoMod } from "./module/go_mod.ts";
+import { pickLatest } from "./module/latest.ts";
+import type { ModulePath } from "./module/path.ts";
+import { isPseudoVersion } from "./module/pseudo_version.ts";
+import { compareVersions, type Query, type Version } from "./module/version.ts";
+import type { Source, VersionInfo } from "./source/source.ts";
+import type { Copies } from "./store/copies.ts";
+import { type Copy, makeCopy } from "./store/manifest.ts";
+import { type ByteRange, fileContent, type StoredObject } from "./store/object_store.ts";
+
+export interface ModuleServiceOptions {
+  readonly copies: Copies;
+  readonly source: Source;
+  /** A directory of ours alone for what is being fetched. */
+  readonly scratchDirectory: string;
+  readonly log: Logger;
+  readonly limits?: Partial<ServiceLimits>;
+}
+
+export interface ServiceLimits {
+  /** How long fetching and publishing one version may take, whoever waits for it. */
+  readonly fetchTimeoutMs: number;
+  /** How long a source may think about a list or a query. */
+  readonly askTimeoutMs: number;
+  /** How many fetches, and how many lists and queries, may be under way at once. */
+  readonly maxFlights: number;
+  /** For how long a source's list or `@latest` is taken as still true. */
+  readonly sourceTtlMs: number;
+}
+
+export const SERVICE_LIMITS: ServiceLimits = {
+  fetchTimeoutMs: 20 * 60_000,
+  askTimeoutMs: 2 * 60_000,
+  maxFlights: 1000,
+  sourceTtlMs: 10_000,
+};
+
+/** How many modules' lists and latest versions are remembered for `sourceTtlMs`. */
+const MAX_REMEMBERED = 10_000;
+
+export interface ServiceOptions {
+  /** Whether a source may be asked. If not, the store is all there is. */
+  readonly mayFetch: boolean;
+  readonly signal: AbortSignal;
+  /** Facts for the access log are added here: `cache` is hit, miss or stale. */
+  readonly log: Record<string, unknown>;
+}
+
+export interface ModuleZip {
+  readonly h1: string;
+  /** Opens the stored zip, or a range of it. */
+  readonly open: (range?: ByteRange) => Promise<StoredObject>;
+}
+
+export class ModuleService {
+  readonly #copies: Copies;
+  readonly #source: Source;
+  readonly #scratchDirectory: string;
+  readonly #log: Logger;
+  readonly #limits: ServiceLimits;
+  readonly #fetches: SingleFlight<Copy>;
+  readonly #lists: Memo<Version[]>;
+  readonly #latest: Memo<VersionInfo>;
+  readonly #queries: SingleFlight<VersionInfo>;
+
+  constructor({ copies, source, scratchDirectory, log, limits }: ModuleServiceOptions) {
+    this.#copies = copies;
+    this.#source = source;
+    this.#scratchDirectory = scratchDirectory;
+    this.#log = log;
+    this.#limits = { ...SERVICE_LIMITS, ...limits };
+    this.#fetches = new SingleFlight(this.#limits.maxFlights);
+    this.#queries = new SingleFlight(this.#limits.maxFlights);
+    this.#lists = new Memo(this.#limits);
+    this.#latest = new Memo(this.#limits);
+  }
+
+  /**
+   * The copy of a version: the published one, else fetched and published now.
+   *
+   * @throws {NotFoundError} when its source knows that there is none, or nothing may be fetched
+   * @throws {ProxyError} of another kind when that could not be found out
+   */
+  async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
+    const published = await this.#copies.read(path, version, { signal: options.signal });
+    options.log["cache"] = published === null ? "miss" : "hit";
+    if (published !== null) return published;
+    if (!options.mayFetch) throw notCached(`${path}@${version}`);
+    return await this.#fetches.run(
+      `${path}@${version}`,
+      () => this.#fetchAndPublish(path, version),
+      options.signal,
+    );
+  }
+
+  /** The copy of the version that a branch, tag, commit or version prefix means now. Throws as {@linkcode copy}. */
+  async query(path: ModulePath, query: Query, options: ServiceOptions): Promise<Copy> {
+    if (!options.mayFetch) throw notCached(`${path}@${query}`);
+    const info = await this.#queries.run(
+      `${path}@${query}`,
+      () =>
+        this.#ask(
+          `look up ${path}@${query}`,
+          (signal) => this.#source.resolve(path, query, signal),
+        ),
+      options.signal,
+    );
+    return await this.copy(path, info.version, options);
+  }
+
+  /**
+   * The tagged versions of a module, lowest first: those published and those its source knows. `stale` when the source
+   * was not asked or failed.
+   *
+   * @throws {NotFoundError} when nothing of the module is published and its source knows of no such module
+   * @throws {ProxyError} of another kind when nothing is published and the source failed
+   */
+  async list(
+    path: ModulePath,
+    options: ServiceOptions,
+  ): Promise<{ versions: Version[]; stale: boolean }> {
+    const published = await this.#copies.list(path, { signal: options.signal });
+    try {
+      if (!options.mayFetch) throw notCached(path);
+      const known = await this.#lists.get(
+        path,
+        () => this.#ask(`list ${path}`, (signal) => this.#source.list(path, signal)),
+        options.signal,
+      );
+      options.log["cache"] = "miss";
+      return { versions: union(published, known), stale: false };
+    } catch (error) {
+      const isKnown = published.length > 0 || await this.#hasPseudoVersion(path, options.signal);
+      if (!isKnown) throw error;
+      this.#tolerate(error, `list ${path}`, options);
+      return { versions: published, stale: true };
+    }
+  }
+
+  /**
+   * The copy that `@latest` means: what its source says, else the best published version. `stale` as for {@linkcode list}.
+   * Throws as {@linkcode list}.
+   */
+  async latest(path: ModulePath, options: ServiceOptions): Promise<{ copy: Copy; stale: boolean }> {
+    try {
+      if (!options.mayFetch) throw notCached(path);
+      const info = await this.#latest.get(
+        path,
+        () => this.#ask(`look up ${path}@latest`, (signal) => this.#source.latest(path, signal)),
+        options.signal,
+      );
+      return { copy: await this.copy(path, info.version, options), stale: false };
+    } catch (error) {
+      const best = await this.#latestPublished(path, options.signal);
+      if (best === null) throw error;
+      this.#tolerate(error, `look up ${path}@latest`, options);
+      return { copy: best, stale: true };
+    }
+  }
+
+  /** The zip of a version. Throws as {@linkcode copy}. */
+  async zip(path: ModulePath, version: Version, options: ServiceOptions): Promise<ModuleZip> {
+    const copy = await this.copy(path, version, options);
+    const { signal } = options;
+    return {
+      h1: copy.manifest.zip.h1,
+      open: async (range) => {
+        const stored = await this.#copies.openZip(copy, { range, signal });
+        if (stored !== null) return stored;
+        if (!options.mayFetch) throw notCached(`the zip of ${path}@${version}`);
+        options.log["cache"] = "miss";
+        await this.#fetches.run(`${path}@${version}`, () => this.#restoreZip(copy), signal);
+        const restored = await this.#copies.openZip(copy, { range, signal });
+        if (restored === null) throw new Error(`the zip of ${path}@${version} vanished`);
+        return restored;
+      },
+    };
+  }
+
+  #fetchAndPublish(path: ModulePath, version: Version): Promise<Copy> {
+    return this.#inScratch(path, version, async ({ directory, signal }) => {
+      const fetched = await this.#source.fetch(path, version, { directory, signal });
+      const { info: { time, origin }, goMod, zip, source } = fetched;
+      const ours = makeCopy({
+        path,
+        version,
+        time,
+        ...(origin === undefined ? {} : { origin }),
+        goMod,
+        zipH1: zip.h1,
+        source,
+      });
+      const published = await this.#copies.publish({ ...ours, zip: fileContent(zip) }, { signal });
+      if (published.mismatch) this.#reportMismatch(published.copy, ours);
+      return published.copy;
+    });
+  }
+
+  /** The manifest is there and its blob is not: only the very zip that it names may take the place. */
+  #restoreZip(copy: Copy): Promise<Copy> {
+    const { path, version } = copy.manifest;
+    return this.#inScratch(path, version, async ({ directory, signal }) => {
+      const { zip } = await this.#source.fetch(path, version, { directory, signal });
+      await this.#copies.storeZip(copy, { h1: zip.h1, content: fileContent(zip) }, { signal });
+      return copy;
+    });
+  }
+
+  async #inScratch<T>(
+    path: ModulePath,
+    version: Version,
+    work: (options: { directory: string; signal: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
+    const directory = await Deno.makeTempDir({ dir: this.#scratchDirectory, prefix: "fetch-" });
+    try {
+      return await withDeadline((signal) => work({ directory, signal }), {
+        timeoutMs: this.#limits.fetchTimeoutMs,
+        what: `fetch ${path}@${version}`,
+      });
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  }
+
+  #ask<T>(what: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withDeadline(ask, { timeoutMs: this.#limits.askTimeoutMs, what });
+  }
+
+  async #hasPseudoVersion(path: ModulePath, signal: AbortSignal): Promise<boolean> {
+    return (await this.#copies.listPseudo(path, { signal })).length > 0;
+  }
+
+  /** Release over pre-release over pseudo-version, retracted ones left out where the best one's go.mod says so. */
+  async #latestPublished(path: ModulePath, signal: AbortSignal): Promise<Copy | null> {
+    const tagged = await this.#copies.list(path, { signal });
+    const best = pickLatest(tagged, []);
+    if (best === null) {
+      const pseudo = (await this.#copies.listPseudo(path, { signal })).at(-1);
+      return pseudo === undefined ? null : await this.#copies.read(path, pseudo, { signal });
+    }
+    const copy = await this.#copies.read(path, best, { signal });
+    if (copy === null) return null;
+    const { retractions } = scanGoMod(copy.goMod);
+    const allowed = pickLatest(tagged, retractions);
+    return allowed === null || allowed === best
+      ? copy
+      : await this.#copies.read(path, allowed, { signal });
+  }
+
+  /** A failure that the store makes up for: said in the access log, and as a warning unless it was asked for. */
+  #tolerate(error: unknown, what: string, options: ServiceOptions): void {
+    if (options.signal.aborted || !(error instanceof ProxyError)) throw error;
+    options.log["cache"] = "stale";
+    if (options.mayFetch) {
+      this.#log.warn({ error: describeError(error) }, `cannot ${what}, serving the store`);
+    }
+  }
+
+  #reportMismatch(published: Copy, ours: Copy): void {
+    const { path, version } = published.manifest;
+    this.#log.warn(
+      {
+        module: path,
+        version,
+        published: hashes(published),
+        rejected: hashes(ours),
+      },
+      "another copy of this version was published first: its tag was moved, or an upstream lied",
+    );
+  }
+}
+
+function hashes({ manifest: { goMod, zip, source } }: Copy) {
+  return { goMod: goMod.h1, zip: zip.h1, source };
+}
+
+function notCached(what: string): NotFoundError {
+  return new NotFoundError(`Cannot find ${what} in the store, and nothing may be fetched`);
+}
+
+function union(published: readonly Version[], known: readonly Version[]): Version[] {
+  const tagged = known.filter((version) => !isPseudoVersion(version));
+  return [...new Set([...published, ...tagged])].sort(compareVersions);
+}
+
+/** What a source said about a module is still true for a moment; all who ask meanwhile share one question. */
+class Memo<T extends object> {
+  readonly #answers: LRUCache<string, T>;
+  readonly #flights: SingleFlight<T>;
+
+  constructor({ sourceTtlMs, maxFlights }: ServiceLimits) {
+    this.#answers = new LRUCache({ max: MAX_REMEMBERED, ttl: sourceTtlMs });
+    this.#flights = new SingleFlight(maxFlights);
+  }
+
+  async get(key: string, ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const known = this.#answers.get(key);
+    if (known !== undefined) return known;
+    return await this.#flights.run(key, async () => {
+      const answer = await ask();
+      this.#answers.set(key, answer);
+      return answer;
+    }, signal);
+  }
+}

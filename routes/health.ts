@@ -1,0 +1,33 @@
+/**
+ * `/healthz`: the process answers. `/readyz`: it can do its work, which is to read its store, and is not on its way out.
+ */
+import { OverloadedError } from "../lib/errors.ts";
+import type { Route } from "./app.ts";
+
+export interface HealthOptions {
+  /** @throws when the store cannot be read */
+  checkStore(signal: AbortSignal): Promise<void>;
+  /** Whether the server has been told to stop. */
+  isStopping(): boolean;
+}
+
+export function healthRoutes({ checkStore, isStopping }: HealthOptions): Route[] {
+  return [
+    { name: "healthz", matches: (path) => path === "healthz", handle: () => ok() },
+    {
+      name: "readyz",
+      matches: (path) => path === "readyz",
+      handle: async ({ signal }) => {
+        if (isStopping()) throw new OverloadedError("Cannot take requests: the server is stopping");
+        await checkStore(signal);
+        return ok();
+      },
+    },
+  ];
+}
+
+function ok(): Response {
+  return new Response("ok\n", {
+    headers: { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
+  });
+}

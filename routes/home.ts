@@ -1,0 +1,17 @@
+/** `/`: what this is, for a person who opens the address in a browser. The `go` command's `GOAUTH=git` asks for it too. */
+import type { Route } from "./app.ts";
+import { FRESH, textResponse } from "./respond.ts";
+
+export function homeRoute(): Route {
+  return {
+    name: "home",
+    matches: (path) => path === "",
+    handle: (request) =>
+      textResponse(
+        new TextEncoder().encode(
+          `go-mod-proxy: a Go module proxy\nUse it with: go env -w GOPROXY=${request.origin}\n`,
+        ),
+        { request, contentType: "text/plain; charset=utf-8", cacheControl: FRESH },
+      ),
+  };
+}

@@ -1,0 +1,167 @@
+/**
+ * The GOPROXY protocol (Go Modules Reference, "GOPROXY protocol"):
+ *
+ * | path below the base, percent-decoded           | answer                                             |
+ * | ---------------------------------------------- | -------------------------------------------------- |
+ * | `<escaped module path>/@v/list`                | tagged versions, one a line; empty if there is none |
+ * | `<escaped module path>/@v/<version>.info`      | JSON; the version may be a branch, commit or prefix |
+ * | `<escaped module path>/@v/<version>.mod`       | go.mod                                             |
+ * | `<escaped module path>/@v/<version>.zip`       | the module zip                                     |
+ * | `<escaped module path>/@latest`                | JSON                                               |
+ *
+ * Below `cached-only/`, and with the header `Disable-Module-Fetch: true`, everything is answered from the store alone.
+ */
+import { InvalidRequestError } from "../lib/errors.ts";
+import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
+import { formatInfo } from "../lib/module/info.ts";
+import type { ModulePath } from "../lib/module/path.ts";
+import {
+  isCanonicalVersion,
+  isVersionOf,
+  parseQuery,
+  parseVersion,
+  type Version,
+} from "../lib/module/version.ts";
+import type { ModuleService, ServiceOptions } from "../lib/service.ts";
+import type { Copy } from "../lib/store/manifest.ts";
+import type { Route, RouteRequest } from "./app.ts";
+import { blobResponse, FRESH, IMMUTABLE, STALE, textResponse } from "./respond.ts";
+
+const CACHED_ONLY = "cached-only/";
+
+export function moduleRoute(service: ModuleService): Route {
+  return {
+    name: "module",
+    matches: (path) => /\/@(v\/|latest$)/.test(path),
+    handle: async (request) => {
+      const cachedOnly = request.path.startsWith(CACHED_ONLY);
+      const path = cachedOnly ? request.path.slice(CACHED_ONLY.length) : request.path;
+      const target = parseTarget(path);
+      const options: ServiceOptions = {
+        mayFetch: !cachedOnly && !isTrue(request.headers.get("Disable-Module-Fetch")),
+        signal: request.signal,
+        log: request.log,
+      };
+      request.log["module"] = target.module;
+      if ("version" in target) return await versionFile(service, { target, request, options });
+      const answer = target.file === "list" ? list : latest;
+      return await answer(service, { target, request, options });
+    },
+  };
+}
+
+/** What a path of the protocol asks for. */
+export type Target =
+  | { readonly file: "list" | "latest"; readonly module: ModulePath }
+  | VersionTarget;
+
+interface VersionTarget {
+  readonly file: "info" | "mod" | "zip";
+  readonly module: ModulePath;
+  /** As asked for: a canonical version or, for `.info`, any other name of a revision. */
+  readonly version: string;
+}
+
+/**
+ * Takes a path apart.
+ *
+ * @throws {InvalidRequestError} saying what is wrong with it
+ */
+export function parseTarget(path: string): Target {
+  const latest = /^(.*)\/@latest$/s.exec(path);
+  if (latest !== null) return { file: "latest", module: unescapePath(latest[1] ?? "") };
+  const separator = path.indexOf("/@v/");
+  const module = unescapePath(path.slice(0, separator));
+  const name = path.slice(separator + "/@v/".length);
+  if (name === "list") return { file: "list", module };
+  const [, escaped = "", extension = ""] = /^(.*)\.(info|mod|zip)$/s.exec(name) ?? [];
+  if (extension !== "info" && extension !== "mod" && extension !== "zip") {
+    throw new InvalidRequestError(
+      `Cannot read "@v/${name}": not list, <version>.info, <version>.mod or <version>.zip`,
+    );
+  }
+  return { file: extension, module, version: unescapeVersion(escaped) };
+}
+
+interface Context<T extends Target> {
+  readonly target: T;
+  readonly request: RouteRequest;
+  readonly options: ServiceOptions;
+}
+
+async function list(service: ModuleService, { target, request, options }: Context<Target>) {
+  const { versions, stale } = await service.list(target.module, options);
+  return await textResponse(new TextEncoder().encode(versions.map((v) => `${v}\n`).join("")), {
+    request,
+    contentType: "text/plain; charset=utf-8",
+    cacheControl: stale ? STALE : FRESH,
+  });
+}
+
+async function latest(service: ModuleService, { target, request, options }: Context<Target>) {
+  const { copy, stale } = await service.latest(target.module, options);
+  return await infoResponse(copy, request, stale ? STALE : FRESH);
+}
+
+async function versionFile(
+  service: ModuleService,
+  { target, request, options }: Context<VersionTarget>,
+) {
+  const { module, version, file } = target;
+  request.log["version"] = version;
+  if (file === "info" && !isVersionOf(module, version)) {
+    const copy = await service.query(module, parseQuery(version), options);
+    return await infoResponse(copy, request, FRESH);
+  }
+  const canonical = parseRequestedVersion(target);
+  if (file === "zip") {
+    return await zipResponse(service, { module, version: canonical, request, options });
+  }
+  const copy = await service.copy(module, canonical, options);
+  if (file === "info") return await infoResponse(copy, request, IMMUTABLE);
+  return await textResponse(copy.goMod, {
+    request,
+    contentType: "text/plain; charset=utf-8",
+    cacheControl: IMMUTABLE,
+  });
+}
+
+function parseRequestedVersion({ module, version, file }: VersionTarget): Version {
+  if (isCanonicalVersion(version)) return parseVersion(module, version);
+  throw new InvalidRequestError(
+    `Cannot give .${file} of "${version}": only canonical versions have one; ask for its .info first`,
+  );
+}
+
+function infoResponse(copy: Copy, request: RouteRequest, cacheControl: string): Promise<Response> {
+  const { version, time, origin } = copy.manifest;
+  const info = formatInfo({ version, time, ...(origin === undefined ? {} : { origin }) });
+  return textResponse(new TextEncoder().encode(info), {
+    request,
+    contentType: "application/json",
+    cacheControl,
+  });
+}
+
+async function zipResponse(
+  service: ModuleService,
+  { module, version, request, options }: {
+    module: ModulePath;
+    version: Version;
+    request: RouteRequest;
+    options: ServiceOptions;
+  },
+): Promise<Response> {
+  const zip = await service.zip(module, version, options);
+  return await blobResponse({
+    request,
+    contentType: "application/zip",
+    etag: `"${zip.h1}"`,
+    open: zip.open,
+  });
+}
+
+/** As the `go` tools parse booleans (strconv.ParseBool); anything else is false. */
+function isTrue(value: string | null): boolean {
+  return value !== null && /^(1|t|true)$/i.test(value.trim());
+}

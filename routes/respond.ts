@@ -1,0 +1,166 @@
+/**
+ * Responses: the forms that all routes share.
+ *
+ * Errors are plain text in the form that the `go` command prints (cmd/go/internal/web): valid UTF-8, every character
+ * graphic or white space, at most 8 lines and 648 bytes, no blank line. The cause comes first, the request id last.
+ */
+import { gzipSync } from "node:zlib";
+import { ANSWERS, meaningOf, ProxyError } from "../lib/errors.ts";
+import type { StoredObject } from "../lib/store/object_store.ts";
+
+/** What never changes may be kept by everybody, for a year (the most that caches honour). */
+export const IMMUTABLE = "public, max-age=31536000, immutable";
+/** What a source said just now. */
+export const FRESH = "public, max-age=60";
+/** What the store said because the source could not be asked. */
+export const STALE = "public, max-age=5";
+
+/** The `go` command cuts a body off at 648 bytes; the id line needs about 60 of them. */
+const MAX_REASON_LENGTH = 560;
+/** Smaller bodies gain nothing from compression. */
+const MIN_GZIP_BYTES = 1024;
+
+export function errorResponse(
+  error: unknown,
+  { requestId, head }: { requestId: string; head: boolean },
+): Response {
+  const { status, cacheControl, retryAfterSeconds } = ANSWERS[meaningOf(error)];
+  const headers = new Headers({
+    "Content-Type": "text/plain; charset=utf-8",
+    "Cache-Control": cacheControl,
+    "Vary": VARY,
+  });
+  if (retryAfterSeconds !== undefined) headers.set("Retry-After", String(retryAfterSeconds));
+  if (status === 401) {
+    headers.append("WWW-Authenticate", 'Basic realm="go-mod-proxy"');
+    headers.append("WWW-Authenticate", 'Bearer realm="go-mod-proxy"');
+  }
+  const body = `${reason(error, status)}\nrequest id: ${requestId}\n`;
+  return new Response(head ? null : body, { status, headers });
+}
+
+/** Requests with another value of these headers may get another answer. */
+const VARY = "Accept-Encoding, Disable-Module-Fetch";
+
+function reason(error: unknown, status: number): string {
+  const text = error instanceof ProxyError ? error.message : "internal error";
+  const shown = text
+    .replaceAll(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]+/gu, " ")
+    .slice(0, MAX_REASON_LENGTH);
+  // The words by which people and tools tell a missing module from a failing proxy.
+  return status === 404 ? `not found: ${shown}` : shown;
+}
+
+export interface TextOptions {
+  readonly request: { readonly method: string; readonly headers: Headers };
+  readonly contentType: string;
+  readonly cacheControl: string;
+}
+
+/** A small answer: ETag by its bytes, gzip where the client takes it, 304 and HEAD. */
+export async function textResponse(
+  bytes: Uint8Array<ArrayBuffer>,
+  { request, contentType, cacheControl }: TextOptions,
+): Promise<Response> {
+  const gzip = bytes.length >= MIN_GZIP_BYTES && acceptsGzip(request.headers);
+  const etag = `"${await digest(bytes)}${gzip ? "-gzip" : ""}"`;
+  const headers = new Headers({
+    "Content-Type": contentType,
+    "Cache-Control": cacheControl,
+    "ETag": etag,
+    "Vary": VARY,
+  });
+  if (matches(request.headers.get("If-None-Match"), etag)) {
+    return new Response(null, { status: 304, headers });
+  }
+  const body = gzip ? new Uint8Array(gzipSync(bytes)) : bytes;
+  if (gzip) headers.set("Content-Encoding", "gzip");
+  headers.set("Content-Length", String(body.length));
+  return new Response(request.method === "HEAD" ? null : body, { headers });
+}
+
+async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return sum.subarray(0, 16).toHex();
+}
+
+function acceptsGzip(headers: Headers): boolean {
+  return (headers.get("Accept-Encoding") ?? "").split(",").some((coding) => {
+    const [name = "", weight = ""] = coding.split(";").map((part) => part.trim().toLowerCase());
+    return name === "gzip" && !/^q=0(\.0*)?$/.test(weight);
+  });
+}
+
+/** RFC 9110, 13.1.2: weak comparison against a list, or `*`. */
+function matches(condition: string | null, etag: string): boolean {
+  if (condition === null) return false;
+  return condition.split(",").some((tag) => {
+    const bare = tag.trim().replace(/^W\//, "");
+    return bare === "*" || bare === etag;
+  });
+}
+
+export interface BlobOptions {
+  readonly request: { readonly method: string; readonly headers: Headers };
+  readonly contentType: string;
+  /** Strong: the bytes behind it never change. */
+  readonly etag: string;
+  /** Opens the bytes, all or a range of them. Their size is known after the first call. */
+  open(range?: { start: number; end: number }): Promise<StoredObject>;
+}
+
+/** A large immutable answer as a stream: Content-Length, single ranges (RFC 9110, 14), If-Range, 304 and HEAD. */
+export async function blobResponse(
+  { request, contentType, etag, open }: BlobOptions,
+): Promise<Response> {
+  const headers = new Headers({
+    "Content-Type": contentType,
+    "Cache-Control": IMMUTABLE,
+    "ETag": etag,
+    "Accept-Ranges": "bytes",
+  });
+  if (matches(request.headers.get("If-None-Match"), etag)) {
+    return new Response(null, { status: 304, headers });
+  }
+  const whole = await open();
+  const range = wantedRange(request.headers, etag, whole.sizeBytes);
+  if (range === null && request.method === "GET") {
+    headers.set("Content-Length", String(whole.sizeBytes));
+    return new Response(whole.body, { headers });
+  }
+  await whole.body.cancel();
+  if (range === "unsatisfiable") {
+    headers.set("Content-Range", `bytes */${whole.sizeBytes}`);
+    return new Response(null, { status: 416, headers });
+  }
+  const { start, end } = range ?? { start: 0, end: whole.sizeBytes };
+  headers.set("Content-Length", String(end - start));
+  if (range !== null) headers.set("Content-Range", `bytes ${start}-${end - 1}/${whole.sizeBytes}`);
+  const body = request.method === "HEAD" ? null : (await open({ start, end })).body;
+  return new Response(body, { status: range === null ? 200 : 206, headers });
+}
+
+type WantedRange = { readonly start: number; readonly end: number };
+
+/**
+ * The one range that is asked for; null for the whole. Several ranges, other units, bad syntax and an `If-Range` that does
+ * not match are ignored, as RFC 9110 allows or demands.
+ */
+function wantedRange(
+  headers: Headers,
+  etag: string,
+  sizeBytes: number,
+): WantedRange | "unsatisfiable" | null {
+  const condition = headers.get("If-Range");
+  if (condition !== null && condition.trim() !== etag) return null;
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(headers.get("Range")?.trim() ?? "") ?? [];
+  if (first === undefined || last === undefined || first + last === "") return null;
+  if (first === "") {
+    const start = Math.max(0, sizeBytes - Number(last));
+    return Number(last) === 0 ? "unsatisfiable" : { start, end: sizeBytes };
+  }
+  const start = Number(first);
+  const end = last === "" ? sizeBytes : Math.min(sizeBytes, Number(last) + 1);
+  if (last !== "" && Number(last) < start) return null;
+  return start >= sizeBytes ? "unsatisfiable" : { start, end };
+}
