@@ -1,0 +1,162 @@
+/**
+ * `serve`: puts the parts together, listens, and ends in order.
+ *
+ * When it is told to end it answers `/readyz` with 503, takes no new connections, finishes what is in flight within
+ * {@linkcode SHUTDOWN_TIMEOUT_MS}, and returns.
+ */
+import { type Config, ConfigError } from "../config/config.ts";
+import { createFetch, display, type Fetch, isLoopback } from "../http/client.ts";
+import type { Logger } from "../log.ts";
+import { openScratch } from "../scratch.ts";
+import { ModuleService } from "../service.ts";
+import { openSource } from "../source/open.ts";
+import { type ListEntry, parseSourceList, SourceList } from "../source/source_list.ts";
+import { Copies } from "../store/copies.ts";
+import { openStore } from "../store/open.ts";
+import { checkStore, probeStore } from "../store/probe.ts";
+import { SumdbForward } from "../sumdb/forward.ts";
+import { VERSION } from "./version.ts";
+import { type App, createApp } from "../../routes/app.ts";
+import { healthRoutes } from "../../routes/health.ts";
+import { homeRoute } from "../../routes/home.ts";
+import { moduleRoute } from "../../routes/module.ts";
+import { sumdbRoute } from "../../routes/sumdb.ts";
+
+/** A large zip on a slow line may take this long to finish. */
+export const SHUTDOWN_TIMEOUT_MS = 30_000;
+
+export interface ServeOptions {
+  readonly config: Config;
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+  /** Where scratch directories are made; it may be shared with other processes and may be lost. */
+  readonly scratchDir: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly log: Logger;
+  /** Tells the server to end. */
+  readonly signal: AbortSignal;
+}
+
+/** Returns when the server has ended. */
+export async function serve(options: ServeOptions): Promise<void> {
+  const { config, host, port, env, log, signal } = options;
+  const entries = chooseUpstreams(config, { env, port, log });
+  const store = await openStore(config.storage);
+  await probeStore(store);
+  await using scratch = await openScratch(options.scratchDir);
+  const via = `1.1 go-mod-proxy-${crypto.randomUUID()}`;
+  const { source, upstreams } = openSource(entries, {
+    fetch: await openFetch(config, { env, via }),
+    direct: new SourceList([]),
+  });
+  const service = new ModuleService({
+    copies: new Copies(store),
+    source,
+    scratchDirectory: scratch.directory,
+    log,
+  });
+  const app = createApp({
+    routes: [
+      ...healthRoutes({
+        checkStore: (signal) => checkStore(store, signal),
+        isStopping: () => signal.aborted,
+      }),
+      homeRoute(),
+      sumdbRoute(new SumdbForward(upstreams)),
+      moduleRoute(service),
+    ],
+    log,
+    via,
+  });
+  await listen(app, {
+    host,
+    port,
+    log,
+    signal,
+    facts: { store: store.description, upstream: source.description },
+  });
+}
+
+interface ListenOptions extends Pick<ServeOptions, "host" | "port" | "log" | "signal"> {
+  /** What the line that says "listening" says besides the address. */
+  readonly facts: Record<string, string>;
+}
+
+async function listen(app: App, { host, port, log, signal, facts }: ListenOptions): Promise<void> {
+  const server = Deno.serve({
+    hostname: host,
+    port,
+    onListen: (address) => log.info({ url: urlOf(address), ...facts }, "listening"),
+    onError: (error) => {
+      log.error({ err: error }, "a response could not be made");
+      return new Response("internal error\n", { status: 500 });
+    },
+  }, app);
+  await untilAborted(signal);
+  log.info({ timeoutMs: SHUTDOWN_TIMEOUT_MS }, "stopping: finishing what is in flight");
+  const isDone = await Promise.race([
+    server.shutdown().then(() => true),
+    new Promise<false>((resolve) => setTimeout(() => resolve(false), SHUTDOWN_TIMEOUT_MS)),
+  ]);
+  log.info(isDone ? "stopped" : "stopped: some requests did not finish in time");
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function urlOf({ hostname, port }: Deno.NetAddr): string {
+  const isEverywhere = hostname === "0.0.0.0" || hostname === "::";
+  const host = isEverywhere ? "127.0.0.1" : hostname.includes(":") ? `[${hostname}]` : hostname;
+  return `http://${host}:${port}`;
+}
+
+/** Design, section 3: the configuration, else the variable that every Go tool reads, else the repositories themselves. */
+function chooseUpstreams(
+  config: Config,
+  { env, port, log }: Pick<ServeOptions, "env" | "port" | "log">,
+): ListEntry[] {
+  const text = config.parentProxy?.url ?? env["GOPROXY"] ?? "";
+  if (text === "") {
+    log.warn(
+      "no upstream is configured, so public modules come from their own repositories; " +
+        'to use a proxy, start with GOPROXY="https://proxy.example.com,direct" or set parentProxy.url',
+    );
+    return [{ kind: "direct" }];
+  }
+  const origin = config.parentProxy === undefined ? "GOPROXY" : "parentProxy.url";
+  try {
+    const entries = parseSourceList(text);
+    for (const entry of entries) if (entry.kind === "proxy") refuseOurselves(entry.url, port);
+    return entries;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigError(`${origin}: ${reason}`, { cause });
+  }
+}
+
+function refuseOurselves(url: URL, port: number): void {
+  if (!isLoopback(url.hostname) || Number(url.port) !== port) return;
+  throw new Error(
+    `"${
+      display(url)
+    }" is this server itself; set parentProxy.url to the proxy it takes modules from`,
+  );
+}
+
+async function openFetch(
+  config: Config,
+  { env, via }: { env: ServeOptions["env"]; via: string },
+): Promise<Fetch> {
+  const file = env["SSL_CERT_FILE"];
+  return createFetch({
+    userAgent: `go-mod-proxy/${VERSION}`,
+    via,
+    caCertificates: file === undefined ? [] : [await Deno.readTextFile(file)],
+    insecureHosts: config.parentProxy?.insecureHosts ?? [],
+  });
+}

@@ -1,0 +1,4 @@
+/** The program's version: deno.json is where it is written down. */
+import manifest from "../../deno.json" with { type: "json" };
+
+export const VERSION: string = manifest.version;

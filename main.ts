@@ -1,0 +1,87 @@
+/**
+ * go-mod-proxy: a Go module proxy for teams with private code. This file has the subcommands and nothing else; it is the
+ * only one that reads the environment.
+ */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { ConfigError, parseConfig } from "./lib/config/config.ts";
+import { serve } from "./lib/cli/serve.ts";
+import { VERSION } from "./lib/cli/version.ts";
+import { createLogger, LOG_LEVELS, type LogLevel } from "./lib/log.ts";
+
+const env = Deno.env.toObject();
+
+const program = new Command("go-mod-proxy")
+  .description("A Go module proxy for teams with private code.")
+  .version(VERSION)
+  .showHelpAfterError();
+
+interface ServeFlags {
+  configFile?: string;
+  host: string;
+  port: number;
+  scratchDir: string;
+  logLevel: LogLevel;
+}
+
+program.command("serve", { isDefault: true })
+  .description("Answer the GOPROXY protocol over HTTP (the default command).")
+  .option("--config-file <file>", "YAML configuration; without it everything is at its default")
+  .option("--host <host>", "address to listen on", "127.0.0.1")
+  .addOption(
+    new Option("--port <port>", "port to listen on; 0 lets the system choose")
+      .env("PORT").default(8080).argParser(parsePort),
+  )
+  .option("--scratch-dir <dir>", "where temporary files go", defaultScratchDir())
+  .addOption(
+    new Option("--log-level <level>", "least urgent lines to write")
+      .choices(LOG_LEVELS).default("info"),
+  )
+  .addHelpText(
+    "after",
+    `
+Examples:
+  go-mod-proxy                                  serve on http://127.0.0.1:8080, keep modules in ./data
+  GOPROXY=https://proxy.example.com,direct go-mod-proxy serve --port 3000
+  go-mod-proxy serve --host 0.0.0.0 --config-file config.yaml`,
+  )
+  .action(async (flags: ServeFlags) => {
+    const { configFile, logLevel, ...options } = flags;
+    const config = parseConfig(configFile === undefined ? "" : await Deno.readTextFile(configFile));
+    await serve({
+      ...options,
+      config,
+      env,
+      log: createLogger(logLevel),
+      signal: untilToldToEnd(),
+    });
+    // What did not finish in time must not keep the process alive.
+    Deno.exit(0);
+  });
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65535) return port;
+  throw new InvalidArgumentError("It must be a number from 0 to 65535.");
+}
+
+/** In the user's own cache, where nobody else can put things; a container without one has its temporary directory. */
+function defaultScratchDir(): string {
+  const home = env["HOME"];
+  const cache = env["XDG_CACHE_HOME"] ?? (home === undefined ? undefined : `${home}/.cache`);
+  return `${cache ?? env["TMPDIR"] ?? "/tmp"}/go-mod-proxy`;
+}
+
+function untilToldToEnd(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => controller.abort());
+  }
+  return controller.signal;
+}
+
+try {
+  await program.parseAsync(Deno.args, { from: "user" });
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  program.error(`error: the configuration cannot be used\n${error.message}`);
+}
