@@ -1,0 +1,85 @@
+/**
+ * The whole product in this process, called as a function: its routes and service over a store in memory and an upstream
+ * list, with short deadlines and no pauses between retries.
+ */
+import { createFetch } from "../../lib/http/client.ts";
+import { createLogger } from "../../lib/log.ts";
+import { ModuleService, type ServiceLimits } from "../../lib/service.ts";
+import { ProxySource } from "../../lib/source/proxy_source.ts";
+import { SourceList } from "../../lib/source/source_list.ts";
+import { Upstream } from "../../lib/source/upstream.ts";
+import { Copies } from "../../lib/store/copies.ts";
+import { MemoryStore } from "../../lib/store/memory.ts";
+import type { ObjectStore } from "../../lib/store/object_store.ts";
+import { SumdbForward } from "../../lib/sumdb/forward.ts";
+import { type App, createApp } from "../../routes/app.ts";
+import { moduleRoute } from "../../routes/module.ts";
+import { sumdbRoute } from "../../routes/sumdb.ts";
+
+export interface TestAppOptions {
+  /** Base URLs, asked in this order; `|` semantics where `onAnyError`. */
+  readonly upstreams: readonly string[];
+  readonly onAnyError?: boolean;
+  readonly store?: ObjectStore;
+  readonly limits?: Partial<ServiceLimits>;
+  readonly userAgent?: string;
+}
+
+/** A product under test; disposing of it removes its scratch directory. */
+export class TestApp implements AsyncDisposable {
+  readonly app: App;
+  readonly store: ObjectStore;
+  readonly scratchDirectory: string;
+  /** The log, a line each. */
+  readonly log: Record<string, unknown>[] = [];
+
+  constructor(scratchDirectory: string, options: TestAppOptions) {
+    const log = createLogger("debug", { write: (line) => void this.log.push(JSON.parse(line)) });
+    const via = "1.1 go-mod-proxy-test";
+    const fetch = createFetch({ userAgent: options.userAgent ?? "go-mod-proxy/test", via });
+    const times = {
+      smallTimeoutMs: 2_000,
+      idleTimeoutMs: 2_000,
+      zipTimeoutMs: 20_000,
+      retryPauseMs: 1,
+    };
+    const upstreams = options.upstreams.map((url) => new Upstream(new URL(url), fetch, times));
+    this.scratchDirectory = scratchDirectory;
+    this.store = options.store ?? new MemoryStore();
+    const service = new ModuleService({
+      copies: new Copies(this.store),
+      source: new SourceList(
+        upstreams.map((upstream) => ({
+          source: new ProxySource(upstream),
+          onAnyError: options.onAnyError ?? false,
+        })),
+      ),
+      scratchDirectory,
+      log,
+      limits: { sourceTtlMs: 1, ...options.limits },
+    });
+    this.app = createApp({
+      routes: [sumdbRoute(new SumdbForward(upstreams)), moduleRoute(service)],
+      log,
+      via,
+    });
+  }
+
+  get(path: string, init?: RequestInit): Promise<Response> {
+    return this.app(new Request(`http://proxy.test/${path}`, init));
+  }
+
+  /** Status and body. */
+  async text(path: string, init?: RequestInit): Promise<{ status: number; body: string }> {
+    const response = await this.get(path, init);
+    return { status: response.status, body: await response.text() };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.scratchDirectory, { recursive: true });
+  }
+}
+
+export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
+  return new TestApp(await Deno.makeTempDir({ prefix: "test-app-" }), options);
+}
