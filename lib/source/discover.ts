@@ -1,0 +1,208 @@
+/**
+ * Where the code of a module is (https://go.dev/ref/mod#vcs-find), by the first of these that knows:
+ *
+ * 1. the configuration, which may name the repository of a path prefix;
+ * 2. the path itself (known_hosts.ts);
+ * 3. the page at `https://<path>?go-get=1` (go_import.ts). Where it speaks for a prefix of the path, the page at the
+ *    prefix must say the same, so that nobody speaks for what is not theirs.
+ *
+ * A page that has the tag counts whatever its status. Without the tag, "does not exist" is what a 200, 404 or 410 says;
+ * everything else, and a host that cannot be reached, is an {@linkcode UpstreamError}: nobody knows.
+ *
+ * Pages are fetched by https, by http only from hosts that the configuration allows it for, and kept for a minute.
+ */
+import { LRUCache } from "lru-cache";
+import { withDeadline } from "../async/deadline.ts";
+import { SingleFlight } from "../async/single_flight.ts";
+import { DeadlineError, InvalidRequestError, NotFoundError, UpstreamError } from "../errors.ts";
+import { parseRemoteUrl, type RemoteUrl } from "../git/remote_url.ts";
+import { display, type Fetch } from "../http/client.ts";
+import type { ModulePath } from "../module/path.ts";
+import {
+  type GoImport,
+  hasPathPrefix,
+  matchGoImport,
+  parseGoImports,
+  sameGoImport,
+} from "./go_import.ts";
+import { knownPlace } from "./known_hosts.ts";
+
+export type ModuleLocation =
+  /** In a git repository: `root` is the path of its root, `subdir` a directory that a go-import tag adds. */
+  | {
+    readonly kind: "git";
+    readonly root: string;
+    readonly remote: RemoteUrl;
+    readonly subdir: string;
+  }
+  /** At a module proxy. */
+  | { readonly kind: "proxy"; readonly url: URL };
+
+export interface ConfiguredRepository {
+  /** This path is the repository's root. */
+  readonly pathPrefix: string;
+  readonly remote: RemoteUrl;
+}
+
+export interface DiscoveryOptions {
+  readonly fetch: Fetch;
+  readonly repositories?: readonly ConfiguredRepository[];
+  /** Whether pages and repositories of this host (`host` or `host:port`) may come by plain http. Default: of none. */
+  readonly isHttpAllowed?: (host: string) => boolean;
+  /** Milliseconds since any moment. */
+  readonly now?: () => number;
+}
+
+/** For one page, redirects included. */
+const PAGE_TIMEOUT_MS = 20_000;
+/** What lies behind is not read: a tag that counts is in the page's head. */
+const MAX_PAGE_BYTES = 512 * 1024;
+const MAX_PAGES_AT_ONCE = 256;
+const CACHE_TTL_MS = 60_000;
+const CACHE_MAX_CHARS = 4 * 1024 * 1024;
+
+export class Discovery {
+  readonly #fetch: Fetch;
+  readonly #repositories: readonly ConfiguredRepository[];
+  readonly #isHttpAllowed: (host: string) => boolean;
+  /** The tags of pages that have some, by the path they are of. */
+  readonly #pages: LRUCache<string, readonly GoImport[]>;
+  readonly #fetches = new SingleFlight<readonly GoImport[]>(MAX_PAGES_AT_ONCE);
+
+  constructor(options: DiscoveryOptions) {
+    this.#fetch = options.fetch;
+    // The longest prefix first.
+    this.#repositories = (options.repositories ?? [])
+      .toSorted((a, b) => b.pathPrefix.length - a.pathPrefix.length);
+    this.#isHttpAllowed = options.isHttpAllowed ?? (() => false);
+    this.#pages = new LRUCache<string, readonly GoImport[]>({
+      ttl: CACHE_TTL_MS,
+      ttlResolution: 0,
+      maxSize: CACHE_MAX_CHARS,
+      sizeCalculation: (imports, path) => path.length + JSON.stringify(imports).length,
+      perf: { now: options.now ?? (() => performance.now()) },
+    });
+  }
+
+  /**
+   * @throws {NotFoundError} when the path has no code that this server could read
+   * @throws {UpstreamError | DeadlineError} when that could not be found out
+   */
+  async locate(path: ModulePath, signal: AbortSignal): Promise<ModuleLocation> {
+    const configured = this.#repositories.find((r) => hasPathPrefix(path, r.pathPrefix));
+    if (configured !== undefined) {
+      return { kind: "git", root: configured.pathPrefix, remote: configured.remote, subdir: "" };
+    }
+    const place = knownPlace(path);
+    if (place === null) return this.#locationOf(path, await this.#lookUp(path, signal));
+    const [host = ""] = place.repository.split("/", 1);
+    const scheme = this.#isHttpAllowed(host) ? "http" : "https";
+    const url = `${scheme}://${place.repository}`;
+    return this.#locationOf(path, { prefix: place.root, vcs: place.vcs, url, subdir: "" });
+  }
+
+  /** The go-import tag for the path. */
+  async #lookUp(path: ModulePath, signal: AbortSignal): Promise<GoImport> {
+    const found = matchGoImport(await this.#page(path, signal), path);
+    if (found === null) throw unrecognized(path, "no go-import meta tag of its page matches it");
+    if (found.prefix !== path) {
+      const confirmed = matchGoImport(await this.#page(found.prefix, signal), path);
+      if (confirmed === null || !sameGoImport(found, confirmed)) {
+        const pages = `https://${path} and https://${found.prefix}`;
+        throw unrecognized(path, `${pages} disagree about go-import for ${found.prefix}`);
+      }
+    }
+    return found;
+  }
+
+  #locationOf(path: ModulePath, { prefix, vcs, url, subdir }: GoImport): ModuleLocation {
+    if (/^[/-]/.test(subdir)) throw unrecognized(path, `invalid subdirectory "${subdir}"`);
+    if (vcs === "mod") return { kind: "proxy", url: this.#proxyUrl(path, url) };
+    if (vcs !== "git") {
+      throw unrecognized(path, `its code is kept by "${vcs}", and this server reads only git`);
+    }
+    return { kind: "git", root: prefix, remote: this.#remote(path, url), subdir };
+  }
+
+  #remote(path: ModulePath, url: string): RemoteUrl {
+    try {
+      return parseRemoteUrl(url, { isHttpAllowed: this.#isHttpAllowed });
+    } catch (cause) {
+      if (!(cause instanceof InvalidRequestError)) throw cause;
+      // A URL of any kind but https: the code may well exist, but not for this server.
+      throw unrecognized(path, cause.message, cause);
+    }
+  }
+
+  #proxyUrl(path: ModulePath, text: string): URL {
+    const url = URL.parse(text);
+    const isAllowed = url !== null && url.username === "" && url.password === "" &&
+      (url.protocol === "https:" || url.protocol === "http:" && this.#isHttpAllowed(url.host));
+    if (isAllowed) return url;
+    throw unrecognized(path, "its module proxy has no https URL, or one with a password");
+  }
+
+  async #page(path: string, signal: AbortSignal): Promise<readonly GoImport[]> {
+    const cached = this.#pages.get(path);
+    if (cached !== undefined) return cached;
+    const imports = await this.#fetches.run(path, () => this.#fetchPage(path), signal);
+    this.#pages.set(path, imports);
+    return imports;
+  }
+
+  async #fetchPage(path: string): Promise<readonly GoImport[]> {
+    const url = new URL(`https://${path}?go-get=1`);
+    try {
+      return await this.#fetchUrl(path, url);
+    } catch (error) {
+      const failed = error instanceof UpstreamError || error instanceof DeadlineError;
+      if (!failed || !this.#isHttpAllowed(url.host)) throw error;
+      url.protocol = "http:";
+      return await this.#fetchUrl(path, url);
+    }
+  }
+
+  #fetchUrl(path: string, url: URL): Promise<readonly GoImport[]> {
+    const what = `fetch ${display(url)}?go-get=1`;
+    return withDeadline(async (signal) => {
+      const response = await this.#fetch(url, { signal });
+      const imports = parseGoImports(
+        await readStart(response, { sizeBytes: MAX_PAGE_BYTES, what }),
+      );
+      // What was cut out of a page keeps all of the page in memory; a clone does not.
+      if (imports.length > 0) return structuredClone(imports);
+      if (response.status === 200) {
+        throw unrecognized(path, `no go-import meta tag at ${display(url)}`);
+      }
+      if (response.status === 404 || response.status === 410) {
+        throw unrecognized(path, `${display(url)} answered ${response.status}`);
+      }
+      throw new UpstreamError(`Cannot ${what}: status ${response.status}`);
+    }, { timeoutMs: PAGE_TIMEOUT_MS, what });
+  }
+}
+
+function unrecognized(path: string, reason: string, cause?: unknown): NotFoundError {
+  return new NotFoundError(`unrecognized import path "${path}": ${reason}`, { cause });
+}
+
+/** The beginning of a body, as UTF-8. */
+async function readStart(
+  response: Response,
+  { sizeBytes, what }: { sizeBytes: number; what: string },
+): Promise<string> {
+  if (response.body === null) return "";
+  const decoder = new TextDecoder();
+  let text = "";
+  let readBytes = 0;
+  try {
+    for await (const chunk of response.body) {
+      text += decoder.decode(chunk.subarray(0, sizeBytes - readBytes), { stream: true });
+      readBytes += chunk.length;
+      if (readBytes >= sizeBytes) break; // Which cancels the body.
+    }
+  } catch (cause) {
+    throw new UpstreamError(`Cannot ${what}: the connection broke`, { cause });
+  }
+  return text;
+}
