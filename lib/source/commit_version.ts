@@ -27,7 +27,7 @@ import { isCanonicalVersion } from "../module/version.ts";
 import { pseudoRevision, revisionName, withoutIncompatible } from "./git_revision.ts";
 import { versionOfTag } from "./git_tags.ts";
 import type { Layout } from "./layout.ts";
-import { findModuleDir, type ModuleDir } from "./module_dir.ts";
+import { findModuleDir, type ModuleDir, readGoMods } from "./module_dir.ts";
 
 /** What decides a commit's version. Whatever a method throws ends the choice. */
 export interface CommitView {
@@ -180,12 +180,8 @@ class Choice {
   }
 
   async #findDir(version: string): Promise<ModuleDir> {
-    const { codeDir, majorDir, tagPrefix } = this.#layout;
-    const files = {
-      codeDir: await this.#commit.goMod(codeDir),
-      majorDir: majorDir === null ? null : await this.#commit.goMod(majorDir),
-    };
-    const revision = revisionName(version, tagPrefix);
+    const files = await readGoMods(this.#layout, (dir) => this.#commit.goMod(dir));
+    const revision = revisionName(version, this.#layout.tagPrefix);
     const found = findModuleDir(this.#layout, files, { version, revision });
     if (typeof found === "string") throw this.#invalid(version, found);
     return found;

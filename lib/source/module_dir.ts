@@ -24,6 +24,17 @@ export interface GoModFiles {
   readonly majorDir: Bytes | null;
 }
 
+/** @param read the go.mod in a directory, empty for the root, or null */
+export async function readGoMods(
+  { codeDir, majorDir }: Layout,
+  read: (dir: string) => Promise<Bytes | null>,
+): Promise<GoModFiles> {
+  return {
+    codeDir: await read(codeDir),
+    majorDir: majorDir === null ? null : await read(majorDir),
+  };
+}
+
 export interface ModuleDir {
   /** From the repository's root; empty for the root itself. */
   readonly dir: string;
