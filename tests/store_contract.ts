@@ -137,8 +137,10 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       });
     }
 
-    for (const range of [{ start: 0, end: 11 }, { start: 10, end: 11 }, { start: 11, end: 12 }]) {
-      await t.step(`C2 10 bytes have no range from ${range.start} to ${range.end}`, async () => {
+    const noRanges = [[0, 11], [10, 11], [11, 12], [6, 5], [-1, 5]] as const;
+    for (const [start, end] of noRanges) {
+      const range = { start, end };
+      await t.step(`C2 10 bytes have no range from ${start} to ${end}`, async () => {
         await here.create("c2/short", bytesContent(noise(10)));
         await assert.rejects(there.get("c2/short", { range }), StorageError);
       });

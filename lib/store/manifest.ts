@@ -18,11 +18,11 @@
  *
  * Limits: {@linkcode MAX_LINE_BYTES} and {@linkcode MAX_GO_MOD_BYTES}.
  */
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Info, Origin } from "../module/info.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Version } from "../module/version.ts";
+import { hashGoMod } from "../zip/hash.ts";
 import { isH1 } from "./keys.ts";
 
 /** The JSON line without go.mod. `format` is the writing's business, not the program's. */
@@ -64,7 +64,7 @@ export interface CopyFacts extends Omit<Manifest, "goMod" | "zip"> {
 export function makeCopy({ goMod, zipH1, ...facts }: CopyFacts): Copy {
   const manifest = {
     ...facts,
-    goMod: { sizeBytes: goMod.length, h1: goModH1(goMod) },
+    goMod: { sizeBytes: goMod.length, h1: hashGoMod(goMod) },
     zip: { h1: zipH1 },
   };
   return { manifest, goMod };
@@ -119,14 +119,8 @@ export function decodeManifest(
   if (rest.goMod.sizeBytes !== goMod.length) {
     throw refuse(`go.mod has ${goMod.length} bytes, not ${rest.goMod.sizeBytes}`);
   }
-  if (rest.goMod.h1 !== goModH1(goMod)) throw refuse("go.mod has another hash");
+  if (rest.goMod.h1 !== hashGoMod(goMod)) throw refuse("go.mod has another hash");
   return { manifest: { ...rest, path, version }, goMod };
-}
-
-/** The hash of a go.mod file as in go.sum: the dirhash of a directory with that one file. */
-export function goModH1(goMod: Uint8Array): string {
-  const inner = createHash("sha256").update(goMod).digest("hex");
-  return `h1:${createHash("sha256").update(`${inner}  go.mod\n`).digest("base64")}`;
 }
 
 const NEWLINE = 0x0a;

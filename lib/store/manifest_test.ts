@@ -7,7 +7,6 @@ import {
   type CopyFacts,
   decodeManifest,
   encodeManifest,
-  goModH1,
   InvalidManifestError,
   makeCopy,
   MAX_GO_MOD_BYTES,
@@ -220,16 +219,6 @@ Deno.test("encodeManifest() takes an @ in a source that is no userinfo", () => {
   ) {
     assert.equal(encodeManifest(copyOf({ source })).length > 0, true);
   }
-});
-
-Deno.test("goModH1() is the hash in go.sum", () => {
-  // From a go.sum: rsc.io/sampler v1.3.0/go.mod, whose go.mod is this text.
-  const goMod =
-    'module "rsc.io/sampler"\n\nrequire "golang.org/x/text" v0.0.0-20170915032832-14c0d48ead0c\n';
-  assert.equal(
-    goModH1(new TextEncoder().encode(goMod)),
-    "h1:T1hPZKmBbMNahiBKFy5HrXp6adAjACjK9JXDnKaTXpA=",
-  );
 });
 
 function withByte(at: number, byte: number): Uint8Array<ArrayBuffer> {
