@@ -53,12 +53,27 @@ Deno.test("unescapePath() takes exactly one form of a path", () => {
   }));
 });
 
-Deno.test("unescapePath() says what is wrong with the escape, or with the path", () => {
-  assert.throws(() => unescapePath("git.example.com/Z"), {
-    name: "InvalidRequestError",
-    message:
-      'Cannot read module path "git.example.com/Z": invalid escape, a capital is "!" and its lower case',
-  });
+Deno.test("unescapePath() and unescapeVersion() say what is wrong with the escape", async (t) => {
+  const reason = 'invalid escape, a capital is "!" and its lower case';
+  for (const text of ["git.example.com/Z", "git.example.com/z!", "git.example.com/!!z"]) {
+    await t.step(text, () => {
+      assert.throws(() => unescapePath(text), {
+        name: "InvalidRequestError",
+        message: `Cannot read module path "${text}": ${reason}`,
+      });
+    });
+  }
+  for (const text of ["v1.0.0-RC1", "v1.0.0!", "!1"]) {
+    await t.step(text, () => {
+      assert.throws(() => unescapeVersion(text), {
+        name: "InvalidRequestError",
+        message: `Cannot read version "${text}": ${reason}`,
+      });
+    });
+  }
+});
+
+Deno.test("unescapePath() says what is wrong with the path, unescaped", () => {
   assert.throws(() => unescapePath("git.example.com//!z"), {
     name: "InvalidRequestError",
     message: 'Cannot read module path "git.example.com//Z": empty path element',

@@ -6,6 +6,9 @@
  * for a dependency (`module`, `go`, `require`, `ignore`) has no language version and retracts nothing; its module path is
  * then that of the first line that starts with `module`, so that a fault elsewhere does not hide it.
  *
+ * One difference: of a file that can be read, the path is always the one that `ParseLax` sees. `ModulePath` alone, which
+ * the `go` command uses to look for a module in a commit, takes the block form `module (` for a module named `(`.
+ *
  * The language version decides which vendored files a module zip has, and so the zip's hash. That is why faults in
  * `require` lines count here.
  */

@@ -28,12 +28,10 @@ export function retractedBy(retractions: readonly Retraction[]): (version: strin
   };
 }
 
-/** The same versions in intervals that are in order and have none in common. */
+/** The same versions in intervals that are in order and have none in common; one may be empty. */
 function mergeOverlapping(retractions: readonly Retraction[]): Retraction[] {
   const merged: Retraction[] = [];
-  const inOrder = retractions
-    .filter(({ low, high }) => compareSemver(low, high) <= 0)
-    .sort((a, b) => compareSemver(a.low, b.low));
+  const inOrder = retractions.toSorted((a, b) => compareSemver(a.low, b.low));
   for (const { low, high } of inOrder) {
     const last = merged.at(-1);
     if (last === undefined || compareSemver(last.high, low) < 0) {

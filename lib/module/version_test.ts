@@ -10,6 +10,7 @@ import {
   canonicalVersion,
   compareVersions,
   isCanonicalVersion,
+  isVersionOf,
   parseQuery,
   parseVersion,
 } from "./version.ts";
@@ -25,7 +26,7 @@ Deno.test("canonicalVersion() and isCanonicalVersion() agree with Go", async (t)
   }
 });
 
-Deno.test("parseVersion() takes the canonical versions that fit the path", async (t) => {
+Deno.test("parseVersion() and isVersionOf() take the canonical versions that fit the path", async (t) => {
   for (const { pathMajor, fits, unfit } of paths.pathMajors) {
     const parent = pathMajor.startsWith(".") ? "gopkg.in/z" : "example.com/z";
     const path = unlessRefused(() => parseModulePath(parent + pathMajor), InvalidRequestError);
@@ -34,7 +35,9 @@ Deno.test("parseVersion() takes the canonical versions that fit the path", async
       const taken = [...fits, ...unfit].filter((version) =>
         unlessRefused(() => parseVersion(path, version), InvalidRequestError) === version
       );
-      assert.deepEqual(taken, fits.filter((version) => isCanonicalVersion(version)));
+      const want = fits.filter((version) => isCanonicalVersion(version));
+      assert.deepEqual(taken, want);
+      assert.deepEqual([...fits, ...unfit].filter((text) => isVersionOf(path, text)), want);
     });
   }
 });
