@@ -119,7 +119,7 @@ Deno.test("Contents count files and the directories they are in", () => {
   const filesInDirectories = MAX_PLACES / 2;
   for (let i = 0; i < filesInDirectories; i++) assert.equal(contents.addFile(`${i}/a`, 0), null);
   assert.equal(contents.addDirectory("0"), null);
-  assert.equal(contents.addFile("0/b", 0), "more than 200000 files and directories");
+  assert.equal(contents.addFile("0/b", 0), "more than 100000 files and directories");
 });
 
 Deno.test("Contents take a name of 30 000 elements", () => {

@@ -172,7 +172,7 @@ func zipCases() []vector {
 		of("an encrypted entry", file("a.go", long, func(e *entry) { e.flags |= 1 })),
 
 		// The container.
-		bytesOf("nothing", nil),
+		bytesOf("nothing", []byte{}),
 		bytesOf("text", []byte(strings.Repeat("This is not a zip. ", 10))),
 		bytesOf("cut off", plain[:len(plain)-1]),
 		bytesOf("no start", plain[10:]),
