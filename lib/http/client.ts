@@ -68,8 +68,16 @@ async function send(url: URL, init: RequestInit & { client: Deno.HttpClient }): 
     return await fetch(url, init);
   } catch (cause) {
     if (init.signal?.aborted) throw init.signal.reason;
-    throw new UpstreamError(`Cannot reach ${url.origin}`, { cause });
+    throw new UpstreamError(`Cannot reach ${url.origin}: ${connectionFault(cause)}`, { cause });
   }
+}
+
+/** The innermost reason of a failed connection, for people: "Connection refused (os error 111)". */
+function connectionFault(error: unknown): string {
+  let innermost = error;
+  while (innermost instanceof Error && innermost.cause !== undefined) innermost = innermost.cause;
+  const message = innermost instanceof Error ? innermost.message : String(innermost);
+  return message.replace(/^.*\): /s, "");
 }
 
 function checkScheme(url: URL, insecureHosts: ReadonlySet<string>): void {

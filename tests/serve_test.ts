@@ -1,0 +1,112 @@
+/** The process: how it starts, says what is wrong, and ends. */
+import assert from "node:assert/strict";
+import { tap } from "./fakes/behaviours.ts";
+import { startServer } from "./fakes/server.ts";
+import { startUpstream } from "./fakes/upstream.ts";
+
+const MODULE = {
+  path: "example.com/m",
+  version: "v1.0.0",
+  files: { "go.mod": "module example.com/m\n", "m.go": "package m\n" },
+};
+
+Deno.test("SIGTERM finishes what is in flight, then exits 0", async () => {
+  await using upstream = await startUpstream({ modules: [MODULE] });
+  await using server = await startServer({ env: { GOPROXY: upstream.url } });
+  const held = tap();
+  using _rule = upstream.misbehave(/zip$/, held.behaviour);
+  const inFlight = fetch(`${server.url}/example.com/m/@v/v1.0.0.zip`);
+  await held.arrived;
+  server.signal("SIGTERM");
+  await server.log(({ msg }) => String(msg).startsWith("stopping"));
+  held.release();
+  const response = await inFlight;
+  assert.equal(response.status, 200);
+  assert.equal((await response.bytes()).length, Number(response.headers.get("Content-Length")));
+  const { code, signal } = await server.kill("SIGTERM");
+  assert.deepEqual({ code, signal }, { code: 0, signal: null });
+  assert.deepEqual(scratchOf(server.dir), []);
+});
+
+function scratchOf(home: string): string[] {
+  return [...Deno.readDirSync(`${home}/.cache/go-mod-proxy`)].map(({ name }) => name);
+}
+
+Deno.test("a process that was killed leaves nothing for long", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "scratch-" });
+  try {
+    const args = ["--scratch-dir", directory];
+    {
+      await using killed = await startServer({ args, env: { GOPROXY: "off" } });
+      await killed.kill("SIGKILL");
+    }
+    const left = [...Deno.readDirSync(directory)].map(({ name }) => name);
+    assert.equal(left.length, 1);
+    await using _next = await startServer({ args, env: { GOPROXY: "off" } });
+    const now = [...Deno.readDirSync(directory)].map(({ name }) => name);
+    assert.equal(now.length, 1);
+    assert.notDeepEqual(now, left);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("a new user's server answers /, /healthz and /readyz, and says how to set an upstream", async () => {
+  await using server = await startServer();
+  for (
+    const [path, want] of [["", /GOPROXY=http:\/\/127/], ["healthz", /^ok$/m], [
+      "readyz",
+      /^ok$/m,
+    ]] as const
+  ) {
+    const response = await fetch(`${server.url}/${path}`);
+    assert.equal(response.status, 200);
+    assert.match(await response.text(), want);
+  }
+  const hint = await server.log(({ level }) => level === "warn");
+  assert.match(String(hint["msg"]), /GOPROXY="https:\/\/proxy\.example\.com,direct"/);
+});
+
+const REFUSED: { name: string; env: Record<string, string>; config?: string; message: RegExp }[] = [
+  {
+    name: "an upstream that is no URL",
+    env: { GOPROXY: "proxy.example.com" },
+    message: /GOPROXY: "proxy\.example\.com" is not a URL/,
+  },
+  {
+    name: "unknown and wrong keys, all of them",
+    env: {},
+    config: "storage: { disk: { path: 1 } }\nparentProxy: { urls: x }\nstroage: {}\n",
+    message: /storage\.disk\.path: .*\n.*parentProxy.*\n.*stroage/s,
+  },
+  { name: "a file that is no YAML", env: {}, config: "storage: [", message: /cannot be used/ },
+];
+
+for (const { name, env, config, message } of REFUSED) {
+  Deno.test(`the start is refused for ${name}`, async () => {
+    const directory = await Deno.makeTempDir({ prefix: "refused-" });
+    try {
+      const args: string[] = [];
+      if (config !== undefined) {
+        await Deno.writeTextFile(`${directory}/config.yaml`, config);
+        args.push("--config-file", `${directory}/config.yaml`);
+      }
+      await assert.rejects(startServer({ args, env }), (error: Error) => {
+        assert.match(error.message.replaceAll('\\"', '"'), message);
+        return true;
+      });
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  });
+}
+
+Deno.test("a server is not its own upstream", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  await assert.rejects(
+    startServer({ args: ["--port", String(port)], env: { GOPROXY: `http://127.0.0.1:${port}` } }),
+    /is this server itself/,
+  );
+});
