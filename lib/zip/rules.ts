@@ -68,6 +68,14 @@ export class Contents {
     return this.#placeFault(name, "directory");
   }
 
+  /**
+   * Takes the place of a file that the zip leaves out (a symbolic link), or says why there can be no zip: as for the `go`
+   * command, the rules for names hold for it all the same.
+   */
+  reserve(name: string): string | null {
+    return this.#placeFault(name, "file") ?? (name.includes("/") ? null : goModFault(name));
+  }
+
   /** Walks down to the place of `name` and makes what is not there yet. */
   #placeFault(name: string, kind: "file" | "directory"): string | null {
     const fault = filePathFault(name);

@@ -1,0 +1,80 @@
+/**
+ * Which files of a directory in a repository become a module zip: `checkFiles` of golang.org/x/mod/zip, which the `go`
+ * command uses for what `git archive` gives it. Left out without a word are
+ *
+ * - other modules: everything below a directory with a regular file `go.mod`, spelled in any case;
+ * - vendored packages (vendored.ts);
+ * - `.hg_archival.txt` in the root;
+ * - symbolic links and submodules.
+ *
+ * What is not left out, and symbolic links, must keep the rules of rules.ts, or there is no zip.
+ */
+import { caseFold } from "./case_fold.ts";
+import type { Pace } from "./pace.ts";
+import { Contents, ZipError } from "./rules.ts";
+import { isVendored } from "./vendored.ts";
+
+/** What lies at a name. A submodule is an empty directory to everybody but git. */
+export type TreeFileKind = "file" | "executable" | "symlink" | "submodule";
+
+export interface TreeFile {
+  readonly kind: TreeFileKind;
+  /** From the module's root. */
+  readonly name: string;
+  readonly sizeBytes: number;
+}
+
+export interface SelectOptions {
+  /** Of the `go` line of the module's go.mod; null if there is none. */
+  readonly goVersion: string | null;
+  readonly pace: Pace;
+}
+
+/** What checking a name costs, as if it were so much content. */
+const NAME_COST_BYTES = 4 * 1024;
+
+/**
+ * The names of the files that belong in the zip, in the order given.
+ *
+ * @throws {ZipError} when a file must not be in any zip
+ */
+export async function selectFiles(
+  files: readonly TreeFile[],
+  { goVersion, pace }: SelectOptions,
+): Promise<string[]> {
+  const otherModules = findOtherModules(files);
+  const contents = new Contents();
+  const selected: string[] = [];
+  for (const { kind, name, sizeBytes } of files) {
+    await pace.spend(NAME_COST_BYTES);
+    if (kind === "submodule" || isVendored(name, goVersion)) continue;
+    if (isBelow(otherModules, name) || name === ".hg_archival.txt") continue;
+    const isLink = kind === "symlink";
+    const fault = isLink ? contents.reserve(name) : contents.addFile(name, sizeBytes);
+    if (fault !== null) throw new ZipError(`Cannot make zip: ${fault}`);
+    if (!isLink) selected.push(name);
+  }
+  return selected;
+}
+
+export function isRegular(kind: TreeFileKind): boolean {
+  return kind === "file" || kind === "executable";
+}
+
+/** The directories that are modules of their own. The root is not among them. */
+function findOtherModules(files: readonly TreeFile[]): ReadonlySet<string> {
+  const directories = new Set<string>();
+  for (const { kind, name } of files) {
+    const slash = name.lastIndexOf("/");
+    if (slash < 0 || !isRegular(kind)) continue;
+    if (caseFold(name.slice(slash + 1)) === "go.mod") directories.add(name.slice(0, slash));
+  }
+  return directories;
+}
+
+function isBelow(directories: ReadonlySet<string>, name: string): boolean {
+  for (let slash = name.indexOf("/"); slash >= 0; slash = name.indexOf("/", slash + 1)) {
+    if (directories.has(name.slice(0, slash))) return true;
+  }
+  return false;
+}
