@@ -73,6 +73,21 @@ Deno.test("DiskStore takes an unmounted disk for trouble, not for an empty store
   assert.equal((await store.get("a/object"))?.sizeBytes, 1);
 });
 
+Deno.test("DiskStore.get() goes straight to a range and reads nothing after it", async () => {
+  await using root = await tempDir();
+  const store = await DiskStore.open(root);
+  // A terabyte of nothing but these bytes, which takes no room on the disk and an hour to read.
+  const [start, bytes] = [2 ** 33, new Uint8Array([1, 2, 3, 4])];
+  using file = await Deno.open(`${root.path}/huge`, { createNew: true, write: true });
+  await file.truncate(2 ** 40);
+  await file.seek(start, Deno.SeekMode.Start);
+  await file.write(bytes);
+  const object = await store.get("huge", { range: { start, end: start + 4 } });
+  assert.ok(object !== null);
+  assert.equal(object.sizeBytes, 2 ** 40);
+  assert.deepEqual(await readAll(object, AbortSignal.timeout(20_000)), bytes);
+});
+
 Deno.test({
   name: "DiskStore closes its files, however reading ends",
   ignore: Deno.build.os !== "linux", // SKIP: only Linux shows open files in /proc.
