@@ -21,5 +21,8 @@ export class GitError extends UpstreamError {
 /** Something in or about a repository is larger than a limit of ours. */
 export class LimitExceededError extends UpstreamError {}
 
+/** A repository takes more room on disk than we give it. */
+export class RepositoryTooLargeError extends LimitExceededError {}
+
 /** The remote's refs changed between two looks at it. Whoever decided by the first one starts over, once. */
 export class RefsMovedError extends UpstreamError {}

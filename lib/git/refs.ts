@@ -12,6 +12,7 @@
  * Hashes have 40 (SHA-1) or 64 (SHA-256) lower-case hex digits, all of one length. `HEAD` is absent in an empty
  * repository and where it points to a branch that does not exist.
  */
+import { createHash } from "node:crypto";
 import { UpstreamError } from "../errors.ts";
 import { LimitExceededError } from "./errors.ts";
 
@@ -23,6 +24,18 @@ export type Refs = ReadonlyMap<string, Hash>;
 
 export function isHash(text: string): text is Hash {
   return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
+}
+
+/** The kind of hashes that a repository with these refs, of which there is at least one, has. */
+export function objectFormatOf(refs: Refs): "sha1" | "sha256" {
+  const [first = ""] = refs.values();
+  return first.length === 64 ? "sha256" : "sha1";
+}
+
+/** The same text for the same refs, whatever their order, and another one for others. */
+export function refsDigest(refs: Refs): string {
+  const lines = [...refs].map(([name, hash]) => `${hash} ${name}\n`).sort();
+  return createHash("sha256").update(lines.join("")).digest("hex");
 }
 
 /** The refs that count, and nothing that git's rules for ref names forbid: in a refspec it would mean something else. */

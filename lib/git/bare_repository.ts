@@ -1,0 +1,279 @@
+/**
+ * One bare git repository on disk, written by us only, under a lock, and thrown away when it proves damaged.
+ *
+ * ```text
+ * content.git/              the repository; `info/attributes` switches export-ignore and export-subst off
+ * content.git/generation    a random name: who found one generation damaged does not throw away the next one
+ * content.git/fetching      there while a fetch runs, and after one that was killed: temporary files are about
+ * content.lock              held by the process that fetches (file_lock.ts)
+ * ```
+ *
+ * A repository appears by a rename, complete, and disappears by one.
+ *
+ * Readers need no lock: git adds objects and refs by renames, and repacks before it deletes.
+ */
+import { Semaphore } from "../async/semaphore.ts";
+import { DeadlineError } from "../errors.ts";
+import type { Git, GitOutput, NetworkAccess } from "./command.ts";
+import { filesBelow, removeIfThere, statOrNull, withSizeLimit } from "./disk_usage.ts";
+import { GitError, RepositoryTooLargeError } from "./errors.ts";
+import { lock } from "./file_lock.ts";
+
+export interface BareRepositoryOptions {
+  readonly git: Git;
+  /** The folder that the repository lies in, made when needed. */
+  readonly folder: string;
+  /** "content" for `content.git`. */
+  readonly name: string;
+  /** How to have fewer packs: `-a`, or `--geometric=2`, which is faster but not for partial repositories. */
+  readonly repackArgs: readonly string[];
+  readonly maxSizeBytes: number;
+  readonly fetchTimeoutMs: number;
+  /** For what runs without network. */
+  readonly localTimeoutMs: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export interface FetchRunOptions {
+  readonly args: readonly string[];
+  readonly network: NetworkAccess;
+}
+
+export interface LocalRunOptions {
+  readonly what: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly input?: string;
+  readonly timeoutMs?: number;
+  readonly exitCodes?: readonly number[];
+}
+
+/** Tells one repository at a path from the next one at the same path. */
+export type Generation = string & { readonly __brand: "Generation" };
+
+/** What git prints here, but for file contents and trees, which are streamed or have their own limit. */
+const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
+/** Callers that wait for the lock of one repository. */
+const MAX_WAITING_FETCHES = 1000;
+/** Each fetch adds a pack, and each look-up asks them all. git's own limit before it repacks. */
+const MAX_PACKS = 50;
+/** A repository that was found sound is not checked again for so long, however often git fails in it. */
+const SOUND_MS = 60_000;
+/** Bits of fsck's exit code: 1 objects that break a rule (as they came), 2 missing ones, 4 a bad pack, 8 bad refs. */
+const FSCK_RULES = 1;
+const ALL_EXIT_CODES: readonly number[] = [...Array(256).keys()];
+
+export class BareRepository {
+  readonly #options: BareRepositoryOptions;
+  /** `<folder>/<name>` */
+  readonly #stem: string;
+  readonly #path: string;
+  readonly #writers: Semaphore;
+  #soundUntilMs = 0;
+
+  constructor(options: BareRepositoryOptions) {
+    this.#options = options;
+    this.#stem = `${options.folder}/${options.name}`;
+    this.#path = `${this.#stem}.git`;
+    this.#writers = new Semaphore({
+      what: "fetch from this repository",
+      permits: 1,
+      maxWaiting: MAX_WAITING_FETCHES,
+      maxWaitMs: options.fetchTimeoutMs,
+    });
+  }
+
+  /** What lies there now; null when nothing does. */
+  async generation(): Promise<Generation | null> {
+    try {
+      return await Deno.readTextFile(`${this.#path}/generation`) as Generation;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw error;
+    }
+  }
+
+  /** Runs `work` while nobody else, in no process, fetches, creates or discards here. */
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    using _turn = await this.#writers.acquire();
+    using _lock = await lock(`${this.#stem}.lock`, {
+      exclusive: true,
+      timeoutMs: this.#options.fetchTimeoutMs,
+    });
+    return await work();
+  }
+
+  /** Makes the repository unless it is there. Under {@linkcode exclusively}. */
+  async create(objectFormat: "sha1" | "sha256"): Promise<Generation> {
+    const existing = await this.generation();
+    if (existing !== null) return existing;
+    const generation = crypto.randomUUID();
+    const fresh = `${this.#stem}.new-${generation}`;
+    await this.#options.git.run(["init", "--quiet", "--bare", `--object-format=${objectFormat}`], {
+      what: "create a mirror",
+      gitDir: fresh,
+      timeoutMs: this.#options.localTimeoutMs,
+      maxOutputBytes: OUTPUT_MAX_BYTES,
+    });
+    await Deno.mkdir(`${fresh}/info`, { recursive: true });
+    await Deno.writeTextFile(`${fresh}/info/attributes`, "* -export-subst -export-ignore\n");
+    await Deno.writeTextFile(`${fresh}/generation`, generation);
+    // What is there without a name is half of a repository: somebody has removed files.
+    await this.#remove();
+    await Deno.rename(fresh, this.#path);
+    this.#soundUntilMs = 0;
+    return generation as string as Generation;
+  }
+
+  /**
+   * Fetches. Under {@linkcode exclusively}, after {@linkcode create}.
+   *
+   * @throws {RepositoryTooLargeError} when the repository has become too large
+   */
+  async fetch(refspecs: readonly string[], { args, network }: FetchRunOptions): Promise<void> {
+    const { git, maxSizeBytes, fetchTimeoutMs } = this.#options;
+    const marker = `${this.#path}/fetching`;
+    if (await statOrNull(marker) !== null) await this.#removeLeftovers();
+    await Deno.writeTextFile(marker, "");
+    try {
+      await withSizeLimit((signal) =>
+        git.run([
+          ...["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-show-forced-updates"],
+          ...args,
+          "--end-of-options",
+          network.remote,
+          ...refspecs,
+        ], {
+          what: `fetch from ${network.remote}`,
+          gitDir: this.#path,
+          network,
+          timeoutMs: fetchTimeoutMs,
+          maxOutputBytes: OUTPUT_MAX_BYTES,
+          signal,
+        }), { path: `${this.#path}/objects`, maxSizeBytes });
+      await this.#repack();
+    } catch (error) {
+      await this.#removeLeftovers();
+      throw error;
+    } finally {
+      await removeIfThere(marker);
+    }
+  }
+
+  /** Runs git on what is there, without network. */
+  async run(args: readonly string[], options: LocalRunOptions): Promise<GitOutput> {
+    return await this.#options.git.run(args, {
+      timeoutMs: this.#options.localTimeoutMs,
+      maxOutputBytes: OUTPUT_MAX_BYTES,
+      ...options,
+      gitDir: this.#path,
+    });
+  }
+
+  /** As {@linkcode run}, for output of any size. */
+  stream(
+    args: readonly string[],
+    options: Omit<LocalRunOptions, "exitCodes">,
+  ): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#options.git.stream(args, {
+      timeoutMs: this.#options.localTimeoutMs,
+      ...options,
+      gitDir: this.#path,
+    });
+  }
+
+  /**
+   * Runs `work`, which creates and fetches what it needs. If it fails because what was on disk is damaged, or leaves no
+   * room for more, the repository is thrown away and `work` runs once more.
+   */
+  async healing<T>(work: () => Promise<T>): Promise<T> {
+    const before = await this.generation();
+    try {
+      return await work();
+    } catch (error) {
+      // A repository that became too large from nothing will do so again.
+      if (!await this.#discardIfToBlame(error) || before === null) throw error;
+    }
+    try {
+      return await work();
+    } catch (error) {
+      await this.#discardIfToBlame(error);
+      throw error;
+    }
+  }
+
+  /** Removes the repository if it is the reason why git failed. For callers that cannot run again. */
+  async discardIfDamaged(error: unknown): Promise<void> {
+    await this.#discardIfToBlame(error);
+  }
+
+  async #discardIfToBlame(error: unknown): Promise<boolean> {
+    const generation = await this.generation();
+    const isToBlame = error instanceof RepositoryTooLargeError ||
+      error instanceof GitError && (generation === null || await this.#isDamaged());
+    if (isToBlame && generation !== null) await this.#discard(generation);
+    return isToBlame;
+  }
+
+  /** Whether git finds that what is here is not what was fetched. */
+  async #isDamaged(): Promise<boolean> {
+    if (this.#options.now() < this.#soundUntilMs) return false;
+    try {
+      const { exitCode } = await this.run(["fsck", "--no-progress", "--no-dangling"], {
+        what: "check a mirror",
+        timeoutMs: this.#options.fetchTimeoutMs,
+        exitCodes: ALL_EXIT_CODES,
+      });
+      if ((exitCode & ~FSCK_RULES) !== 0) return true;
+    } catch (error) {
+      // To fetch it again takes no longer.
+      if (error instanceof DeadlineError) return true;
+      throw error;
+    }
+    this.#soundUntilMs = this.#options.now() + SOUND_MS;
+    return false;
+  }
+
+  /** Removes the repository, if it is still of that generation. Readers that are at work in it may fail. */
+  async #discard(generation: Generation): Promise<void> {
+    await this.exclusively(async () => {
+      if (await this.generation() === generation) await this.#remove();
+    });
+  }
+
+  /** By a rename first, so that nobody sees half of it. */
+  async #remove(): Promise<void> {
+    const trash = `${this.#stem}.old-${crypto.randomUUID()}`;
+    try {
+      await Deno.rename(this.#path, trash);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw error;
+    }
+    await removeIfThere(trash);
+  }
+
+  /** What a git that was killed leaves: its locks, and packs that it had not finished. */
+  async #removeLeftovers(): Promise<void> {
+    for await (const file of filesBelow(this.#path)) {
+      if (/\.lock$|\/tmp_[^/]*$/.test(file)) await removeIfThere(file);
+    }
+  }
+
+  async #repack(): Promise<void> {
+    let packs = 0;
+    for await (const file of filesBelow(`${this.#path}/objects/pack`)) {
+      if (file.endsWith(".pack")) packs++;
+    }
+    if (packs < MAX_PACKS) return;
+    const options = { what: "tidy a mirror", timeoutMs: this.#options.fetchTimeoutMs };
+    try {
+      await this.run(["repack", "-d", "--quiet", ...this.#options.repackArgs], options);
+      await this.run(["pack-refs", "--all"], options);
+    } catch (error) {
+      if (!(error instanceof DeadlineError)) throw error;
+      // It serves as it is, only slower.
+      await this.#removeLeftovers();
+    }
+  }
+}

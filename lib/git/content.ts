@@ -1,0 +1,241 @@
+/**
+ * The contents of commits of a remote, each fetched at depth 1 and kept under `refs/commits/<hash>`, so that the next
+ * fetch has something to build on and repacking keeps it.
+ */
+import { SingleFlight } from "../async/single_flight.ts";
+import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
+import { UpstreamError } from "../errors.ts";
+import type { GitOutput, NetworkAccess } from "./command.ts";
+import { FATAL, readCommit } from "./commit.ts";
+import { GitError, LimitExceededError, RefsMovedError } from "./errors.ts";
+import type { GitLimits } from "./limits.ts";
+import type { Hash } from "./refs.ts";
+import type { Remote } from "./remote.ts";
+import type { CallOptions, Commit, Snapshot, TreeEntry } from "./repository.ts";
+import { parseTree } from "./tree.ts";
+
+/** A commit, and the name of a ref that leads to it; null where it has to be fetched by its hash. */
+export interface Wanted {
+  readonly hash: Hash;
+  readonly ref: string | null;
+}
+
+/** Commits that may be on their way at once. */
+const MAX_FLIGHTS = 1000;
+/** Commits that are remembered to be there. To forget one costs a look into the repository. */
+const MAX_REMEMBERED = 10_000;
+
+export class ContentMirror {
+  readonly #repository: BareRepository;
+  readonly #remote: Remote;
+  readonly #limits: GitLimits;
+  readonly #flights = new SingleFlight<Commit | null>(MAX_FLIGHTS);
+  /** What this generation is known to have. */
+  #present: { readonly generation: Generation | null; readonly commits: Map<Hash, Commit> };
+
+  constructor(
+    repository: BareRepository,
+    { remote, limits }: { readonly remote: Remote; readonly limits: GitLimits },
+  ) {
+    this.#repository = repository;
+    this.#remote = remote;
+    this.#limits = limits;
+    this.#present = { generation: null, commits: new Map() };
+  }
+
+  /** The commit with its files, fetched if need be; null when `hash` is no commit. */
+  async snapshot(wanted: Wanted, options: CallOptions): Promise<Snapshot | null> {
+    const commit = await this.#repository.healing(() => this.#open(wanted, options));
+    return commit === null ? null : {
+      commit,
+      readFile: (path, options) => this.#readFile(wanted, path, options),
+      listTree: (dir, options = {}) => this.#listTree(wanted, dir, options),
+      archive: (dir, options = {}) => this.#archive(wanted, dir, options),
+    };
+  }
+
+  async #open(
+    wanted: Wanted,
+    { signal }: { readonly signal?: AbortSignal | undefined },
+  ): Promise<Commit | null> {
+    const { generation, commits } = this.#present;
+    const known = commits.get(wanted.hash);
+    if (known !== undefined && generation === await this.#repository.generation()) return known;
+    const key = `${wanted.hash} ${wanted.ref}`;
+    return await this.#flights.run(key, () => this.#fetch(wanted), signal);
+  }
+
+  async #fetch(wanted: Wanted): Promise<Commit | null> {
+    const { hash, ref } = wanted;
+    return await this.#repository.exclusively(async () => {
+      const generation = await this.#repository.create(hash.length === 64 ? "sha256" : "sha1");
+      // Another process may have fetched it, or we did and have forgotten.
+      let commit = await readCommit(this.#repository, nameOf(hash));
+      if (commit?.hash !== hash) {
+        await this.#remote.access((network) => this.#fetchFrom(network, wanted));
+        commit = await readCommit(this.#repository, nameOf(hash));
+      }
+      if (commit === null) return await this.#explainNoCommit(hash);
+      if (commit.hash !== hash) {
+        await this.#run(["update-ref", "-d", nameOf(hash)], { what: "forget a commit" });
+        throw new RefsMovedError(`Cannot use commit ${hash}: ${ref} leads to ${commit.hash} now`);
+      }
+      this.#remember(commit, generation);
+      return commit;
+    });
+  }
+
+  async #fetchFrom(network: NetworkAccess, { hash, ref }: Wanted): Promise<void> {
+    try {
+      const refspec = `+${ref ?? hash}:${nameOf(hash)}`;
+      await this.#repository.fetch([refspec], { args: ["--depth=1"], network });
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      // The server may know no depth, or give no commit by its hash; it does not say so in a way that programs understand.
+      await this.#fetchAllFrom(network, hash);
+    }
+  }
+
+  async #fetchAllFrom(network: NetworkAccess, hash: Hash): Promise<void> {
+    const isShallow = await this.#text(["rev-parse", "--is-shallow-repository"]) === "true";
+    const args = isShallow ? ["--prune", "--unshallow"] : ["--prune"];
+    const refspecs = ["heads", "tags"].map((kind) =>
+      `+refs/${kind}/*:refs/remotes/origin/${kind}/*`
+    );
+    await this.#repository.fetch([...refspecs, "+HEAD:refs/remotes/origin/HEAD"], {
+      args,
+      network,
+    });
+    const { exitCode } = await this.#run(["update-ref", nameOf(hash), hash], {
+      what: `keep commit ${hash}`,
+      exitCodes: [0, FATAL],
+    });
+    if (exitCode !== FATAL) return;
+    throw new RefsMovedError(`Cannot use commit ${hash}: the ref that led to it has changed`);
+  }
+
+  /**
+   * Null when what was fetched is no commit, because a tag led to a file or tree.
+   *
+   * @throws {GitError} when it is not there
+   */
+  async #explainNoCommit(hash: Hash): Promise<null> {
+    const type = await this.#text(["cat-file", "-t", `${nameOf(hash)}^{}`]);
+    if (type === "commit") throw new UpstreamError(`Cannot read commit ${hash}`);
+    return null;
+  }
+
+  #remember(commit: Commit, generation: Generation): void {
+    const isNew = generation !== this.#present.generation ||
+      this.#present.commits.size >= MAX_REMEMBERED;
+    if (isNew) this.#present = { generation, commits: new Map() };
+    this.#present.commits.set(commit.hash, commit);
+  }
+
+  async #readFile(
+    wanted: Wanted,
+    path: string,
+    { limitBytes, signal }: CallOptions & { readonly limitBytes: number },
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const options = { signal, what: `read ${path} of ${wanted.hash}` };
+    return await this.#prepared(wanted, { signal }, async () => {
+      const { stdout } = await this.#run(
+        ["ls-tree", "-z", "-l", "--full-tree", "--end-of-options", wanted.hash, path],
+        options,
+      );
+      const entries = parseTree(new Blob([stdout]).stream(), { maxEntries: 1 });
+      const { value: entry } = await entries.next();
+      if (entry === undefined || entry.kind === "submodule") return null;
+      if (entry.sizeBytes > limitBytes) {
+        throw new LimitExceededError(
+          `Cannot read ${path} of ${wanted.hash}: it has ${entry.sizeBytes} bytes, and ${limitBytes} is the limit`,
+        );
+      }
+      return (await this.#run(["cat-file", "blob", entry.hash], options)).stdout;
+    });
+  }
+
+  #listTree(wanted: Wanted, dir: string, { signal }: CallOptions): AsyncIterable<TreeEntry> {
+    const args = ["ls-tree", "-r", "-z", "-l", "--full-tree", "--end-of-options", wanted.hash];
+    const stream = this.#stream(wanted, dir === "" ? args : [...args, `${dir}/`], {
+      signal,
+      what: `list the files of ${wanted.hash}`,
+    });
+    return parseTree(stream, { maxEntries: this.#limits.maxTreeEntries });
+  }
+
+  #archive(
+    wanted: Wanted,
+    dir: string,
+    { signal }: CallOptions,
+  ): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#stream(wanted, [
+      ...["-c", "core.autocrlf=input", "-c", "core.eol=lf"],
+      ...["archive", "--format=tar", "--end-of-options", wanted.hash],
+      ...(dir === "" ? [] : [dir]),
+    ], {
+      signal,
+      what: `pack the files of ${wanted.hash}`,
+      timeoutMs: this.#limits.archiveTimeoutMs,
+    });
+  }
+
+  /** The output of git. Until its first bytes are out, a damaged repository is replaced without anybody noticing. */
+  #stream(
+    wanted: Wanted,
+    args: readonly string[],
+    options: Omit<LocalRunOptions, "exitCodes">,
+  ): ReadableStream<Uint8Array<ArrayBuffer>> {
+    let reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | null = null;
+    let isCancelled = false;
+    const start = () =>
+      this.#prepared(wanted, options, async () => {
+        reader = this.#repository.stream(args, options).getReader();
+        if (isCancelled) await reader.cancel();
+        return await reader.read();
+      });
+    return new ReadableStream<Uint8Array<ArrayBuffer>>({
+      pull: async (controller) => {
+        try {
+          const { done, value } = await (reader === null ? start() : reader.read());
+          if (isCancelled) return;
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          await this.#repository.discardIfDamaged(error);
+          throw error;
+        }
+      },
+      cancel: async (reason) => {
+        isCancelled = true;
+        await reader?.cancel(reason);
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  /** Runs `work` where the commit is, fetched again if it was lost. */
+  async #prepared<T>(
+    wanted: Wanted,
+    { signal }: { readonly signal?: AbortSignal | undefined },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    return await this.#repository.healing(async () => {
+      await this.#open(wanted, { signal });
+      return await work();
+    });
+  }
+
+  async #text(args: readonly string[]): Promise<string> {
+    const { stdout } = await this.#run(args, { what: "look into a mirror" });
+    return new TextDecoder().decode(stdout).trim();
+  }
+
+  async #run(args: readonly string[], options: LocalRunOptions): Promise<GitOutput> {
+    return await this.#repository.run(args, options);
+  }
+}
+
+/** The ref that keeps a commit. */
+function nameOf(hash: Hash): string {
+  return `refs/commits/${hash}`;
+}
