@@ -12,7 +12,7 @@ import type { Origin } from "../module/info.ts";
 import { pickLatest } from "../module/latest.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { compareSemver, parseSemver } from "../module/semver.ts";
-import { parseVersion, type Version } from "../module/version.ts";
+import { canonicalVersion, parseVersion, type Version } from "../module/version.ts";
 import { type CommitView, versionOfCommit } from "./commit_version.ts";
 import { matchRevision, revisionName } from "./git_revision.ts";
 import { highestOfMajors, taggedVersions, tagsOf, tagState } from "./git_tags.ts";
@@ -70,7 +70,7 @@ export class GitModule {
 
   /** The highest tagged version that is not retracted, else what HEAD is. */
   async latest(): Promise<FoundVersion> {
-    const version = pickLatest(await this.list(), await this.retractions());
+    const version = pickLatest(await this.list(), await this.#retracted());
     return version === null ? await this.head() : await this.find(version);
   }
 
@@ -82,16 +82,20 @@ export class GitModule {
   }
 
   /**
-   * What a version, tag, branch, commit or version prefix (`v1`, `v1.2`) means. A prefix means the highest version that
-   * begins so and is not retracted, and a tag or branch of that name where there is none.
+   * What a version, tag, branch, commit or version prefix means.
+   *
+   * A prefix (`v1`, `v1.2`) means the highest version that begins so and is not retracted, and a tag or branch of that
+   * name where there is none. A version with build metadata that is not tagged means the version without.
    */
   async find(query: string): Promise<FoundVersion> {
-    return await this.#find(await this.#highestWithPrefix(query) ?? query);
-  }
-
-  /** The versions that the module has taken back, by the go.mod of its highest one. */
-  retractions(): Promise<readonly Retraction[]> {
-    return this.#retractions ??= this.#readRetractions();
+    try {
+      return await this.#find(await this.#highestWithPrefix(query) ?? query);
+    } catch (error) {
+      const version = canonicalVersion(query);
+      const isOther = version !== null && query.includes("+") && version !== query;
+      if (!isOther || !(error instanceof NotFoundError)) throw error;
+      return await this.#find(version);
+    }
   }
 
   async #highestWithPrefix(query: string): Promise<string | null> {
@@ -100,7 +104,7 @@ export class GitModule {
       // v1.2 is not v1.2.0-rc.1, which comes before v1.2.0.
       version.startsWith(`${query}.`) && compareSemver(version, query) >= 0
     );
-    return pickLatest(matching, await this.retractions());
+    return pickLatest(matching, await this.#retracted());
   }
 
   async #find(query: string): Promise<FoundVersion> {
@@ -154,7 +158,7 @@ export class GitModule {
       descendsFrom: async (ancestor) =>
         await (await this.#history()).isAncestor(ancestor, hash, { signal: this.#signal }),
       isRetracted: async (version) =>
-        (await this.retractions()).some(({ low, high }) =>
+        (await this.#retracted()).some(({ low, high }) =>
           compareSemver(low, version) <= 0 && compareSemver(version, high) <= 0
         ),
     };
@@ -178,6 +182,11 @@ export class GitModule {
       ...(state !== null && { tagSum: state.tagSum }),
       ...(ref !== null && { ref }),
     };
+  }
+
+  /** The versions that the module has taken back, by the go.mod of its highest one. */
+  #retracted(): Promise<readonly Retraction[]> {
+    return this.#retractions ??= this.#readRetractions();
   }
 
   async #readRetractions(): Promise<readonly Retraction[]> {
