@@ -5,7 +5,7 @@
  * graphic or white space, at most 8 lines and 648 bytes, no blank line. The cause comes first, the request id last.
  */
 import { gzipSync } from "node:zlib";
-import { ANSWERS, meaningOf, ProxyError } from "../lib/errors.ts";
+import { ANSWERS, meaningOf, ProxyError, StorageError } from "../lib/errors.ts";
 import type { StoredObject } from "../lib/store/object_store.ts";
 
 /** What never changes may be kept by everybody, for a year (the most that caches honour). */
@@ -43,12 +43,18 @@ export function errorResponse(
 const VARY = "Accept-Encoding, Disable-Module-Fetch";
 
 function reason(error: unknown, status: number): string {
-  const text = error instanceof ProxyError ? error.message : "internal error";
+  const text = shownText(error);
   const shown = text
     .replaceAll(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]+/gu, " ")
     .slice(0, MAX_REASON_LENGTH);
   // The words by which people and tools tell a missing module from a failing proxy.
   return status === 404 ? `not found: ${shown}` : shown;
+}
+
+/** Where the store is, and what is wrong inside, is for the log; the client gets the id by which to find it. */
+function shownText(error: unknown): string {
+  if (error instanceof StorageError) return "the module store failed";
+  return error instanceof ProxyError ? error.message : "internal error";
 }
 
 export interface TextOptions {

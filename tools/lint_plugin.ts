@@ -20,7 +20,9 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/git/"],
   ["lib/credentials/", "lib/zip/", "lib/http/"],
   ["lib/module/"],
-  ["lib/errors.ts", "lib/log.ts", "lib/scratch.ts", "lib/async/"],
+  ["lib/async/", "lib/scratch.ts"],
+  ["lib/errors.ts", "lib/log.ts"],
+  ["deno.json"],
 ];
 
 const FREE = /(_test|_bench)\.ts$|^(tests|bench|tools)\//;

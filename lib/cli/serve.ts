@@ -157,6 +157,6 @@ async function openFetch(
     userAgent: `go-mod-proxy/${VERSION}`,
     via,
     caCertificates: file === undefined ? [] : [await Deno.readTextFile(file)],
-    insecureHosts: config.parentProxy?.insecureHosts ?? [],
+    insecureHosts: config.insecureHosts,
   });
 }

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { ConfigError, parseConfig } from "./config.ts";
+
+Deno.test("parseConfig() of nothing is all defaults", () => {
+  for (const yaml of ["", "# nothing\n", "{}"]) {
+    assert.deepEqual(parseConfig(yaml), {
+      storage: { disk: { path: "./data" } },
+      insecureHosts: [],
+      privateModules: [],
+      gitHub: [],
+      maxChildProcesses: 30,
+    });
+  }
+});
+
+Deno.test("parseConfig() understands private modules of every kind", () => {
+  const config = parseConfig(`
+privateModules:
+  - { pathPrefix: github.com/my-org, auth: { gitHubApp: 12345 } }
+  - { pathPrefix: gitlab.example.com/team, auth: { token: { file: token } } }
+  - { pathPrefix: git.example.com/a, auth: { userPassword: { user: u, password: { envVar: P } } } }
+  - { pathPrefix: go.example.com/x, auth: { none: true }, repository: https://git.example.com/x }
+  - { pathPrefix: other.example.com, auth: { netrc: { file: .netrc } } }
+gitHub:
+  - { host: GitHub.com, gitHubApps: [{ id: 12345, privateKey: { file: key.pem } }] }
+maxChildProcesses: 4
+`);
+  assert.equal(config.privateModules.length, 5);
+  assert.equal(config.gitHub[0]?.host, "github.com");
+  assert.equal(config.maxChildProcesses, 4);
+});
+
+const FAULTS: { yaml: string; want: RegExp[] }[] = [
+  { yaml: "storage: {}", want: [/^storage\.disk: /m] },
+  { yaml: "storage: { disk: { path: '' } }", want: [/^storage\.disk\.path: /m] },
+  { yaml: "stroage: {}", want: [/"stroage"/] },
+  { yaml: "parentProxy: { url: proxy }", want: [/^parentProxy\.url: "proxy" is not a URL/m] },
+  { yaml: "maxChildProcesses: 0", want: [/^maxChildProcesses: /m] },
+  {
+    yaml: "privateModules: [{ pathPrefix: a.example.com/, auth: { none: true } }]",
+    want: [/^privateModules\[0\]\.pathPrefix: .*trailing slash/m],
+  },
+  {
+    yaml: "privateModules: [{ pathPrefix: a.example.com, auth: { token: {} } }]",
+    want: [/^privateModules\[0\]\.auth: /m],
+  },
+  {
+    yaml: "privateModules: [{ pathPrefix: a.example.com, auth: { gitHubApp: 7 } }]",
+    want: [/^privateModules\[0\]\.auth\.gitHubApp: no App with id 7/m],
+  },
+  {
+    yaml:
+      "privateModules: [{ pathPrefix: a.example.com, auth: { none: true }, repository: 'ext::sh' }]",
+    want: [/^privateModules\[0\]\.repository: not an http or https URL/m],
+  },
+  // All faults of a file in one go.
+  {
+    yaml: "storage: { disk: { path: 1 } }\nmaxChildProcesses: x\nnew: 1",
+    want: [/^storage\.disk\.path: /m, /^maxChildProcesses: /m, /"new"/],
+  },
+  { yaml: "- a", want: [/expected object/] },
+  { yaml: "a: [", want: [/line 1/] },
+];
+
+Deno.test("parseConfig() refuses a file with the path of each fault", async (t) => {
+  for (const { yaml, want } of FAULTS) {
+    await t.step(yaml, () => {
+      assert.throws(() => parseConfig(yaml), (error) => {
+        assert.ok(error instanceof ConfigError);
+        for (const pattern of want) assert.match(error.message, pattern);
+        return true;
+      });
+    });
+  }
+});
+
+Deno.test("parseConfig() never shows a secret", () => {
+  const yaml = "privateModules: [{ pathPrefix: a/, auth: { token: [hunter2] } }]";
+  assert.throws(() => parseConfig(yaml), (error) => !String(error).includes("hunter2"));
+});
