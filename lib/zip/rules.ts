@@ -25,8 +25,8 @@ export const MAX_GO_MOD_BYTES = 16 * MIB;
 export const MAX_LICENSE_BYTES = 16 * MIB;
 
 /**
- * Files and directories in one zip. Go has no such limit; it bounds our memory, up to 2 KB each while a zip is read. The
- * largest public modules have 20 000 files.
+ * Files and directories in one zip. Go has no such limit; it bounds our memory, up to 3 KB each while a zip is read. One
+ * of the largest public modules, the Azure SDK v68, has 18 327 files.
  */
 export const MAX_PLACES = 100_000;
 
