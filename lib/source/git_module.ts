@@ -88,14 +88,19 @@ export class GitModule {
    * name where there is none. A version with build metadata that is not tagged means the version without.
    */
   async find(query: string): Promise<FoundVersion> {
-    try {
-      return await this.#find(await this.#highestWithPrefix(query) ?? query);
-    } catch (error) {
-      const version = canonicalVersion(query);
-      const isOther = version !== null && query.includes("+") && version !== query;
-      if (!isOther || !(error instanceof NotFoundError)) throw error;
-      return await this.#find(version);
-    }
+    const highest = await this.#highestWithPrefix(query);
+    if (highest !== null) return await this.#find(highest);
+    return await this.#find(this.#withoutMetadata(query));
+  }
+
+  #withoutMetadata(query: string): string {
+    const version = canonicalVersion(query);
+    if (version === null || !query.includes("+")) return query;
+    return !this.#hasTag(query) && this.#hasTag(version) ? version : query;
+  }
+
+  #hasTag(version: string): boolean {
+    return this.#refs.has(`refs/tags/${revisionName(version, this.#layout.tagPrefix)}`);
   }
 
   async #highestWithPrefix(query: string): Promise<string | null> {
@@ -212,7 +217,7 @@ export class GitModule {
   }
 
   async #tagged(version: string): Promise<Snapshot | null> {
-    const hash = this.#refs.get(`refs/tags/${this.#layout.tagPrefix}${version}`);
+    const hash = this.#refs.get(`refs/tags/${revisionName(version, this.#layout.tagPrefix)}`);
     return hash === undefined ? null : await this.#snapshot(hash);
   }
 

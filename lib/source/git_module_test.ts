@@ -172,7 +172,7 @@ const finds: readonly { query: string; want: string | RegExp }[] = [
   { query: "v0.5", want: "v1.10.1-0.20260102030405-" },
   { query: "v1.2.9+other", want: "v1.2.9" },
   { query: "v0.6.0+meta", want: "v0.6.1-0.20260102030405-" },
-  { query: "v0.6.0+other", want: /unknown revision v0.6.0$/ },
+  { query: "v0.6.0+other", want: /unknown revision v0.6.0\+other$/ },
   { query: "v9.9.9", want: /^x.y\/r@v9.9.9: invalid version: unknown revision v9.9.9$/ },
   { query: "HEAD", want: "v1.10.1-0.20260102030405-" },
   { query: "main~1", want: /unknown revision main~1$/ },

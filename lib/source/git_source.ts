@@ -1,0 +1,135 @@
+/**
+ * Modules from where they are made: the git repository that the module path leads to, or the module proxy that its page
+ * names. It is `direct` of a `GOPROXY` list, and what private paths use, with mirrors that have credentials.
+ *
+ * The answers are those of `go mod download` with `GOPROXY=direct`.
+ *
+ * Mirrors remember what they have fetched, so those that have credentials are for private paths alone: otherwise a
+ * stranger's go-import page could name a private repository as the place of a public path.
+ */
+import { NotFoundError } from "../errors.ts";
+import { RefsMovedError } from "../git/errors.ts";
+import type { Mirrors } from "../git/mirrors.ts";
+import type { Refs } from "../git/refs.ts";
+import type { RemoteUrl } from "../git/remote_url.ts";
+import { syntheticGoMod } from "../module/go_mod.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { Query, Version } from "../module/version.ts";
+import { createZip } from "../zip/create.ts";
+import { ZipError } from "../zip/rules.ts";
+import type { ModuleLocation } from "./discover.ts";
+import { type FoundVersion, GitModule } from "./git_module.ts";
+import { layoutOf } from "./layout.ts";
+import type { FetchedCopy, FetchOptions, Source, VersionInfo } from "./source.ts";
+
+export interface GitSourceOptions {
+  readonly description: string;
+  readonly mirrors: Pick<Mirrors, "open">;
+  /** Where a module path's code is ({@linkcode Discovery.locate}). */
+  readonly locate: (path: ModulePath, signal: AbortSignal) => Promise<ModuleLocation>;
+  /** The proxy at a URL that a page names. Requests that come back to this server are for its HTTP layer to notice. */
+  readonly openProxy: (url: URL) => Source;
+}
+
+/**
+ * How old the refs may be when a version is fetched: clients ask for the list or resolve a branch first. Lists and
+ * branches themselves are always looked at anew.
+ */
+const REFS_MAX_AGE_MS = 5_000;
+
+export class GitSource implements Source {
+  readonly description: string;
+  readonly #mirrors: GitSourceOptions["mirrors"];
+  readonly #locate: GitSourceOptions["locate"];
+  readonly #openProxy: GitSourceOptions["openProxy"];
+
+  constructor(options: GitSourceOptions) {
+    this.description = options.description;
+    this.#mirrors = options.mirrors;
+    this.#locate = options.locate;
+    this.#openProxy = options.openProxy;
+  }
+
+  list(path: ModulePath, signal: AbortSignal): Promise<Version[]> {
+    return this.#ask(path, {
+      signal,
+      proxy: (proxy) => proxy.list(path, signal),
+      git: (module) => module.list(),
+    });
+  }
+
+  latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
+    return this.#ask(path, {
+      signal,
+      proxy: (proxy) => proxy.latest(path, signal),
+      git: async (module) => (await module.latest()).info,
+    });
+  }
+
+  resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
+    return this.#ask(path, {
+      signal,
+      proxy: (proxy) => proxy.resolve(path, query, signal),
+      git: async (module) => (await module.find(query)).info,
+    });
+  }
+
+  fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
+    return this.#ask(path, {
+      signal: options.signal,
+      refsMaxAgeMs: REFS_MAX_AGE_MS,
+      proxy: (proxy) => proxy.fetch(path, version, options),
+      git: async (module, remote) => ({
+        ...await copyOf(await module.find(version), { path, ...options }),
+        source: `git ${remote}`,
+      }),
+    });
+  }
+
+  async #ask<T>(
+    path: ModulePath,
+    { signal, refsMaxAgeMs = 0, proxy, git }: Question<T>,
+  ): Promise<T> {
+    const location = await this.#locate(path, signal);
+    if (location.kind === "proxy") return await proxy(this.#openProxy(location.url));
+    const { remote } = location;
+    const layout = layoutOf(path, location);
+    await using lease = await this.#mirrors.open(remote);
+    const { repository } = lease;
+    const moduleAt = (refs: Refs) => new GitModule({ layout, repository, refs, signal });
+    const refs = await repository.refs({ signal, maxAgeMs: refsMaxAgeMs });
+    try {
+      return await git(moduleAt(refs), remote);
+    } catch (error) {
+      const isNew = error instanceof NotFoundError && refsMaxAgeMs > 0;
+      if (!isNew && !(error instanceof RefsMovedError)) throw error;
+      return await git(moduleAt(await repository.refs({ signal })), remote);
+    }
+  }
+}
+
+/** The same question to a proxy and to a repository. */
+interface Question<T> {
+  readonly signal: AbortSignal;
+  readonly refsMaxAgeMs?: number;
+  readonly proxy: (proxy: Source) => Promise<T>;
+  /** Called again, with newer refs, when the refs have moved. */
+  readonly git: (module: GitModule, remote: RemoteUrl) => Promise<T>;
+}
+
+/** All three files, from the one commit that was found. */
+async function copyOf(
+  { info, dir, snapshot }: FoundVersion,
+  { path, directory, signal }: FetchOptions & { path: ModulePath },
+): Promise<Omit<FetchedCopy, "source">> {
+  const { version } = info;
+  const file = `${directory}/module.zip`;
+  try {
+    const zip = await createZip(snapshot, { path, version, dir: dir.dir, file, signal });
+    return { info, goMod: dir.goMod ?? syntheticGoMod(path), zip };
+  } catch (cause) {
+    if (!(cause instanceof ZipError)) throw cause;
+    // The commit is what it is: a version that no zip can hold is none.
+    throw new NotFoundError(`${path}@${version}: ${cause.message}`, { cause });
+  }
+}
