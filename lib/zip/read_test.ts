@@ -35,6 +35,7 @@ const REFUSED: Faults = {
   "a name with a newline": '"a\\u{a}.go": invalid character "\\u{a}"',
   "a name with a zero byte": '"a.go\\u{0}.txt": invalid character "\\u{0}"',
   "a name with a byte order mark": '"\\u{feff}a.go": invalid character "\\u{feff}"',
+  "a byte order mark before the prefix": '"\\u{feff}P/a.go" is not in "P/"',
   "a name that is not UTF-8": 'the name "P/\\u{fffd}.go" is not UTF-8',
   "a name that is not UTF-8: a surrogate":
     'the name "P/\\u{fffd}\\u{fffd}\\u{fffd}.go" is not UTF-8',
@@ -148,6 +149,11 @@ Deno.test("inspectZip() tells the size of the file and the bytes of the go.mod",
   const summary = await inspect(zip);
   assert.equal(summary.sizeBytes, zip.length);
   assert.deepEqual(summary.goMod, new TextEncoder().encode(goMod));
+});
+
+Deno.test("inspectZip() has the bytes of a go.mod that comes in many chunks", async () => {
+  const goMod = noise(1_000_000);
+  assert.deepEqual((await inspect(await buildZip([[`${PREFIX}go.mod`, goMod]]))).goMod, goMod);
 });
 
 Deno.test("inspectZip() has null for a go.mod that is not there, and an empty one for an empty one", async () => {
