@@ -1,25 +1,32 @@
 /**
  * go-mod-proxy: a Go module proxy for teams with private code. This file has the subcommands and nothing else; it is the
  * only one that reads the environment.
+ *
+ * Each subcommand loads what it needs by itself: git waits for `credential-helper`, which needs next to nothing.
  */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { ConfigError, parseConfig } from "./lib/config/config.ts";
-import { serve } from "./lib/cli/serve.ts";
-import { VERSION } from "./lib/cli/version.ts";
-import { createLogger, LOG_LEVELS, type LogLevel } from "./lib/log.ts";
+import { ConfigError } from "./lib/errors.ts";
+import type { LogLevel } from "./lib/log.ts";
 
-const env = Deno.env.toObject();
+const LOG_LEVELS: readonly LogLevel[] = [
+  "trace",
+  "debug",
+  "info",
+  "warn",
+  "error",
+  "fatal",
+  "silent",
+];
 
 const program = new Command("go-mod-proxy")
   .description("A Go module proxy for teams with private code.")
-  .version(VERSION)
   .showHelpAfterError();
 
 interface ServeFlags {
   configFile?: string;
   host: string;
   port: number;
-  scratchDir: string;
+  scratchDir?: string;
   logLevel: LogLevel;
 }
 
@@ -31,7 +38,10 @@ program.command("serve", { isDefault: true })
     new Option("--port <port>", "port to listen on; 0 lets the system choose")
       .env("PORT").default(8080).argParser(parsePort),
   )
-  .option("--scratch-dir <dir>", "where temporary files go", defaultScratchDir())
+  .option(
+    "--scratch-dir <dir>",
+    "where temporary files and git mirrors go (default: go-mod-proxy in the user's cache)",
+  )
   .addOption(
     new Option("--log-level <level>", "least urgent lines to write")
       .choices(LOG_LEVELS).default("info"),
@@ -44,19 +54,37 @@ Examples:
   GOPROXY=https://proxy.example.com,direct go-mod-proxy serve --port 3000
   go-mod-proxy serve --host 0.0.0.0 --config-file config.yaml`,
   )
-  .action(async (flags: ServeFlags) => {
-    const { configFile, logLevel, ...options } = flags;
-    const config = parseConfig(configFile === undefined ? "" : await Deno.readTextFile(configFile));
+  .action(async ({ configFile, scratchDir, logLevel, ...address }: ServeFlags) => {
+    const { serve } = await import("./lib/cli/serve.ts");
+    const { createLogger } = await import("./lib/log.ts");
+    const env = Deno.env.toObject();
     await serve({
-      ...options,
-      config,
+      ...address,
+      ...await loadConfig(configFile),
       env,
+      scratchDir: scratchDir ?? defaultScratchDir(env),
+      program: thisProgram(),
       log: createLogger(logLevel),
       signal: untilToldToEnd(),
     });
     // What did not finish in time must not keep the process alive.
     Deno.exit(0);
   });
+
+program.command("credential-helper", { hidden: true })
+  .description("What git runs to get at a credential; the server tells it to.")
+  .argument("<operation>")
+  .action(async (operation: string) => {
+    const { credentialHelper } = await import("./lib/cli/credential_helper.ts");
+    await credentialHelper(operation, (name) => Deno.env.get(name));
+  });
+
+async function loadConfig(file: string | undefined) {
+  const { parseConfig } = await import("./lib/config/config.ts");
+  const { dirname } = await import("node:path");
+  if (file === undefined) return { config: parseConfig(""), configDirectory: "." };
+  return { config: parseConfig(await Deno.readTextFile(file)), configDirectory: dirname(file) };
+}
 
 function parsePort(text: string): number {
   const port = Number(text);
@@ -65,10 +93,16 @@ function parsePort(text: string): number {
 }
 
 /** In the user's own cache, where nobody else can put things; a container without one has its temporary directory. */
-function defaultScratchDir(): string {
+function defaultScratchDir(env: Readonly<Record<string, string>>): string {
   const home = env["HOME"];
   const cache = env["XDG_CACHE_HOME"] ?? (home === undefined ? undefined : `${home}/.cache`);
   return `${cache ?? env["TMPDIR"] ?? "/tmp"}/go-mod-proxy`;
+}
+
+/** How git is to call us back. */
+function thisProgram() {
+  const module = Deno.build.standalone ? null : import.meta.filename ?? null;
+  return { executable: Deno.execPath(), module };
 }
 
 function untilToldToEnd(): AbortSignal {
@@ -82,6 +116,8 @@ function untilToldToEnd(): AbortSignal {
 try {
   await program.parseAsync(Deno.args, { from: "user" });
 } catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
-  program.error(`error: the configuration cannot be used\n${error.message}`);
+  if (error instanceof ConfigError) {
+    program.error(`error: the configuration cannot be used\n${error.message}`);
+  }
+  throw error;
 }

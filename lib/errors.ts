@@ -96,6 +96,11 @@ export class StorageError extends ProxyError {
   readonly meaning = "store";
 }
 
+/** The configuration or the environment cannot be used: the program does not start. A line for each fault. */
+export class ConfigError extends Error {
+  override readonly name: string = "ConfigError";
+}
+
 /** What a thrown value means: its own meaning, or "internal" for everything that is not a {@linkcode ProxyError}. */
 export function meaningOf(error: unknown): Meaning {
   return error instanceof ProxyError ? error.meaning : "internal";

@@ -25,7 +25,7 @@ export async function openScratch(parent: string): Promise<Scratch> {
   const unlocked = await Deno.makeTempDir({ dir: parent, prefix: "new-" });
   const lock = await Deno.open(`${unlocked}/lock`, { createNew: true, write: true });
   await lock.lock(true);
-  const directory = `${parent}/${RUN_PREFIX}${crypto.randomUUID()}`;
+  const directory = `${parent}/${RUN_PREFIX}${randomName()}`;
   await Deno.rename(unlocked, directory);
   return {
     directory,
@@ -34,6 +34,11 @@ export async function openScratch(parent: string): Promise<Scratch> {
       lock.close();
     },
   };
+}
+
+/** Short, because the path of a unix socket below it has at most 107 bytes. */
+function randomName(): string {
+  return crypto.getRandomValues(new Uint8Array(6)).toHex();
 }
 
 async function sweep(parent: string): Promise<void> {

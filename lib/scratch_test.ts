@@ -30,7 +30,7 @@ Deno.test("openScratch() removes what a dead process left, and nothing else", ()
     await Deno.mkdir(`${parent}/new-beginning`);
     await Deno.mkdir(`${parent}/somebody-else`);
     await using _scratch = await openScratch(parent);
-    const left = names(parent).filter((name) => !/^run-[0-9a-f]{8}-/.test(name)).sort();
+    const left = names(parent).filter((name) => !/^run-[0-9a-f]{12}$/.test(name)).sort();
     assert.deepEqual(left, ["new-beginning", "somebody-else"]);
   }));
 

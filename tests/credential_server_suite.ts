@@ -11,7 +11,12 @@ import {
   runCredentialHelper,
   writeMessage,
 } from "../lib/git/credential_helper.ts";
-import { CredentialServer, type Grant, helperPermissions } from "../lib/git/credential_server.ts";
+import {
+  CredentialServer,
+  type Grant,
+  type Grants,
+  helperPermissions,
+} from "../lib/git/credential_server.ts";
 import { GitError } from "../lib/git/errors.ts";
 import { parseRemoteUrl, type RemoteUrl } from "../lib/git/remote_url.ts";
 import { createLogger } from "../lib/log.ts";
@@ -22,7 +27,7 @@ const PASSWORD = "Hunter2/+%-for-one-repository";
 const REMOTE = parseRemoteUrl("https://git.example.com/my-org/my-repo.git");
 
 interface Started extends AsyncDisposable {
-  readonly server: CredentialServer;
+  readonly grants: Grants;
   readonly git: Git;
   readonly folder: string;
   readonly logged: string[];
@@ -42,8 +47,6 @@ async function start(password: string | null = PASSWORD): Promise<Started> {
       ...helperPermissions(path),
       HELPER,
     ],
-    credentialFor: () =>
-      Promise.resolve(password === null ? null : { username: "x-access-token", password }),
     log: createLogger("trace", { write: (line) => logged.push(line) }),
   });
   const git = new Git({
@@ -51,8 +54,13 @@ async function start(password: string | null = PASSWORD): Promise<Started> {
     emptyDirectory: `${folder}/home`,
     processes: new Semaphore({ what: "start git", permits: 4, maxWaiting: 8, maxWaitMs: 9000 }),
   });
+  const grants = server.grantsFrom({
+    credentialFor: () =>
+      Promise.resolve(password === null ? null : { username: "x-access-token", password }),
+    refused: () => {},
+  });
   return {
-    server,
+    grants,
     git,
     folder,
     logged,
@@ -64,8 +72,8 @@ async function start(password: string | null = PASSWORD): Promise<Started> {
   };
 }
 
-async function grantOf(server: CredentialServer, remote: RemoteUrl = REMOTE): Promise<Grant> {
-  const grant = await server.grant(remote);
+async function grantOf({ grants }: Started, remote: RemoteUrl = REMOTE): Promise<Grant> {
+  const grant = await grants.grant(remote);
   assert.ok(grant !== null);
   return grant;
 }
@@ -84,7 +92,7 @@ const ANSWER = `username=x-access-token\npassword=${PASSWORD}\n`;
 
 Deno.test("CredentialServer answers git's question", async (t) => {
   await using started = await start();
-  using grant = await grantOf(started.server);
+  using grant = await grantOf(started);
   const https = "protocol=https\nhost=git.example.com\n";
   const rows = [
     { what: "of git 2.39", input: `${https}path=my-org/my-repo.git\n\n` },
@@ -105,7 +113,7 @@ Deno.test("CredentialServer answers git's question", async (t) => {
 
 Deno.test("CredentialServer answers nothing to a question for another place", async (t) => {
   await using started = await start();
-  using grant = await grantOf(started.server);
+  using grant = await grantOf(started);
   const rows = [
     { what: "host", input: "protocol=https\nhost=evil.example.com\npath=my-org/my-repo.git\n" },
     { what: "port", input: "protocol=https\nhost=git.example.com:1\npath=my-org/my-repo.git\n" },
@@ -129,15 +137,15 @@ Deno.test("CredentialServer answers nothing to a question for another place", as
 
 Deno.test("CredentialServer compares paths as git decodes them", async () => {
   await using started = await start();
-  using grant = await grantOf(started.server, parseRemoteUrl("https://git.example.com/a%20b/c"));
+  using grant = await grantOf(started, parseRemoteUrl("https://git.example.com/a%20b/c"));
   const question = "protocol=https\nhost=git.example.com\npath=a b/c\n";
   assert.equal(await ask(grant, question), ANSWER);
 });
 
 Deno.test("CredentialServer forgets a grant that is disposed of", async () => {
   await using started = await start();
-  const grant = await grantOf(started.server);
-  const other = await grantOf(started.server);
+  const grant = await grantOf(started);
+  const other = await grantOf(started);
   grant[Symbol.dispose]();
   const question = "protocol=https\nhost=git.example.com\npath=my-org/my-repo.git\n";
   assert.equal(await ask(grant, question), "");
@@ -146,7 +154,7 @@ Deno.test("CredentialServer forgets a grant that is disposed of", async () => {
 
 Deno.test("CredentialServer answers nothing without a nonce, and lives on", async (t) => {
   await using started = await start();
-  using grant = await grantOf(started.server);
+  using grant = await grantOf(started);
   const path = grant.environment["GO_MOD_PROXY_CREDENTIAL_SOCKET"] ?? "";
   const place = "protocol=https\nhost=git.example.com\npath=my-org/my-repo.git\n";
   for (
@@ -170,7 +178,7 @@ Deno.test("CredentialServer answers nothing without a nonce, and lives on", asyn
 
 Deno.test("CredentialServer lets nobody else near its socket", async () => {
   await using started = await start();
-  using grant = await grantOf(started.server);
+  using grant = await grantOf(started);
   const path = grant.environment["GO_MOD_PROXY_CREDENTIAL_SOCKET"] ?? "";
   const modeOf = (file: string) => (Deno.statSync(file).mode ?? 0) & 0o777;
   assert.equal(modeOf(path), 0o600);
@@ -183,7 +191,6 @@ Deno.test("CredentialServer.start() says when the path is too long for a socket"
     CredentialServer.start({
       directory: folder,
       helperCommand: () => [],
-      credentialFor: () => Promise.resolve(null),
       log: createLogger("silent"),
     }),
     /at most 107 bytes/,
@@ -192,14 +199,14 @@ Deno.test("CredentialServer.start() says when the path is too long for a socket"
   await Deno.remove(folder);
 });
 
-Deno.test("CredentialServer.grant() is null where no credential is needed", async () => {
+Deno.test("CredentialServer's grant is null where no credential is needed", async () => {
   await using started = await start(null);
-  assert.equal(await started.server.grant(REMOTE), null);
+  assert.equal(await started.grants.grant(REMOTE), null);
 });
 
 Deno.test("runCredentialHelper() is silent on store and erase", async (t) => {
   await using started = await start();
-  using grant = await grantOf(started.server);
+  using grant = await grantOf(started);
   for (const action of ["store", "erase", "capability", ""]) {
     await t.step(action, async () => {
       const told = `protocol=https\nhost=git.example.com\npath=my-org/my-repo.git\n${ANSWER}`;
@@ -215,7 +222,7 @@ Deno.test("runCredentialHelper() refuses to work outside of a git run", async ()
 
 Deno.test("git gets the password through the helper, for its own repository only", async () => {
   await using started = await start();
-  const { git, server, folder, logged } = started;
+  const { git, folder, logged } = started;
   await using remoteServer = await GitServer.start({
     authorize: (_repo, user, password) => user === "x-access-token" && password === PASSWORD,
   });
@@ -225,7 +232,7 @@ Deno.test("git gets the password through the helper, for its own repository only
   const isHttpAllowed = () => true;
   const mine = parseRemoteUrl(remoteServer.urlOf("my-org/mine.git"), { isHttpAllowed });
   const other = parseRemoteUrl(remoteServer.urlOf("my-org/other.git"), { isHttpAllowed });
-  using credential = await grantOf(server, mine);
+  using credential = await grantOf(started, mine);
   const run = { what: "list refs", timeoutMs: 20_000, maxOutputBytes: 1 << 20 };
 
   const { stdout } = await git.run(["ls-remote", "--end-of-options", mine], {
@@ -256,7 +263,7 @@ Deno.test("git shows a server's error text without the password", async () => {
       }),
   });
   const remote = parseRemoteUrl(remoteServer.urlOf("a.git"), { isHttpAllowed: () => true });
-  using credential = await grantOf(started.server, remote);
+  using credential = await grantOf(started, remote);
   await assert.rejects(
     started.git.run(["ls-remote", "--end-of-options", remote], {
       what: "list refs",
@@ -281,7 +288,7 @@ Deno.test("the password is in no command line and no environment while git uses 
     misbehave: ({ authorization }) => authorization === null ? null : "stall",
   });
   const remote = parseRemoteUrl(remoteServer.urlOf("a.git"), { isHttpAllowed: () => true });
-  using credential = await grantOf(started.server, remote);
+  using credential = await grantOf(started, remote);
   const caller = new AbortController();
   const run = assert.rejects(
     started.git.run(["ls-remote", "--end-of-options", remote], {

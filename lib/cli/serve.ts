@@ -4,17 +4,20 @@
  * When it is told to end it answers `/readyz` with 503, takes no new connections, finishes what is in flight within
  * {@linkcode SHUTDOWN_TIMEOUT_MS}, and returns.
  */
-import { type Config, ConfigError } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
+import { ConfigError } from "../errors.ts";
 import { createFetch, display, type Fetch, isLoopback } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import { openScratch } from "../scratch.ts";
 import { ModuleService } from "../service.ts";
+import { SourceByPath } from "../source/choose.ts";
 import { openSource } from "../source/open.ts";
-import { type ListEntry, parseSourceList, SourceList } from "../source/source_list.ts";
+import { type ListEntry, parseSourceList } from "../source/source_list.ts";
 import { Copies } from "../store/copies.ts";
 import { openStore } from "../store/open.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
 import { SumdbForward } from "../sumdb/forward.ts";
+import { openGit, type Program } from "./open_git.ts";
 import { VERSION } from "./version.ts";
 import { type App, createApp } from "../../routes/app.ts";
 import { healthRoutes } from "../../routes/health.ts";
@@ -27,6 +30,9 @@ export const SHUTDOWN_TIMEOUT_MS = 30_000;
 
 export interface ServeOptions {
   readonly config: Config;
+  /** Where relative paths in the configuration begin. */
+  readonly configDirectory: string;
+  readonly program: Program;
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
@@ -46,10 +52,15 @@ export async function serve(options: ServeOptions): Promise<void> {
   await probeStore(store);
   await using scratch = await openScratch(options.scratchDir);
   const via = `1.1 go-mod-proxy-${crypto.randomUUID()}`;
-  const { source, upstreams } = openSource(entries, {
-    fetch: await openFetch(config, { env, via }),
-    direct: new SourceList([]),
+  const fetch = await openFetch(config, { env, via });
+  await using git = await openGit({
+    ...options,
+    fetch,
+    ownDirectory: scratch.directory,
+    sharedDirectory: options.scratchDir,
   });
+  const { source: publicSource, upstreams } = openSource(entries, { fetch, direct: git.direct });
+  const source = new SourceByPath({ findPrivate: (path) => git.findPrivate(path), publicSource });
   const service = new ModuleService({
     copies: new Copies(store),
     source,

@@ -5,6 +5,7 @@
 import { parse, YAMLError } from "yaml";
 import { z } from "zod";
 import { credentialsFaults } from "../credentials/open.ts";
+import { ConfigError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseSourceList } from "../source/source_list.ts";
 
@@ -74,6 +75,10 @@ const schema = z.strictObject({
       privateKey: secret,
     })),
   })).default([]),
+  gitMirrors: z.strictObject({
+    /** What the git repositories of public modules, and of each private prefix, may take in the scratch directory. */
+    maxSizeMiB: z.int().positive().default(20 * 1024),
+  }).prefault({}),
   /** How many git processes may run at once. Default 30. */
   maxChildProcesses: z.int().positive().default(30),
 }).check((context) => {
@@ -83,9 +88,6 @@ const schema = z.strictObject({
 });
 
 export type Config = z.output<typeof schema>;
-
-/** A configuration that cannot be used; the message has a line for each fault. */
-export class ConfigError extends Error {}
 
 /**
  * The configuration that a YAML text says; an empty text says nothing but defaults.

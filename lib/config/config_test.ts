@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { ConfigError, parseConfig } from "./config.ts";
+import { ConfigError } from "../errors.ts";
+import { parseConfig } from "./config.ts";
 
 Deno.test("parseConfig() of nothing is all defaults", () => {
   for (const yaml of ["", "# nothing\n", "{}"]) {
@@ -8,6 +9,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       insecureHosts: [],
       privateModules: [],
       gitHub: [],
+      gitMirrors: { maxSizeMiB: 20_480 },
       maxChildProcesses: 30,
     });
   }

@@ -11,6 +11,7 @@
  * Limits: a regular file, UTF-8, at most {@linkcode MAX_SECRET_BYTES}; newlines at its end do not count.
  */
 import { resolve } from "node:path";
+import { ConfigError } from "../errors.ts";
 
 export type Secret = string | { readonly file: string } | { readonly envVar: string };
 
@@ -23,7 +24,7 @@ export interface SecretPlaces {
 }
 
 /** A secret cannot be read, or cannot be used. The message holds its place, never its content. */
-export class SecretError extends Error {
+export class SecretError extends ConfigError {
   override readonly name = "SecretError";
 }
 

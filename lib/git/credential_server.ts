@@ -36,10 +36,30 @@ export interface CredentialServerOptions {
   readonly helperCommand: (socketPath: string) => readonly string[];
   /** Variables that the program needs besides ours. No secrets. */
   readonly helperEnvironment?: Readonly<Record<string, string>>;
-  /** The credential for a repository, null where it needs none. What it throws, {@linkcode CredentialServer.grant} does. */
-  readonly credentialFor: (remote: RemoteUrl, signal?: AbortSignal) => Promise<Credential | null>;
   readonly log: Logger;
 }
+
+/** Where the credentials of some repositories come from: an account, an App, a netrc file. */
+export interface CredentialSource {
+  /** The credential for a repository, null where it needs none. */
+  credentialFor(remote: RemoteUrl, signal?: AbortSignal): Promise<Credential | null>;
+  /** The remote has refused what this source gave for it. */
+  refused(remote: RemoteUrl): void;
+}
+
+/** Who gives git the right to ask for a password. */
+export interface Grants {
+  /**
+   * @returns null where the remote needs no credential
+   * @throws what its {@linkcode CredentialSource} throws
+   */
+  grant(remote: RemoteUrl, signal?: AbortSignal): Promise<Grant | null>;
+  /** The remote has refused the last credential. */
+  refused(remote: RemoteUrl): void;
+}
+
+/** For repositories that anybody may read. */
+export const NO_GRANTS: Grants = { grant: () => Promise.resolve(null), refused: () => {} };
 
 /** The right to ask for one repository's credential. Disposing of it ends it. */
 export interface Grant extends CredentialAccess, Disposable {
@@ -103,14 +123,18 @@ export class CredentialServer implements AsyncDisposable {
     return new CredentialServer(options, { folder, listener });
   }
 
-  /**
-   * The right to ask for the credential of `remote`, or null where it needs none.
-   *
-   * @throws what `credentialFor` throws
-   */
-  async grant(remote: RemoteUrl, signal?: AbortSignal): Promise<Grant | null> {
-    const credential = await this.#options.credentialFor(remote, signal);
-    if (credential === null) return null;
+  /** Grants for the credentials of one source. */
+  grantsFrom(source: CredentialSource): Grants {
+    return {
+      grant: async (remote, signal) => {
+        const credential = await source.credentialFor(remote, signal);
+        return credential === null ? null : this.#grant(remote, credential);
+      },
+      refused: (remote) => source.refused(remote),
+    };
+  }
+
+  #grant(remote: RemoteUrl, credential: Credential): Grant {
     const nonce = crypto.getRandomValues(new Uint8Array(32)).toHex();
     this.#grants.set(nonce, { remote, credential });
     const { username, password } = credential;

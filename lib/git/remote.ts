@@ -4,17 +4,11 @@
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
 import type { Git, NetworkAccess } from "./command.ts";
-import { basicToken, type Credential, type Grant } from "./credential_server.ts";
+import { basicToken, type Credential, type Grant, type Grants } from "./credential_server.ts";
 import { GitError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
 import { parseRefs, type Refs } from "./refs.ts";
 import type { RemoteUrl } from "./remote_url.ts";
-
-/** Who gives git the right to ask for a password; {@linkcode CredentialServer} does. */
-export interface Grants {
-  /** @returns null where the remote needs no credential */
-  grant(remote: RemoteUrl, signal?: AbortSignal): Promise<Grant | null>;
-}
 
 export interface RemoteOptions {
   readonly git: Git;
@@ -40,47 +34,65 @@ export class Remote {
     this.#options = options;
   }
 
-  /** Runs `work` with the right to use the network, for as long as it runs. */
+  /**
+   * Runs `work` with the right to use the network, for as long as it runs.
+   *
+   * A credential that could not be had is missed only if git fails without it: the repository may be public although its
+   * owner's others are not.
+   *
+   * @throws {NotFoundError} when git fails and the remote says that there is no such repository
+   */
   async access<T>(work: (network: NetworkAccess) => Promise<T>): Promise<T> {
-    using credential = await this.#options.grants.grant(this.url);
-    return await work({ remote: this.url, credential });
+    const { grant, refusal } = await this.#ask();
+    using credential = grant;
+    try {
+      return await work({ remote: this.url, credential });
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      throw refusal ?? await this.#explain(error, credential?.credential ?? null);
+    }
   }
 
-  /**
-   * What the remote lists now.
-   *
-   * @throws {NotFoundError} when it says that there is no such repository
-   */
+  /** What the remote lists now. Throws as {@linkcode access}. */
   async refs(): Promise<Refs> {
-    const { git, grants, limits } = this.#options;
-    using credential = await grants.grant(this.url);
-    try {
-      const { stdout } = await git.run(["ls-remote", "--quiet", "--end-of-options", this.url], {
+    const { git, limits } = this.#options;
+    const { stdout } = await this.access((network) =>
+      git.run(["ls-remote", "--quiet", "--end-of-options", this.url], {
         what: `list the refs of ${this.url}`,
-        network: { remote: this.url, credential },
+        network,
         timeoutMs: limits.refsTimeoutMs,
         maxOutputBytes: LS_REMOTE_MAX_BYTES,
-      });
-      return parseRefs(new TextDecoder().decode(stdout), limits);
+      })
+    );
+    return parseRefs(new TextDecoder().decode(stdout), limits);
+  }
+
+  async #ask(): Promise<{ grant: Grant | null; refusal: UpstreamError | null }> {
+    try {
+      return { grant: await this.#options.grants.grant(this.url), refusal: null };
     } catch (error) {
-      if (error instanceof GitError && await this.#isAbsent(credential?.credential ?? null)) {
-        throw new NotFoundError(`Cannot find repository ${this.url}`, { cause: error });
-      }
-      throw error;
+      if (!(error instanceof UpstreamError)) throw error;
+      return { grant: null, refusal: error };
     }
   }
 
   /**
-   * Whether the server says that there is no repository. git's exit code does not tell, and its words vary; so we ask
-   * for what git asks first. Some servers hide from strangers what is there (401 for every name). To a stranger the
-   * repository's page then tells, as it does to the `go` command.
+   * What a failure of git means. git's exit code does not tell whether the server says that there is no repository, and
+   * its words vary; so we ask for what git asks first. Some servers hide from strangers what is there (401 for every
+   * name). To a stranger the repository's page then tells, as it does to the `go` command.
    */
-  async #isAbsent(credential: Credential | null): Promise<boolean> {
+  async #explain(failure: GitError, credential: Credential | null): Promise<Error> {
+    const absent = () =>
+      new NotFoundError(`Cannot find repository ${this.url}`, { cause: failure });
     const base = this.url.replace(/\/$/, "");
-    const refs = await this.#statusOf(`${base}/info/refs?service=git-upload-pack`, credential);
-    if (ABSENT.has(refs)) return true;
-    return credential === null && HIDDEN.has(refs) &&
-      ABSENT.has(await this.#statusOf(this.url, null));
+    const status = await this.#statusOf(`${base}/info/refs?service=git-upload-pack`, credential);
+    if (ABSENT.has(status)) return absent();
+    if (!HIDDEN.has(status)) return failure;
+    if (credential === null) {
+      return ABSENT.has(await this.#statusOf(this.url, null)) ? absent() : failure;
+    }
+    this.#options.grants.refused(this.url);
+    return failure;
   }
 
   /** The status of a GET; 0 when there is no answer. */

@@ -4,6 +4,7 @@
  */
 import { Semaphore } from "../../lib/async/semaphore.ts";
 import { Git } from "../../lib/git/command.ts";
+import { NO_GRANTS } from "../../lib/git/credential_server.ts";
 import { DEFAULT_GIT_LIMITS } from "../../lib/git/limits.ts";
 import { Mirrors } from "../../lib/git/mirrors.ts";
 import { parseRemoteUrl } from "../../lib/git/remote_url.ts";
@@ -69,7 +70,7 @@ export class TestGitSource implements AsyncDisposable {
       maxTotalSizeBytes: 2 ** 30,
       log: createLogger("silent"),
       git,
-      grants: { grant: () => Promise.resolve(null) },
+      grants: NO_GRANTS,
       fetch: createFetch({ userAgent: "go-mod-proxy/test", via: "1.1 test" }),
       limits: DEFAULT_GIT_LIMITS,
       now: () => performance.now(),

@@ -17,7 +17,7 @@ export interface TestMirrorsOptions {
   readonly limits?: Partial<GitLimits>;
   readonly maxTotalSizeBytes?: number;
   readonly permits?: number;
-  /** Like CredentialServerOptions.credentialFor. Default: no credential. */
+  /** Like CredentialSource.credentialFor. Default: no credential. */
   readonly credentialFor?: (remote: RemoteUrl) => Promise<Credential | null>;
   /** Default: a folder of its own, removed at the end. */
   readonly directory?: string;
@@ -63,7 +63,10 @@ export class TestMirrors implements AsyncDisposable {
     });
     const mirrors = await Mirrors.start({
       git,
-      grants: { grant: async (remote) => shellGrant(await options.credentialFor?.(remote)) },
+      grants: {
+        grant: async (remote) => shellGrant(await options.credentialFor?.(remote)),
+        refused: () => {},
+      },
       fetch: loopbackFetch,
       limits: { ...DEFAULT_GIT_LIMITS, ...options.limits },
       now: () => clock.nowMs,

@@ -26,7 +26,6 @@ await using server = await CredentialServer.start({
     ...helperPermissions(path),
     helper,
   ],
-  credentialFor: () => Promise.resolve({ username, password }),
   log: createLogger("warn"),
 });
 await using git = new Git({
@@ -34,7 +33,11 @@ await using git = new Git({
   emptyDirectory,
   processes: new Semaphore({ what: "start git", permits: 1, maxWaiting: 1, maxWaitMs: 10_000 }),
 });
-using credential = await server.grant(remote);
+const grants = server.grantsFrom({
+  credentialFor: () => Promise.resolve({ username, password }),
+  refused: () => {},
+});
+using credential = await grants.grant(remote);
 const { stdout } = await git.run(["ls-remote", "--end-of-options", remote], {
   what: "list refs",
   network: { remote, credential },

@@ -1,0 +1,43 @@
+/**
+ * Which source a module path has: a private prefix has its own and never another; everything else is public.
+ */
+import type { ModulePath } from "../module/path.ts";
+import type { Query, Version } from "../module/version.ts";
+import type { FetchedCopy, FetchOptions, Source, VersionInfo } from "./source.ts";
+
+export interface SourceChoice {
+  /** The source of a private path, null for a public one. What it throws for a path that is neither, callers get. */
+  readonly findPrivate: (path: ModulePath) => Source | null;
+  readonly publicSource: Source;
+}
+
+export class SourceByPath implements Source {
+  readonly description: string;
+  readonly #choice: SourceChoice;
+
+  constructor(choice: SourceChoice) {
+    this.description = choice.publicSource.description;
+    this.#choice = choice;
+  }
+
+  // `async` makes a rejection of what findPrivate throws.
+  async list(path: ModulePath, signal: AbortSignal): Promise<Version[]> {
+    return await this.#sourceOf(path).list(path, signal);
+  }
+
+  async latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
+    return await this.#sourceOf(path).latest(path, signal);
+  }
+
+  async resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
+    return await this.#sourceOf(path).resolve(path, query, signal);
+  }
+
+  async fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
+    return await this.#sourceOf(path).fetch(path, version, options);
+  }
+
+  #sourceOf(path: ModulePath): Source {
+    return this.#choice.findPrivate(path) ?? this.#choice.publicSource;
+  }
+}
