@@ -18,6 +18,7 @@ import type { Git, GitOutput, NetworkAccess } from "./command.ts";
 import { filesBelow, removeIfThere, statOrNull, withSizeLimit } from "./disk_usage.ts";
 import { GitError, RepositoryTooLargeError } from "./errors.ts";
 import { lock } from "./file_lock.ts";
+import type { GitLimits } from "./limits.ts";
 
 export interface BareRepositoryOptions {
   readonly git: Git;
@@ -27,10 +28,7 @@ export interface BareRepositoryOptions {
   readonly name: string;
   /** How to have fewer packs: `-a`, or `--geometric=2`, which is faster but not for partial repositories. */
   readonly repackArgs: readonly string[];
-  readonly maxSizeBytes: number;
-  readonly fetchTimeoutMs: number;
-  /** For what runs without network. */
-  readonly localTimeoutMs: number;
+  readonly limits: GitLimits;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -55,8 +53,6 @@ export type Generation = string & { readonly __brand: "Generation" };
 const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
 /** Callers that wait for the lock of one repository. */
 const MAX_WAITING_FETCHES = 1000;
-/** Each fetch adds a pack, and each look-up asks them all. git's own limit before it repacks. */
-const MAX_PACKS = 50;
 /** A repository that was found sound is not checked again for so long, however often git fails in it. */
 const SOUND_MS = 60_000;
 /** Bits of fsck's exit code: 1 objects that break a rule (as they came), 2 missing ones, 4 a bad pack, 8 bad refs. */
@@ -79,7 +75,7 @@ export class BareRepository {
       what: "fetch from this repository",
       permits: 1,
       maxWaiting: MAX_WAITING_FETCHES,
-      maxWaitMs: options.fetchTimeoutMs,
+      maxWaitMs: options.limits.fetchTimeoutMs,
     });
   }
 
@@ -98,7 +94,7 @@ export class BareRepository {
     using _turn = await this.#writers.acquire();
     using _lock = await lock(`${this.#stem}.lock`, {
       exclusive: true,
-      timeoutMs: this.#options.fetchTimeoutMs,
+      timeoutMs: this.#options.limits.fetchTimeoutMs,
     });
     return await work();
   }
@@ -112,7 +108,7 @@ export class BareRepository {
     await this.#options.git.run(["init", "--quiet", "--bare", `--object-format=${objectFormat}`], {
       what: "create a mirror",
       gitDir: fresh,
-      timeoutMs: this.#options.localTimeoutMs,
+      timeoutMs: this.#options.limits.localTimeoutMs,
       maxOutputBytes: OUTPUT_MAX_BYTES,
     });
     await Deno.mkdir(`${fresh}/info`, { recursive: true });
@@ -131,7 +127,7 @@ export class BareRepository {
    * @throws {RepositoryTooLargeError} when the repository has become too large
    */
   async fetch(refspecs: readonly string[], { args, network }: FetchRunOptions): Promise<void> {
-    const { git, maxSizeBytes, fetchTimeoutMs } = this.#options;
+    const { git, limits } = this.#options;
     const marker = `${this.#path}/fetching`;
     if (await statOrNull(marker) !== null) await this.#removeLeftovers();
     await Deno.writeTextFile(marker, "");
@@ -147,10 +143,10 @@ export class BareRepository {
           what: `fetch from ${network.remote}`,
           gitDir: this.#path,
           network,
-          timeoutMs: fetchTimeoutMs,
+          timeoutMs: limits.fetchTimeoutMs,
           maxOutputBytes: OUTPUT_MAX_BYTES,
           signal,
-        }), { path: `${this.#path}/objects`, maxSizeBytes });
+        }), { path: `${this.#path}/objects`, maxSizeBytes: limits.maxRepositorySizeBytes });
       await this.#repack();
     } catch (error) {
       await this.#removeLeftovers();
@@ -163,7 +159,7 @@ export class BareRepository {
   /** Runs git on what is there, without network. */
   async run(args: readonly string[], options: LocalRunOptions): Promise<GitOutput> {
     return await this.#options.git.run(args, {
-      timeoutMs: this.#options.localTimeoutMs,
+      timeoutMs: this.#options.limits.localTimeoutMs,
       maxOutputBytes: OUTPUT_MAX_BYTES,
       ...options,
       gitDir: this.#path,
@@ -176,7 +172,7 @@ export class BareRepository {
     options: Omit<LocalRunOptions, "exitCodes">,
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#options.git.stream(args, {
-      timeoutMs: this.#options.localTimeoutMs,
+      timeoutMs: this.#options.limits.localTimeoutMs,
       ...options,
       gitDir: this.#path,
     });
@@ -221,7 +217,7 @@ export class BareRepository {
     try {
       const { exitCode } = await this.run(["fsck", "--no-progress", "--no-dangling"], {
         what: "check a mirror",
-        timeoutMs: this.#options.fetchTimeoutMs,
+        timeoutMs: this.#options.limits.fetchTimeoutMs,
         exitCodes: ALL_EXIT_CODES,
       });
       if ((exitCode & ~FSCK_RULES) !== 0) return true;
@@ -265,8 +261,9 @@ export class BareRepository {
     for await (const file of filesBelow(`${this.#path}/objects/pack`)) {
       if (file.endsWith(".pack")) packs++;
     }
-    if (packs < MAX_PACKS) return;
-    const options = { what: "tidy a mirror", timeoutMs: this.#options.fetchTimeoutMs };
+    const { maxPacks, fetchTimeoutMs } = this.#options.limits;
+    if (packs <= maxPacks) return;
+    const options = { what: "tidy a mirror", timeoutMs: fetchTimeoutMs };
     try {
       await this.run(["repack", "-d", "--quiet", ...this.#options.repackArgs], options);
       await this.run(["pack-refs", "--all"], options);

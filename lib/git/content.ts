@@ -155,13 +155,20 @@ export class ContentMirror {
     });
   }
 
-  #listTree(wanted: Wanted, dir: string, { signal }: CallOptions): AsyncIterable<TreeEntry> {
+  async *#listTree(
+    wanted: Wanted,
+    dir: string,
+    { signal }: CallOptions,
+  ): AsyncGenerator<TreeEntry> {
     const args = ["ls-tree", "-r", "-z", "-l", "--full-tree", "--end-of-options", wanted.hash];
     const stream = this.#stream(wanted, dir === "" ? args : [...args, `${dir}/`], {
       signal,
       what: `list the files of ${wanted.hash}`,
     });
-    return parseTree(stream, { maxEntries: this.#limits.maxTreeEntries });
+    for await (const entry of parseTree(stream, { maxEntries: this.#limits.maxTreeEntries })) {
+      // Asked for what is below a submodule, git lists the submodule.
+      if (dir === "" || entry.path.startsWith(`${dir}/`)) yield entry;
+    }
   }
 
   #archive(

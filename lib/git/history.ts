@@ -6,7 +6,6 @@
  */
 import { SingleFlight } from "../async/single_flight.ts";
 import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
-import type { GitOutput } from "./command.ts";
 import { FATAL, readCommit } from "./commit.ts";
 import { RefsMovedError } from "./errors.ts";
 import { type Hash, isHash, objectFormatOf, type Refs, refsDigest } from "./refs.ts";
@@ -19,8 +18,6 @@ const MAX_FLIGHTS = 1000;
 const MAX_DIGESTS = 100;
 /** An abbreviated hash that more objects share is as good as none. */
 const MAX_CANDIDATES = 16;
-/** The exit code of for-each-ref for a commit that is not there. */
-const NO_SUCH_COMMIT = 129;
 
 export class HistoryMirror {
   readonly #repository: BareRepository;
@@ -82,57 +79,77 @@ class FetchedHistory implements History {
   }
 
   async resolve(text: string, options: CallOptions = {}): Promise<Hash | null> {
-    if (this.#refs.size === 0 || !/^[0-9a-f]{7,64}$/.test(text)) return null;
-    const what = `look up ${text}`;
-    const objects = await this.#lines(["rev-parse", `--disambiguate=${text}`], {
-      ...options,
-      what,
-      // A full hash of which there is no object.
-      exitCodes: [0, FATAL],
+    if (!/^[0-9a-f]{7,64}$/.test(text)) return null;
+    return await this.#lookUp(options, async () => {
+      const objects = await this.#lines(["rev-parse", `--disambiguate=${text}`], {
+        ...options,
+        what: `look up ${text}`,
+      });
+      if (objects.length > MAX_CANDIDATES) return null;
+      const found: Hash[] = [];
+      for (const object of objects.filter(isHash)) {
+        const commit = await readCommit(this.#repository, object, options);
+        // A tag object leads to a commit with another hash, which is not what was asked for.
+        const isIt = commit?.hash === object && await this.#isReachable(object, options);
+        if (isIt) found.push(object);
+      }
+      return found.length === 1 ? found[0] ?? null : null;
     });
-    if (objects.length > MAX_CANDIDATES) return null;
-    const found: Hash[] = [];
-    for (const object of objects.filter(isHash)) {
-      const commit = await this.commit(object, options);
-      // A tag object's hash leads to a commit with another hash, which is not what was asked for.
-      if (commit?.hash === object) found.push(object);
-    }
-    return found.length === 1 ? found[0] ?? null : null;
   }
 
   async commit(hash: Hash, options: CallOptions = {}): Promise<Commit | null> {
-    if (this.#refs.size === 0) return null;
-    const commit = await this.#prepared(() => readCommit(this.#repository, hash, options));
-    if (commit !== null && await this.#isReachable(hash, options)) return commit;
-    await this.#checkNotMoved(hash, options);
-    return null;
+    const found = await this.#lookUp(options, async () => {
+      const commit = await readCommit(this.#repository, hash, options);
+      return commit !== null && await this.#isReachable(hash, options) ? commit : null;
+    });
+    if (found === null) await this.#checkNotMoved(hash, options);
+    return found;
   }
 
-  async isAncestor(
-    ancestor: Hash,
-    descendant: Hash,
-    options: CallOptions = {},
-  ): Promise<boolean> {
-    if (this.#refs.size === 0) return false;
-    const { exitCode } = await this.#run(
-      ["merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant],
-      { ...options, what: "compare two commits", exitCodes: [0, 1, FATAL] },
-    );
-    if (exitCode === FATAL) {
+  async isAncestor(ancestor: Hash, descendant: Hash, options: CallOptions = {}): Promise<boolean> {
+    const found = await this.#lookUp(options, async () => {
+      const { exitCode } = await this.#repository.run(
+        ["merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant],
+        { ...options, what: "compare two commits", exitCodes: [0, 1, FATAL] },
+      );
+      return exitCode === FATAL ? null : exitCode === 0;
+    });
+    if (found === null) {
       await this.#checkNotMoved(ancestor, options);
       await this.#checkNotMoved(descendant, options);
     }
-    return exitCode === 0;
+    return found ?? false;
   }
 
   async tagsReachableFrom(hash: Hash, options: CallOptions = {}): Promise<string[]> {
-    if (this.#refs.size === 0) return [];
-    const names = await this.#lines([
-      ...["for-each-ref", `--merged=${hash}`, "--format=%(refname:lstrip=2)", "refs/tags"],
-    ], { ...options, what: `find the tags before ${hash}`, exitCodes: [0, NO_SUCH_COMMIT] });
-    if (names.length === 0) await this.#checkNotMoved(hash, options);
+    const names = await this.#lookUp(options, async () => {
+      if (await readCommit(this.#repository, hash, options) === null) return null;
+      return await this.#lines([
+        ...["for-each-ref", `--merged=${hash}`, "--format=%(refname:lstrip=2)", "refs/tags"],
+      ], { ...options, what: `find the tags before ${hash}` });
+    });
+    if (names === null) await this.#checkNotMoved(hash, options);
     // The mirror may be ahead of these refs.
-    return names.filter((name) => this.#refs.has(`refs/tags/${name}`));
+    return names?.filter((name) => this.#refs.has(`refs/tags/${name}`)) ?? [];
+  }
+
+  /**
+   * Runs `work` on the history, fetched again if it was lost. To git, what is damaged is often just not there; so before
+   * null is believed, git has to show that it can read what its refs lead to.
+   */
+  async #lookUp<T>(options: CallOptions, work: () => Promise<T | null>): Promise<T | null> {
+    if (this.#refs.size === 0) return null;
+    return await this.#repository.healing(async () => {
+      await this.#update();
+      const found = await work();
+      if (found === null) {
+        await this.#lines(["for-each-ref", "--format=%(objecttype)"], {
+          ...options,
+          what: "read the tips of a mirror",
+        });
+      }
+      return found;
+    });
   }
 
   /**
@@ -141,36 +158,26 @@ class FetchedHistory implements History {
   async #checkNotMoved(hash: Hash, options: CallOptions): Promise<void> {
     if (!this.#refs.values().some((value) => value === hash)) return;
     // A tag may lead to a file or tree: it is there, and no history knows it.
-    const { exitCode, stdout } = await this.#run(["cat-file", "-t", hash], {
+    const { exitCode, stdout } = await this.#repository.run(["cat-file", "-t", hash], {
       ...options,
       what: `look up ${hash}`,
       exitCodes: [0, FATAL],
     });
     const isOther = exitCode === 0 && new TextDecoder().decode(stdout) !== "commit\n";
-    if (isOther || await this.#isReachable(hash, options)) return;
+    if (isOther || exitCode === 0 && await this.#isReachable(hash, options)) return;
     throw new RefsMovedError(`Cannot use commit ${hash}: the ref that led to it has changed`);
   }
 
+  /** Whether a ref leads to a commit that is there. */
   async #isReachable(hash: Hash, options: CallOptions): Promise<boolean> {
     const refs = await this.#lines([
       ...["for-each-ref", `--contains=${hash}`, "--count=1", "--format=%(refname)"],
-    ], { ...options, what: `find out where ${hash} belongs`, exitCodes: [0, NO_SUCH_COMMIT] });
+    ], { ...options, what: `find out where ${hash} belongs` });
     return refs.length > 0;
   }
 
   async #lines(args: readonly string[], options: LocalRunOptions): Promise<string[]> {
-    const { stdout } = await this.#run(args, options);
+    const { stdout } = await this.#repository.run(args, options);
     return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "");
-  }
-
-  async #run(args: readonly string[], options: LocalRunOptions): Promise<GitOutput> {
-    return await this.#prepared(() => this.#repository.run(args, options));
-  }
-
-  async #prepared<T>(work: () => Promise<T>): Promise<T> {
-    return await this.#repository.healing(async () => {
-      await this.#update();
-      return await work();
-    });
   }
 }

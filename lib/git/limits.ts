@@ -6,6 +6,8 @@ export interface GitLimits {
   readonly maxRepositorySizeBytes: number;
   /** Files, symlinks and submodules below a directory of one commit. */
   readonly maxTreeEntries: number;
+  /** A repository on disk with more packs is repacked: each fetch adds one, and each look-up asks them all. */
+  readonly maxPacks: number;
   readonly refsTimeoutMs: number;
   readonly fetchTimeoutMs: number;
   /** For a git that reads a mirror. */
@@ -14,11 +16,12 @@ export interface GitLimits {
   readonly archiveTimeoutMs: number;
 }
 
-/** Beyond every Go module we know of by a factor of three or more; below what fills a disk or holds up a person. */
+/** Far beyond what Go modules need, and below what fills a disk or holds up a person. `maxPacks` is git's own default. */
 export const DEFAULT_GIT_LIMITS: GitLimits = {
   maxRefs: 200_000,
   maxRepositorySizeBytes: 4 * 2 ** 30,
   maxTreeEntries: 1_000_000,
+  maxPacks: 50,
   refsTimeoutMs: 60_000,
   fetchTimeoutMs: 600_000,
   localTimeoutMs: 60_000,

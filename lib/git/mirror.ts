@@ -35,14 +35,7 @@ export class Mirror implements Repository {
 
   constructor(options: MirrorOptions) {
     const { remote, folder, git, limits, now } = options;
-    const common = {
-      git,
-      folder,
-      now,
-      maxSizeBytes: limits.maxRepositorySizeBytes,
-      fetchTimeoutMs: limits.fetchTimeoutMs,
-      localTimeoutMs: limits.localTimeoutMs,
-    };
+    const common = { git, folder, limits, now };
     const history = new BareRepository({ ...common, name: "history", repackArgs: ["-a"] });
     const content = new BareRepository({
       ...common,

@@ -37,8 +37,8 @@ export class Remote {
   /**
    * Runs `work` with the right to use the network, for as long as it runs.
    *
-   * A credential that could not be had is missed only if git fails without it: the repository may be public although its
-   * owner's others are not.
+   * A credential that could not be had is missed only if the remote refuses git without it: the repository may be public
+   * although its owner's others are not.
    *
    * @throws {NotFoundError} when git fails and the remote says that there is no such repository
    */
@@ -49,7 +49,7 @@ export class Remote {
       return await work({ remote: this.url, credential });
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      throw refusal ?? await this.#explain(error, credential?.credential ?? null);
+      throw await this.#explain(error, { credential: credential?.credential ?? null, refusal });
     }
   }
 
@@ -81,11 +81,18 @@ export class Remote {
    * its words vary; so we ask for what git asks first. Some servers hide from strangers what is there (401 for every
    * name). To a stranger the repository's page then tells, as it does to the `go` command.
    */
-  async #explain(failure: GitError, credential: Credential | null): Promise<Error> {
+  async #explain(
+    failure: GitError,
+    { credential, refusal }: {
+      readonly credential: Credential | null;
+      readonly refusal: UpstreamError | null;
+    },
+  ): Promise<Error> {
     const absent = () =>
       new NotFoundError(`Cannot find repository ${this.url}`, { cause: failure });
     const base = this.url.replace(/\/$/, "");
     const status = await this.#statusOf(`${base}/info/refs?service=git-upload-pack`, credential);
+    if (refusal !== null && (ABSENT.has(status) || HIDDEN.has(status))) return refusal;
     if (ABSENT.has(status)) return absent();
     if (!HIDDEN.has(status)) return failure;
     if (credential === null) {

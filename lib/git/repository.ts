@@ -48,11 +48,7 @@ export interface Repository {
   /** HEAD, branches and tags of the remote, with annotated tags followed to their commit. Empty if it has no commits. */
   refs(options?: RefsOptions): Promise<Refs>;
 
-  /**
-   * The history that `refs` lead to.
-   *
-   * @throws {RefsMovedError} when the remote's refs have changed: ask for `refs` again
-   */
+  /** The history that `refs` lead to. */
   history(refs: Refs, options?: CallOptions): Promise<History>;
 
   /**
@@ -74,7 +70,10 @@ export interface Commit {
   readonly timeSeconds: number;
 }
 
-/** The commits reachable from one state of the refs. */
+/**
+ * The commits reachable from one state of the refs. Its methods throw `RefsMovedError` when they are asked about
+ * a commit that a ref led to, and that is not reachable any more.
+ */
 export interface History {
   /**
    * The commit that a full hash, or its first 7 or more digits, names.
@@ -86,14 +85,17 @@ export interface History {
   /** @returns null when `hash` is no commit reachable from the refs */
   commit(hash: Hash, options?: CallOptions): Promise<Commit | null>;
 
-  /** Whether `ancestor` is `descendant` or comes before it. False where one of them is not in this history. */
+  /** Whether `ancestor` is `descendant` or comes before it. False where one of them is unknown. */
   isAncestor(ancestor: Hash, descendant: Hash, options?: CallOptions): Promise<boolean>;
 
   /** The names, without `refs/tags/`, of the tags on `hash` and on the commits before it, in the order of their bytes. */
   tagsReachableFrom(hash: Hash, options?: CallOptions): Promise<string[]>;
 }
 
-/** A commit with its files. Usable as long as the lease that its repository came from. */
+/**
+ * A commit with its files. Usable as long as the lease that its repository came from. What is lost on disk meanwhile is
+ * fetched again, which may throw what {@linkcode Repository.snapshot} throws.
+ */
 export interface Snapshot {
   readonly commit: Commit;
 

@@ -53,7 +53,7 @@ function parseEntry(bytes: Uint8Array): TreeEntry | null {
   const [mode = "", , hash = "", size = ""] = decoder.decode(bytes.subarray(0, Math.max(tab, 0)))
     .split(/ +/);
   if (mode === DIRECTORY) return null;
-  const kind = KINDS[mode];
+  const kind = KINDS.get(mode);
   const sizeBytes = size === "-" ? 0 : Number(size);
   if (kind === undefined || !isHash(hash) || !Number.isSafeInteger(sizeBytes)) throw unexpected();
   return { kind, hash, sizeBytes, path: decoder.decode(bytes.subarray(tab + 1)) };
@@ -62,13 +62,13 @@ function parseEntry(bytes: Uint8Array): TreeEntry | null {
 const DIRECTORY = "040000";
 
 /** By mode. 100664 is what very old gits wrote. */
-const KINDS: Readonly<Partial<Record<string, TreeEntryKind>>> = {
-  "100644": "file",
-  "100664": "file",
-  "100755": "executable",
-  "120000": "symlink",
-  "160000": "submodule",
-};
+const KINDS: ReadonlyMap<string, TreeEntryKind> = new Map([
+  ["100644", "file"],
+  ["100664", "file"],
+  ["100755", "executable"],
+  ["120000", "symlink"],
+  ["160000", "submodule"],
+]);
 
 function unexpected(): UpstreamError {
   return new UpstreamError("Cannot list a tree: git printed an unexpected line");
