@@ -30,6 +30,8 @@ export interface GitServerOptions {
   readonly misbehave?: Misbehave;
   /** Whether `--filter` is honoured. Default: yes. */
   readonly allowFilter?: boolean;
+  /** Whether version 2 of git's protocol is spoken. Without it only tips are given by their hash. Default: yes. */
+  readonly protocolV2?: boolean;
 }
 
 export class GitServer implements AsyncDisposable {
@@ -42,6 +44,7 @@ export class GitServer implements AsyncDisposable {
   authorize: Authorize | null;
   misbehave: Misbehave;
   allowFilter: boolean;
+  protocolV2: boolean;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #closing = new AbortController();
   readonly #children = new Set<Deno.ChildProcess>();
@@ -51,6 +54,7 @@ export class GitServer implements AsyncDisposable {
     this.authorize = options.authorize ?? null;
     this.misbehave = options.misbehave ?? (() => null);
     this.allowFilter = options.allowFilter ?? true;
+    this.protocolV2 = options.protocolV2 ?? true;
     this.#server = Deno.serve({
       hostname: "127.0.0.1",
       port: 0,
@@ -137,7 +141,7 @@ export class GitServer implements AsyncDisposable {
       ])),
       GIT_PROJECT_ROOT: this.folder,
       GIT_HTTP_EXPORT_ALL: "1",
-      GIT_PROTOCOL: request.headers.get("Git-Protocol") ?? "",
+      GIT_PROTOCOL: this.protocolV2 ? request.headers.get("Git-Protocol") ?? "" : "",
       PATH_INFO: decodeURIComponent(url.pathname),
       QUERY_STRING: url.search.slice(1),
       REQUEST_METHOD: request.method,
