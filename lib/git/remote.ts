@@ -20,6 +20,8 @@ export interface RemoteOptions {
 
 /** The output of `ls-remote`, with the refs that do not count: a busy repository has a ref for every pull request. */
 const LS_REMOTE_MAX_BYTES = 128 * 2 ** 20;
+/** What a server that speaks git's smart protocol answers for its refs (gitprotocol-http(5)). */
+const REFS_CONTENT_TYPE = "application/x-git-upload-pack-advertisement";
 /** Statuses that say: there is nothing here, and we are not just hiding it from you. */
 const ABSENT: ReadonlySet<number> = new Set([404, 410]);
 /** Statuses that say: who are you? */
@@ -64,7 +66,21 @@ export class Remote {
         maxOutputBytes: LS_REMOTE_MAX_BYTES,
       })
     );
+    if (stdout.length === 0) await this.#requireEmptyRepository();
     return parseRefs(new TextDecoder().decode(stdout), limits);
+  }
+
+  /** git takes any answer of status 200 for a repository without refs (its "dumb" protocol): a login page, for one. */
+  async #requireEmptyRepository(): Promise<void> {
+    const { grant } = await this.#ask();
+    using credential = grant;
+    const { contentType } = await this.#probe(this.#refsUrl, credential?.credential ?? null);
+    if (contentType === REFS_CONTENT_TYPE) return;
+    throw new UpstreamError(`Cannot list the refs of ${this.url}: it answers, but not as git does`);
+  }
+
+  get #refsUrl(): string {
+    return `${this.url.replace(/\/$/, "")}/info/refs?service=git-upload-pack`;
   }
 
   async #ask(): Promise<{ grant: Grant | null; refusal: UpstreamError | null }> {
@@ -90,31 +106,35 @@ export class Remote {
   ): Promise<Error> {
     const absent = () =>
       new NotFoundError(`Cannot find repository ${this.url}`, { cause: failure });
-    const base = this.url.replace(/\/$/, "");
-    const status = await this.#statusOf(`${base}/info/refs?service=git-upload-pack`, credential);
+    const { status } = await this.#probe(this.#refsUrl, credential);
     if (refusal !== null && (ABSENT.has(status) || HIDDEN.has(status))) return refusal;
     if (ABSENT.has(status)) return absent();
     if (!HIDDEN.has(status)) return failure;
     if (credential === null) {
-      return ABSENT.has(await this.#statusOf(this.url, null)) ? absent() : failure;
+      const page = await this.#probe(this.url, null);
+      return ABSENT.has(page.status) ? absent() : failure;
     }
     this.#options.grants.refused(this.url);
     return failure;
   }
 
-  /** The status of a GET; 0 when there is no answer. */
-  async #statusOf(url: string, credential: Credential | null): Promise<number> {
+  /** What a GET answers; status 0 when there is no answer. */
+  async #probe(
+    url: string,
+    credential: Credential | null,
+  ): Promise<{ status: number; contentType: string | null }> {
     try {
       const response = await this.#options.fetch(new URL(url), {
         headers: credential === null ? {} : { Authorization: `Basic ${basicToken(credential)}` },
         signal: AbortSignal.timeout(this.#options.limits.refsTimeoutMs),
       });
       await response.body?.cancel();
-      return response.status;
+      return { status: response.status, contentType: response.headers.get("Content-Type") };
     } catch (error) {
-      if (error instanceof UpstreamError) return 0;
-      if (error instanceof DOMException && error.name === "TimeoutError") return 0;
-      throw error;
+      const isNoAnswer = error instanceof UpstreamError ||
+        error instanceof DOMException && error.name === "TimeoutError";
+      if (!isNoAnswer) throw error;
+      return { status: 0, contentType: null };
     }
   }
 }

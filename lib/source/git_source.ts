@@ -10,7 +10,6 @@
 import { NotFoundError } from "../errors.ts";
 import { RefsMovedError } from "../git/errors.ts";
 import type { Mirrors } from "../git/mirrors.ts";
-import type { Refs } from "../git/refs.ts";
 import type { RemoteUrl } from "../git/remote_url.ts";
 import { syntheticGoMod } from "../module/go_mod.ts";
 import type { ModulePath } from "../module/path.ts";
@@ -36,6 +35,8 @@ export interface GitSourceOptions {
  * branches themselves are always looked at anew.
  */
 const REFS_MAX_AGE_MS = 5_000;
+/** How often the refs are looked at for one question, where somebody moves them again and again. */
+const MAX_LOOKS = 5;
 
 export class GitSource implements Source {
   readonly description: string;
@@ -96,14 +97,18 @@ export class GitSource implements Source {
     const layout = layoutOf(path, location);
     await using lease = await this.#mirrors.open(remote);
     const { repository } = lease;
-    const moduleAt = (refs: Refs) => new GitModule({ layout, repository, refs, signal });
-    const refs = await repository.refs({ signal, maxAgeMs: refsMaxAgeMs });
-    try {
-      return await git(moduleAt(refs), remote);
-    } catch (error) {
-      const isNew = error instanceof NotFoundError && refsMaxAgeMs > 0;
-      if (!isNew && !(error instanceof RefsMovedError)) throw error;
-      return await git(moduleAt(await repository.refs({ signal })), remote);
+    let maxAgeMs = refsMaxAgeMs;
+    for (let looks = 1;; looks++) {
+      const refs = await repository.refs({ signal, maxAgeMs });
+      try {
+        return await git(new GitModule({ layout, repository, refs, signal }), remote);
+      } catch (error) {
+        // What old refs do not know may be new. Refs that move while we fetch what they said are looked at again.
+        const isWorthALook = error instanceof RefsMovedError && looks < MAX_LOOKS ||
+          error instanceof NotFoundError && maxAgeMs > 0;
+        if (!isWorthALook) throw error;
+        maxAgeMs = 0;
+      }
     }
   }
 }
