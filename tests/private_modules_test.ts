@@ -1,0 +1,238 @@
+/**
+ * Private modules end to end: the product as a process, a real git server that asks for the token which a GitHub API has
+ * minted for exactly that repository, and the real `go` command as the client.
+ */
+import assert from "node:assert/strict";
+import { type GoCommand, goCommand, goTest } from "./fakes/go_command.ts";
+import { GitServer } from "./fakes/git_server.ts";
+import { FakeGitHubApi } from "./fakes/github_api.ts";
+import type { TestRepo } from "./fakes/git_repo.ts";
+import { type Server, startServer } from "./fakes/server.ts";
+
+const LIB = "go.example.com/team/lib";
+const OTHER = "go.example.com/team/other";
+const LIB_FILES = {
+  "go.mod": `module ${LIB}\n\ngo 1.21\n`,
+  "lib.go": 'package lib\n\n// Name is the name.\nconst Name = "lib"\n',
+};
+
+interface World extends AsyncDisposable {
+  readonly api: FakeGitHubApi;
+  readonly git: GitServer;
+  readonly lib: TestRepo;
+  readonly server: Server;
+  /** What ran on this machine meanwhile: the command lines of all processes, seen again and again. */
+  readonly commandLines: { text(): string };
+}
+
+async function startWorld(): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const api = stack.use(new FakeGitHubApi());
+  api.install({ owner: "My-Org", repositories: ["lib", "other", "third"] });
+  const git = stack.use(
+    await GitServer.start({
+      authorize: (repo, user, password) =>
+        user === "x-access-token" && api.isValidFor(password, repo.replace(/\.git$/, "")),
+    }),
+  );
+  const lib = await git.createRepo("my-org/lib.git");
+  await lib.commit(LIB_FILES, { tag: "v1.0.0" });
+  await lib.commit({ "more.go": "package lib\n" }, { tag: "v1.1.0" });
+  await lib.commit({ "dev.go": "package lib\n" });
+  const other = await git.createRepo("my-org/other.git");
+  await other.commit({ "go.mod": `module ${OTHER}\n` }, { tag: "v1.0.0" });
+
+  const directory = await Deno.makeTempDir({ prefix: "private-" });
+  stack.defer(() => Deno.remove(directory, { recursive: true }));
+  await Deno.writeTextFile(`${directory}/key.pem`, api.privateKeyPem);
+  await Deno.writeTextFile(
+    `${directory}/config.yaml`,
+    `
+privateModules:
+  - { pathPrefix: ${LIB}, auth: { gitHubApp: ${api.appId} }, repository: ${
+      git.urlOf("my-org/lib.git")
+    } }
+  - { pathPrefix: ${OTHER}, auth: { gitHubApp: ${api.appId} }, repository: ${
+      git.urlOf("my-org/other.git")
+    } }
+gitHub:
+  - host: github.example.com
+    apiBaseUrl: ${api.apiBaseUrl}
+    gitHubApps: [{ id: ${api.appId}, privateKey: { file: key.pem } }]
+`,
+  );
+  const server = stack.use(
+    await startServer({
+      args: ["--config-file", `${directory}/config.yaml`, "--log-level", "debug"],
+      env: { GOPROXY: "off" },
+    }),
+  );
+  const commandLines = stack.use(watchCommandLines(`${directory}/command-lines`));
+  const all = stack.move();
+  return { api, git, lib, server, commandLines, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+/** Notes all command lines of this machine until it is disposed of; Deno itself may not look into /proc. */
+function watchCommandLines(file: string): AsyncDisposable & { text(): string } {
+  const script = `while :; do cat /proc/[0-9]*/cmdline 2>/dev/null; sleep 0.01; done > '${file}'`;
+  const watcher = new Deno.Command("sh", { args: ["-c", script] }).spawn();
+  return {
+    text: () => Deno.readTextFileSync(file),
+    async [Symbol.asyncDispose]() {
+      watcher.kill();
+      await watcher.status;
+    },
+  };
+}
+
+/** Texts of all files below a folder, sockets left out. */
+function* filesBelow(folder: string): Generator<string> {
+  for (const { name, isDirectory, isFile } of Deno.readDirSync(folder)) {
+    if (isDirectory) yield* filesBelow(`${folder}/${name}`);
+    else if (isFile) yield Deno.readTextFileSync(`${folder}/${name}`);
+  }
+}
+
+async function newGo(server: Server, files: Record<string, string>): Promise<GoCommand> {
+  return await goCommand({ proxy: server.url, sumdb: "off", files });
+}
+
+const MAIN = {
+  "go.mod": `module example.com/main\n\ngo 1.21\n\nrequire ${LIB} v1.1.0\n`,
+  "main.go": `package main\n\nimport "${LIB}"\n\nfunc main() { println(lib.Name) }\n`,
+};
+
+goTest("go builds a private module, and the token is nowhere to be seen", async (t) => {
+  await using world = await startWorld();
+  const { api, server, git } = world;
+  await using go = await newGo(server, MAIN);
+
+  await t.step("go run", async () => {
+    const { code, stderr } = await go.run(["run", "-mod=mod", "."]);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^lib$/m);
+  });
+
+  await t.step("versions, latest, a branch", async () => {
+    const versions = await go.run(["list", "-m", "-versions", LIB]);
+    assert.equal(versions.stdout, `${LIB} v1.0.0 v1.1.0\n`, versions.stderr);
+    const branch = await go.run(["list", "-m", `${LIB}@main`]);
+    assert.match(branch.stdout, /lib v1\.1\.1-0\.\d{14}-[0-9a-f]{12}\n$/, branch.stderr);
+  });
+
+  await t.step("each token is for one repository, to read", () => {
+    assert.ok(api.tokens.length > 0);
+    for (const { repositories, permissions } of api.tokens) {
+      assert.equal(repositories.length, 1);
+      assert.deepEqual(permissions, { contents: "read", metadata: "read" });
+    }
+  });
+
+  await t.step("the token of one repository opens no other", async () => {
+    const token = api.tokens.find(({ repositories }) => repositories[0]?.endsWith("/lib"))?.token;
+    const ask = async (repository: string) => {
+      const response = await fetch(`${git.urlOf(repository)}/info/refs?service=git-upload-pack`, {
+        headers: { Authorization: `Basic ${btoa(`x-access-token:${token}`)}` },
+      });
+      await response.body?.cancel();
+      return response.status;
+    };
+    assert.equal(await ask("my-org/lib.git"), 200);
+    assert.equal(await ask("my-org/other.git"), 401);
+  });
+
+  await t.step("an error says nothing secret", async () => {
+    api.misbehave = () => new Response("no\n", { status: 500 });
+    git.authorize = () => false;
+    const response = await fetch(`${server.url}/${OTHER}/@v/list`);
+    const body = await response.text();
+    assert.equal(response.status, 502, body);
+    assertNoSecret(world, body);
+    api.misbehave = null;
+  });
+
+  await t.step("the token is in no argument, log or file", () => {
+    const commandLines = world.commandLines.text();
+    assert.match(commandLines, /ls-remote/);
+    assertNoSecret(world, commandLines);
+    assertNoSecret(world, server.logs.map((line) => JSON.stringify(line)).join("\n"));
+    assertNoSecret(world, [...filesBelow(server.dir)].join("\n"));
+  });
+});
+
+function assertNoSecret({ api }: World, text: string): void {
+  for (const { token } of api.tokens) {
+    for (const form of [token, btoa(`x-access-token:${token}`), encodeURIComponent(token)]) {
+      assert.ok(!text.includes(form), `a token is in: ${text.slice(0, 200)}`);
+    }
+  }
+}
+
+Deno.test("a private path never goes to the upstream, and its case cannot be varied", async () => {
+  await using world = await startWorld();
+  const status = async (path: string) => {
+    const response = await fetch(`${world.server.url}/${path}`);
+    await response.body?.cancel();
+    return response.status;
+  };
+  assert.equal(await status(`${LIB}/@v/v1.0.0.info`), 200);
+  assert.equal(await status(`${LIB}/@v/v9.0.0.info`), 404);
+  assert.equal(await status("go.example.com/!team/lib/@v/v1.0.0.info"), 403);
+});
+
+Deno.test("a tag that moves while 100 clients ask has one copy, which outlives its repository", async () => {
+  await using world = await startWorld();
+  const { lib, server, git } = world;
+  const move = async () => {
+    for (let i = 0; i < 4; i++) {
+      await lib.commit({ "moved.go": `package lib // ${i}\n` }, { branch: `side-${i % 2}` });
+      await lib.git(["tag", "--force", "v1.2.0", `side-${i % 2}`]);
+    }
+  };
+  await lib.tag("v1.2.0", "main");
+  const mover = move();
+  const ask = async (i: number) => {
+    const file = ["info", "mod", "zip"][i % 3];
+    const response = await fetch(`${server.url}/${LIB}/@v/v1.2.0.${file}`);
+    return { file, status: response.status, body: (await response.bytes()).toHex() };
+  };
+  const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => ask(i)));
+  await mover;
+  await Deno.remove(git.folder, { recursive: true });
+  await Deno.mkdir(git.folder);
+  const later = await Promise.all([0, 1, 2].map(ask));
+  const all = [...answers, ...later];
+  const failures = all.filter(({ status }) => status !== 200).map(({ body }) =>
+    new TextDecoder().decode(Uint8Array.fromHex(body))
+  );
+  assert.deepEqual(failures, []);
+  for (const file of ["info", "mod", "zip"]) {
+    const bodies = new Set(all.filter((answer) => answer.file === file).map(({ body }) => body));
+    assert.equal(bodies.size, 1, file);
+  }
+  const list = await (await fetch(`${server.url}/${LIB}/@v/list`)).text();
+  assert.equal(list, "v1.2.0\n");
+});
+
+Deno.test("a git server that stalls or sends garbage is 5xx, and the product stays healthy", async (t) => {
+  await using world = await startWorld();
+  const { git, server } = world;
+  const ROWS = [
+    { what: "garbage", response: () => new Response("garbage", { status: 200 }) },
+    { what: "500", response: () => new Response("broken", { status: 500 }) },
+    { what: "403", response: () => new Response("no", { status: 403 }) },
+  ];
+  for (const { what, response } of ROWS) {
+    await t.step(what, async () => {
+      git.misbehave = response;
+      const answer = await fetch(`${server.url}/${LIB}/@v/v1.0.0.info`);
+      const body = await answer.text();
+      assert.equal(answer.status, 502, body);
+    });
+  }
+  git.misbehave = () => null;
+  const answer = await fetch(`${server.url}/${LIB}/@v/v1.0.0.info`);
+  assert.equal(answer.status, 200, await answer.text());
+  const ready = await fetch(`${server.url}/readyz`);
+  assert.equal(ready.status, 200, await ready.text());
+});
