@@ -10,6 +10,8 @@ const TABLE: { from: string; to: string; allowed: boolean }[] = [
   { from: "lib/module/path.ts", to: "lib/errors.ts", allowed: true },
   { from: "lib/module/path.ts", to: "lib/store/keys.ts", allowed: false },
   { from: "lib/store/disk.ts", to: "lib/source/source.ts", allowed: false },
+  { from: "lib/sumdb/kept.ts", to: "lib/store/object_store.ts", allowed: true },
+  { from: "lib/store/disk.ts", to: "lib/sumdb/kept.ts", allowed: false },
   { from: "lib/service.ts", to: "routes/app.ts", allowed: false },
   { from: "lib/nowhere.ts", to: "lib/errors.ts", allowed: false },
   { from: "lib/module/path_test.ts", to: "lib/service.ts", allowed: true },
