@@ -5,6 +5,7 @@
  * Each subcommand loads what it needs by itself: git waits for `credential-helper`, which needs next to nothing.
  */
 import { Command, InvalidArgumentError, Option } from "commander";
+import { VERSION } from "./lib/cli/version.ts";
 import { ConfigError } from "./lib/errors.ts";
 import type { LogLevel } from "./lib/log.ts";
 
@@ -20,6 +21,7 @@ const LOG_LEVELS: readonly LogLevel[] = [
 
 const program = new Command("go-mod-proxy")
   .description("A Go module proxy for teams with private code.")
+  .version(VERSION)
   .showHelpAfterError();
 
 interface ServeFlags {
@@ -69,6 +71,44 @@ Examples:
     });
     // What did not finish in time must not keep the process alive.
     Deno.exit(0);
+  });
+
+interface CheckSourceFlags {
+  configFile?: string;
+  scratchDir?: string;
+  logLevel: LogLevel;
+}
+
+program.command("check-source")
+  .description("Say step by step how a module's repository is found and read, and what is wrong.")
+  .argument("<module>", "module path, such as github.com/my-org/lib")
+  .option("--config-file <file>", "YAML configuration of the server")
+  .option("--scratch-dir <dir>", "as for serve")
+  .addOption(
+    new Option("--log-level <level>", "least urgent lines to write")
+      .choices(LOG_LEVELS).default("warn"),
+  )
+  .addHelpText(
+    "after",
+    `
+Example:
+  go-mod-proxy check-source --config-file config.yaml github.com/my-org/lib`,
+  )
+  .action(async (module: string, { configFile, scratchDir, logLevel }: CheckSourceFlags) => {
+    const { checkSource } = await import("./lib/cli/check_source.ts");
+    const { printLine } = await import("./lib/cli/print.ts");
+    const env = Deno.env.toObject();
+    const isFine = await checkSource({
+      ...await loadConfig(configFile),
+      module,
+      env,
+      scratchDir: scratchDir ?? defaultScratchDir(env),
+      program: thisProgram(),
+      logLevel,
+      print: printLine,
+      signal: untilToldToEnd(),
+    });
+    Deno.exit(isFine ? 0 : 1);
   });
 
 program.command("credential-helper", { hidden: true })

@@ -7,7 +7,7 @@ import { type GoCommand, goCommand, goTest } from "./fakes/go_command.ts";
 import { GitServer } from "./fakes/git_server.ts";
 import { FakeGitHubApi } from "./fakes/github_api.ts";
 import type { TestRepo } from "./fakes/git_repo.ts";
-import { type Server, startServer } from "./fakes/server.ts";
+import { runProgram, type Server, startServer } from "./fakes/server.ts";
 
 const LIB = "go.example.com/team/lib";
 const OTHER = "go.example.com/team/other";
@@ -21,6 +21,7 @@ interface World extends AsyncDisposable {
   readonly git: GitServer;
   readonly lib: TestRepo;
   readonly server: Server;
+  readonly configFile: string;
   /** What ran on this machine meanwhile: the command lines of all processes, seen again and again. */
   readonly commandLines: { text(): string };
 }
@@ -69,7 +70,16 @@ gitHub:
   );
   const commandLines = stack.use(watchCommandLines(`${directory}/command-lines`));
   const all = stack.move();
-  return { api, git, lib, server, commandLines, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  const configFile = `${directory}/config.yaml`;
+  return {
+    api,
+    git,
+    lib,
+    server,
+    configFile,
+    commandLines,
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
 }
 
 /** Notes all command lines of this machine until it is disposed of; Deno itself may not look into /proc. */
@@ -235,4 +245,45 @@ Deno.test("a git server that stalls or sends garbage is 5xx, and the product sta
   assert.equal(answer.status, 200, await answer.text());
   const ready = await fetch(`${server.url}/readyz`);
   assert.equal(ready.status, 200, await ready.text());
+});
+
+Deno.test("check-source says step by step how a private module is found", async (t) => {
+  await using world = await startWorld();
+  const check = (module: string) =>
+    runProgram(["check-source", "--config-file", world.configFile, module]);
+
+  await t.step("all is well", async () => {
+    const { code, stdout, stderr } = await check(LIB);
+    assert.equal(code, 0, stdout + stderr);
+    for (
+      const line of [
+        /^source +private prefix "go\.example\.com\/team\/lib", GitHub App 12345$/m,
+        /^repository +http:\S+my-org\/lib\.git, whose root is module path go\.example\.com\/team\/lib$/m,
+        /^ +installation \d+ on "my-org"/m,
+        /^credentials +user "x-access-token" and a password that is not shown$/m,
+        /^refs +1 branches, 2 tags$/m,
+        /^versions +v1\.0\.0 v1\.1\.0$/m,
+        /^latest +v1\.1\.0 of /m,
+      ]
+    ) {
+      assert.match(stdout, line);
+    }
+    assertNoSecret(world, stdout + stderr);
+  });
+
+  await t.step("the App is not installed", async () => {
+    world.api.installations.clear();
+    const { code, stdout } = await check(OTHER);
+    assert.equal(code, 1);
+    assert.match(
+      stdout,
+      /^credentials +FAILED: .*not installed there; install it on "my-org".*\nwhat to do +\S/m,
+    );
+  });
+
+  await t.step("a path that is none", async () => {
+    const { code, stdout } = await check("not a path");
+    assert.equal(code, 1);
+    assert.match(stdout, /^module path +FAILED: /m);
+  });
 });

@@ -57,9 +57,18 @@ export interface Program {
 }
 
 export interface GitSources extends AsyncDisposable {
-  readonly direct: Source;
-  /** The source of a private path, or null for a public one. */
-  findPrivate(path: ModulePath): Source | null;
+  readonly direct: OpenedGit;
+  /** What serves a private path, or null for a public one. */
+  findPrivate(path: ModulePath): OpenedGit | null;
+}
+
+/** A git source and what it is made of, for those who look into it. */
+export interface OpenedGit {
+  readonly source: Source;
+  readonly discovery: Discovery;
+  readonly mirrors: Mirrors;
+  /** Null for public modules. */
+  readonly prefix: PrivatePrefix | null;
 }
 
 export async function openGit(options: OpenGitOptions): Promise<GitSources> {
@@ -80,13 +89,17 @@ export async function openGit(options: OpenGitOptions): Promise<GitSources> {
     }),
   );
   const context: Context = { ...options, git, opened };
-  const direct = await openGitSource(context, { folder: "public", grants: NO_GRANTS });
-  const privateSources = await openPrivateSources(context);
+  const direct = await openGitSource(context, {
+    folder: "public",
+    grants: NO_GRANTS,
+    prefix: null,
+  });
+  const findPrivate = await openPrivateSources(context);
   for (const warning of credentialsWarnings(config)) log.warn(warning);
   const disposer = opened.move();
   return {
     direct,
-    findPrivate: privateSources,
+    findPrivate,
     [Symbol.asyncDispose]: () => disposer.disposeAsync(),
   };
 }
@@ -98,7 +111,7 @@ interface Context extends OpenGitOptions {
 
 async function openPrivateSources(
   context: Context,
-): Promise<(path: ModulePath) => Source | null> {
+): Promise<GitSources["findPrivate"]> {
   const { config, configDirectory, env, fetch, log, opened } = context;
   if (config.privateModules.length === 0) return () => null;
   const prefixes = await openCredentials(config, {
@@ -115,7 +128,7 @@ async function openPrivateSources(
       log,
     }),
   );
-  const sources = new Map<PrivatePrefix, Source>();
+  const sources = new Map<PrivatePrefix, OpenedGit>();
   for (const prefix of prefixes.all) {
     const grants = server.grantsFrom(credentialSource(prefix.provider));
     const folder = await folderOf(prefix.pathPrefix);
@@ -143,10 +156,10 @@ interface SourceParts {
   /** The name of its mirrors' folder. */
   readonly folder: string;
   readonly grants: Grants;
-  readonly prefix?: PrivatePrefix;
+  readonly prefix: PrivatePrefix | null;
 }
 
-async function openGitSource(context: Context, parts: SourceParts): Promise<Source> {
+async function openGitSource(context: Context, parts: SourceParts): Promise<OpenedGit> {
   const { config, fetch, git, log, opened, sharedDirectory } = context;
   const { folder, grants, prefix } = parts;
   const isHttpAllowed = (host: string) =>
@@ -166,18 +179,19 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Sour
   const repository = prefix?.repository ?? null;
   const discovery = new Discovery({
     fetch,
-    repositories: prefix === undefined || repository === null ? [] : [{
+    repositories: prefix === null || repository === null ? [] : [{
       pathPrefix: prefix.pathPrefix,
       remote: parseRemoteUrl(repository.href, { isHttpAllowed }),
     }],
     isHttpAllowed,
   });
-  return new GitSource({
-    description: prefix === undefined ? "direct" : `git for ${prefix.pathPrefix}`,
+  const source = new GitSource({
+    description: prefix === null ? "direct" : `git for ${prefix.pathPrefix}`,
     mirrors,
     locate: (path, signal) => discovery.locate(path, signal),
     openProxy: (url) => new ProxySource(new Upstream(url, fetch)),
   });
+  return { source, discovery, mirrors, prefix };
 }
 
 /** A prefix may be longer than a file name, and may hold what a file name may not. */

@@ -6,7 +6,7 @@
  */
 import type { Config } from "../config/config.ts";
 import { ConfigError } from "../errors.ts";
-import { createFetch, display, type Fetch, isLoopback } from "../http/client.ts";
+import { display, isLoopback } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import { openScratch } from "../scratch.ts";
 import { ModuleService } from "../service.ts";
@@ -17,8 +17,8 @@ import { Copies } from "../store/copies.ts";
 import { openStore } from "../store/open.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
 import { SumdbForward } from "../sumdb/forward.ts";
+import { openFetch } from "./open_fetch.ts";
 import { openGit, type Program } from "./open_git.ts";
-import { VERSION } from "./version.ts";
 import { type App, createApp } from "../../routes/app.ts";
 import { healthRoutes } from "../../routes/health.ts";
 import { homeRoute } from "../../routes/home.ts";
@@ -59,8 +59,14 @@ export async function serve(options: ServeOptions): Promise<void> {
     ownDirectory: scratch.directory,
     sharedDirectory: options.scratchDir,
   });
-  const { source: publicSource, upstreams } = openSource(entries, { fetch, direct: git.direct });
-  const source = new SourceByPath({ findPrivate: (path) => git.findPrivate(path), publicSource });
+  const { source: publicSource, upstreams } = openSource(entries, {
+    fetch,
+    direct: git.direct.source,
+  });
+  const source = new SourceByPath({
+    findPrivate: (path) => git.findPrivate(path)?.source ?? null,
+    publicSource,
+  });
   const service = new ModuleService({
     copies: new Copies(store),
     source,
@@ -157,17 +163,4 @@ function refuseOurselves(url: URL, port: number): void {
       display(url)
     }" is this server itself; set parentProxy.url to the proxy it takes modules from`,
   );
-}
-
-async function openFetch(
-  config: Config,
-  { env, via }: { env: ServeOptions["env"]; via: string },
-): Promise<Fetch> {
-  const file = env["SSL_CERT_FILE"];
-  return createFetch({
-    userAgent: `go-mod-proxy/${VERSION}`,
-    via,
-    caCertificates: file === undefined ? [] : [await Deno.readTextFile(file)],
-    insecureHosts: config.insecureHosts,
-  });
 }

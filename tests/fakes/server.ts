@@ -47,6 +47,29 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   }
 }
 
+/** Runs another subcommand of the product to its end, with the same permissions and in as small an environment. */
+export async function runProgram(
+  args: readonly string[],
+  { env = {} }: { env?: Readonly<Record<string, string>> } = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const home = await Deno.makeTempDir({ prefix: "program-" });
+  try {
+    const output = await new Deno.Command(Deno.execPath(), {
+      args: ["run", ...await startFlags(), join(ROOT, "main.ts"), ...args],
+      cwd: home,
+      clearEnv: true,
+      env: { ...await environment(home), ...env },
+      stdin: "null",
+      signal: AbortSignal.timeout(START_TIMEOUT_MS),
+    }).output();
+    const decoder = new TextDecoder();
+    const [stdout, stderr] = [decoder.decode(output.stdout), decoder.decode(output.stderr)];
+    return { code: output.code, stdout, stderr };
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
 export class Server implements AsyncDisposable {
   /** All that was logged so far. */
   readonly logs: LogLine[] = [];
@@ -73,14 +96,7 @@ export class Server implements AsyncDisposable {
       args: ["run", ...await startFlags(), join(ROOT, entry), "--port", "0", ...args],
       cwd,
       clearEnv: true,
-      env: {
-        PATH: Deno.env.get("PATH") ?? "",
-        HOME: home,
-        TMPDIR: home,
-        DENO_DIR: await denoDir(),
-        NO_COLOR: "1",
-        ...env,
-      },
+      env: { ...await environment(home), ...env },
       stdin: "null",
       stdout: "null",
       stderr: "piped",
@@ -173,6 +189,16 @@ export class Server implements AsyncDisposable {
     this.logs.push(line);
     for (const hear of this.#waiting) hear(line);
   }
+}
+
+async function environment(home: string): Promise<Record<string, string>> {
+  return {
+    PATH: Deno.env.get("PATH") ?? "",
+    HOME: home,
+    TMPDIR: home,
+    DENO_DIR: await denoDir(),
+    NO_COLOR: "1",
+  };
 }
 
 /** The flags that the `start` task gives to `deno run`. */
