@@ -14,7 +14,7 @@
  */
 import { Semaphore } from "../async/semaphore.ts";
 import { DeadlineError } from "../errors.ts";
-import type { Git, GitOutput, NetworkAccess } from "./command.ts";
+import { type Git, type GitOutput, type NetworkAccess, ORIGIN } from "./command.ts";
 import { filesBelow, removeIfThere, statOrNull, withSizeLimit } from "./disk_usage.ts";
 import { GitError, RepositoryTooLargeError } from "./errors.ts";
 import { lock } from "./file_lock.ts";
@@ -137,7 +137,7 @@ export class BareRepository {
           ...["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-show-forced-updates"],
           ...args,
           "--end-of-options",
-          network.remote,
+          ORIGIN,
           ...refspecs,
         ], {
           what: `fetch from ${network.remote}`,

@@ -6,8 +6,8 @@
  *   2.31). So no hooks, no filters (they exist only by configuration), no helpers, no background maintenance.
  * - **Network**: none, unless the run is given {@linkcode NetworkAccess}; then by https, and by http where the remote is.
  *   A partial repository asking for more by itself is refused the same way.
- * - **Input**: arguments are passed as they are; callers put `--end-of-options` before what came from outside, and
- *   remotes are {@linkcode RemoteUrl}s. No prompts: there is no terminal, and asking for a password fails.
+ * - **Input**: arguments are passed as they are; callers put `--end-of-options` before what came from outside. A remote
+ *   is a {@linkcode RemoteUrl} and no argument. No prompts: there is no terminal, and asking for a password fails.
  * - **Time and size**: each run has a deadline, buffered output a limit, streamed output backpressure. The number of
  *   processes is limited; waiting for a turn has a deadline of its own.
  * - **The end**: git starts helpers (git-remote-https, index-pack), and a helper that waits for a silent server survives
@@ -42,6 +42,7 @@ export interface GitOptions {
 
 /** The right of one run to use the network. */
 export interface NetworkAccess {
+  /** What the run's arguments call {@linkcode ORIGIN}. */
   readonly remote: RemoteUrl;
   readonly credential?: CredentialAccess | null;
 }
@@ -79,6 +80,12 @@ export interface GitOutput {
   readonly stdout: Uint8Array<ArrayBuffer>;
 }
 
+/**
+ * The name of a run's remote, which it has by configuration: in arguments a URL could be taken for something else, and
+ * git would make up a name from it for the settings of a partial repository.
+ */
+export const ORIGIN = "origin";
+
 /** What of standard error is kept: enough for the reason, which comes first or soon. */
 const STDERR_MAX_BYTES = 16 * 1024;
 /** A server that sends nothing for so long is given up by git itself, also when we are no longer there to do it. */
@@ -99,6 +106,7 @@ const CONFIG: readonly (readonly [key: string, value: string])[] = [
   ["http.lowSpeedLimit", "1"],
   ["http.lowSpeedTime", String(SILENCE_MAX_SECONDS)],
   ["init.defaultBranch", "none"],
+  ["log.mailmap", "false"],
   ["maintenance.auto", "false"],
   ["protocol.version", "2"],
   ["transfer.bundleURI", "false"],
@@ -214,11 +222,13 @@ export class Git implements AsyncDisposable {
   ): Record<string, string> {
     const { path, httpsProxy, httpProxy, noProxy, caFile } = this.#options.environment;
     const credential = network?.credential;
-    const config = [
-      ...CONFIG,
-      ...(gitDir === undefined ? [] : [["safe.directory", gitDir] as const]),
-      ...(credential ? [["credential.helper", credential.helper] as const] : []),
-    ];
+    const config = [...CONFIG];
+    if (gitDir !== undefined) config.push(["safe.directory", gitDir]);
+    if (network !== undefined) {
+      config.push([`remote.${ORIGIN}.url`, network.remote]);
+      config.push([`remote.${ORIGIN}.followRemoteHEAD`, "never"]);
+    }
+    if (credential) config.push(["credential.helper", credential.helper]);
     const numbered = config.flatMap(([key, value], i) => [
       [`GIT_CONFIG_KEY_${i}`, key],
       [`GIT_CONFIG_VALUE_${i}`, value],

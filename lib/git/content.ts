@@ -14,10 +14,13 @@ import type { Remote } from "./remote.ts";
 import type { CallOptions, Commit, Snapshot, TreeEntry } from "./repository.ts";
 import { parseTree } from "./tree.ts";
 
-/** A commit, and the name of a ref that leads to it; null where it has to be fetched by its hash. */
+/** A commit to be fetched. */
 export interface Wanted {
   readonly hash: Hash;
+  /** The name of a ref that leads to it; null where it has to be fetched by its hash. */
   readonly ref: string | null;
+  /** Whether the remote has a HEAD. */
+  readonly hasHead: boolean;
 }
 
 /** Commits that may be on their way at once. */
@@ -85,27 +88,24 @@ export class ContentMirror {
     });
   }
 
-  async #fetchFrom(network: NetworkAccess, { hash, ref }: Wanted): Promise<void> {
+  async #fetchFrom(network: NetworkAccess, wanted: Wanted): Promise<void> {
+    const { hash, ref } = wanted;
     try {
       const refspec = `+${ref ?? hash}:${nameOf(hash)}`;
       await this.#repository.fetch([refspec], { args: ["--depth=1"], network });
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       // The server may know no depth, or give no commit by its hash; it does not say so in a way that programs understand.
-      await this.#fetchAllFrom(network, hash);
+      await this.#fetchAllFrom(network, wanted);
     }
   }
 
-  async #fetchAllFrom(network: NetworkAccess, hash: Hash): Promise<void> {
+  async #fetchAllFrom(network: NetworkAccess, { hash, hasHead }: Wanted): Promise<void> {
     const isShallow = await this.#text(["rev-parse", "--is-shallow-repository"]) === "true";
     const args = isShallow ? ["--prune", "--unshallow"] : ["--prune"];
-    const refspecs = ["heads", "tags"].map((kind) =>
-      `+refs/${kind}/*:refs/remotes/origin/${kind}/*`
-    );
-    await this.#repository.fetch([...refspecs, "+HEAD:refs/remotes/origin/HEAD"], {
-      args,
-      network,
-    });
+    const refspecs = ["+refs/heads/*:refs/origin/heads/*", "+refs/tags/*:refs/origin/tags/*"];
+    if (hasHead) refspecs.push("+HEAD:refs/origin/HEAD");
+    await this.#repository.fetch(refspecs, { args, network });
     const { exitCode } = await this.#run(["update-ref", nameOf(hash), hash], {
       what: `keep commit ${hash}`,
       exitCodes: [0, FATAL],

@@ -2,7 +2,7 @@
  * The history of a remote, in a bare repository that has its commits and tags and nothing else (`--filter=tree:0`, or
  * everything, from a server that knows no filters).
  *
- * The remote's branches and tags have their own names in it, HEAD is `refs/remotes/origin/HEAD`.
+ * The remote's branches and tags have their own names in it, HEAD is `refs/origin/HEAD`.
  */
 import { SingleFlight } from "../async/single_flight.ts";
 import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
@@ -16,6 +16,8 @@ import type { CallOptions, Commit, History } from "./repository.ts";
 const MAX_FLIGHTS = 1000;
 /** States of the refs that are remembered. To forget one costs a fetch that finds nothing new. */
 const MAX_DIGESTS = 100;
+/** The commit graph makes questions about ancestors of large histories about seven times faster. */
+const FETCH_ARGS = ["--prune", "--filter=tree:0", "--write-commit-graph"];
 /** An abbreviated hash that more objects share is as good as none. */
 const MAX_CANDIDATES = 16;
 
@@ -49,9 +51,9 @@ export class HistoryMirror {
     await this.#repository.exclusively(async () => {
       const current = await this.#repository.create(objectFormatOf(refs));
       const refspecs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
-      if (refs.has("HEAD")) refspecs.push("+HEAD:refs/remotes/origin/HEAD");
+      if (refs.has("HEAD")) refspecs.push("+HEAD:refs/origin/HEAD");
       await this.#remote.access((network) =>
-        this.#repository.fetch(refspecs, { args: ["--prune", "--filter=tree:0"], network })
+        this.#repository.fetch(refspecs, { args: FETCH_ARGS, network })
       );
       const isNew = current !== this.#fetched.generation || digests.size >= MAX_DIGESTS;
       if (isNew) this.#fetched = { generation: current, digests: new Set() };
@@ -170,10 +172,12 @@ class FetchedHistory implements History {
 
   /** Whether a ref leads to a commit that is there. */
   async #isReachable(hash: Hash, options: CallOptions): Promise<boolean> {
-    const refs = await this.#lines([
-      ...["for-each-ref", `--contains=${hash}`, "--count=1", "--format=%(refname)"],
-    ], { ...options, what: `find out where ${hash} belongs` });
-    return refs.length > 0;
+    const what = `find out where ${hash} belongs`;
+    // Walks no further than it must, but clocks that ran wrong may stop it too early; so its no is asked again.
+    const walk = ["rev-list", "--max-count=1", hash, "--not", "--all", "--"];
+    if ((await this.#lines(walk, { ...options, what })).length === 0) return true;
+    const search = ["for-each-ref", `--contains=${hash}`, "--count=1", "--format=%(refname)"];
+    return (await this.#lines(search, { ...options, what })).length > 0;
   }
 
   async #lines(args: readonly string[], options: LocalRunOptions): Promise<string[]> {

@@ -70,7 +70,7 @@ export class Mirror implements Repository {
       const history = await this.history(refs, options);
       if (await history.commit(hash, options) === null) return null;
     }
-    return await this.#content.snapshot({ hash, ref }, options);
+    return await this.#content.snapshot({ hash, ref, hasHead: refs.has("HEAD") }, options);
   }
 }
 

@@ -3,7 +3,7 @@
  */
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
-import type { Git, NetworkAccess } from "./command.ts";
+import { type Git, type NetworkAccess, ORIGIN } from "./command.ts";
 import { basicToken, type Credential, type Grant, type Grants } from "./credential_server.ts";
 import { GitError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
@@ -59,7 +59,7 @@ export class Remote {
   async refs(): Promise<Refs> {
     const { git, limits } = this.#options;
     const { stdout } = await this.access((network) =>
-      git.run(["ls-remote", "--quiet", "--end-of-options", this.url], {
+      git.run(["ls-remote", "--quiet", "--end-of-options", ORIGIN], {
         what: `list the refs of ${this.url}`,
         network,
         timeoutMs: limits.refsTimeoutMs,

@@ -43,6 +43,7 @@ function faultOf(text: string, { isHttpAllowed = () => false }: RemoteUrlRules):
   if (!URL.canParse(text)) return "it is not a URL";
   const url = new URL(text);
   if (url.username !== "" || url.password !== "") return "it has a user or password";
+  if (url.hostname.startsWith("-")) return "its host begins like an option";
   if (url.search !== "" || url.hash !== "") return "it has a query or fragment";
   if (url.protocol === "https:") return null;
   if (url.protocol !== "http:") return `git may not use the scheme ${url.protocol.slice(0, -1)}`;

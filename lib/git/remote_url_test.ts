@@ -36,6 +36,8 @@ Deno.test("parseRemoteUrl() refuses", async (t) => {
     { input: "http://git.example.com:8080/a", why: /plain http/ },
     { input: "https://u:hunter2@git.example.com/a", why: /user or password/ },
     { input: "https://u@git.example.com/a", why: /user or password/ },
+    { input: "https:///-", why: /host/ },
+    { input: "https://-x.example.com/a", why: /host/ },
     { input: "https://git.example.com/a?b", why: /query/ },
     { input: "https://git.example.com/a#b", why: /fragment/ },
     { input: "https://git.example.com/a\nb", why: /control character/ },
