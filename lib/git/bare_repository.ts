@@ -13,6 +13,7 @@
  * Readers need no lock: git adds objects and refs by renames, and repacks before it deletes.
  */
 import { Semaphore } from "../async/semaphore.ts";
+import { SingleFlight } from "../async/single_flight.ts";
 import { DeadlineError } from "../errors.ts";
 import { type Git, type GitOutput, type NetworkAccess, ORIGIN } from "./command.ts";
 import { filesBelow, removeIfThere, statOrNull, withSizeLimit } from "./disk_usage.ts";
@@ -53,6 +54,8 @@ export type Generation = string & { readonly __brand: "Generation" };
 const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
 /** Callers that wait for the lock of one repository. */
 const MAX_WAITING_FETCHES = 1000;
+/** Generations that are checked at once: one, and perhaps its successor. */
+const MAX_CHECKS = 2;
 /** A repository that was found sound is not checked again for so long, however often git fails in it. */
 const SOUND_MS = 60_000;
 /** Bits of fsck's exit code: 1 objects that break a rule (as they came), 2 missing ones, 4 a bad pack, 8 bad refs. */
@@ -65,6 +68,7 @@ export class BareRepository {
   readonly #stem: string;
   readonly #path: string;
   readonly #writers: Semaphore;
+  readonly #checks = new SingleFlight<boolean>(MAX_CHECKS);
   #soundUntilMs = 0;
 
   constructor(options: BareRepositoryOptions) {
@@ -187,8 +191,11 @@ export class BareRepository {
     try {
       return await work();
     } catch (error) {
-      // A repository that became too large from nothing will do so again.
-      if (!await this.#discardIfToBlame(error) || before === null) throw error;
+      if (!await this.#isLostSince(before, error)) {
+        await this.#discardIfToBlame(error);
+        // What went wrong from nothing will do so again.
+        if (before === null || await this.generation() === before) throw error;
+      }
     }
     try {
       return await work();
@@ -198,17 +205,23 @@ export class BareRepository {
     }
   }
 
-  /** Removes the repository if it is the reason why git failed. For callers that cannot run again. */
+  /** Removes the repository if it is the reason for an error of git. For callers that cannot run again. */
   async discardIfDamaged(error: unknown): Promise<void> {
     await this.#discardIfToBlame(error);
   }
 
-  async #discardIfToBlame(error: unknown): Promise<boolean> {
+  /** Whether git failed because somebody else removed or replaced the repository meanwhile. */
+  async #isLostSince(before: Generation | null, error: unknown): Promise<boolean> {
+    return error instanceof GitError && before !== null && await this.generation() !== before;
+  }
+
+  async #discardIfToBlame(error: unknown): Promise<void> {
     const generation = await this.generation();
+    if (generation === null) return;
     const isToBlame = error instanceof RepositoryTooLargeError ||
-      error instanceof GitError && (generation === null || await this.#isDamaged());
-    if (isToBlame && generation !== null) await this.#discard(generation);
-    return isToBlame;
+      error instanceof GitError &&
+        await this.#checks.run(generation, () => this.#isDamaged());
+    if (isToBlame) await this.#discard(generation);
   }
 
   /** Whether git finds that what is here is not what was fetched. */
