@@ -74,4 +74,5 @@ function unexpected(): UpstreamError {
   return new UpstreamError("Cannot list a tree: git printed an unexpected line");
 }
 
-const decoder = new TextDecoder();
+/** A name may begin with a byte order mark, and is another name then. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

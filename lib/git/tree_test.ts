@@ -27,6 +27,7 @@ Deno.test("parseTree()", async (t) => {
     { input: `160000 commit ${HASH}       -\tsub\0`, want: [["submodule", 0, "sub"]] },
     { input: `040000 tree ${HASH}       -\tdir\0`, want: [] },
     { input: `100644 blob ${HASH}       1\ta\tb\nc d\0`, want: [["file", 1, "a\tb\nc d"]] },
+    { input: `100644 blob ${HASH}       1\t\ufeffa.go\0`, want: [["file", 1, "\ufeffa.go"]] },
   ];
   for (const { input, want } of rows) {
     await t.step(JSON.stringify(input), async () => {
