@@ -9,7 +9,8 @@ Deno.test("withDeadline() returns what the work returns", async () => {
 Deno.test("withDeadline() ends work that ignores its signal", async () => {
   await assert.rejects(
     withDeadline(() => new Promise(() => {}), { timeoutMs: 1, what: "fetch x" }),
-    (error) => error instanceof DeadlineError && /Cannot fetch x: no answer within/.test(error.message),
+    (error) =>
+      error instanceof DeadlineError && /Cannot fetch x: no answer within/.test(error.message),
   );
 });
 
