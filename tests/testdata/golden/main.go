@@ -18,6 +18,7 @@ func main() {
 	write("pseudo_versions.json", pseudoVersionVectors())
 	write("go_mods.json", goModVectors())
 	write("infos.json", infoVectors())
+	write("sumdbs.json", sumdbVectors())
 }
 
 func write(name string, vectors any) {
