@@ -49,6 +49,14 @@ export function scanGoMod(bytes: Uint8Array): GoMod {
   }
 }
 
+/**
+ * The path on the first line that starts with `module`, null if there is none. By it alone the `go` command knows a
+ * module's directory in a repository, whatever else the file says: `module (` in a block is the path `(`.
+ */
+export function modulePathLine(bytes: Uint8Array): string | null {
+  return findModulePath(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
+}
+
 /** The go.mod file of a module that has none. */
 export function syntheticGoMod(path: ModulePath): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`module ${path}\n`); // No module path needs quotes.

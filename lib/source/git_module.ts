@@ -9,7 +9,6 @@ import type { Hash, Refs } from "../git/refs.ts";
 import type { History, Repository, Snapshot } from "../git/repository.ts";
 import { MAX_GO_MOD_SIZE_BYTES, type Retraction, scanGoMod } from "../module/go_mod.ts";
 import type { Origin } from "../module/info.ts";
-import { pickLatest } from "../module/latest.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { compareSemver, parseSemver } from "../module/semver.ts";
 import { canonicalVersion, parseVersion, type Version } from "../module/version.ts";
@@ -70,8 +69,8 @@ export class GitModule {
 
   /** The highest tagged version that is not retracted, else what HEAD is. */
   async latest(): Promise<FoundVersion> {
-    const version = pickLatest(await this.list(), await this.#retracted());
-    return version === null ? await this.head() : await this.find(version);
+    const version = await this.#highest(await this.list());
+    return version === null ? await this.head() : await this.#find(version);
   }
 
   /** The commit that HEAD leads to. */
@@ -90,17 +89,16 @@ export class GitModule {
   async find(query: string): Promise<FoundVersion> {
     const highest = await this.#highestWithPrefix(query);
     if (highest !== null) return await this.#find(highest);
-    return await this.#find(this.#withoutMetadata(query));
-  }
-
-  #withoutMetadata(query: string): string {
-    const version = canonicalVersion(query);
-    if (version === null || !query.includes("+")) return query;
-    return !this.#hasTag(query) && this.#hasTag(version) ? version : query;
-  }
-
-  #hasTag(version: string): boolean {
-    return this.#refs.has(`refs/tags/${revisionName(version, this.#layout.tagPrefix)}`);
+    try {
+      return await this.#find(query);
+    } catch (error) {
+      const version = canonicalVersion(query);
+      const hasMetadata = query.includes("+") && version !== query;
+      if (!(error instanceof NotFoundError) || !hasMetadata || version === null) throw error;
+      return await this.#find(version).catch((later) => {
+        throw later instanceof NotFoundError ? error : later;
+      });
+    }
   }
 
   async #highestWithPrefix(query: string): Promise<string | null> {
@@ -109,7 +107,16 @@ export class GitModule {
       // v1.2 is not v1.2.0-rc.1, which comes before v1.2.0.
       version.startsWith(`${query}.`) && compareSemver(version, query) >= 0
     );
-    return pickLatest(matching, await this.#retracted());
+    return await this.#highest(matching);
+  }
+
+  /** The highest release of a list in ascending order, else the highest pre-release, that is not retracted. */
+  async #highest(versions: readonly Version[]): Promise<Version | null> {
+    if (versions.length === 0) return null;
+    const retractions = await this.#retracted();
+    const usable = versions.filter((version) => !isRetracted(version, retractions));
+    const release = usable.findLast((version) => parseSemver(version)?.prerelease === "");
+    return release ?? usable.at(-1) ?? null;
   }
 
   async #find(query: string): Promise<FoundVersion> {
@@ -162,10 +169,7 @@ export class GitModule {
         await (await this.#history()).tagsReachableFrom(hash, { signal: this.#signal }),
       descendsFrom: async (ancestor) =>
         await (await this.#history()).isAncestor(ancestor, hash, { signal: this.#signal }),
-      isRetracted: async (version) =>
-        (await this.#retracted()).some(({ low, high }) =>
-          compareSemver(low, version) <= 0 && compareSemver(version, high) <= 0
-        ),
+      isRetracted: async (version) => isRetracted(version, await this.#retracted()),
     };
   }
 
@@ -217,7 +221,7 @@ export class GitModule {
   }
 
   async #tagged(version: string): Promise<Snapshot | null> {
-    const hash = this.#refs.get(`refs/tags/${revisionName(version, this.#layout.tagPrefix)}`);
+    const hash = this.#refs.get(`refs/tags/${this.#layout.tagPrefix}${version}`);
     return hash === undefined ? null : await this.#snapshot(hash);
   }
 
@@ -239,6 +243,12 @@ export class GitModule {
   #invalid(query: string, fault: string): NotFoundError {
     return new NotFoundError(`${this.#layout.path}@${query}: invalid version: ${fault}`);
   }
+}
+
+function isRetracted(version: string, retractions: readonly Retraction[]): boolean {
+  return retractions.some(({ low, high }) =>
+    compareSemver(low, version) <= 0 && compareSemver(version, high) <= 0
+  );
 }
 
 /** `v1`, `v1.2`. */

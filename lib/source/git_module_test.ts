@@ -135,7 +135,7 @@ const latest: readonly { name: string; repository: MemoryRepository; want: strin
   },
   {
     name: "+incompatible",
-    repository: history({ tags: ["v2.0.0"], files: {} }),
+    repository: history({ tags: ["v1.0.0", "v2.0.0"], files: {} }),
     want: "v2.0.0+incompatible",
   },
 ];

@@ -14,7 +14,7 @@ import { parseSemver } from "../module/semver.ts";
 const MIN_HASH_DIGITS = 7;
 
 /**
- * - `ref`: a ref says it. `ref` is what `Origin.Ref` names; null where that would be a hash or HEAD by accident.
+ * - `ref`: a ref says it. `ref` is what `Origin.Ref` says: for HEAD, which is fetched by its hash, nothing.
  * - `digits`: perhaps the beginning of a commit's hash; the history knows.
  * - `ambiguous`: the beginning of several hashes.
  * - `unknown`: nothing.
@@ -24,13 +24,12 @@ export type RevisionMatch =
   | { readonly kind: "digits" | "ambiguous" | "unknown" };
 
 export function matchRevision(refs: Refs, revision: string): RevisionMatch {
-  const names = [`refs/tags/${revision}`, `refs/heads/${revision}`];
-  if (revision === "HEAD") names.push(revision);
-  for (const ref of names) {
+  for (const ref of [`refs/tags/${revision}`, `refs/heads/${revision}`]) {
     const hash = refs.get(ref);
     if (hash !== undefined) return { kind: "ref", hash, ref };
   }
-  return matchHash(refs, revision);
+  const head = revision === "HEAD" ? refs.get(revision) : undefined;
+  return head === undefined ? matchHash(refs, revision) : { kind: "ref", hash: head, ref: null };
 }
 
 function matchHash(refs: Refs, digits: string): RevisionMatch {

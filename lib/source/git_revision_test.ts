@@ -30,7 +30,7 @@ const cases: readonly { input: string; want: RevisionMatch }[] = [
   { input: "both", want: { kind: "ref", hash: TAGGED, ref: "refs/tags/both" } },
   { input: "v1.2.3", want: { kind: "ref", hash: OTHER, ref: "refs/heads/v1.2.3" } },
   { input: "abcdef1", want: { kind: "ref", hash: OTHER, ref: "refs/heads/abcdef1" } },
-  { input: "HEAD", want: { kind: "ref", hash: MAIN, ref: "HEAD" } },
+  { input: "HEAD", want: { kind: "ref", hash: MAIN, ref: null } },
   // HEAD and a branch lead to it, and the first by name is HEAD.
   { input: MAIN, want: { kind: "ref", hash: MAIN, ref: null } },
   { input: "aaaaaaa", want: { kind: "ref", hash: MAIN, ref: null } },

@@ -36,11 +36,14 @@ export interface TagVersion {
 
 /** The version that a tag stands for, for a module whose tags begin with `tagPrefix`; null if it stands for none. */
 export function versionOfTag(tag: string, tagPrefix: string): TagVersion | null {
-  if (!tag.startsWith(tagPrefix) || isPseudoVersion(tag)) return null;
+  if (!tag.startsWith(tagPrefix)) return null;
   const text = tag.slice(tagPrefix.length);
   const version = canonicalSemver(text);
   // v1.2 would stand for v1.2.0, and then v1.2.0 could mean two commits.
   if (version === null || !text.startsWith(version)) return null;
+  // It would name another commit than the one that it is a tag of. The go command overlooks that where there is a prefix,
+  // and takes the time from the one and the files from the other.
+  if (isPseudoVersion(text)) return null;
   return { version, isExact: version === text };
 }
 

@@ -9,7 +9,7 @@
  *
  * The messages are those of the `go` command, because its users search the web for them.
  */
-import { scanGoMod } from "../module/go_mod.ts";
+import { modulePathLine } from "../module/go_mod.ts";
 import { splitPathVersion } from "../module/path.ts";
 import { majorOf } from "../module/semver.ts";
 import type { Layout } from "./layout.ts";
@@ -88,7 +88,7 @@ function goModIn(dir: string): string {
 }
 
 function declaredPath(goMod: Bytes | null): string | null {
-  return goMod === null ? null : scanGoMod(goMod).modulePath;
+  return goMod === null ? null : modulePathLine(goMod);
 }
 
 /** Whether a declared path has the major version that a module path ending in `pathMajor` asks for. */

@@ -45,6 +45,18 @@ const cases: readonly {
     want: 'go.mod has malformed module path "x.y/r/v1" at revision abc',
   },
 
+  // Lines are all that counts.
+  {
+    path: "x.y/r",
+    codeDir: "module (\nx.y/r/v2\n)",
+    want: { dir: "", goMod: "module (\nx.y/r/v2\n)" },
+  },
+  {
+    path: "x.y/r/v2",
+    codeDir: "((\nmodule x.y/r/v2 // v2",
+    want: { dir: "", goMod: "((\nmodule x.y/r/v2 // v2" },
+  },
+
   // A directory.
   { path: "x.y/r/a", want: "missing x.y/r/a/go.mod at revision abc" },
   { path: "x.y/r/a", codeDir: "module x.y/r/a", want: { dir: "a", goMod: "module x.y/r/a" } },
