@@ -44,6 +44,8 @@ export interface GetOptions {
 }
 
 export interface CreateOptions {
+  /** Small content takes the way of large content, where a back end has two: for the probe at start. */
+  readonly inParts?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -25,10 +25,10 @@ class Overwriting extends Map<string, Content> {
   }
 }
 
-Deno.test("probeStore() takes a good store, new or used, and leaves one object", async () => {
+Deno.test("probeStore() takes a good store, new or used, and leaves two objects", async () => {
   const store = new MemoryStore();
   for (const nonce of ["1", "2", "3"]) await probeStore(store, nonce);
-  assert.deepEqual(await store.list("p1"), ["probe"]);
+  assert.deepEqual(await store.list("p1"), ["probe", "probe-in-parts"]);
 });
 
 Deno.test("probeStore() takes a store that another process probes at the same time", async () => {
@@ -53,6 +53,16 @@ Deno.test("probeStore() refuses a store that breaks the contract, and says how",
           if (await good.get(key) !== null) return "exists";
           await good.create(key, content);
           return "created";
+        },
+      })),
+      want: /at once are both told/,
+    },
+    {
+      name: "no condition in parts",
+      store: storeWith((good) => ({
+        async create(key, content, options) {
+          const outcome = await good.create(key, content);
+          return options?.inParts ? "created" : outcome;
         },
       })),
       want: /at once are both told/,
@@ -113,7 +123,7 @@ Deno.test("probeStore() refuses a store that breaks the contract, and says how",
 });
 
 Deno.test("probeStore() passes the store's own trouble on, whichever call has it", async (t) => {
-  for (let index = 0; index < 5; index++) {
+  for (let index = 0; index < 10; index++) {
     await t.step(`call ${index}`, async () => {
       const store = new FaultyStore(
         new MemoryStore(),

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { FaultProxy } from "../../tests/fakes/fault_proxy.ts";
+import { FAST, networkStoreSuite } from "../../tests/network_store_suite.ts";
+import { ConfigError } from "../errors.ts";
+import { probeStore } from "./probe.ts";
+import { emulatorTests, FAKE_GCS_SERVER, startGcs } from "../../tests/fakes/emulator.ts";
+import { storeContract } from "../../tests/store_contract.ts";
+import { GcsStore, type GcsStoreOptions } from "./gcs.ts";
+
+const BUCKET = "modules";
+/** The least that the API takes. */
+const PART_SIZE_BYTES = 256 * 1024;
+
+emulatorTests(FAKE_GCS_SERVER, (program) => {
+  const ways: Record<string, Partial<GcsStoreOptions>> = {
+    "GcsStore": {},
+    "GcsStore with a prefix, in parts": {
+      prefix: "a/b",
+      singleRequestLimitBytes: 0,
+      partSizeBytes: PART_SIZE_BYTES,
+    },
+  };
+  for (const [name, options] of Object.entries(ways)) {
+    storeContract(name, async () => {
+      const emulator = await startGcs(program, BUCKET);
+      const open = (more: Partial<GcsStoreOptions> = {}) =>
+        new GcsStore({ bucket: BUCKET, apiEndpoint: emulator.url, ...options, ...more });
+      return {
+        replicas: [open(), open()],
+        broken: open({ bucket: "missing" }),
+        [Symbol.asyncDispose]: () => emulator[Symbol.asyncDispose](),
+      };
+    });
+  }
+
+  networkStoreSuite({
+    name: "GcsStore",
+    start: () => startGcs(program, BUCKET),
+    open: (apiEndpoint) =>
+      new GcsStore({
+        bucket: BUCKET,
+        apiEndpoint,
+        times: FAST,
+        singleRequestLimitBytes: PART_SIZE_BYTES,
+        partSizeBytes: PART_SIZE_BYTES,
+      }),
+    partSizeBytes: PART_SIZE_BYTES,
+    isCreate: ({ method, target }) => method === "POST" && target.includes("uploadType=multipart"),
+    isPart: ({ headers }) => /^bytes 0-/.test(headers.get("Content-Range") ?? ""),
+    isCompletion: ({ headers }) => /^bytes [1-9]/.test(headers.get("Content-Range") ?? ""),
+  });
+
+  Deno.test("probeStore() refuses a GcsStore whose server ignores the condition", async (t) => {
+    const rows = { "uploadType=multipart": "at once", "uploadType=resumable": "in parts" };
+    for (const [ignored, way] of Object.entries(rows)) {
+      await t.step(way, async () => {
+        await using emulator = await startGcs(program, BUCKET);
+        await using proxy = new FaultProxy(emulator.url);
+        proxy.plan = ({ target }) =>
+          target.includes(ignored)
+            ? { kind: "redirect", target: target.replace("ifGenerationMatch=0", "") }
+            : null;
+        const store = new GcsStore({ bucket: BUCKET, apiEndpoint: proxy.url });
+        await assert.rejects(probeStore(store), {
+          message: "Cannot use gcs modules as a store: " +
+            "two that create the same key at once are both told that they did",
+        });
+      });
+    }
+  });
+});
+
+Deno.test("new GcsStore() takes plain http for this machine only", async (t) => {
+  const rows: { options: Partial<GcsStoreOptions>; want: string | null }[] = [
+    { options: {}, want: "https://storage.googleapis.com" },
+    { options: { apiEndpoint: "https://gcs.example.com/" }, want: "https://gcs.example.com" },
+    { options: { apiEndpoint: "https://example.com/gcs/" }, want: "https://example.com/gcs" },
+    { options: { apiEndpoint: "http://localhost:1" }, want: "http://localhost:1" },
+    { options: { apiEndpoint: "http://gcs.example.com" }, want: null },
+    { options: { emulatorHost: "emulator:4443" }, want: "http://emulator:4443" },
+    { options: { emulatorHost: "http://127.0.0.1:4443/" }, want: "http://127.0.0.1:4443" },
+    {
+      options: { emulatorHost: "emulator:4443", apiEndpoint: "https://gcs.example.com" },
+      want: "https://gcs.example.com",
+    },
+  ];
+  for (const { options, want } of rows) {
+    await t.step(JSON.stringify(options), async () => {
+      const requests: { url: string; authorization: string | null }[] = [];
+      const open = () =>
+        new GcsStore({
+          bucket: BUCKET,
+          token: () => Promise.resolve("token"),
+          fetch: (url, { headers }) => {
+            const authorization = new Headers(headers).get("Authorization");
+            requests.push({ url: url.href, authorization });
+            return Promise.resolve(Response.json({}));
+          },
+          ...options,
+        });
+      if (want === null) return assert.throws(open, ConfigError);
+      assert.deepEqual(await open().list("a"), []);
+      assert.equal(requests[0]?.url.split("?")[0], `${want}/storage/v1/b/modules/o`);
+      // A token never travels in the clear.
+      const isSecure = want.startsWith("https:");
+      assert.equal(requests[0]?.authorization, isSecure ? "Bearer token" : null);
+    });
+  }
+});

@@ -1,0 +1,229 @@
+/**
+ * HTTP between a store and its server: deadlines, repetition, and what counts as trouble. What the answers mean is the
+ * stores' own: gcs.ts, s3.ts.
+ *
+ * - Every attempt has a deadline for its answer, the sending of its body included. A body that is handed on to a reader is
+ *   watched by object_body.ts.
+ * - A broken connection, no answer in time, 408, 429 and 5xx may pass: the request is sent again, with growing, random
+ *   pauses, {@linkcode StoreTimes.maxAttempts} times in all. Any request here may be sent twice: what creates does so on a
+ *   condition, and carries a nonce by which its sender knows its own success.
+ * - Redirects are not followed: a server that answers one is not the one that the configuration means.
+ */
+import pRetry from "p-retry";
+import { withDeadline } from "../async/deadline.ts";
+import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
+import { readBody } from "../http/client.ts";
+
+export interface StoreTimes {
+  /** Until a small request is answered. Two of them fit into the deadline of a read: copies.ts. */
+  readonly requestTimeoutMs: number;
+  /** Until a request with a part of an object is answered. */
+  readonly uploadTimeoutMs: number;
+  /** Longest pause between two chunks of a body that is read. */
+  readonly idleTimeoutMs: number;
+  /** How often a request is sent at most. */
+  readonly maxAttempts: number;
+  /** Least pause before the second attempt; it doubles for each further one. */
+  readonly retryPauseMs: number;
+}
+
+export const STORE_TIMES: StoreTimes = {
+  requestTimeoutMs: 6_000,
+  uploadTimeoutMs: 60_000,
+  idleTimeoutMs: 15_000,
+  maxAttempts: 5,
+  retryPauseMs: 150,
+};
+
+/** Like the global `fetch`. */
+export type StoreFetch = (url: URL, init: RequestInit) => Promise<Response>;
+
+export interface StoreRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array<ArrayBuffer> | Blob | string;
+}
+
+/** An answer whose body was read. */
+export interface StoreAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+export interface SendOptions {
+  /** What is being done, to complete the sentence "Cannot … <store>". */
+  readonly what: string;
+  readonly signal?: AbortSignal | undefined;
+  /** The request carries a part of an object, and may take accordingly long. */
+  readonly isUpload?: boolean;
+  /** The request is not sent again after these failures, which then are thrown. Default: it is sent again after all. */
+  readonly notAfter?: typeof PassingStorageError;
+}
+
+export interface StoreClientOptions {
+  /** The store, as people call it. */
+  readonly description: string;
+  readonly fetch: StoreFetch;
+  /** The headers by which the server knows who asks. */
+  readonly authorize: (request: StoreRequest) => Promise<Readonly<Record<string, string>>>;
+  readonly times?: Partial<StoreTimes> | undefined;
+  /** Statuses besides 408, 429 and 5xx that may pass. */
+  readonly passingStatuses?: readonly number[];
+}
+
+/** The connection's trouble or the server's, which may be over the next time. */
+export class PassingStorageError extends StorageError {}
+
+/** A request got no answer, or only the beginning of one: it may have had its effect. */
+export class LostAnswerError extends PassingStorageError {}
+
+/** A page of 1000 names of 1024 bytes each, and what the server says besides. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+/** Characters of a refusal's reason that are passed on. */
+const MAX_REASON_LENGTH = 300;
+
+export class StoreClient {
+  readonly times: StoreTimes;
+  readonly #options: StoreClientOptions;
+  readonly #passing: ReadonlySet<number>;
+
+  constructor(options: StoreClientOptions) {
+    this.#options = options;
+    this.#passing = new Set([408, 429, ...options.passingStatuses ?? []]);
+    this.times = { ...STORE_TIMES, ...options.times };
+  }
+
+  /**
+   * The first answer to `request` that does not speak of passing trouble, with all of its body.
+   *
+   * @throws {StorageError} when there is none
+   * @throws the reason of `signal`
+   */
+  async ask(request: StoreRequest, options: SendOptions): Promise<StoreAnswer> {
+    return await this.#attempts(options, async (signal) => {
+      return await this.read(await this.#send(request, options, signal), options);
+    });
+  }
+
+  /** Like {@linkcode ask}, with the body still to be read. The signal has no effect on it. */
+  async open(request: StoreRequest, options: SendOptions): Promise<Response> {
+    return await this.#attempts(options, (signal) => this.#send(request, options, signal));
+  }
+
+  /**
+   * The rest of an answer.
+   *
+   * @throws {StorageError} when it breaks off or is too large
+   */
+  async read(response: Response, { what }: SendOptions): Promise<StoreAnswer> {
+    const { status, headers } = response;
+    // The answer to a HEAD has the object's length, which is not its own.
+    if (response.body === null) return { status, headers, text: "" };
+    try {
+      const bytes = await readBody(response, { limitBytes: MAX_ANSWER_BYTES, what: "the answer" });
+      return { status, headers, text: new TextDecoder().decode(bytes) };
+    } catch (cause) {
+      if (!(cause instanceof UpstreamError)) throw cause;
+      const sentence = `Cannot ${what} ${this.#options.description}: ${cause.message}`;
+      throw new LostAnswerError(sentence, { cause });
+    }
+  }
+
+  /** An error of the store's that quotes an answer which ends the matter. */
+  refusal({ status, text }: Pick<StoreAnswer, "status" | "text">, what: string): StorageError {
+    return this.failure(what, describeAnswer(status, text));
+  }
+
+  /** An error of the store's: "Cannot <what> <store>: <reason>". */
+  failure(what: string, reason: string): StorageError {
+    return new StorageError(`Cannot ${what} ${this.#options.description}: ${reason}`);
+  }
+
+  async #attempts<T>(
+    { what, signal, isUpload = false, notAfter }: SendOptions,
+    attempt: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const timeoutMs = isUpload ? this.times.uploadTimeoutMs : this.times.requestTimeoutMs;
+    const once = async () => {
+      try {
+        const description = `${what} ${this.#options.description}`;
+        return await withDeadline(attempt, { timeoutMs, what: description, signal });
+      } catch (cause) {
+        if (signal?.aborted) throw signal.reason;
+        if (!(cause instanceof DeadlineError)) throw cause;
+        throw new LostAnswerError(cause.message, { cause });
+      }
+    };
+    return await pRetry(once, {
+      retries: this.times.maxAttempts - 1,
+      minTimeout: this.times.retryPauseMs,
+      factor: 2,
+      randomize: true,
+      ...(signal === undefined ? {} : { signal }),
+      shouldRetry: ({ error }) =>
+        error instanceof PassingStorageError &&
+        (notAfter === undefined || !(error instanceof notAfter)),
+    });
+  }
+
+  async #send(
+    request: StoreRequest,
+    { what }: SendOptions,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const { method, url, body = null } = request;
+    const headers = new Headers(request.headers);
+    for (const [name, value] of Object.entries(await this.#authorize(request))) {
+      headers.set(name, value);
+    }
+    // Whoever compresses on the way has the sizes wrong.
+    headers.set("Accept-Encoding", "identity");
+    let response: Response;
+    try {
+      response = await this.#options.fetch(url, {
+        method,
+        headers,
+        body,
+        redirect: "manual",
+        signal,
+      });
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      const sentence = `Cannot ${what} ${this.#options.description}: no answer from ${url.origin}`;
+      throw new LostAnswerError(sentence, { cause });
+    }
+    const { status } = response;
+    if (status < 500 && !this.#passing.has(status)) return response;
+    const { text } = await this.read(response, { what });
+    const sentence = `Cannot ${what} ${this.#options.description}: ${describeAnswer(status, text)}`;
+    throw new PassingStorageError(sentence);
+  }
+
+  async #authorize(request: StoreRequest): Promise<Readonly<Record<string, string>>> {
+    try {
+      return await this.#options.authorize(request);
+    } catch (cause) {
+      const { description } = this.#options;
+      throw new StorageError(`Cannot use ${description}: no credentials`, { cause });
+    }
+  }
+}
+
+function describeAnswer(status: number, text: string): string {
+  const reason = reasonIn(text);
+  return `the server answers ${status}` + (reason === "" ? "" : `, ${reason}`);
+}
+
+/**
+ * What an answer's text gives as the reason: Google's JSON (`error.message`), S3's XML (`Code` and `Message`, and nothing
+ * of the rest, where a refused signature's ingredients stand), else its first line.
+ */
+function reasonIn(text: string): string {
+  const xml = [/<Code>([^<]*)</, /<Message>([^<]*)</].map((part) => part.exec(text)?.[1] ?? "");
+  const json = /"message"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? "";
+  const reason = xml.some((part) => part !== "") ? xml.join(": ") : json;
+  const [line = ""] = (reason === "" ? text : reason).trim().split("\n");
+  return line.slice(0, MAX_REASON_LENGTH);
+}
