@@ -2,17 +2,74 @@
  * From the `storage` part of the configuration to a store. A new back end is one more member of {@linkcode StorageConfig}
  * and one more case in {@linkcode openStore}.
  */
+import { ConfigError } from "../errors.ts";
 import { DiskStore } from "./disk.ts";
+import { GcsStore } from "./gcs.ts";
 import type { ObjectStore } from "./object_store.ts";
+import { S3Store } from "./s3.ts";
+import type { StoreFetch } from "./store_client.ts";
 
 /** Exactly one back end, under its name. */
-export type StorageConfig = { readonly disk: { readonly path: string } };
+export type StorageConfig =
+  | { readonly disk: { readonly path: string } }
+  | { readonly gcs: GcsConfig }
+  | { readonly s3: S3Config };
+
+export interface GcsConfig {
+  readonly bucket: string;
+  /** Empty: the whole bucket. */
+  readonly prefix: string;
+  /** Empty: the variable STORAGE_EMULATOR_HOST, else Google's. */
+  readonly apiEndpoint: string;
+}
+
+export interface S3Config {
+  readonly bucket: string;
+  /** Empty: the variables AWS_REGION or AWS_DEFAULT_REGION; `us-east-1` for a server that is not Amazon's. */
+  readonly region: string;
+  /** Empty: the variables AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, else Amazon's of the region. */
+  readonly endpoint: string;
+  /** Empty: the whole bucket. */
+  readonly prefix: string;
+  readonly forcePathStyle: boolean;
+}
+
+export interface OpenStoreOptions {
+  /** The environment. Libraries that find credentials read their own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Hosts (`host` or `host:port`) besides loopback that may be reached by plain http. */
+  readonly insecureHosts?: readonly string[];
+  /** Additional root certificates, PEM. */
+  readonly caCertificates?: readonly string[];
+}
 
 /**
  * The store that the configuration names. It is to be probed before it is used: probe.ts.
  *
  * @throws {StorageError} when it cannot be opened
+ * @throws {ConfigError} when the configuration lacks something, or wants what is not allowed
  */
-export async function openStore(config: StorageConfig): Promise<ObjectStore> {
-  return await DiskStore.open(config.disk);
+export async function openStore(
+  config: StorageConfig,
+  { env = {}, insecureHosts = [], caCertificates = [] }: OpenStoreOptions = {},
+): Promise<ObjectStore> {
+  if ("disk" in config) return await DiskStore.open(config.disk);
+  const fetch = storeFetch(caCertificates);
+  if ("gcs" in config) {
+    return new GcsStore({ ...config.gcs, emulatorHost: env["STORAGE_EMULATOR_HOST"], fetch });
+  }
+  const endpoint = config.s3.endpoint || env["AWS_ENDPOINT_URL_S3"] || env["AWS_ENDPOINT_URL"] ||
+    "";
+  const region = config.s3.region || env["AWS_REGION"] || env["AWS_DEFAULT_REGION"] ||
+    (endpoint === "" ? "" : "us-east-1");
+  if (region === "") {
+    throw new ConfigError("storage.s3.region: set it, or AWS_REGION, to the region of the bucket");
+  }
+  return new S3Store({ ...config.s3, endpoint, region, insecureHosts, fetch });
+}
+
+function storeFetch(caCertificates: readonly string[]): StoreFetch {
+  if (caCertificates.length === 0) return fetch;
+  const client = Deno.createHttpClient({ caCerts: [...caCertificates] });
+  return (url, init) => fetch(url, { ...init, client });
 }
