@@ -11,11 +11,20 @@ export interface OpenFetchOptions {
 
 /** @throws {Deno.errors.NotFound} when the file that `SSL_CERT_FILE` names is not there */
 export async function openFetch(config: Config, { env, via }: OpenFetchOptions): Promise<Fetch> {
-  const file = env["SSL_CERT_FILE"];
   return createFetch({
     userAgent: `go-mod-proxy/${VERSION}`,
     via,
-    caCertificates: file === undefined ? [] : [await Deno.readTextFile(file)],
+    caCertificates: await readCaCertificates(env),
     insecureHosts: config.insecureHosts,
   });
+}
+
+/**
+ * The root certificates, PEM, that count besides the runtime's own.
+ *
+ * @throws {Deno.errors.NotFound} when the file that `SSL_CERT_FILE` names is not there
+ */
+export async function readCaCertificates(env: OpenFetchOptions["env"]): Promise<string[]> {
+  const file = env["SSL_CERT_FILE"];
+  return file === undefined ? [] : [await Deno.readTextFile(file)];
 }

@@ -17,7 +17,7 @@ import { Copies } from "../store/copies.ts";
 import { openStore } from "../store/open.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
 import { SumdbForward } from "../sumdb/forward.ts";
-import { openFetch } from "./open_fetch.ts";
+import { openFetch, readCaCertificates } from "./open_fetch.ts";
 import { openGit, type Program } from "./open_git.ts";
 import { type App, createApp } from "../../routes/app.ts";
 import { healthRoutes } from "../../routes/health.ts";
@@ -48,7 +48,11 @@ export interface ServeOptions {
 export async function serve(options: ServeOptions): Promise<void> {
   const { config, host, port, env, log, signal } = options;
   const entries = chooseUpstreams(config, { env, port, log });
-  const store = await openStore(config.storage);
+  const store = await openStore(config.storage, {
+    env,
+    insecureHosts: config.insecureHosts,
+    caCertificates: await readCaCertificates(env),
+  });
   await probeStore(store);
   await using scratch = await openScratch(options.scratchDir);
   const via = `1.1 go-mod-proxy-${crypto.randomUUID()}`;

@@ -8,6 +8,11 @@ import { credentialsFaults } from "../credentials/open.ts";
 import { ConfigError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseSourceList } from "../source/source_list.ts";
+import { keyFault, MAX_KEY_BYTES } from "../store/object_store.ts";
+import type { StorageConfig } from "../store/open.ts";
+
+/** Names in a bucket have at most 1024 bytes, on GCS and on S3. */
+const MAX_PREFIX_BYTES = 1024 - MAX_KEY_BYTES - 1;
 
 /** A text that `parse` takes; its error is the fault. */
 function textFor(parse: (text: string) => unknown) {
@@ -39,20 +44,72 @@ const auth = z.union([
   z.strictObject({ none: z.literal(true) }),
 ], "auth is one of gitHubApp, token, userPassword, netrc, none: true");
 
-const httpUrl = textFor((text) => {
+function parseHttpUrl(text: string): void {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol)) throw new Error("not an http or https URL");
   if (url.username !== "" || url.password !== "") {
     throw new Error("a URL here has no user or password");
   }
+}
+
+const httpUrl = textFor(parseHttpUrl);
+
+const bucket = z.string().regex(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{1,220}[A-Za-z0-9]$/,
+  "not the name of a bucket",
+);
+
+/** A folder of the bucket, so that others may use the rest of it. Default: empty, the whole bucket. */
+const prefix = textFor((text) => {
+  if (text === "") return;
+  if (text.length > MAX_PREFIX_BYTES) throw new Error(`longer than ${MAX_PREFIX_BYTES} bytes`);
+  const fault = keyFault(text);
+  if (fault !== null) throw new Error(`not a folder as in "team/modules": ${fault}`);
+}).default("");
+
+/** Where a server of the bucket is that is not the usual one. Default: empty, the usual one. */
+const endpoint = textFor((text) => {
+  if (text !== "") parseHttpUrl(text);
+}).default("");
+
+const storage = z.strictObject({
+  disk: z.strictObject({
+    /** A directory that is made when it is missing. */
+    path: z.string().min(1),
+  }).exactOptional(),
+  /** Google Cloud Storage, with the credentials that Google's clients find by themselves. */
+  gcs: z.strictObject({
+    bucket,
+    prefix,
+    /** A private endpoint, or an emulator on this machine. Default: `STORAGE_EMULATOR_HOST`, else Google's. */
+    apiEndpoint: endpoint,
+  }).exactOptional(),
+  /** Amazon S3 or a server like it, with the credentials that Amazon's clients find by themselves. */
+  s3: z.strictObject({
+    bucket,
+    prefix,
+    /** Default: `AWS_REGION`, else `AWS_DEFAULT_REGION`, else, with an endpoint, `us-east-1`. */
+    region: z.string().regex(/^[a-z0-9-]*$/, "not the name of a region").default(""),
+    /** Default: `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`, else Amazon's of the region. */
+    endpoint,
+    /** The bucket stands in the path of URLs and not in the host name. Default: false. */
+    forcePathStyle: z.boolean().default(false),
+  }).exactOptional(),
+}).transform(({ disk, gcs, s3 }, context): StorageConfig => {
+  const stores = [disk && { disk }, gcs && { gcs }, s3 && { s3 }].filter((store) => !!store);
+  const [store] = stores;
+  if (store !== undefined && stores.length === 1) return store;
+  context.issues.push({
+    code: "custom",
+    input: context.value,
+    message: "exactly one of disk, gcs, s3",
+  });
+  return z.NEVER;
 });
 
 const schema = z.strictObject({
-  /** Where modules are kept: exactly one store. */
-  storage: z.strictObject({
-    /** A directory that is made when it is missing. */
-    disk: z.strictObject({ path: z.string().min(1) }),
-  }).default({ disk: { path: "./data" } }),
+  /** Where modules are kept: exactly one store. Default: the directory `./data`. */
+  storage: storage.default({ disk: { path: "./data" } }),
   /** Where public modules come from: a list as in `GOPROXY`. Default: that variable, else `direct`. */
   parentProxy: z.strictObject({ url: textFor(parseSourceList) }).optional(),
   /** Hosts (`host` or `host:port`) that may be reached by plain http, besides loopback. Default: none. */

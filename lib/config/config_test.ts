@@ -15,6 +15,31 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
   }
 });
 
+Deno.test("parseConfig() understands each kind of storage", async (t) => {
+  const s3 = { region: "", endpoint: "", prefix: "", forcePathStyle: false };
+  const rows = [
+    { yaml: "disk: { path: /srv/modules }", want: { disk: { path: "/srv/modules" } } },
+    {
+      yaml: "gcs: { bucket: modules }",
+      want: { gcs: { bucket: "modules", prefix: "", apiEndpoint: "" } },
+    },
+    {
+      yaml: "gcs: { bucket: b.example.com, prefix: team/go, apiEndpoint: 'https://example.com' }",
+      want: {
+        gcs: { bucket: "b.example.com", prefix: "team/go", apiEndpoint: "https://example.com" },
+      },
+    },
+    { yaml: "s3: { bucket: modules }", want: { s3: { bucket: "modules", ...s3 } } },
+    {
+      yaml: "s3: { bucket: modules, region: eu-west-1, forcePathStyle: true }",
+      want: { s3: { ...s3, bucket: "modules", region: "eu-west-1", forcePathStyle: true } },
+    },
+  ];
+  for (const { yaml, want } of rows) {
+    await t.step(yaml, () => assert.deepEqual(parseConfig(`storage: { ${yaml} }`).storage, want));
+  }
+});
+
 Deno.test("parseConfig() understands private modules of every kind", () => {
   const config = parseConfig(`
 privateModules:
@@ -33,7 +58,25 @@ maxChildProcesses: 4
 });
 
 const FAULTS: { yaml: string; want: RegExp[] }[] = [
-  { yaml: "storage: {}", want: [/^storage\.disk: /m] },
+  { yaml: "storage: {}", want: [/^storage: exactly one of disk, gcs, s3/m] },
+  {
+    yaml: "storage: { disk: { path: data }, gcs: { bucket: modules } }",
+    want: [/^storage: exactly one of disk, gcs, s3/m],
+  },
+  { yaml: "storage: { gcs: { bukcet: b } }", want: [/^storage\.gcs: .*"bukcet"/m] },
+  { yaml: "storage: { gcs: { bucket: a/b } }", want: [/^storage\.gcs\.bucket: not the name/m] },
+  {
+    yaml: "storage: { gcs: { bucket: modules, prefix: /a } }",
+    want: [/^storage\.gcs\.prefix: not a folder/m],
+  },
+  {
+    yaml: `storage: { s3: { bucket: modules, prefix: ${"a".repeat(124)} } }`,
+    want: [/^storage\.s3\.prefix: longer than 123 bytes/m],
+  },
+  {
+    yaml: "storage: { s3: { bucket: modules, endpoint: minio:9000, region: EU } }",
+    want: [/^storage\.s3\.endpoint: not an http/m, /^storage\.s3\.region: not the name/m],
+  },
   { yaml: "storage: { disk: { path: '' } }", want: [/^storage\.disk\.path: /m] },
   { yaml: "stroage: {}", want: [/"stroage"/] },
   { yaml: "parentProxy: { url: proxy }", want: [/^parentProxy\.url: "proxy" is not a URL/m] },
