@@ -202,7 +202,7 @@ async function environment(home: string): Promise<Record<string, string>> {
 }
 
 /** The flags that the `start` task gives to `deno run`. */
-async function startFlags(): Promise<string[]> {
+export async function startFlags(): Promise<string[]> {
   const { tasks } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
   const [deno, run, ...rest] = String(tasks.start).split(/\s+/);
   const end = rest.indexOf("main.ts");
@@ -213,7 +213,7 @@ async function startFlags(): Promise<string[]> {
 }
 
 /** Where this Deno keeps its packages, so that the process need not fetch them anew. */
-async function denoDir(): Promise<string> {
+export async function denoDir(): Promise<string> {
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
   return String(JSON.parse(new TextDecoder().decode(stdout)).denoDir);
 }
