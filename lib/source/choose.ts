@@ -3,7 +3,14 @@
  */
 import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
-import type { FetchedCopy, FetchOptions, Source, VersionInfo } from "./source.ts";
+import type {
+  DescribedCopy,
+  FetchedCopy,
+  FetchedZip,
+  FetchOptions,
+  Source,
+  VersionInfo,
+} from "./source.ts";
 
 export interface SourceChoice {
   /** The source of a private path, null for a public one. What it throws for a path that is neither, callers get. */
@@ -31,6 +38,18 @@ export class SourceByPath implements Source {
 
   async resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
     return await this.#sourceOf(path).resolve(path, query, signal);
+  }
+
+  async describe(
+    path: ModulePath,
+    version: Version,
+    signal: AbortSignal,
+  ): Promise<DescribedCopy> {
+    return await this.#sourceOf(path).describe(path, version, signal);
+  }
+
+  async fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip> {
+    return await this.#sourceOf(path).fetchZip(path, version, options);
   }
 
   async fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {

@@ -16,6 +16,8 @@ function notingSource(name: string, asked: string[]): Source {
     list: note("list"),
     latest: note("latest"),
     resolve: note("resolve"),
+    describe: note("describe"),
+    fetchZip: note("fetchZip"),
     fetch: note("fetch"),
   };
 }
@@ -34,6 +36,8 @@ Deno.test("SourceByPath asks a private path's own source and nobody else", async
       source.list(path, signal),
       source.latest(path, signal),
       source.resolve(path, parseQuery("main"), signal),
+      source.describe(path, parseVersion(path, "v1.0.0"), signal),
+      source.fetchZip(path, parseVersion(path, "v1.0.0"), { directory: "/none", signal }),
       source.fetch(path, parseVersion(path, "v1.0.0"), { directory: "/none", signal }),
     ];
     await Promise.allSettled(calls);
@@ -41,7 +45,7 @@ Deno.test("SourceByPath asks a private path's own source and nobody else", async
   assert.deepEqual(
     asked,
     ["private", "public"].flatMap((name) =>
-      ["list", "latest", "resolve", "fetch"].map((method) =>
+      ["list", "latest", "resolve", "describe", "fetchZip", "fetch"].map((method) =>
         `${name} ${method} example.com/${name === "private" ? "private/" : ""}m`
       )
     ),

@@ -19,7 +19,14 @@ import { ZipError } from "../zip/rules.ts";
 import type { ModuleLocation } from "./discover.ts";
 import { type FoundVersion, GitModule } from "./git_module.ts";
 import { layoutOf } from "./layout.ts";
-import type { FetchedCopy, FetchOptions, Source, VersionInfo } from "./source.ts";
+import type {
+  DescribedCopy,
+  FetchedCopy,
+  FetchedZip,
+  FetchOptions,
+  Source,
+  VersionInfo,
+} from "./source.ts";
 
 export interface GitSourceOptions {
   readonly description: string;
@@ -75,15 +82,34 @@ export class GitSource implements Source {
     });
   }
 
+  describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy> {
+    return this.#ask(path, {
+      signal,
+      refsMaxAgeMs: REFS_MAX_AGE_MS,
+      proxy: (proxy) => proxy.describe(path, version, signal),
+      git: async (module, remote) => describe(await module.find(version), path, remote),
+    });
+  }
+
+  fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip> {
+    return this.#ask(path, {
+      signal: options.signal,
+      refsMaxAgeMs: REFS_MAX_AGE_MS,
+      proxy: (proxy) => proxy.fetchZip(path, version, options),
+      git: async (module) => await makeZip(await module.find(version), path, options),
+    });
+  }
+
   fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
     return this.#ask(path, {
       signal: options.signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
       proxy: (proxy) => proxy.fetch(path, version, options),
-      git: async (module, remote) => ({
-        ...await copyOf(await module.find(version), { path, ...options }),
-        source: `git ${remote}`,
-      }),
+      git: async (module, remote) => {
+        // All three files, from the one commit that was found.
+        const found = await module.find(version);
+        return { ...describe(found, path, remote), zip: await makeZip(found, path, options) };
+      },
     });
   }
 
@@ -122,16 +148,18 @@ interface Question<T> {
   readonly git: (module: GitModule, remote: RemoteUrl) => Promise<T>;
 }
 
-/** All three files, from the one commit that was found. */
-async function copyOf(
-  { info, dir, snapshot }: FoundVersion,
-  { path, directory, signal }: FetchOptions & { path: ModulePath },
-): Promise<Omit<FetchedCopy, "source">> {
-  const { version } = info;
-  const file = `${directory}/module.zip`;
+function describe({ info, dir }: FoundVersion, path: ModulePath, remote: RemoteUrl): DescribedCopy {
+  return { info, goMod: dir.goMod ?? syntheticGoMod(path), source: `git ${remote}` };
+}
+
+async function makeZip(
+  { info: { version }, dir: { dir }, snapshot }: FoundVersion,
+  path: ModulePath,
+  { directory, signal }: FetchOptions,
+): Promise<FetchedZip> {
   try {
-    const zip = await createZip(snapshot, { path, version, dir: dir.dir, file, signal });
-    return { info, goMod: dir.goMod ?? syntheticGoMod(path), zip };
+    const file = `${directory}/module.zip`;
+    return await createZip(snapshot, { path, version, dir, file, signal });
   } catch (cause) {
     if (!(cause instanceof ZipError)) throw cause;
     // The commit is what it is: a version that no zip can hold is none.

@@ -57,6 +57,8 @@ const NO_SOURCE: Source = {
   list: () => Promise.reject(new Error("not expected")),
   latest: () => Promise.reject(new Error("not expected")),
   resolve: () => Promise.reject(new Error("not expected")),
+  describe: () => Promise.reject(new Error("not expected")),
+  fetchZip: () => Promise.reject(new Error("not expected")),
   fetch: () => Promise.reject(new Error("not expected")),
 };
 

@@ -7,15 +7,22 @@
  */
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
-import { syntheticGoMod } from "../module/go_mod.ts";
+import { MAX_GO_MOD_SIZE_BYTES, syntheticGoMod } from "../module/go_mod.ts";
 import { type Info, parseInfo } from "../module/info.ts";
 import { pickLatest } from "../module/latest.ts";
 import type { ModulePath } from "../module/path.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { isVersionOf, parseVersion, type Query, type Version } from "../module/version.ts";
 import { inspectZip, ZipError, type ZipSummary } from "../zip/read.ts";
-import { MAX_GO_MOD_BYTES, MAX_ZIP_BYTES } from "../zip/rules.ts";
-import type { FetchedCopy, FetchOptions, Source, VersionInfo } from "./source.ts";
+import { MAX_ZIP_BYTES } from "../zip/rules.ts";
+import type {
+  DescribedCopy,
+  FetchedCopy,
+  FetchedZip,
+  FetchOptions,
+  Source,
+  VersionInfo,
+} from "./source.ts";
 import type { Upstream } from "./upstream.ts";
 
 const MAX_INFO_BYTES = 1024 * 1024;
@@ -52,23 +59,36 @@ export class ProxySource implements Source {
     return this.#info(path, versionFile(query, "info"), signal);
   }
 
-  async fetch(
-    path: ModulePath,
-    version: Version,
-    { directory, signal }: FetchOptions,
-  ): Promise<FetchedCopy> {
+  async describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy> {
     const [info, goMod] = await Promise.all([
       this.#versionInfo(path, version, signal),
-      this.#get(path, versionFile(version, "mod"), MAX_GO_MOD_BYTES, signal),
+      this.#get(path, versionFile(version, "mod"), MAX_GO_MOD_SIZE_BYTES, signal),
     ]);
+    return { info, goMod, source: this.description };
+  }
+
+  async fetchZip(
+    path: ModulePath,
+    version: Version,
+    options: FetchOptions,
+  ): Promise<FetchedZip & ZipSummary> {
+    const { directory, signal } = options;
     const file = `${directory}/module.zip`;
-    const options = { limitBytes: MAX_ZIP_BYTES, signal };
-    await this.#upstream.spool(url(path, versionFile(version, "zip")), file, options);
-    const zip = await this.#inspect(file, { path, version, signal });
-    if (!sameBytes(zip.goMod ?? syntheticGoMod(path), goMod)) {
+    await this.#upstream.spool(url(path, versionFile(version, "zip")), file, {
+      limitBytes: MAX_ZIP_BYTES,
+      signal,
+    });
+    return { file, ...await this.#inspect(file, { path, version, signal }) };
+  }
+
+  async fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
+    // The zip of a version that does not exist is not asked for.
+    const described = await this.describe(path, version, options.signal);
+    const zip = await this.fetchZip(path, version, options);
+    if (!sameBytes(zip.goMod ?? syntheticGoMod(path), described.goMod)) {
       throw this.#refusal(path, version, "the go.mod in its zip differs from its .mod");
     }
-    return { info, goMod, zip: { file, ...zip }, source: this.description };
+    return { ...described, zip };
   }
 
   async #versionInfo(

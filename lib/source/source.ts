@@ -16,14 +16,18 @@ export interface VersionInfo extends Info {
   readonly version: Version;
 }
 
-/** A copy of a module version as it came from its source: checked, and not yet published. */
-export interface FetchedCopy {
+/** A copy of a module version as it came from its source, all but its zip. */
+export interface DescribedCopy {
   readonly info: VersionInfo;
   /** The bytes of `.mod`. */
   readonly goMod: Uint8Array<ArrayBuffer>;
-  readonly zip: FetchedZip;
   /** What the manifest keeps of where this came from, without credentials: `proxy https://proxy.example.com`. */
   readonly source: string;
+}
+
+/** A copy of a module version as it came from its source: checked, and not yet published. */
+export interface FetchedCopy extends DescribedCopy {
+  readonly zip: FetchedZip;
 }
 
 /** A module zip in a file, its rules checked. */
@@ -49,6 +53,10 @@ export interface Source {
   latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo>;
   /** The version that a branch, commit, tag or version prefix means now. */
   resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo>;
+  /** `.info` and `.mod` of one version, from one place. */
+  describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy>;
+  /** The zip alone, for a version whose h1 the caller knows. */
+  fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip>;
   /** All three files of one version, from one place. */
   fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy>;
 }

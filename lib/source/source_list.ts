@@ -13,7 +13,14 @@
 import { NotFoundError } from "../errors.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
-import type { FetchedCopy, FetchOptions, Source, VersionInfo } from "./source.ts";
+import type {
+  DescribedCopy,
+  FetchedCopy,
+  FetchedZip,
+  FetchOptions,
+  Source,
+  VersionInfo,
+} from "./source.ts";
 
 /** One entry of a list as text: `url` as written, and whether `|` follows it. */
 export type ListEntry =
@@ -91,6 +98,14 @@ export class SourceList implements Source {
 
   resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
     return this.#try((source) => source.resolve(path, query, signal), signal);
+  }
+
+  describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy> {
+    return this.#try((source) => source.describe(path, version, signal), signal);
+  }
+
+  fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip> {
+    return this.#try((source) => source.fetchZip(path, version, options), options.signal);
   }
 
   fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {

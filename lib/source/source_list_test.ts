@@ -63,7 +63,15 @@ function sourceOf(answer: string | Error): Source {
   const list = () =>
     answer instanceof Error ? Promise.reject(answer) : Promise.resolve([answer as Version]);
   const other = () => Promise.reject(new Error("not asked in this test"));
-  return { description: "test", list, latest: other, resolve: other, fetch: other };
+  return {
+    description: "test",
+    list,
+    latest: other,
+    resolve: other,
+    describe: other,
+    fetchZip: other,
+    fetch: other,
+  };
 }
 
 /** `|` behind an answer in the table means that its entry is followed by one. */

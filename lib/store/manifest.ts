@@ -16,13 +16,14 @@
  * is damaged, lies under another's key or has a format from the future is refused, never repaired and never fetched again.
  * Unknown members of the line are ignored: whatever would change an answer takes a new `format`.
  *
- * Limits: {@linkcode MAX_LINE_BYTES} and {@linkcode MAX_GO_MOD_BYTES}.
+ * Limits: {@linkcode MAX_LINE_BYTES} and {@linkcode MAX_GO_MOD_SIZE_BYTES}.
  */
 import { z } from "zod";
 import type { Info, Origin } from "../module/info.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Version } from "../module/version.ts";
 import { hashGoMod } from "../zip/hash.ts";
+import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { isH1 } from "./keys.ts";
 
 /** The JSON line without go.mod. `format` is the writing's business, not the program's. */
@@ -46,9 +47,7 @@ export interface Copy {
 
 /** Much more than a path, a version and an origin need. */
 export const MAX_LINE_BYTES = 64 * 1024;
-/** The `go` command takes no larger go.mod. */
-export const MAX_GO_MOD_BYTES = 16 * 1024 * 1024;
-export const MAX_MANIFEST_BYTES = MAX_LINE_BYTES + 1 + MAX_GO_MOD_BYTES;
+export const MAX_MANIFEST_BYTES = MAX_LINE_BYTES + 1 + MAX_GO_MOD_SIZE_BYTES;
 
 /** A manifest that must not be served. No {@linkcode ProxyError}: the fault is ours, and no retry helps. */
 export class InvalidManifestError extends Error {
@@ -149,7 +148,7 @@ const LINE = z.object({
   version: z.string(),
   time: z.string().regex(TIME),
   origin: ORIGIN.exactOptional(),
-  goMod: z.object({ sizeBytes: z.int().min(0).max(MAX_GO_MOD_BYTES), h1: H1 }),
+  goMod: z.object({ sizeBytes: z.int().min(0).max(MAX_GO_MOD_SIZE_BYTES), h1: H1 }),
   zip: z.object({ h1: H1 }),
   source: z.string().regex(SOURCE),
 });

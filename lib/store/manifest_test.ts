@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
+import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import {
   type Copy,
   type CopyFacts,
@@ -9,7 +10,6 @@ import {
   encodeManifest,
   InvalidManifestError,
   makeCopy,
-  MAX_GO_MOD_BYTES,
   MAX_LINE_BYTES,
 } from "./manifest.ts";
 
@@ -191,7 +191,7 @@ Deno.test("encodeManifest() refuses what decodeManifest() would", async (t) => {
     },
     {
       name: "an endless go.mod",
-      input: { goMod: new Uint8Array(MAX_GO_MOD_BYTES + 1) },
+      input: { goMod: new Uint8Array(MAX_GO_MOD_SIZE_BYTES + 1) },
       want: /at goMod/,
     },
   ];

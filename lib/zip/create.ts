@@ -17,20 +17,13 @@
  * what `git archive` makes of them. That is another answer only where `.gitattributes` asks for a go.mod in UTF-16, or
  * makes a tree of more than 500 MiB smaller.
  */
-import { scanGoMod } from "../module/go_mod.ts";
+import { MAX_GO_MOD_SIZE_BYTES, scanGoMod } from "../module/go_mod.ts";
 import type { ModulePath } from "../module/path.ts";
 import { quoted } from "../module/quoted.ts";
 import type { Version } from "../module/version.ts";
 import { hashEntries } from "./hash.ts";
 import { Pace } from "./pace.ts";
-import {
-  Contents,
-  entryPrefix,
-  MAX_GO_MOD_BYTES,
-  MAX_LICENSE_BYTES,
-  MAX_ZIP_BYTES,
-  ZipError,
-} from "./rules.ts";
+import { Contents, entryPrefix, MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 import { isRegular, selectFiles, type TreeFile, type TreeFileKind } from "./select.ts";
 import { readTar } from "./tar.ts";
 import { ZipWriter } from "./zip_writer.ts";
@@ -150,9 +143,9 @@ async function readGoVersion(
 ): Promise<string | null> {
   const goMod = files.find(({ kind, name }) => name === GO_MOD && isRegular(kind));
   // One that is too large is refused with the other files.
-  if (goMod === undefined || goMod.sizeBytes > MAX_GO_MOD_BYTES) return null;
+  if (goMod === undefined || goMod.sizeBytes > MAX_GO_MOD_SIZE_BYTES) return null;
   const path = dir === "" ? GO_MOD : `${dir}/${GO_MOD}`;
-  const bytes = await commit.readFile(path, { limitBytes: MAX_GO_MOD_BYTES, signal });
+  const bytes = await commit.readFile(path, { limitBytes: MAX_GO_MOD_SIZE_BYTES, signal });
   return bytes === null ? null : scanGoMod(bytes).goVersion;
 }
 

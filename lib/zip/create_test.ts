@@ -9,9 +9,10 @@ import { h1OfFiles } from "../../tests/fakes/module_zip.ts";
 import { readZip } from "../../tests/fakes/read_zip.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
+import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { type CommitEntry, type CommitFiles, createZip } from "./create.ts";
 import { inspectZip } from "./read.ts";
-import { MAX_GO_MOD_BYTES, MAX_LICENSE_BYTES, ZipError } from "./rules.ts";
+import { MAX_LICENSE_BYTES, ZipError } from "./rules.ts";
 
 const path = parseModulePath("example.com/Mod");
 const version = parseVersion(path, "v1.2.3");
@@ -283,12 +284,12 @@ Deno.test("createZip() refuses what the rules forbid", async (t) => {
     {
       what: "go.mod of 17 MiB",
       files: { "go.mod": { content: "", sizeBytes: 17 << 20 } },
-      want: `go.mod is larger than ${MAX_GO_MOD_BYTES} bytes`,
+      want: `go.mod is larger than ${MAX_GO_MOD_SIZE_BYTES} bytes`,
     },
     {
       what: "go.mod that an archive makes larger",
-      files: { "go.mod": { content: "", archived: " ".repeat(MAX_GO_MOD_BYTES + 1) } },
-      want: `go.mod is larger than ${MAX_GO_MOD_BYTES} bytes`,
+      files: { "go.mod": { content: "", archived: " ".repeat(MAX_GO_MOD_SIZE_BYTES + 1) } },
+      want: `go.mod is larger than ${MAX_GO_MOD_SIZE_BYTES} bytes`,
     },
     {
       what: "LICENSE of the root of more than 16 MiB",
@@ -320,7 +321,7 @@ Deno.test("createZip() throws what the archive throws", async () => {
 });
 
 Deno.test("createZip() ends the archive when it fails itself", async () => {
-  const archived = " ".repeat(MAX_GO_MOD_BYTES + 1);
+  const archived = " ".repeat(MAX_GO_MOD_SIZE_BYTES + 1);
   const commit = new MemoryCommit({ "go.mod": { content: "", archived }, "z": archived });
   await assert.rejects(create(commit), ZipError);
   assert.equal(commit.cancelled, 1);

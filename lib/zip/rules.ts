@@ -15,13 +15,13 @@ import { filePathFault } from "../module/file_path.ts";
 import type { ModulePath } from "../module/path.ts";
 import { quoted } from "../module/quoted.ts";
 import type { Version } from "../module/version.ts";
+import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { caseFold } from "./case_fold.ts";
 
 const MIB = 1024 * 1024;
 
 /** Of the zip file, and of what its entries hold together. */
 export const MAX_ZIP_BYTES = 500 * MIB;
-export const MAX_GO_MOD_BYTES = 16 * MIB;
 export const MAX_LICENSE_BYTES = 16 * MIB;
 
 /**
@@ -133,6 +133,6 @@ function sizeFault(name: string, sizeBytes: number): string | null {
 }
 
 const SIZE_LIMITS: ReadonlyMap<string, number> = new Map([
-  ["go.mod", MAX_GO_MOD_BYTES],
+  ["go.mod", MAX_GO_MOD_SIZE_BYTES],
   ["LICENSE", MAX_LICENSE_BYTES],
 ]);

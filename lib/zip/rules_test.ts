@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
-import {
-  Contents,
-  entryPrefix,
-  MAX_GO_MOD_BYTES,
-  MAX_LICENSE_BYTES,
-  MAX_PLACES,
-  MAX_ZIP_BYTES,
-} from "./rules.ts";
+import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
+import { Contents, entryPrefix, MAX_LICENSE_BYTES, MAX_PLACES, MAX_ZIP_BYTES } from "./rules.ts";
 
 /** Adds names, those that end in a slash as directories, and says what is wrong with the last one. */
 function lastFault(names: readonly string[]): string | null {
@@ -82,10 +76,10 @@ Deno.test("Contents refuse names, and say why", async (t) => {
 
 Deno.test("Contents have limits for go.mod and LICENSE in the root, and for nothing else", async (t) => {
   const tables: { name: string; sizeBytes: number; want: string | null }[] = [
-    { name: "go.mod", sizeBytes: MAX_GO_MOD_BYTES, want: null },
+    { name: "go.mod", sizeBytes: MAX_GO_MOD_SIZE_BYTES, want: null },
     {
       name: "go.mod",
-      sizeBytes: MAX_GO_MOD_BYTES + 1,
+      sizeBytes: MAX_GO_MOD_SIZE_BYTES + 1,
       want: "go.mod is larger than 16777216 bytes",
     },
     { name: "LICENSE", sizeBytes: MAX_LICENSE_BYTES, want: null },

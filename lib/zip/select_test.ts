@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { Pace } from "./pace.ts";
-import { MAX_GO_MOD_BYTES, MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
+import { MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 import { selectFiles, type TreeFile, type TreeFileKind } from "./select.ts";
 
 /** `name` is a file of one byte, `name@` a symlink, `name*` executable, `name/` a submodule, `name:5` has five bytes. */
@@ -80,7 +81,7 @@ const SELECTED: { what: string; tree: string; go?: string; want: string }[] = [
     want: "a.go",
   },
   { what: "sizes that are left out", tree: `a.go vendor/x/a:${2 * MAX_ZIP_BYTES}`, want: "a.go" },
-  { what: "go.mod of 16 MiB", tree: `go.mod:${MAX_GO_MOD_BYTES}`, want: "go.mod" },
+  { what: "go.mod of 16 MiB", tree: `go.mod:${MAX_GO_MOD_SIZE_BYTES}`, want: "go.mod" },
   { what: "LICENSE of 16 MiB", tree: `LICENSE:${MAX_LICENSE_BYTES}`, want: "LICENSE" },
   {
     what: "a large LICENSE further down",
@@ -144,7 +145,7 @@ const REFUSED: { what: string; tree: string; want: string }[] = [
   { what: "a slash in front", tree: "/a", want: '"/a": leading slash' },
   {
     what: "go.mod over 16 MiB",
-    tree: `go.mod:${MAX_GO_MOD_BYTES + 1}`,
+    tree: `go.mod:${MAX_GO_MOD_SIZE_BYTES + 1}`,
     want: "go.mod is larger than 16777216 bytes",
   },
   {
