@@ -7,7 +7,7 @@
 import { SingleFlight } from "../async/single_flight.ts";
 import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
 import { FATAL, readCommit } from "./commit.ts";
-import { RefsMovedError } from "./errors.ts";
+import { GitError, RefsMovedError } from "./errors.ts";
 import { type Hash, isHash, objectFormatOf, type Refs, refsDigest } from "./refs.ts";
 import type { Remote } from "./remote.ts";
 import type { CallOptions, Commit, History } from "./repository.ts";
@@ -17,7 +17,13 @@ const MAX_FLIGHTS = 1000;
 /** States of the refs that are remembered. To forget one costs a fetch that finds nothing new. */
 const MAX_DIGESTS = 100;
 /** The commit graph makes questions about ancestors of large histories about seven times faster. */
-const FETCH_ARGS = ["--prune", "--filter=tree:0", "--write-commit-graph"];
+const FETCH_ARGS = ["--prune", "--write-commit-graph"];
+/** Commits and tags alone. */
+const WITHOUT_TREES = "--filter=tree:0";
+/** What works where a tag leads to a commit's own tree: git leaves that out by the filter above, and then misses it. */
+const WITHOUT_FILES = "--filter=blob:none";
+/** git's exit code for a fetch that is not complete, or that took no ref. */
+const INCOMPLETE = 1;
 /** An abbreviated hash that more objects share is as good as none. */
 const MAX_CANDIDATES = 16;
 
@@ -52,9 +58,16 @@ export class HistoryMirror {
       const current = await this.#repository.create(objectFormatOf(refs));
       const refspecs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
       if (refs.has("HEAD")) refspecs.push("+HEAD:refs/origin/HEAD");
-      await this.#remote.access((network) =>
-        this.#repository.fetch(refspecs, { args: FETCH_ARGS, network })
-      );
+      await this.#remote.access(async (network) => {
+        const fetch = (filter: string) =>
+          this.#repository.fetch(refspecs, { args: [...FETCH_ARGS, filter], network });
+        try {
+          await fetch(WITHOUT_TREES);
+        } catch (error) {
+          if (!(error instanceof GitError && error.exitCode === INCOMPLETE)) throw error;
+          await fetch(WITHOUT_FILES);
+        }
+      });
       const isNew = current !== this.#fetched.generation || digests.size >= MAX_DIGESTS;
       if (isNew) this.#fetched = { generation: current, digests: new Set() };
       this.#fetched.digests.add(digest);
@@ -91,9 +104,10 @@ class FetchedHistory implements History {
       const found: Hash[] = [];
       for (const object of objects.filter(isHash)) {
         const commit = await readCommit(this.#repository, object, options);
-        // A tag object leads to a commit with another hash, which is not what was asked for.
-        const isIt = commit?.hash === object && await this.#isReachable(object, options);
-        if (isIt) found.push(object);
+        // A tag object names the commit that it leads to.
+        if (commit !== null && await this.#isReachable(commit.hash, options)) {
+          found.push(commit.hash);
+        }
       }
       return found.length === 1 ? found[0] ?? null : null;
     });

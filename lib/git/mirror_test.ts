@@ -346,6 +346,8 @@ Deno.test("History.resolve() finds what branches, tags and HEAD lead to", async 
   await origin.git(["update-ref", "--no-deref", "HEAD", detached]);
   await origin.deleteRef("refs/heads/d");
   const tree = await origin.git(["rev-parse", `${first}^{tree}`]);
+  await origin.tag("annotated", first, { message: "x" });
+  const tag = await origin.git(["rev-parse", "refs/tags/annotated"]);
   const history = await repository.history(await repository.refs());
 
   const rows: { what: string; input: string; want: string | null }[] = [
@@ -362,6 +364,8 @@ Deno.test("History.resolve() finds what branches, tags and HEAD lead to", async 
     { what: "unreachable", input: unreachable, want: null },
     { what: "unreachable, abbreviated", input: unreachable.slice(0, 12), want: null },
     { what: "of a pull request", input: pulled, want: null },
+    { what: "a tag object", input: tag, want: first },
+    { what: "a tag object, abbreviated", input: tag.slice(0, 12), want: first },
     { what: "a tree", input: tree, want: null },
     { what: "a name", input: "main", want: null },
     { what: "an expression", input: `${first}^`, want: null },
@@ -479,6 +483,25 @@ Deno.test("History copes with tags that lead to no commit", async () => {
   assert.equal(await repository.snapshot(refs, blob), null);
   assert.equal(await repository.snapshot(refs, tree), null);
   assert.equal(await readText(await snapshotOf(repository, commit), "key"), "secret");
+});
+
+Deno.test("History copes with a tag that leads to the tree of a commit", async () => {
+  await using scene = await open();
+  const { origin, repository, folder } = scene;
+  const commit = hashOf(await origin.commit({ "a": "1", "d/b": "2" }, { tag: "v1.0.0" }));
+  await origin.tag("tree", `${commit}^{tree}`);
+  const check = async () => {
+    const refs = await repository.refs();
+    const history = await repository.history(refs);
+    assert.deepEqual(await history.tagsReachableFrom(commit), ["v1.0.0"]);
+  };
+  await check();
+  await origin.commit({ "a": "3" });
+  await check();
+  const kinds = await inspect(`${folder}/history.git`, [
+    ...["cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"],
+  ]);
+  assert.ok(!kinds.includes("blob"));
 });
 
 Deno.test("History is fetched without trees and files, once for each state of the refs", async () => {

@@ -76,7 +76,7 @@ export interface Commit {
  */
 export interface History {
   /**
-   * The commit that a full hash, or its first 7 or more digits, names.
+   * The commit that a full hash, or its first 7 or more digits, names. A tag object's hash names the commit behind it.
    *
    * @returns null when there is none, when several begin so, or when `text` is something else (upper-case digits too)
    */
