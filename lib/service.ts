@@ -2,8 +2,8 @@
  * The story of a request, in one place:
  *
  * 1. A published copy answers at once, from the store. No source is asked for it again, ever.
- * 2. Otherwise its source is asked, once for all who wait: the three files are fetched into a scratch directory, checked,
- *    and published by one atomic create. Whoever was first, on whatever replica, everybody answers with that copy.
+ * 2. Otherwise it is fetched from its source, checked and published (publisher.ts), once for all who wait. Whoever was
+ *    first, on whatever replica, everybody answers with that copy.
  * 3. A query (`@latest`, a branch) is asked of the source, and its answer is a version, for which 1 and 2 hold.
  * 4. When the source fails, lists and `@latest` are answered from what is published, and said to be stale.
  *
@@ -20,23 +20,21 @@ import { pickLatest } from "./module/latest.ts";
 import type { ModulePath } from "./module/path.ts";
 import { isPseudoVersion } from "./module/pseudo_version.ts";
 import { compareVersions, type Query, type Version } from "./module/version.ts";
+import type { Publisher } from "./publisher.ts";
 import type { Source, VersionInfo } from "./source/source.ts";
 import type { Copies } from "./store/copies.ts";
-import { type Copy, makeCopy } from "./store/manifest.ts";
-import { type ByteRange, fileContent, type StoredObject } from "./store/object_store.ts";
+import type { Copy } from "./store/manifest.ts";
+import type { ByteRange, StoredObject } from "./store/object_store.ts";
 
 export interface ModuleServiceOptions {
   readonly copies: Copies;
   readonly source: Source;
-  /** A directory of ours alone for what is being fetched. */
-  readonly scratchDirectory: string;
+  readonly publisher: Pick<Publisher, "publish" | "restoreZip">;
   readonly log: Logger;
   readonly limits?: Partial<ServiceLimits>;
 }
 
 export interface ServiceLimits {
-  /** How long fetching and publishing one version may take, whoever waits for it. */
-  readonly fetchTimeoutMs: number;
   /** How long a source may think about a list or a query. */
   readonly askTimeoutMs: number;
   /** How many fetches, and how many lists and queries, may be under way at once. */
@@ -46,7 +44,6 @@ export interface ServiceLimits {
 }
 
 export const SERVICE_LIMITS: ServiceLimits = {
-  fetchTimeoutMs: 20 * 60_000,
   askTimeoutMs: 2 * 60_000,
   maxFlights: 1000,
   sourceTtlMs: 10_000,
@@ -72,7 +69,7 @@ export interface ModuleZip {
 export class ModuleService {
   readonly #copies: Copies;
   readonly #source: Source;
-  readonly #scratchDirectory: string;
+  readonly #publisher: ModuleServiceOptions["publisher"];
   readonly #log: Logger;
   readonly #limits: ServiceLimits;
   readonly #fetches: SingleFlight<Copy>;
@@ -80,10 +77,10 @@ export class ModuleService {
   readonly #latest: Memo<VersionInfo>;
   readonly #queries: SingleFlight<VersionInfo>;
 
-  constructor({ copies, source, scratchDirectory, log, limits }: ModuleServiceOptions) {
+  constructor({ copies, source, publisher, log, limits }: ModuleServiceOptions) {
     this.#copies = copies;
     this.#source = source;
-    this.#scratchDirectory = scratchDirectory;
+    this.#publisher = publisher;
     this.#log = log;
     this.#limits = { ...SERVICE_LIMITS, ...limits };
     this.#fetches = new SingleFlight(this.#limits.maxFlights);
@@ -105,7 +102,7 @@ export class ModuleService {
     if (!options.mayFetch) throw notCached(`${path}@${version}`);
     return await this.#fetches.run(
       `${path}@${version}`,
-      () => this.#fetchAndPublish(path, version),
+      () => this.#publisher.publish(path, version),
       options.signal,
     );
   }
@@ -186,57 +183,16 @@ export class ModuleService {
         if (stored !== null) return stored;
         if (!options.mayFetch) throw notCached(`the zip of ${path}@${version}`);
         options.log["cache"] = "miss";
-        await this.#fetches.run(`${path}@${version}`, () => this.#restoreZip(copy), signal);
+        await this.#fetches.run(
+          `${path}@${version}`,
+          () => this.#publisher.restoreZip(copy),
+          signal,
+        );
         const restored = await this.#copies.openZip(copy, { range, signal });
         if (restored === null) throw new Error(`the zip of ${path}@${version} vanished`);
         return restored;
       },
     };
-  }
-
-  #fetchAndPublish(path: ModulePath, version: Version): Promise<Copy> {
-    return this.#inScratch(path, version, async ({ directory, signal }) => {
-      const fetched = await this.#source.fetch(path, version, { directory, signal });
-      const { info: { time, origin }, goMod, zip, source } = fetched;
-      const ours = makeCopy({
-        path,
-        version,
-        time,
-        ...(origin === undefined ? {} : { origin }),
-        goMod,
-        zipH1: zip.h1,
-        source,
-      });
-      const published = await this.#copies.publish({ ...ours, zip: fileContent(zip) }, { signal });
-      if (published.mismatch) this.#reportMismatch(published.copy, ours);
-      return published.copy;
-    });
-  }
-
-  /** The manifest is there and its blob is not: only the very zip that it names may take the place. */
-  #restoreZip(copy: Copy): Promise<Copy> {
-    const { path, version } = copy.manifest;
-    return this.#inScratch(path, version, async ({ directory, signal }) => {
-      const { zip } = await this.#source.fetch(path, version, { directory, signal });
-      await this.#copies.storeZip(copy, { h1: zip.h1, content: fileContent(zip) }, { signal });
-      return copy;
-    });
-  }
-
-  async #inScratch<T>(
-    path: ModulePath,
-    version: Version,
-    work: (options: { directory: string; signal: AbortSignal }) => Promise<T>,
-  ): Promise<T> {
-    const directory = await Deno.makeTempDir({ dir: this.#scratchDirectory, prefix: "fetch-" });
-    try {
-      return await withDeadline((signal) => work({ directory, signal }), {
-        timeoutMs: this.#limits.fetchTimeoutMs,
-        what: `fetch ${path}@${version}`,
-      });
-    } finally {
-      await Deno.remove(directory, { recursive: true });
-    }
   }
 
   #ask<T>(what: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -272,23 +228,6 @@ export class ModuleService {
       this.#log.warn({ error: describeError(error) }, `cannot ${what}, serving the store`);
     }
   }
-
-  #reportMismatch(published: Copy, ours: Copy): void {
-    const { path, version } = published.manifest;
-    this.#log.warn(
-      {
-        module: path,
-        version,
-        published: hashes(published),
-        rejected: hashes(ours),
-      },
-      "another copy of this version was published first: its tag was moved, or an upstream lied",
-    );
-  }
-}
-
-function hashes({ manifest: { goMod, zip, source } }: Copy) {
-  return { goMod: goMod.h1, zip: zip.h1, source };
 }
 
 function notCached(what: string): NotFoundError {

@@ -28,7 +28,7 @@ async function withApp(test: (app: TestApp, upstream: Upstream) => Promise<void>
   await using upstream = await startUpstream({ modules: [MODULE] });
   await using app = await startTestApp({
     upstreams: [upstream.url],
-    limits: { askTimeoutMs: 500, fetchTimeoutMs: 10_000 },
+    limits: { askTimeoutMs: 500 },
   });
   await test(app, upstream);
 }

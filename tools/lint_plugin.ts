@@ -16,6 +16,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["routes/"],
   ["lib/config/"],
   ["lib/service.ts"],
+  ["lib/publisher.ts"],
   ["lib/source/", "lib/sumdb/", "lib/auth/", "lib/index/"],
   ["lib/store/"],
   ["lib/git/"],

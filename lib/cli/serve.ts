@@ -9,6 +9,7 @@ import { ConfigError } from "../errors.ts";
 import { display, isLoopback } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import { openScratch } from "../scratch.ts";
+import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { ModuleService } from "../service.ts";
 import { SourceByPath } from "../source/choose.ts";
 import { openSource } from "../source/open.ts";
@@ -71,12 +72,17 @@ export async function serve(options: ServeOptions): Promise<void> {
     findPrivate: (path) => git.findPrivate(path)?.source ?? null,
     publicSource,
   });
-  const service = new ModuleService({
-    copies: new Copies(store),
+  const copies = new Copies(store);
+  const publisher = new Publisher({
+    copies,
     source,
+    findHashes: () => null,
+    zips: "lazy",
     scratchDirectory: scratch.directory,
+    timeoutMs: PUBLISH_TIMEOUT_MS,
     log,
   });
+  const service = new ModuleService({ copies, source, publisher, log });
   const app = createApp({
     routes: [
       ...healthRoutes({

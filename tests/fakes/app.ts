@@ -4,6 +4,7 @@
  */
 import { createFetch } from "../../lib/http/client.ts";
 import { createLogger } from "../../lib/log.ts";
+import { type FindHashes, Publisher } from "../../lib/publisher.ts";
 import { ModuleService, type ServiceLimits } from "../../lib/service.ts";
 import { ProxySource } from "../../lib/source/proxy_source.ts";
 import { SourceList } from "../../lib/source/source_list.ts";
@@ -22,6 +23,9 @@ export interface TestAppOptions {
   readonly onAnyError?: boolean;
   readonly store?: ObjectStore;
   readonly limits?: Partial<ServiceLimits>;
+  /** What a checksum database knows. Default: nothing. */
+  readonly findHashes?: FindHashes;
+  readonly zips?: "lazy" | "eager";
   readonly userAgent?: string;
 }
 
@@ -46,18 +50,24 @@ export class TestApp implements AsyncDisposable {
     const upstreams = options.upstreams.map((url) => new Upstream(new URL(url), fetch, times));
     this.scratchDirectory = scratchDirectory;
     this.store = options.store ?? new MemoryStore();
-    const service = new ModuleService({
-      copies: new Copies(this.store),
-      source: new SourceList(
-        upstreams.map((upstream) => ({
-          source: new ProxySource(upstream),
-          onAnyError: options.onAnyError ?? false,
-        })),
-      ),
+    const copies = new Copies(this.store);
+    const source = new SourceList(
+      upstreams.map((upstream) => ({
+        source: new ProxySource(upstream),
+        onAnyError: options.onAnyError ?? false,
+      })),
+    );
+    const publisher = new Publisher({
+      copies,
+      source,
+      findHashes: options.findHashes ?? (() => null),
+      zips: options.zips ?? "lazy",
       scratchDirectory,
+      timeoutMs: 10_000,
       log,
-      limits: { sourceTtlMs: 1, ...options.limits },
     });
+    const limits = { sourceTtlMs: 1, ...options.limits };
+    const service = new ModuleService({ copies, source, publisher, log, limits });
     this.app = createApp({
       routes: [sumdbRoute(new SumdbForward(upstreams)), moduleRoute(service)],
       log,
