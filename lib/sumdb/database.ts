@@ -1,0 +1,332 @@
+/**
+ * A checksum database as this server serves it: everything from the store first, and everything verified before it is
+ * stored or served. Clients need no connection to it, and it learns nothing of what they build a second time.
+ *
+ * - A record is stored without the signed tree that it came with, and served with the newest one. All answers of a
+ *   moment so speak of the same tree, and a client needs the tiles of one edge, not of as many as there were lookups.
+ * - A partial tile is cut from a wider one. One that goes past the newest tree is asked for together with a newer tree.
+ * - A private path goes nowhere, whoever asks.
+ */
+import { Buffer } from "node:buffer";
+import { LRUCache } from "lru-cache";
+import { withDeadline } from "../async/deadline.ts";
+import { SingleFlight } from "../async/single_flight.ts";
+import { describeError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { escapePath, escapeVersion } from "../module/escape.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { ObjectStore } from "../store/object_store.ts";
+import { ForkError, UnverifiedError } from "./errors.ts";
+import { KeptDatabase, MAX_DATA_TILE_BYTES } from "./kept.ts";
+import { HASH_BYTES, hashRecord, isSameHash } from "./merkle.ts";
+import { MAX_NOTE_BYTES, type VerifierKey } from "./note.ts";
+import {
+  joinRecords,
+  MAX_RECORD_BYTES,
+  type ModuleHashes,
+  type ModuleVersion,
+  readRecord,
+  splitRecords,
+  type SumRecord,
+} from "./record.ts";
+import { type DataTile, formatTilePath, recordsUpTo, type Tile, TILE_WIDTH } from "./tile.ts";
+import { type FetchFile, type Head, TrustedLog } from "./trusted_log.ts";
+
+/**
+ * Gets a file of a database by its path in the protocol: `latest`, `lookup/…`, `tile/…`, not percent-encoded.
+ *
+ * @throws {NotFoundError} when it is known that there is no such file
+ * @throws {UpstreamError | DeadlineError} when that is not known
+ */
+export type SumdbFetch = (
+  path: string,
+  options: { readonly limitBytes: number; readonly signal: AbortSignal },
+) => Promise<Uint8Array<ArrayBuffer>>;
+
+export interface SumDatabaseOptions {
+  readonly key: VerifierKey;
+  readonly fetch: SumdbFetch;
+  readonly store: ObjectStore;
+  /** Whether a path must not be told to anybody. */
+  readonly isPrivate: (path: ModulePath) => boolean;
+  /** Milliseconds since any moment. */
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly limits?: Partial<SumDatabaseLimits>;
+}
+
+export interface SumDatabaseLimits {
+  /** How long one file may take to come from the database. */
+  readonly fetchTimeoutMs: number;
+  /** How long the store may take for one object. */
+  readonly storeTimeoutMs: number;
+  /** How long one answer may take in all, whoever waits for it. */
+  readonly answerTimeoutMs: number;
+  /** How many answers may be under way at once. */
+  readonly maxFlights: number;
+  /** How old the newest tree may be that `latest` answers. */
+  readonly latestTtlMs: number;
+  /** How long what other replicas have stored may go unnoticed. */
+  readonly stateTtlMs: number;
+  /** How much memory full tiles may take; one takes 16 KiB. */
+  readonly tileCacheBytes: number;
+  /** How many records are held in memory; one takes some 500 bytes. */
+  readonly recordCacheSize: number;
+}
+
+export const SUM_DATABASE_LIMITS: SumDatabaseLimits = {
+  fetchTimeoutMs: 60_000,
+  storeTimeoutMs: 20_000,
+  answerTimeoutMs: 3 * 60_000,
+  maxFlights: 1000,
+  latestTtlMs: 60_000,
+  stateTtlMs: 60_000,
+  tileCacheBytes: 32 * 1024 * 1024,
+  recordCacheSize: 20_000,
+};
+
+export interface Lookup extends ModuleHashes {
+  /** The answer to a client. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+export class SumDatabase {
+  readonly name: string;
+  readonly #isPrivate: (path: ModulePath) => boolean;
+  readonly #now: () => number;
+  readonly #logger: Logger;
+  readonly #limits: SumDatabaseLimits;
+  readonly #fetch: FetchFile;
+  readonly #kept: KeptDatabase;
+  readonly #log: TrustedLog;
+  /** Records that have been proven, by path and version. */
+  readonly #records: LRUCache<string, SumRecord>;
+  readonly #lookups: SingleFlight<SumRecord>;
+  readonly #tiles: SingleFlight<Uint8Array<ArrayBuffer>>;
+  readonly #refreshes = new SingleFlight<Head>(1);
+  #latestAtMs = -Infinity;
+
+  constructor({ key, fetch, store, isPrivate, now, log, ...options }: SumDatabaseOptions) {
+    const limits = { ...SUM_DATABASE_LIMITS, ...options.limits };
+    this.name = key.name;
+    this.#isPrivate = isPrivate;
+    this.#now = now;
+    this.#logger = log;
+    this.#limits = limits;
+    this.#fetch = (path, limitBytes) =>
+      withDeadline((signal) => fetch(path, { limitBytes, signal }), {
+        timeoutMs: limits.fetchTimeoutMs,
+        what: `fetch ${path} of ${key.name}`,
+      });
+    this.#kept = new KeptDatabase(store, { key, timeoutMs: limits.storeTimeoutMs });
+    this.#log = new TrustedLog({
+      key,
+      fetch: this.#fetch,
+      kept: this.#kept,
+      now,
+      log,
+      stateTtlMs: limits.stateTtlMs,
+      tileCacheBytes: limits.tileCacheBytes,
+    });
+    this.#records = new LRUCache({ max: limits.recordCacheSize });
+    this.#lookups = new SingleFlight(limits.maxFlights);
+    this.#tiles = new SingleFlight(limits.maxFlights);
+  }
+
+  /**
+   * The record of a module version.
+   *
+   * @throws {NotFoundError} when the database knows that there is none, or the path is private
+   * @throws {InvalidRequestError} when path and version are too long to be stored
+   * @throws {UnverifiedError | ForkError} when the answer is not to be believed
+   * @throws {UpstreamError | DeadlineError | StorageError | OverloadedError} when there is none
+   */
+  async lookup(module: ModuleVersion, signal?: AbortSignal): Promise<Lookup> {
+    const { path, version } = module;
+    if (this.#isPrivate(path)) {
+      throw new NotFoundError(
+        `Cannot look up ${path}@${version} in ${this.name}: the path is private here; set GONOSUMDB or GOPRIVATE for it`,
+      );
+    }
+    const name = `${path}@${version}`;
+    const record = this.#records.get(name) ?? await this.#lookups.run(name, async () => {
+      const found = await this.#answer(`look up ${name}`, () => this.#find(module));
+      this.#records.set(name, found);
+      return found;
+    }, signal);
+    const head = await this.#log.head();
+    if (head === null) throw new Error(`${this.name} has lost its newest tree`);
+    const { zipH1, goModH1, bytes } = record;
+    return { zipH1, goModH1, bytes: Buffer.concat([bytes, head.tree.note]) };
+  }
+
+  /**
+   * The hashes that a module version must have, or null where the database is known to have no record of it. Throws as
+   * {@linkcode lookup}.
+   */
+  async verify(module: ModuleVersion, signal?: AbortSignal): Promise<ModuleHashes | null> {
+    try {
+      const { zipH1, goModH1 } = await this.lookup(module, signal);
+      return { zipH1, goModH1 };
+    } catch (error) {
+      if (error instanceof NotFoundError) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * The bytes of a tile.
+   *
+   * @throws {NotFoundError} when the newest tree has no such tile
+   * @throws as {@linkcode lookup} otherwise
+   */
+  async tile(tile: Tile | DataTile, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const path = formatTilePath(tile);
+    return await this.#tiles.run(
+      path,
+      () => this.#answer(`read ${path} of ${this.name}`, () => this.#readTile(tile)),
+      signal,
+    );
+  }
+
+  /**
+   * The newest signed tree, no older than `latestTtlMs`, or older where the database fails. Throws as {@linkcode lookup}.
+   */
+  async latest(signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const head = await this.#log.head();
+    if (head !== null && this.#now() - this.#latestAtMs < this.#limits.latestTtlMs) {
+      return head.tree.note;
+    }
+    try {
+      return (await this.#refresh(signal)).tree.note;
+    } catch (error) {
+      const isTolerable = error instanceof ProxyError && !(error instanceof ForkError);
+      if (head === null || !isTolerable || signal?.aborted) throw error;
+      this.#logger.warn(
+        { error: describeError(error) },
+        `cannot ask ${this.name} for its latest tree`,
+      );
+      return head.tree.note;
+    }
+  }
+
+  async #find(module: ModuleVersion): Promise<SumRecord> {
+    const kept = await this.#findKept(module);
+    if (kept !== null) return kept;
+    const path = `lookup/${escapePath(module.path)}@${escapeVersion(module.version)}`;
+    const answer = await this.#fetch(path, MAX_RECORD_BYTES + MAX_NOTE_BYTES);
+    const { record, rest } = readRecord(answer, module);
+    await this.#prove(record, await this.#log.follow(rest));
+    await this.#kept.createRecord(module, record.bytes);
+    return record;
+  }
+
+  /** Null where there is none, or it is damaged. */
+  async #findKept(module: ModuleVersion): Promise<SumRecord | null> {
+    const bytes = await this.#kept.record(module);
+    if (bytes === null) return null;
+    try {
+      const { record } = readRecord(bytes, module);
+      const head = await this.#headWith(record.id + 1);
+      if (head !== null) await this.#prove(record, head);
+      return head === null ? null : record;
+    } catch (error) {
+      if (!(error instanceof UnverifiedError)) throw error;
+      this.#logger.error({ error: describeError(error) }, "a stored record cannot be verified");
+      return null;
+    }
+  }
+
+  async #prove({ id, hash }: SumRecord, { tree, tiles }: Head): Promise<void> {
+    if (id < tree.size && await tiles.hasRecord({ id, hash })) return;
+    throw new UnverifiedError(
+      `Cannot use record ${id} of ${this.name}: it is not in the tree of ${tree.size} records`,
+    );
+  }
+
+  async #readTile(tile: Tile | DataTile): Promise<Uint8Array<ArrayBuffer>> {
+    const head = await this.#headWith(recordsUpTo(tile));
+    if (head === null) {
+      throw new NotFoundError(`Cannot find ${formatTilePath(tile)}: ${this.name} is not that long`);
+    }
+    if (tile.level === "data") return await this.#readDataTile(tile, head);
+    const { bytes } = await head.tiles.tile(tile);
+    return bytes.slice(0, tile.width * HASH_BYTES);
+  }
+
+  /** Records are authenticated one by one, by the hash tile of level 0. */
+  async #readDataTile(tile: DataTile, { tiles }: Head): Promise<Uint8Array<ArrayBuffer>> {
+    const kept = await this.#kept.tile({ ...tile, width: TILE_WIDTH });
+    const [hashes, bytes] = await Promise.all([
+      tiles.tile({ level: 0, number: tile.number }),
+      kept ?? this.#fetchDataTile(tile),
+    ]);
+    const records = splitRecords(bytes)?.slice(0, tile.width) ?? [];
+    const isRight = records.length === tile.width &&
+      records.every((record, i) => isSameHash(hashRecord(record), hashes.node(0, i)));
+    if (!isRight) {
+      throw new UnverifiedError(
+        `Cannot use ${formatTilePath(tile)} of ${this.name}: its records are not those of the tree`,
+      );
+    }
+    const cut = joinRecords(records);
+    if (kept === null && tile.width === TILE_WIDTH) await this.#kept.createTile(tile, cut);
+    return cut;
+  }
+
+  /** A database may take a partial tile away once it has the full one. */
+  async #fetchDataTile(tile: DataTile): Promise<Uint8Array<ArrayBuffer>> {
+    for (const width of new Set([tile.width, TILE_WIDTH])) {
+      try {
+        return await this.#fetch(formatTilePath({ ...tile, width }), MAX_DATA_TILE_BYTES);
+      } catch (error) {
+        if (!(error instanceof NotFoundError)) throw error;
+      }
+    }
+    throw new UpstreamError(
+      `Cannot read ${formatTilePath(tile)} of ${this.name}: it is in the tree, and not there`,
+    );
+  }
+
+  /** The newest tree if it has so many records, asking ever further; null where even the database's latest has less. */
+  async #headWith(size: number): Promise<Head | null> {
+    const ways = [
+      () => this.#log.head(),
+      () => this.#log.freshHead(),
+      () => this.#refresh(),
+    ];
+    for (const way of ways) {
+      const head = await way();
+      if (head !== null && head.tree.size >= size) return head;
+    }
+    return null;
+  }
+
+  /** Asks the database for its newest tree. */
+  async #refresh(signal?: AbortSignal): Promise<Head> {
+    return await this.#refreshes.run(
+      "",
+      () =>
+        this.#answer(`ask ${this.name} for its latest tree`, async () => {
+          const head = await this.#log.follow(await this.#fetchLatest());
+          this.#latestAtMs = this.#now();
+          return head;
+        }),
+      signal,
+    );
+  }
+
+  async #fetchLatest(): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      return await this.#fetch("latest", MAX_NOTE_BYTES);
+    } catch (cause) {
+      if (!(cause instanceof NotFoundError)) throw cause;
+      throw new UpstreamError(`Cannot use ${this.name}: it has no latest tree`, { cause });
+    }
+  }
+
+  /** The work belongs to all who wait for it, so it has a deadline of its own. */
+  async #answer<T>(what: string, work: () => Promise<T>): Promise<T> {
+    return await withDeadline(work, { timeoutMs: this.#limits.answerTimeoutMs, what });
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What a database answers to a lookup, and what of it is kept:
+ *
+ * ```text
+ * 1234
+ * example.com/m v1.0.0 h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
+ * example.com/m v1.0.0/go.mod h1:fpu2YBs8Cn+uPELS7pdczZmF9hlK1PibTkwahffYMfo=
+ *
+ * go.sum database tree
+ * …
+ * ```
+ *
+ * The record's number, its text (lines as in go.sum), an empty line, and the signed note of some tree that has it. A
+ * stored record is the same without the note, up to and with the empty line.
+ *
+ * **Only the text counts**, because the tree's hash covers nothing else. Hashes are read from it after it has been cut out,
+ * never from the answer (the `go` command once did: CVE-2026-42501), and what is behind the note's signatures makes the
+ * note malformed.
+ */
+import { Buffer } from "node:buffer";
+import type { ModulePath } from "../module/path.ts";
+import type { Version } from "../module/version.ts";
+import { decodeBase64 } from "./base64.ts";
+import { UnverifiedError } from "./errors.ts";
+import { type Hash, HASH_BYTES, hashRecord } from "./merkle.ts";
+import { decodeText } from "./note.ts";
+
+/** Two lines with a path and a version each; the longest path and version that Go takes are far shorter. */
+export const MAX_RECORD_BYTES = 16 * 1024;
+
+export interface ModuleVersion {
+  readonly path: ModulePath;
+  readonly version: Version;
+}
+
+/** The hashes of a module version, as in go.sum: `h1:` and base64. */
+export interface ModuleHashes {
+  readonly zipH1: string;
+  readonly goModH1: string;
+}
+
+export interface SumRecord extends ModuleHashes {
+  /** Its number in the log, from 0. */
+  readonly id: number;
+  /** Of its text, in the tree. */
+  readonly hash: Hash;
+  /** Number, text and empty line: what an answer begins with. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * The record that a lookup's answer, or a stored record, begins with, and what follows it. It is not authenticated yet.
+ *
+ * @throws {UnverifiedError} when it is malformed, or not the record of this module version
+ */
+export function readRecord(
+  answer: Uint8Array<ArrayBuffer>,
+  module: ModuleVersion,
+): { record: SumRecord; rest: Uint8Array<ArrayBuffer> } {
+  const refuse = (fault: string) =>
+    new UnverifiedError(`Cannot use the record of ${module.path}@${module.version}: ${fault}`);
+  const end = indexOfEmptyLine(answer);
+  if (end < 0 || end > MAX_RECORD_BYTES) throw refuse("it does not end in an empty line");
+  const bytes = answer.slice(0, end);
+  const [, id, text] = /^(0|[1-9]\d{0,15})\n(.+\n)\n$/s.exec(decodeText(bytes)) ?? [];
+  if (id === undefined || text === undefined || !Number.isSafeInteger(Number(id))) {
+    throw refuse("it does not begin with its number");
+  }
+  const { path, version } = module;
+  const record = {
+    id: Number(id),
+    zipH1: hashIn(text, `${path} ${version}`),
+    goModH1: hashIn(text, `${path} ${version}/go.mod`),
+    hash: hashRecord(new TextEncoder().encode(text)),
+    bytes,
+  };
+  const { zipH1, goModH1 } = record;
+  if (zipH1 === null || goModH1 === null) {
+    throw refuse("it has not one h1 of the zip and of go.mod");
+  }
+  return { record: { ...record, zipH1, goModH1 }, rest: answer.slice(end) };
+}
+
+/** The records of a data tile: each text is followed by an empty line. Null where it is none. */
+export function splitRecords(tile: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] | null {
+  const texts: Uint8Array<ArrayBuffer>[] = [];
+  for (let rest = tile; rest.length > 0;) {
+    const end = indexOfEmptyLine(rest);
+    if (end < 0) return null;
+    texts.push(rest.subarray(0, end - 1));
+    rest = rest.subarray(end);
+  }
+  return texts;
+}
+
+/** The data tile of these texts. */
+export function joinRecords(texts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return Buffer.concat(texts.flatMap((text) => [text, Uint8Array.of(NEWLINE)]));
+}
+
+const NEWLINE = 0x0a;
+
+/** The index behind the first empty line, or -1. */
+function indexOfEmptyLine(bytes: Uint8Array): number {
+  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) {
+    if (bytes[at + 1] === NEWLINE) return at + 2;
+  }
+  return -1;
+}
+
+/** The h1 in the lines of a record, or null where there is not exactly one. */
+function hashIn(text: string, name: string): string | null {
+  const hashes = text.split("\n")
+    .filter((line) => line.startsWith(`${name} h1:`))
+    .map((line) => line.slice(name.length + 1));
+  const [hash, ...others] = hashes;
+  return hash !== undefined && others.length === 0 && isH1(hash) ? hash : null;
+}
+
+function isH1(text: string): boolean {
+  return decodeBase64(text.slice("h1:".length))?.length === HASH_BYTES;
+}

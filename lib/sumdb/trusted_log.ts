@@ -1,0 +1,285 @@
+/**
+ * What is known of a database's log: the newest tree that it has signed, which continues all those that were seen before,
+ * and tiles that are authentic for it.
+ *
+ * - **Following.** Every signed tree that arrives is compared with the newest one: the smaller must be how the larger
+ *   begins. A larger one then becomes the newest, once it is in the store with its edge. The first one of all is believed
+ *   for its signature.
+ * - **Nothing gets lost.** Whatever was proven under the newest tree can be proven under it again from the store alone: the
+ *   proof that the next tree continues it reads the tiles of its edge at their new width; those that are full by then are
+ *   stored, the others are the next tree's edge. That is why a warm cache needs nobody.
+ * - **Forks.** When two trees exclude each other, their database has lied to somebody, and there is no telling to whom.
+ *   Nothing of it is served any more, by any replica, until a person has removed the report from the store and started
+ *   the replicas again.
+ * - **Replicas** share trees and reports by the store. Each reads it at least every `stateTtlMs`, and after each new tree of
+ *   its own, so that two that went on from the same tree at the same time are compared as well.
+ *
+ * KNOWN LIMIT: another replica's report of a fork is seen up to `stateTtlMs` later. KNOWN LIMIT: of the trees that others
+ * have stored only the {@linkcode MAX_TREES} largest are compared.
+ */
+import { LRUCache } from "lru-cache";
+import { Semaphore } from "../async/semaphore.ts";
+import { SingleFlight } from "../async/single_flight.ts";
+import { describeError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { ForkError } from "./errors.ts";
+import { forkReport, forkSummary } from "./fork.ts";
+import type { KeptDatabase, KeptTree } from "./kept.ts";
+import { HASH_BYTES } from "./merkle.ts";
+import type { VerifierKey } from "./note.ts";
+import { checkTreeProof } from "./proof.ts";
+import { openTree, type SignedTree } from "./signed_tree.ts";
+import { formatTilePath, FULL_TILE_BYTES, type Tile, TILE_WIDTH, type TileNodes } from "./tile.ts";
+import { type LoadedTile, TreeTiles } from "./tree_tiles.ts";
+
+/** How many trees in the store are looked at each time: more than there are replicas that follow at the same moment. */
+const MAX_TREES = 8;
+/** How many trees that were compared are remembered. */
+const MAX_REMEMBERED_TREES = 10_000;
+/** How many trees may wait to become the newest, and for how long. */
+const MAX_WAITING = 1000;
+const MAX_WAIT_MS = 60_000;
+
+/** Gets a file of the database by its path in the protocol, within a deadline. NotFoundError: it has no such file. */
+export type FetchFile = (path: string, limitBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
+
+export interface TrustedLogOptions {
+  readonly key: VerifierKey;
+  readonly fetch: FetchFile;
+  readonly kept: KeptDatabase;
+  /** Milliseconds since any moment. */
+  readonly now: () => number;
+  readonly log: Logger;
+  /** How long what other replicas have stored may go unnoticed. */
+  readonly stateTtlMs: number;
+  /** How much memory full tiles may take. */
+  readonly tileCacheBytes: number;
+}
+
+/** The newest tree. */
+export interface Head {
+  readonly tree: SignedTree;
+  readonly tiles: TreeTiles;
+}
+
+export class TrustedLog {
+  readonly #options: TrustedLogOptions;
+  /** Full tiles that are authentic for the head, and so for all that will follow it. */
+  readonly #authentic: LRUCache<string, TileNodes>;
+  /** Hashes of trees that the head continues, in base64, by size. */
+  readonly #continued = new LRUCache<number, string>({ max: MAX_REMEMBERED_TREES });
+  /** The sizes of the trees in the store that have been compared. */
+  readonly #compared = new LRUCache<number, true>({ max: MAX_REMEMBERED_TREES });
+  readonly #reads = new SingleFlight<void>(1);
+  readonly #turn: Semaphore;
+  #head: Head | null = null;
+  #readAtMs = -Infinity;
+  #fork: { readonly report: string; isKept: boolean } | null = null;
+
+  constructor(options: TrustedLogOptions) {
+    this.#options = options;
+    this.#authentic = new LRUCache({
+      maxSize: options.tileCacheBytes,
+      sizeCalculation: ({ sizeBytes }) => sizeBytes,
+    });
+    this.#turn = new Semaphore({
+      what: `follow the log of ${options.key.name}`,
+      permits: 1,
+      maxWaiting: MAX_WAITING,
+      maxWaitMs: MAX_WAIT_MS,
+    });
+  }
+
+  /**
+   * The newest tree, or null where none has been seen yet.
+   *
+   * @throws {ForkError}
+   * @throws {StorageError | DeadlineError} when none is known because the store cannot say
+   */
+  async head(): Promise<Head | null> {
+    await this.#readStore();
+    return this.#head;
+  }
+
+  /** Looks into the store first, however short ago that was done. Otherwise as {@linkcode head}. */
+  async freshHead(): Promise<Head | null> {
+    this.#readAtMs = -Infinity;
+    return await this.head();
+  }
+
+  /**
+   * Compares a signed tree with the newest one, and goes on to it if it is larger.
+   *
+   * @returns the newest tree, which is now at least as large
+   * @throws {UnverifiedError} when the note, or a tile that is needed, is not what the key has signed
+   * @throws {ForkError} when the two trees exclude each other
+   * @throws {UpstreamError | DeadlineError | StorageError | OverloadedError} when that cannot be found out
+   */
+  async follow(note: Uint8Array): Promise<Head> {
+    const tree = openTree(note, this.#options.key);
+    await this.#readStore();
+    const head = await this.#compare(tree, null);
+    await this.#readStore();
+    return this.#head ?? head;
+  }
+
+  /** @param kept the tree as it is in the store, if it is there */
+  async #compare(tree: SignedTree, kept: KeptTree | null): Promise<Head> {
+    if (this.#head !== null && tree.size <= this.#head.tree.size) {
+      return await this.#compareOlder(tree, this.#head);
+    }
+    using _turn = await this.#turn.acquire();
+    // Another one may have become the newest meanwhile.
+    const head = this.#head;
+    return head !== null && tree.size <= head.tree.size
+      ? await this.#compareOlder(tree, head)
+      : await this.#goOn(head, tree, kept);
+  }
+
+  async #compareOlder(older: SignedTree, newer: Head): Promise<Head> {
+    const hash = older.hash.toBase64();
+    if (this.#continued.get(older.size) === hash) return newer;
+    if (!await newer.tiles.continues(older)) await this.#refuse(older, newer);
+    this.#continued.set(older.size, hash);
+    return newer;
+  }
+
+  /** Makes `tree` the newest one. Until all of it is known to be right, nothing of it is stored or believed. */
+  async #goOn(head: Head | null, tree: SignedTree, kept: KeptTree | null): Promise<Head> {
+    const authentic = new Map<string, TileNodes>();
+    const unkept: [Tile, Uint8Array<ArrayBuffer>][] = [];
+    const tiles = await TreeTiles.open(tree, {
+      authentic,
+      load: (tile, { fresh }) => this.#load(tile, { fresh, edge: kept?.edge }),
+      keep: (tile, bytes) => Promise.resolve(void unkept.push([tile, bytes])),
+    });
+    if (head !== null) await this.#compareOlder(head.tree, { tree, tiles });
+    await Promise.all(unkept.map(([tile, bytes]) => this.#options.kept.createTile(tile, bytes)));
+    if (kept === null) await this.#keepTree({ tree, tiles });
+
+    for (const [path, tile] of authentic) this.#authentic.set(path, tile);
+    const trusted = tiles.with({
+      authentic: this.#authentic,
+      load: (tile, { fresh }) => this.#load(tile, { fresh, edge: undefined }),
+      keep: (tile, bytes) => this.#options.kept.createTile(tile, bytes),
+    });
+    return this.#head = { tree, tiles: trusted };
+  }
+
+  async #keepTree(head: Head): Promise<void> {
+    const { kept, key } = this.#options;
+    const { tree: { size, note }, tiles } = head;
+    const edge = new Map([...tiles.edge].map(([path, { bytes }]) => [path, bytes]));
+    const outcome = await kept.createTree(size, { note, edge });
+    // Somebody may have gone on from the same tree as we, at the same time.
+    this.#readAtMs = -Infinity;
+    const other = outcome === "exists" ? await kept.tree(size) : null;
+    if (other !== null) await this.#compareOlder(openTree(other.note, key), head);
+    this.#compared.set(size, true);
+  }
+
+  async #refuse(older: SignedTree, newer: Head): Promise<never> {
+    const { key: { name }, kept: { forkKey: key }, log } = this.#options;
+    const begin = await newer.tiles.hash({ start: 0, end: older.size });
+    const proof = await newer.tiles.proofOf(older.size);
+    // The report accuses somebody, and stays for good: it must not be us who are wrong.
+    const isProven = checkTreeProof(proof, { older: { ...older, hash: begin }, newer: newer.tree });
+    if (!isProven) throw new Error(`the tiles of ${name} and the proof from them disagree`);
+    const report = forkReport({ name, key, older, newer: newer.tree, begin, proof });
+    log.error({ database: name, report }, "a checksum database has forked its log");
+    this.#fork ??= { report, isKept: false };
+    throw await this.#refusalFor(this.#fork);
+  }
+
+  async #refuseIfForked(): Promise<void> {
+    if (this.#fork !== null) throw await this.#refusalFor(this.#fork);
+  }
+
+  /** Sees to it that other replicas refuse too; where the store fails, at each refusal anew. */
+  async #refusalFor(fork: { readonly report: string; isKept: boolean }): Promise<ForkError> {
+    try {
+      if (!fork.isKept) await this.#options.kept.createFork(fork.report);
+      fork.isKept = true;
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.#options.log.error({ error: describeError(error) }, "cannot store the report of a fork");
+    }
+    return new ForkError(forkSummary(fork.report));
+  }
+
+  /** Reads what other replicas have found out, unless that was done a moment ago. */
+  async #readStore(): Promise<void> {
+    await this.#refuseIfForked();
+    const { now, stateTtlMs, log } = this.#options;
+    if (this.#reads.size === 0 && now() - this.#readAtMs < stateTtlMs) return;
+    try {
+      await this.#reads.run("", () => {
+        this.#readAtMs = now();
+        return this.#readOthers();
+      });
+    } catch (error) {
+      if (error instanceof ForkError || !(error instanceof ProxyError)) throw error;
+      if (this.#head === null) {
+        this.#readAtMs = -Infinity;
+        throw error;
+      }
+      log.warn({ error: describeError(error) }, "cannot compare with the trees in the store");
+    }
+    await this.#refuseIfForked();
+  }
+
+  async #readOthers(): Promise<void> {
+    const { kept, key } = this.#options;
+    const report = await kept.fork();
+    if (report !== null) {
+      this.#fork = { report, isKept: true };
+      return;
+    }
+    for (const size of await kept.largestTrees(MAX_TREES)) {
+      const tree = this.#compared.has(size) ? null : await kept.tree(size);
+      if (tree === null) continue;
+      await this.#compare(openTree(tree.note, key), tree);
+      this.#compared.set(size, true);
+    }
+  }
+
+  async #load(
+    tile: Tile,
+    { fresh, edge }: { readonly fresh: boolean; readonly edge: KeptTree["edge"] | undefined },
+  ): Promise<LoadedTile> {
+    const bytes = fresh ? null : edge?.get(formatTilePath(tile)) ?? await this.#find(tile);
+    return bytes === null
+      ? { bytes: await this.#fetch(tile), isKept: false }
+      : { bytes, isKept: true };
+  }
+
+  /** A full tile that is kept, or a partial one that the head has too. */
+  async #find(tile: Tile): Promise<Uint8Array<ArrayBuffer> | null> {
+    const path = formatTilePath(tile);
+    const known = this.#authentic.get(path) ?? this.#head?.tiles.edge.get(path);
+    if (known !== undefined) return known.bytes;
+    return tile.width === TILE_WIDTH ? await this.#options.kept.tile(tile) : null;
+  }
+
+  /** A database may take a partial tile away once it has the full one. */
+  async #fetch(tile: Tile): Promise<Uint8Array<ArrayBuffer>> {
+    for (const width of new Set([tile.width, TILE_WIDTH])) {
+      try {
+        const bytes = await this.#options.fetch(
+          formatTilePath({ ...tile, width }),
+          FULL_TILE_BYTES,
+        );
+        const isWhole = bytes.length === width * HASH_BYTES;
+        return isWhole ? bytes.slice(0, tile.width * HASH_BYTES) : bytes;
+      } catch (error) {
+        if (!(error instanceof NotFoundError)) throw error;
+      }
+    }
+    // Not "not found": the log must have the tile, and what it is needed for may well exist.
+    throw new UpstreamError(
+      `Cannot verify with ${this.#options.key.name}: it does not have ${
+        formatTilePath(tile)
+      } of a tree that it has signed`,
+    );
+  }
+}
