@@ -174,13 +174,16 @@ Deno.test("a fetch that stalls ends at its deadline, with all its processes, and
 
 Deno.test("what a killed process left behind does not matter", async () => {
   await using scene = await open();
-  const { origin, repository, folder } = scene;
+  const { origin, repository, server, folder } = scene;
   await snapshotOf(repository, await origin.commit({ "a": "1" }));
   const path = `${folder}/content.git`;
   const left = ["shallow.lock", "packed-refs.lock", "objects/pack/tmp_pack_abc123", "fetching"];
   for (const name of left) Deno.writeTextFileSync(`${path}/${name}`, "");
   const second = await origin.commit({ "a": "2" });
+  const asked = server.requests.length;
   assert.equal(await readText(await snapshotOf(repository, second), "a"), "2");
+  const posts = server.requests.slice(asked).filter(({ method }) => method === "POST");
+  assert.equal(posts.length, 3, "refs listed, then listed and got by one fetch");
   assert.deepEqual(leftoversIn(folder), []);
 });
 

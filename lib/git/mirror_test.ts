@@ -858,8 +858,12 @@ Deno.test("Snapshot.archive() ends git when its reader goes away", async () => {
   await unread.cancel();
   const early = snapshot.archive("").getReader();
   const first = early.read();
+  // The stream has begun to look for its commit then, and git has not started.
+  for (let i = 0; i < 5; i++) await Promise.resolve();
   await early.cancel();
   await first;
+  // It was in the queue before us, and is out of it now.
+  assert.equal(await readText(snapshot, "none"), null);
   assert.equal(await readText(snapshot, "none"), null);
 });
 
