@@ -94,7 +94,10 @@ Deno.test("with the upstream gone, what was read is served and listed", () =>
     assert.equal(JSON.parse(latest.body).Version, "v1.0.0");
     const unread = await app.text(`${ESCAPED}/@v/v1.1.0.info`);
     assert.equal(unread.status, 502);
-    assert.match(unread.body, /^Cannot reach http:\/\/127\.0\.0\.1:\d+: .*refused.*\nrequest id: \S+\n$/);
+    assert.match(
+      unread.body,
+      /^Cannot reach http:\/\/127\.0\.0\.1:\d+: .*refused.*\nrequest id: \S+\n$/,
+    );
   }));
 
 Deno.test("with the upstream gone, @latest of a module without tags is its newest pseudo-version", () =>
