@@ -57,7 +57,7 @@ export function createApp({ routes, log, via }: AppOptions): App {
     const line = {
       id,
       method: request.method,
-      path: rawPath(request.url).slice(0, MAX_PATH_LENGTH),
+      path: `/${rawPath(request.url).slice(0, MAX_PATH_LENGTH)}`,
       status: response.status,
       ...facts,
     };
