@@ -83,6 +83,12 @@ const REFUSED: { name: string; env: Record<string, string>; config?: string; mes
     message: /storage\.disk\.path: .*\n.*parentProxy.*\n.*stroage/s,
   },
   { name: "a file that is no YAML", env: {}, config: "storage: [", message: /cannot be used/ },
+  {
+    name: "a store that cannot be made",
+    env: {},
+    config: "storage: { disk: { path: /dev/null/data } }\n",
+    message: /cannot be used.*storage: .*\/dev\/null/s,
+  },
 ];
 
 for (const { name, env, config, message } of REFUSED) {
@@ -111,5 +117,14 @@ Deno.test("a server is not its own upstream", async () => {
   await assert.rejects(
     startServer({ args: ["--port", String(port)], env: { GOPROXY: `http://127.0.0.1:${port}` } }),
     /is this server itself/,
+  );
+});
+
+Deno.test("a port that is taken is said so", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  await assert.rejects(
+    startServer({ args: ["--port", String(port)] }),
+    new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port}: .*in use`, "i"),
   );
 });

@@ -5,7 +5,7 @@
  * {@linkcode SHUTDOWN_TIMEOUT_MS}, and returns.
  */
 import type { Config } from "../config/config.ts";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, describeError } from "../errors.ts";
 import { display, isLoopback } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import { openScratch } from "../scratch.ts";
@@ -15,6 +15,7 @@ import { SourceByPath } from "../source/choose.ts";
 import { openSource } from "../source/open.ts";
 import { type ListEntry, parseSourceList } from "../source/source_list.ts";
 import { Copies } from "../store/copies.ts";
+import type { ObjectStore } from "../store/object_store.ts";
 import { openStore } from "../store/open.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
 import { SumdbForward } from "../sumdb/forward.ts";
@@ -49,12 +50,7 @@ export interface ServeOptions {
 export async function serve(options: ServeOptions): Promise<void> {
   const { config, host, port, env, log, signal } = options;
   const entries = chooseUpstreams(config, { env, port, log });
-  const store = await openStore(config.storage, {
-    env,
-    insecureHosts: config.insecureHosts,
-    caCertificates: await readCaCertificates(env),
-  });
-  await probeStore(store);
+  const store = await openProbedStore(options);
   await using scratch = await openScratch(options.scratchDir);
   const via = `1.1 go-mod-proxy-${crypto.randomUUID()}`;
   const fetch = await openFetch(config, { env, via });
@@ -105,13 +101,30 @@ export async function serve(options: ServeOptions): Promise<void> {
   });
 }
 
+/** @throws {ConfigError} when the store cannot be opened, or does not keep a store's contract */
+async function openProbedStore(
+  { config, env }: Pick<ServeOptions, "config" | "env">,
+): Promise<ObjectStore> {
+  try {
+    const store = await openStore(config.storage, {
+      env,
+      insecureHosts: config.insecureHosts,
+      caCertificates: await readCaCertificates(env),
+    });
+    await probeStore(store);
+    return store;
+  } catch (cause) {
+    throw new ConfigError(`storage: ${describeError(cause)}`, { cause });
+  }
+}
+
 interface ListenOptions extends Pick<ServeOptions, "host" | "port" | "log" | "signal"> {
   /** What the line that says "listening" says besides the address. */
   readonly facts: Record<string, string>;
 }
 
 async function listen(app: App, { host, port, log, signal, facts }: ListenOptions): Promise<void> {
-  const server = Deno.serve({
+  const server = startServer({
     hostname: host,
     port,
     onListen: (address) => log.info({ url: urlOf(address), ...facts }, "listening"),
@@ -127,6 +140,19 @@ async function listen(app: App, { host, port, log, signal, facts }: ListenOption
     new Promise<false>((resolve) => setTimeout(() => resolve(false), SHUTDOWN_TIMEOUT_MS)),
   ]);
   log.info(isDone ? "stopped" : "stopped: some requests did not finish in time");
+}
+
+/** @throws {ConfigError} when the address cannot be listened on */
+function startServer(
+  options: Deno.ServeTcpOptions,
+  app: App,
+): Deno.HttpServer<Deno.NetAddr> {
+  try {
+    return Deno.serve(options, app);
+  } catch (cause) {
+    const address = `${options.hostname}:${options.port}`;
+    throw new ConfigError(`cannot listen on ${address}: ${describeError(cause)}`, { cause });
+  }
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {
