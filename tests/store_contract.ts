@@ -244,6 +244,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         await assert.rejects(broken.get("c6/key"), isStorageError);
         await assert.rejects(broken.create("c6/key", text("x")), isStorageError);
         await assert.rejects(broken.list("c6"), isStorageError);
+        await assert.rejects(Array.fromAsync(broken.walk()), isStorageError);
       },
     });
 
@@ -339,6 +340,33 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       const reason = new Error("deadline");
       assert.ok(object !== null);
       await assert.rejects(readAll(object, AbortSignal.abort(reason)), reason);
+    });
+
+    await t.step("C9 a walk names everything once, in order, and no folder", async () => {
+      const keys = await Array.fromAsync(there.walk());
+      assert.deepEqual(keys, [...new Set(keys)].sort());
+      // Of each kind: by itself, deep, beside a folder of the same name and more, among very many.
+      const some = ["c1/key", "c2/slow/key", "c1/v1.0.0", "c1/v1.0.0-rc.1", "c9/a-b", "c9/a/b"];
+      await here.create("c9/a-b", text("x"));
+      await here.create("c9/a/b", text("x"));
+      const all = new Set(await Array.fromAsync(there.walk()));
+      for (const key of [...keys, ...some, ...goodKeys]) assert.ok(all.has(key), short(key));
+      assert.equal(all.size, keys.length + 2);
+      assert.ok(!all.has("c2/aborted") && !all.has("c8/early"));
+    });
+
+    await t.step("C8 C9 a walk ends with its signal", async () => {
+      const reason = new Error("deadline");
+      await assert.rejects(
+        Array.fromAsync(here.walk({ signal: AbortSignal.abort(reason) })),
+        reason,
+      );
+      const controller = new AbortController();
+      const keys = here.walk({ signal: controller.signal })[Symbol.asyncIterator]();
+      assert.equal((await keys.next()).done, false);
+      controller.abort(reason);
+      const rest = { [Symbol.asyncIterator]: () => keys };
+      await assert.rejects(Array.fromAsync(rest), reason);
     });
 
     await t.step({

@@ -155,6 +155,7 @@ Deno.test("Copies gives up on a store that does not answer", async () => {
     get: (_, options) => never("get", options?.signal),
     create: (_, __, options) => never("create", options?.signal),
     list: (_, options) => never("list", options?.signal),
+    walk: () => new MemoryStore().walk(),
   };
   const copies = new Copies(store, { readTimeoutMs: 1, writeTimeoutMs: 1 });
   const copy = copyOf("v1.0.0");
@@ -179,6 +180,7 @@ Deno.test("Copies gives up on a manifest that does not end", async () => {
     get: () => Promise.resolve({ sizeBytes: 100, body: body() }),
     create: (key, content, options) => good.create(key, content, options),
     list: (folder, options) => good.list(folder, options),
+    walk: (options) => good.walk(options),
   };
   const copies = new Copies(store, { readTimeoutMs: 1 });
   await assert.rejects(copies.read(path, copyOf("v1.0.0").manifest.version), DeadlineError);

@@ -30,6 +30,7 @@ import {
   type ObjectStore,
   openExactly,
   type StoredObject,
+  type WalkOptions,
 } from "./object_store.ts";
 
 export interface DiskStoreOptions {
@@ -119,6 +120,24 @@ export class DiskStore implements ObjectStore {
       const names = await this.#unlessAbsent(namesIn(`${this.#root}/${folder}`, signal)) ?? [];
       return names.filter((name) => name > after).sort().slice(0, limit);
     }, signal);
+  }
+
+  walk({ signal }: WalkOptions = {}): AsyncGenerator<string> {
+    return this.#walkBelow("", signal);
+  }
+
+  /** @param folder empty, or with a slash at its end */
+  async *#walkBelow(folder: string, signal: AbortSignal | undefined): AsyncGenerator<string> {
+    signal?.throwIfAborted();
+    const places = await this.#io(
+      `list "${folder}" of`,
+      () => this.#unlessAbsent(placesIn(`${this.#root}/${folder}`, signal)),
+      signal,
+    );
+    for (const place of places ?? []) {
+      if (place.endsWith("/")) yield* this.#walkBelow(folder + place, signal);
+      else if (keyFault(folder + place) === null) yield folder + place;
+    }
   }
 
   /**
@@ -213,6 +232,21 @@ async function namesIn(folder: string, signal: AbortSignal | undefined): Promise
     if (isFile && keyFault(name) === null) names.push(name);
   }
   return names;
+}
+
+/**
+ * As {@linkcode namesIn}, and the folders, each with a slash at its end: so sorted, an object and what is in a folder are
+ * in the order of their keys.
+ */
+async function placesIn(folder: string, signal: AbortSignal | undefined): Promise<string[]> {
+  const places: string[] = [];
+  for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
+    signal?.throwIfAborted();
+    if (keyFault(name) !== null) continue;
+    if (isFile) places.push(name);
+    if (isDirectory) places.push(`${name}/`);
+  }
+  return places.sort();
 }
 
 /** Ends a stream after `sizeBytes` bytes. */

@@ -35,6 +35,7 @@ import {
   openExactly,
   readAll,
   type StoredObject,
+  type WalkOptions,
 } from "./object_store.ts";
 import { crc32c, crc32cText } from "./crc32c.ts";
 import { crc32cOf, partsOf } from "./parts.ts";
@@ -171,28 +172,49 @@ export class GcsStore implements ObjectStore {
     signal?.throwIfAborted();
     const options = { what: `list "${folder}" of`, signal };
     const prefix = `${this.#prefix}${folder}/`;
+    const query = {
+      prefix,
+      delimiter: "/",
+      startOffset: prefix + after,
+      // One more than wanted, because the offset itself is listed too.
+      maxResults: `${Math.min(MAX_PAGE_SIZE, limit + 1)}`,
+    };
     const names: string[] = [];
+    for await (const page of this.#pages(query, options)) {
+      const found = page.map((name) => name.slice(prefix.length));
+      // An object that somebody put there by hand may have any name.
+      names.push(...found.filter((name) => name > after && keyFault(name) === null));
+      if (names.length >= limit) break;
+    }
+    return names.slice(0, limit);
+  }
+
+  async *walk({ signal }: WalkOptions = {}): AsyncGenerator<string> {
+    signal?.throwIfAborted();
+    const prefix = this.#prefix;
+    const query = { prefix, maxResults: `${MAX_PAGE_SIZE}` };
+    for await (const page of this.#pages(query, { what: "walk through", signal })) {
+      const keys = page.map((name) => name.slice(prefix.length));
+      yield* keys.filter((key) => keyFault(key) === null);
+    }
+  }
+
+  /** The names of a listing, page by page. */
+  async *#pages(query: Record<string, string>, options: SendOptions): AsyncGenerator<string[]> {
     let pageToken: string | undefined;
-    while (names.length < limit) {
+    for (;;) {
       const page = await this.#page({
-        prefix,
-        delimiter: "/",
-        startOffset: prefix + after,
-        // One more than wanted, because the offset itself is listed too.
-        maxResults: `${Math.min(MAX_PAGE_SIZE, limit - names.length + 1)}`,
+        ...query,
         fields: "items/name,nextPageToken",
         ...(pageToken === undefined ? {} : { pageToken }),
       }, options);
-      const found = page.items.map(({ name }) => name.slice(prefix.length));
-      // An object that somebody put there by hand may have any name.
-      names.push(...found.filter((name) => name > after && keyFault(name) === null));
-      if (page.nextPageToken === undefined) break;
+      yield page.items.map(({ name }) => name);
+      if (page.nextPageToken === undefined) return;
       if (page.nextPageToken === pageToken) {
         throw this.#client.failure(options.what, "the server sends one page again and again");
       }
       pageToken = page.nextPageToken;
     }
-    return names.slice(0, limit);
   }
 
   async #createAtOnce(

@@ -13,6 +13,7 @@ import {
   type ObjectStore,
   openExactly,
   type StoredObject,
+  type WalkOptions,
 } from "./object_store.ts";
 
 export class MemoryStore implements ObjectStore {
@@ -59,5 +60,12 @@ export class MemoryStore implements ObjectStore {
       .filter((name) => !name.includes("/") && name > after)
       .sort()
       .slice(0, limit);
+  }
+
+  async *walk({ signal }: WalkOptions = {}): AsyncGenerator<string> {
+    for (const key of [...this.#objects.keys()].sort()) {
+      signal?.throwIfAborted();
+      yield key;
+    }
   }
 }

@@ -13,6 +13,7 @@
  *   key than 900 ({@linkcode assertKey}). No key is the folder of another.
  * - C8 An aborted signal ends the call with the signal's reason and leaves nothing behind. The call ends where its promise
  *   settles; a body that `get` has answered with is ended by `cancel` and by nothing else.
+ * - C9 `walk` names every object that was there when it began, each once. Nothing in normal work walks; it is for `fsck`.
  *
  * A new back end is a file beside this one, a case in `open.ts` and a test that calls the contract suite.
  */
@@ -57,6 +58,10 @@ export interface ListOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface WalkOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface ObjectStore {
   /** What a person calls this store in a message: `disk ./data`, `gcs my-bucket`. */
   readonly description: string;
@@ -69,6 +74,12 @@ export interface ObjectStore {
   create(key: string, content: Content, options?: CreateOptions): Promise<"created" | "exists">;
   /** The names of the objects directly in `folder` (no trailing `/`), in the order of their bytes. */
   list(folder: string, options?: ListOptions): Promise<string[]>;
+  /**
+   * The keys of all objects, in the order of their bytes, a page at a time. What has a name that is no key is left out.
+   *
+   * @throws {StorageError} when the store cannot say
+   */
+  walk(options?: WalkOptions): AsyncIterable<string>;
 }
 
 /** Content from bytes in memory. */

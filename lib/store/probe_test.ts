@@ -13,6 +13,7 @@ function storeWith(broken: (good: MemoryStore) => Partial<ObjectStore>): ObjectS
     get: (key, options) => good.get(key, options),
     create: (key, content, options) => good.create(key, content, options),
     list: (folder, options) => good.list(folder, options),
+    walk: (options) => good.walk(options),
     ...broken(good),
   };
 }

@@ -36,6 +36,7 @@ import {
   openExactly,
   readAll,
   type StoredObject,
+  type WalkOptions,
 } from "./object_store.ts";
 import { crc32cOf, partsOf } from "./parts.ts";
 import {
@@ -160,31 +161,52 @@ export class S3Store implements ObjectStore {
     signal?.throwIfAborted();
     const options = { what: `list "${folder}" of`, signal };
     const prefix = `${this.#prefix}${folder}/`;
+    const query = {
+      prefix,
+      delimiter: "/",
+      "max-keys": `${Math.max(1, Math.min(MAX_PAGE_SIZE, limit))}`,
+      "start-after": prefix + after,
+    };
     const names: string[] = [];
+    for await (const page of this.#pages(query, options)) {
+      const found = page.map((name) => name.slice(prefix.length));
+      // An object that somebody put there by hand may have any name.
+      names.push(...found.filter((name) => name > after && keyFault(name) === null));
+      if (names.length >= limit) break;
+    }
+    return names.slice(0, limit);
+  }
+
+  async *walk({ signal }: WalkOptions = {}): AsyncGenerator<string> {
+    signal?.throwIfAborted();
+    const prefix = this.#prefix;
+    for await (const page of this.#pages({ prefix }, { what: "walk through", signal })) {
+      const keys = page.map((name) => name.slice(prefix.length));
+      yield* keys.filter((key) => keyFault(key) === null);
+    }
+  }
+
+  /** The names of a listing, page by page. */
+  async *#pages(query: Record<string, string>, options: SendOptions): AsyncGenerator<string[]> {
     let token: string | null = null;
-    while (names.length < limit) {
+    for (;;) {
       const page: StoreAnswer = await this.#client.ask({
         method: "GET",
         url: this.#bucketQuery({
           "list-type": "2",
-          prefix,
-          delimiter: "/",
-          "max-keys": `${Math.min(MAX_PAGE_SIZE, limit - names.length)}`,
-          ...(token === null ? { "start-after": prefix + after } : { "continuation-token": token }),
+          ...query,
+          ...(token === null ? {} : { "continuation-token": token }),
         }),
       }, options);
       if (page.status !== 200) throw this.#client.refusal(page, options.what);
-      const found = keysIn(page.text).map((key) => key.slice(prefix.length));
-      // An object that somebody put there by hand may have any name.
-      names.push(...found.filter((name) => name > after && keyFault(name) === null));
+      yield keysIn(page.text);
       const next = textOf(page.text, "NextContinuationToken");
-      if (next === null) break;
+      if (next === null) return;
       if (next === token) {
         throw this.#client.failure(options.what, "the server sends one page again and again");
       }
       token = next;
     }
-    return names;
   }
 
   async #createAtOnce(

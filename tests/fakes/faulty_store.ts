@@ -10,6 +10,7 @@ import type {
   ListOptions,
   ObjectStore,
   StoredObject,
+  WalkOptions,
 } from "../../lib/store/object_store.ts";
 
 /**
@@ -54,6 +55,11 @@ export class FaultyStore implements ObjectStore {
 
   list(folder: string, options?: ListOptions): Promise<string[]> {
     return this.#call("list", folder, () => this.#store.list(folder, options));
+  }
+
+  /** Never disturbed: no request of a client walks. */
+  walk(options?: WalkOptions): AsyncIterable<string> {
+    return this.#store.walk(options);
   }
 
   /** Lets the requests arrive that are still on their way. */
