@@ -1,56 +1,107 @@
 /**
- * `/sumdb/<database>/…`: the checksum database through this proxy (Go Modules Reference, "Checksum database"), so that
- * clients need no connection to it.
+ * `/sumdb/<database>/…`: checksum databases through this proxy (Go Modules Reference, "Checksum database"), so that clients
+ * need no connection to them.
  *
- * | path below `/sumdb/<database>/` | answer, passed on from the upstream that supports the database    |
- * | ------------------------------- | ----------------------------------------------------------------- |
- * | `supported`                     | 200 if an upstream supports it, else 404: `go` then asks elsewhere |
- * | `latest`                        | the signed tree                                                   |
- * | `lookup/<module>@<version>`     | the record with its signed tree                                   |
- * | `tile/<height>/<level>/<n>`     | hashes or records                                                 |
+ * | path below `/sumdb/<database>/` | answer                                                               |
+ * | ------------------------------- | -------------------------------------------------------------------- |
+ * | `supported`                     | 200 if we know its key or an upstream supports it, else 404: then `go` asks elsewhere |
+ * | `latest`                        | the newest signed tree                                               |
+ * | `lookup/<module>@<version>`     | the record with a signed tree                                        |
+ * | `tile/8/<level>/<n>[.p/<w>]`    | hashes                                                               |
+ * | `tile/8/data/<n>[.p/<w>]`       | records                                                              |
+ *
+ * Records and full tiles never change. A partial tile of a width does not either, but nobody needs it for long. What was
+ * not verified here (a database whose key we do not know) is for this one client and to be kept by nobody between.
  *
  * The name of a database may contain slashes.
  */
 import { InvalidRequestError } from "../lib/errors.ts";
-import type { SumdbForward } from "../lib/sumdb/forward.ts";
+import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
+import { parseVersion } from "../lib/module/version.ts";
+import type { ServedDatabase, SumDatabases } from "../lib/sumdb/databases.ts";
+import { isDatabaseName } from "../lib/sumdb/open.ts";
+import type { ModuleVersion } from "../lib/sumdb/record.ts";
+import { type DataTile, parseTilePath, type Tile, TILE_WIDTH } from "../lib/sumdb/tile.ts";
 import type { Route } from "./app.ts";
 import { FRESH, IMMUTABLE, textResponse } from "./respond.ts";
 
-export function sumdbRoute(forward: SumdbForward): Route {
+/** A wider one comes within the hour. */
+const PARTIAL = "public, max-age=3600";
+
+export function sumdbRoute(databases: SumDatabases): Route {
   return {
     name: "sumdb",
     matches: (path) => path.startsWith("sumdb/"),
     handle: async (request) => {
-      const { database, file } = parseSumdbPath(request.path.slice("sumdb/".length));
-      if (file === "supported") {
-        await forward.supported(database, request.signal);
+      const target = parseSumdbPath(request.path.slice("sumdb/".length));
+      const database = databases.find(target.database);
+      request.log["database"] = target.database;
+      if (target.file === "supported") {
+        await database.supported(request.signal);
         return new Response(null, { headers: { "Cache-Control": FRESH } });
       }
-      const bytes = await forward.get(database, file, request.signal);
+      const { bytes, contentType, cacheControl } = await read(database, target, request.signal);
       return await textResponse(bytes, {
         request,
-        contentType: file.startsWith("tile/")
-          ? "application/octet-stream"
-          : "text/plain; charset=utf-8",
-        cacheControl: file === "latest" ? FRESH : IMMUTABLE,
+        contentType,
+        cacheControl: database.isVerified ? cacheControl : "no-store",
       });
     },
   };
 }
 
-/** A name as it is in a verifier key; `.` and `..` cannot match. */
-const DATABASE = /^[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$/;
-const FILE =
-  /\/(supported|latest|lookup\/[^\s]+|tile\/\d+\/(\d+|data)\/(x\d{3}\/)*\d{3}(\.p\/\d+)?)$/;
+/** What a path below `/sumdb/` asks for. */
+export type SumdbTarget = { readonly database: string } & SumdbFile;
+
+type SumdbFile =
+  | { readonly file: "supported" }
+  | { readonly file: "latest" }
+  | { readonly file: "lookup"; readonly module: ModuleVersion }
+  | { readonly file: "tile"; readonly tile: Tile | DataTile };
+
+const TEXT = "text/plain; charset=utf-8";
+
+async function read(
+  database: ServedDatabase,
+  target: Exclude<SumdbFile, { readonly file: "supported" }>,
+  signal: AbortSignal,
+) {
+  switch (target.file) {
+    case "latest":
+      return { bytes: await database.latest(signal), contentType: TEXT, cacheControl: FRESH };
+    case "lookup": {
+      const { bytes } = await database.lookup(target.module, signal);
+      return { bytes, contentType: TEXT, cacheControl: IMMUTABLE };
+    }
+    case "tile": {
+      const { level, width } = target.tile;
+      return {
+        bytes: await database.tile(target.tile, signal),
+        contentType: level === "data" ? TEXT : "application/octet-stream",
+        cacheControl: width < TILE_WIDTH ? PARTIAL : IMMUTABLE,
+      };
+    }
+  }
+}
+
+const FILE = /\/(?:(supported|latest)|lookup\/([^@]+)@([^@/]+)|(tile\/.+))$/;
 
 /** @throws {InvalidRequestError} when the path is none of the table's */
-export function parseSumdbPath(path: string): { database: string; file: string } {
-  const file = FILE.exec(path);
-  const database = path.slice(0, file?.index ?? 0);
-  if (file === null || !DATABASE.test(database)) {
-    throw new InvalidRequestError(
-      `Cannot read "/sumdb/${path}": not supported, latest, lookup/… or tile/… of a database`,
-    );
+export function parseSumdbPath(path: string): SumdbTarget {
+  const [suffix = "", file, escapedPath, escapedVersion, tilePath] = FILE.exec(path) ?? [];
+  const database = path.slice(0, path.length - suffix.length);
+  if (suffix !== "" && isDatabaseName(database)) {
+    if (file === "supported") return { database, file };
+    if (file === "latest") return { database, file };
+    const tile = parseTilePath(tilePath ?? "");
+    if (tile !== null) return { database, file: "tile", tile };
+    if (escapedPath !== undefined && escapedVersion !== undefined) {
+      const path = unescapePath(escapedPath);
+      const version = parseVersion(path, unescapeVersion(escapedVersion));
+      return { database, file: "lookup", module: { path, version } };
+    }
   }
-  return { database, file: file[1] ?? "" };
+  throw new InvalidRequestError(
+    `Cannot read "/sumdb/${path}": not supported, latest, lookup/… or tile/8/… of a database`,
+  );
 }

@@ -14,11 +14,12 @@ import { ModuleService } from "../service.ts";
 import { SourceByPath } from "../source/choose.ts";
 import { openSource } from "../source/open.ts";
 import { type ListEntry, parseSourceList } from "../source/source_list.ts";
+import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { openStore } from "../store/open.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
-import { SumdbForward } from "../sumdb/forward.ts";
+import { openSumDatabases } from "../sumdb/open.ts";
 import { openFetch, readCaCertificates } from "./open_fetch.ts";
 import { openGit, type Program } from "./open_git.ts";
 import { type App, createApp } from "../../routes/app.ts";
@@ -68,6 +69,14 @@ export async function serve(options: ServeOptions): Promise<void> {
     findPrivate: (path) => git.findPrivate(path)?.source ?? null,
     publicSource,
   });
+  const databases = openSumDatabases(config, {
+    upstreams,
+    openServer: (url) => new Upstream(url, fetch),
+    store,
+    isPrivate: (path) => git.findPrivate(path) !== null,
+    now: () => performance.now(),
+    log,
+  });
   const copies = new Copies(store);
   const publisher = new Publisher({
     copies,
@@ -86,7 +95,7 @@ export async function serve(options: ServeOptions): Promise<void> {
         isStopping: () => signal.aborted,
       }),
       homeRoute(),
-      sumdbRoute(new SumdbForward(upstreams)),
+      sumdbRoute(databases),
       moduleRoute(service),
     ],
     log,

@@ -8,6 +8,7 @@ import { credentialsFaults } from "../credentials/open.ts";
 import { ConfigError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseSourceList } from "../source/source_list.ts";
+import { sumDatabaseFaults } from "../sumdb/open.ts";
 import { keyFault, MAX_KEY_BYTES } from "../store/object_store.ts";
 import type { StorageConfig } from "../store/open.ts";
 
@@ -107,6 +108,14 @@ const storage = z.strictObject({
   return z.NEVER;
 });
 
+const sumDatabase = z.strictObject({
+  name: z.string(),
+  /** What follows the name in GOSUMDB: `<key hash>+<key>`. */
+  publicKey: z.string(),
+  /** Where it is, if no upstream supports it. */
+  url: httpUrl,
+});
+
 const schema = z.strictObject({
   /** Where modules are kept: exactly one store. Default: the directory `./data`. */
   storage: storage.default({ disk: { path: "./data" } }),
@@ -132,6 +141,19 @@ const schema = z.strictObject({
       privateKey: secret,
     })),
   })).default([]),
+  publicModules: z.strictObject({
+    /** What public modules are verified with. Default: the `go` command's own default. */
+    sumDatabase: z.union(
+      [z.literal("off"), sumDatabase],
+      "sumDatabase is {name, publicKey, url} or off",
+    ).exactOptional(),
+  }).prefault({}),
+  sumDatabaseProxy: z.strictObject({
+    /** Is accepted for old configurations; the `go` command asks for each database by its name. */
+    discourageClientDirectSumDatabaseConnections: z.boolean().default(false),
+    /** More databases that are served verified to clients, besides the one above and the `go` command's default. */
+    sumDatabases: z.array(sumDatabase).default([]),
+  }).prefault({}),
   gitMirrors: z.strictObject({
     /** What the git repositories of public modules, and of each private prefix, may take in the scratch directory. */
     maxSizeMiB: z.int().positive().default(20 * 1024),
@@ -139,7 +161,9 @@ const schema = z.strictObject({
   /** How many git processes may run at once. Default 30. */
   maxChildProcesses: z.int().positive().default(30),
 }).check((context) => {
-  for (const message of credentialsFaults(context.value)) {
+  for (
+    const message of [...credentialsFaults(context.value), ...sumDatabaseFaults(context.value)]
+  ) {
     context.issues.push({ code: "custom", input: context.value, message });
   }
 });

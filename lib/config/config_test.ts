@@ -9,6 +9,8 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       insecureHosts: [],
       privateModules: [],
       gitHub: [],
+      publicModules: {},
+      sumDatabaseProxy: { discourageClientDirectSumDatabaseConnections: false, sumDatabases: [] },
       gitMirrors: { maxSizeMiB: 20_480 },
       maxChildProcesses: 30,
     });
@@ -57,6 +59,20 @@ maxChildProcesses: 4
   assert.equal(config.maxChildProcesses, 4);
 });
 
+const SUM_KEY = "21a63ddd+Aa8Go+MpFxTk81bBnJsVzRlR7G5mYqp3vgdUfyiTgzQd";
+
+Deno.test("parseConfig() understands checksum databases", () => {
+  const config = parseConfig(`
+publicModules: { sumDatabase: off }
+sumDatabaseProxy:
+  discourageClientDirectSumDatabaseConnections: true
+  sumDatabases:
+    - { name: sum.example.com, publicKey: ${SUM_KEY}, url: "https://sum.example.com" }
+`);
+  assert.equal(config.publicModules.sumDatabase, "off");
+  assert.equal(config.sumDatabaseProxy.sumDatabases[0]?.name, "sum.example.com");
+});
+
 const FAULTS: { yaml: string; want: RegExp[] }[] = [
   { yaml: "storage: {}", want: [/^storage: exactly one of disk, gcs, s3/m] },
   {
@@ -78,6 +94,15 @@ const FAULTS: { yaml: string; want: RegExp[] }[] = [
     want: [/^storage\.s3\.endpoint: not an http/m, /^storage\.s3\.region: not the name/m],
   },
   { yaml: "storage: { disk: { path: '' } }", want: [/^storage\.disk\.path: /m] },
+  {
+    yaml: "publicModules: { sumDatabase: on }",
+    want: [/^publicModules\.sumDatabase: sumDatabase is \{name, publicKey, url\} or off/m],
+  },
+  {
+    yaml:
+      `sumDatabaseProxy: { sumDatabases: [{ name: a.b, publicKey: ${SUM_KEY}, url: "https://a.b" }] }`,
+    want: [/^sumDatabaseProxy\.sumDatabases\[0\]\.publicKey: Cannot read verifier key of "a\.b"/m],
+  },
   { yaml: "stroage: {}", want: [/"stroage"/] },
   { yaml: "parentProxy: { url: proxy }", want: [/^parentProxy\.url: "proxy" is not a URL/m] },
   { yaml: "maxChildProcesses: 0", want: [/^maxChildProcesses: /m] },

@@ -13,15 +13,16 @@ import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { describeError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { escapePath, escapeVersion } from "../module/escape.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { ForkError, UnverifiedError } from "./errors.ts";
 import { KeptDatabase, MAX_DATA_TILE_BYTES } from "./kept.ts";
 import { HASH_BYTES, hashRecord, isSameHash } from "./merkle.ts";
 import { MAX_NOTE_BYTES, type VerifierKey } from "./note.ts";
+import { privateLookup } from "./private.ts";
 import {
   joinRecords,
+  lookupPath,
   MAX_RECORD_BYTES,
   type ModuleHashes,
   type ModuleVersion,
@@ -92,6 +93,7 @@ export interface Lookup extends ModuleHashes {
 
 export class SumDatabase {
   readonly name: string;
+  readonly isVerified = true;
   readonly #isPrivate: (path: ModulePath) => boolean;
   readonly #now: () => number;
   readonly #logger: Logger;
@@ -133,6 +135,11 @@ export class SumDatabase {
     this.#tiles = new SingleFlight(limits.maxFlights);
   }
 
+  /** Every database is supported whose key is known: there is a way to it, or it is in the store. */
+  supported(): Promise<void> {
+    return Promise.resolve();
+  }
+
   /**
    * The record of a module version.
    *
@@ -143,11 +150,7 @@ export class SumDatabase {
    */
   async lookup(module: ModuleVersion, signal?: AbortSignal): Promise<Lookup> {
     const { path, version } = module;
-    if (this.#isPrivate(path)) {
-      throw new NotFoundError(
-        `Cannot look up ${path}@${version} in ${this.name}: the path is private here; set GONOSUMDB or GOPRIVATE for it`,
-      );
-    }
+    if (this.#isPrivate(path)) throw privateLookup(module, this.name);
     const name = `${path}@${version}`;
     const record = this.#records.get(name) ?? await this.#lookups.run(name, async () => {
       const found = await this.#answer(`look up ${name}`, () => this.#find(module));
@@ -213,8 +216,7 @@ export class SumDatabase {
   async #find(module: ModuleVersion): Promise<SumRecord> {
     const kept = await this.#findKept(module);
     if (kept !== null) return kept;
-    const path = `lookup/${escapePath(module.path)}@${escapeVersion(module.version)}`;
-    const answer = await this.#fetch(path, MAX_RECORD_BYTES + MAX_NOTE_BYTES);
+    const answer = await this.#fetch(lookupPath(module), MAX_RECORD_BYTES + MAX_NOTE_BYTES);
     const { record, rest } = readRecord(answer, module);
     await this.#prove(record, await this.#log.follow(rest));
     await this.#kept.createRecord(module, record.bytes);

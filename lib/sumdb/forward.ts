@@ -1,37 +1,29 @@
 /**
- * The checksum database through the upstream that supports it. A client that asks us for a database never asks the
- * database itself any more, so we say that we support one only when an upstream has said so.
- *
- * Nothing is verified or kept here: the client verifies everything it gets against the database's key.
+ * A database whose key this server does not know: what an upstream that supports it says is passed on, and neither
+ * verified nor kept. Its clients, who know the key, verify everything themselves.
  */
 import { NotFoundError } from "../errors.ts";
-import { LRUCache } from "lru-cache";
+import type { ModulePath } from "../module/path.ts";
+import { MAX_DATA_TILE_BYTES } from "./kept.ts";
+import { MAX_NOTE_BYTES } from "./note.ts";
+import { privateLookup } from "./private.ts";
+import { lookupPath, MAX_RECORD_BYTES, type ModuleVersion } from "./record.ts";
+import { type DataTile, formatTilePath, type Tile } from "./tile.ts";
+import type { SumdbWays } from "./ways.ts";
 
-/** What this needs of an upstream proxy; throws NotFoundError for 404 and 410. */
-export interface SumdbUpstream {
-  readonly url: string;
-  get(
-    path: string,
-    options: { limitBytes: number; signal: AbortSignal },
-  ): Promise<Uint8Array<ArrayBuffer>>;
+export interface ForwardOptions {
+  readonly name: string;
+  readonly ways: SumdbWays;
+  /** Whether a path must not be told to anybody. */
+  readonly isPrivate: (path: ModulePath) => boolean;
 }
 
-/** A record is under 1 KiB, a full tile 8 KiB; a full data tile holds 256 records. */
-const MAX_SUMDB_BYTES = 1024 * 1024;
-/** How many databases, and for how long, we remember who supports them. */
-const MAX_DATABASES = 64;
-const SUPPORT_TTL_MS = 10 * 60_000;
+export class ForwardedDatabase {
+  readonly isVerified = false;
+  readonly #options: ForwardOptions;
 
-export class SumdbForward {
-  readonly #upstreams: readonly SumdbUpstream[];
-  readonly #supporting = new LRUCache<string, SumdbUpstream>({
-    max: MAX_DATABASES,
-    ttl: SUPPORT_TTL_MS,
-  });
-
-  /** @param upstreams in the order in which they are asked; the first that supports a database is used for it */
-  constructor(upstreams: readonly SumdbUpstream[]) {
-    this.#upstreams = upstreams;
+  constructor(options: ForwardOptions) {
+    this.#options = options;
   }
 
   /**
@@ -40,46 +32,38 @@ export class SumdbForward {
    * @throws {NotFoundError} when each upstream says that it does not
    * @throws {UpstreamError | DeadlineError} when that is not known
    */
-  async supported(database: string, signal: AbortSignal): Promise<void> {
-    await this.#upstreamOf(database, signal);
+  async supported(signal: AbortSignal): Promise<void> {
+    await this.#way(signal);
   }
 
-  /**
-   * A file of the database: `latest`, `lookup/…` or `tile/…`, percent-decoded.
-   *
-   * @throws {NotFoundError} when the database, or nobody's database, has it
-   * @throws {UpstreamError | DeadlineError} when that is not known
-   */
-  async get(
-    database: string,
-    file: string,
+  /** Throws as {@linkcode supported}, and NotFoundError for a private path. */
+  async lookup(
+    module: ModuleVersion,
     signal: AbortSignal,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    const upstream = await this.#upstreamOf(database, signal);
-    return await upstream.get(url(database, file), { limitBytes: MAX_SUMDB_BYTES, signal });
+  ): Promise<{ bytes: Uint8Array<ArrayBuffer> }> {
+    const { isPrivate, name } = this.#options;
+    if (isPrivate(module.path)) throw privateLookup(module, name);
+    const fetch = await this.#way(signal);
+    const limitBytes = MAX_RECORD_BYTES + MAX_NOTE_BYTES;
+    return { bytes: await fetch(lookupPath(module), { limitBytes, signal }) };
   }
 
-  async #upstreamOf(database: string, signal: AbortSignal): Promise<SumdbUpstream> {
-    const known = this.#supporting.get(database);
-    if (known !== undefined) return known;
-    let failure: unknown;
-    for (const upstream of this.#upstreams) {
-      try {
-        await upstream.get(url(database, "supported"), { limitBytes: MAX_SUMDB_BYTES, signal });
-        this.#supporting.set(database, upstream);
-        return upstream;
-      } catch (error) {
-        if (signal.aborted) throw error;
-        if (!(error instanceof NotFoundError)) failure ??= error;
-      }
-    }
-    throw failure ??
-      new NotFoundError(`Cannot reach database ${database}: no upstream supports it`);
+  /** Throws as {@linkcode supported}. */
+  async tile(tile: Tile | DataTile, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const fetch = await this.#way(signal);
+    return await fetch(formatTilePath(tile), { limitBytes: MAX_DATA_TILE_BYTES, signal });
   }
-}
 
-function url(database: string, file: string): string {
-  return `sumdb/${database}/${file}`.split("/").map((segment) =>
-    encodeURIComponent(segment).replaceAll("%2B", "+").replaceAll("%40", "@")
-  ).join("/");
+  /** Throws as {@linkcode supported}. */
+  async latest(signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const fetch = await this.#way(signal);
+    return await fetch("latest", { limitBytes: MAX_NOTE_BYTES, signal });
+  }
+
+  async #way(signal: AbortSignal) {
+    const { name, ways } = this.#options;
+    const way = await ways.through(name, signal);
+    if (way !== null) return way;
+    throw new NotFoundError(`Cannot reach database ${name}: no upstream supports it`);
+  }
 }

@@ -18,6 +18,7 @@
  * note malformed.
  */
 import { Buffer } from "node:buffer";
+import { escapePath, escapeVersion } from "../module/escape.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Version } from "../module/version.ts";
 import { decodeBase64 } from "./base64.ts";
@@ -46,6 +47,11 @@ export interface SumRecord extends ModuleHashes {
   readonly hash: Hash;
   /** Number, text and empty line: what an answer begins with. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Where a database has the record of a module version. */
+export function lookupPath({ path, version }: ModuleVersion): string {
+  return `lookup/${escapePath(path)}@${escapeVersion(version)}`;
 }
 
 /**

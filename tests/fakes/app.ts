@@ -4,6 +4,7 @@
  */
 import { createFetch } from "../../lib/http/client.ts";
 import { createLogger } from "../../lib/log.ts";
+import type { ModulePath } from "../../lib/module/path.ts";
 import { type FindHashes, Publisher } from "../../lib/publisher.ts";
 import { ModuleService, type ServiceLimits } from "../../lib/service.ts";
 import { ProxySource } from "../../lib/source/proxy_source.ts";
@@ -12,7 +13,7 @@ import { Upstream } from "../../lib/source/upstream.ts";
 import { Copies } from "../../lib/store/copies.ts";
 import { MemoryStore } from "../../lib/store/memory.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
-import { SumdbForward } from "../../lib/sumdb/forward.ts";
+import { openSumDatabases, type SumDatabaseConfig } from "../../lib/sumdb/open.ts";
 import { type App, createApp } from "../../routes/app.ts";
 import { moduleRoute } from "../../routes/module.ts";
 import { sumdbRoute } from "../../routes/sumdb.ts";
@@ -26,6 +27,9 @@ export interface TestAppOptions {
   /** What a checksum database knows. Default: nothing. */
   readonly findHashes?: FindHashes;
   readonly zips?: "lazy" | "eager";
+  /** Checksum databases whose keys are known. Default: only the `go` command's own, which no test asks. */
+  readonly sumDatabases?: readonly SumDatabaseConfig[];
+  readonly isPrivate?: (path: ModulePath) => boolean;
   readonly userAgent?: string;
 }
 
@@ -68,8 +72,19 @@ export class TestApp implements AsyncDisposable {
     });
     const limits = { sourceTtlMs: 1, ...options.limits };
     const service = new ModuleService({ copies, source, publisher, log, limits });
+    const databases = openSumDatabases({
+      publicModules: { sumDatabase: "off" },
+      sumDatabaseProxy: { sumDatabases: options.sumDatabases ?? [] },
+    }, {
+      upstreams,
+      openServer: (url) => new Upstream(url, fetch, times),
+      store: this.store,
+      isPrivate: options.isPrivate ?? (() => false),
+      now: () => performance.now(),
+      log,
+    });
     this.app = createApp({
-      routes: [sumdbRoute(new SumdbForward(upstreams)), moduleRoute(service)],
+      routes: [sumdbRoute(databases), moduleRoute(service)],
       log,
       via,
     });

@@ -1,0 +1,56 @@
+/**
+ * All checksum databases that clients may ask for by name: those whose keys are known are verified and kept, any other is
+ * passed on from an upstream that supports it.
+ */
+import type { ModulePath } from "../module/path.ts";
+import type { SumDatabase } from "./database.ts";
+import { ForwardedDatabase } from "./forward.ts";
+import type { ModuleHashes, ModuleVersion } from "./record.ts";
+import type { DataTile, Tile } from "./tile.ts";
+import type { SumdbWays } from "./ways.ts";
+
+/** What the protocol has of a database. */
+export interface ServedDatabase {
+  /** Whether what it answers has been verified here. */
+  readonly isVerified: boolean;
+  /** @throws {NotFoundError} when nobody supports it */
+  supported(signal: AbortSignal): Promise<void>;
+  lookup(
+    module: ModuleVersion,
+    signal: AbortSignal,
+  ): Promise<{ readonly bytes: Uint8Array<ArrayBuffer> }>;
+  tile(tile: Tile | DataTile, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  latest(signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+export interface SumDatabasesOptions {
+  readonly known: readonly SumDatabase[];
+  /** The one that public modules are verified with; null: with none. */
+  readonly verifier: SumDatabase | null;
+  readonly ways: SumdbWays;
+  readonly isPrivate: (path: ModulePath) => boolean;
+}
+
+export class SumDatabases {
+  readonly #known: ReadonlyMap<string, SumDatabase>;
+  readonly #options: SumDatabasesOptions;
+
+  constructor(options: SumDatabasesOptions) {
+    this.#known = new Map(options.known.map((database) => [database.name, database]));
+    this.#options = options;
+  }
+
+  /** The database of a name; whether anybody supports it is for it to say. */
+  find(name: string): ServedDatabase {
+    return this.#known.get(name) ?? new ForwardedDatabase({ ...this.#options, name });
+  }
+
+  /**
+   * The hashes that a public module version must have: null at once where nobody is to be asked, and a promise of null
+   * where the database is known to have no record. The promise rejects as {@linkcode SumDatabase.lookup} does.
+   */
+  findHashes(module: ModuleVersion, signal: AbortSignal): Promise<ModuleHashes | null> | null {
+    const { verifier, isPrivate } = this.#options;
+    return verifier === null || isPrivate(module.path) ? null : verifier.verify(module, signal);
+  }
+}

@@ -1,0 +1,13 @@
+/**
+ * Private paths and checksum databases: a lookup makes a database fetch the module, and so tells it, and all who read its
+ * log, that the path exists. It is answered here.
+ */
+import { NotFoundError } from "../errors.ts";
+import type { ModuleVersion } from "./record.ts";
+
+/** 404 is what makes the `go` command stop: it asks no other proxy, and not the database, once this one supports it. */
+export function privateLookup({ path, version }: ModuleVersion, database: string): NotFoundError {
+  return new NotFoundError(
+    `Cannot look up ${path}@${version} in ${database}: the path is private here; set GONOSUMDB or GOPRIVATE for it`,
+  );
+}
