@@ -456,6 +456,16 @@ const cases: readonly Case[] = [
     want: `v0.1.1-0.${STAMP}`,
   },
   {
+    // The root's tag has nothing to do with the directory, but the go command takes it for the directory's.
+    name: "of a directory, the root's tag on the commit",
+    path: "x.y/r/kit",
+    query: `v0.1.1-0.${STAMP}`,
+    tags: { "kit/v0.1.0": "b", "v0.1.0": "a" },
+    goMods: { kit: "x.y/r/kit" },
+    want:
+      /: invalid pseudo-version: tag \(v0.1.0\) found on revision aaaaaaaaaaaa is already canonical/,
+  },
+  {
     name: "historic one of gopkg.in",
     path: "gopkg.in/r.v1",
     query: `v0.0.0-${STAMP}`,

@@ -491,6 +491,15 @@ const SPECIAL: readonly GitCase[] = [
     },
   },
   {
+    name: "roottag",
+    async make(repo) {
+      const path = `${HOST}/roottag.git/kit`;
+      await repo.commit({ "kit/go.mod": goMod(path) }, { tag: "kit/v0.1.0" });
+      const commit = await repo.commit({ "kit/a.go": "1" }, { tag: "v0.1.0" });
+      return asks(path, "main", await pseudo(repo, commit, "v0.1.1-0."));
+    },
+  },
+  {
     name: "unreachable",
     isQuick: true,
     async make(repo) {
