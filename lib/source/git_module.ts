@@ -14,7 +14,13 @@ import { compareSemver, parseSemver } from "../module/semver.ts";
 import { canonicalVersion, parseVersion, type Version } from "../module/version.ts";
 import { type CommitView, versionOfCommit } from "./commit_version.ts";
 import { matchRevision, revisionName } from "./git_revision.ts";
-import { highestOfMajors, taggedVersions, tagsOf, tagState } from "./git_tags.ts";
+import {
+  highestOfMajors,
+  type TaggedVersions,
+  taggedVersions,
+  tagsOf,
+  tagState,
+} from "./git_tags.ts";
 import type { Layout } from "./layout.ts";
 import { findModuleDir, type ModuleDir, readGoMods } from "./module_dir.ts";
 import type { VersionInfo } from "./source.ts";
@@ -51,20 +57,24 @@ export class GitModule {
 
   /** The tagged versions, in ascending order, retracted ones too; those with `+incompatible` at the end. */
   async list(): Promise<Version[]> {
-    const { compatible, incompatible } = taggedVersions(this.#refs, this.#layout);
-    const names = [...compatible];
-    const highest = compatible.at(-1);
-    // With a go.mod in the highest one, its author has gone over to modules and takes v2 tags for the path …/v2.
-    if (incompatible.length > 0 && !(highest !== undefined && await this.#hasGoMod(highest))) {
-      for (const [major, highest] of highestOfMajors(incompatible)) {
-        if (await this.#hasGoMod(highest)) continue;
-        names.push(
-          ...incompatible.filter((version) => version.startsWith(`${major}.`))
-            .map((version) => `${version}+incompatible`),
-        );
-      }
-    }
+    const tagged = taggedVersions(this.#refs, this.#layout);
+    const names = [...tagged.compatible, ...await this.#incompatible(tagged)];
     return names.map((name) => parseVersion(this.#layout.path, name));
+  }
+
+  /** Those of v2 and higher that count as versions of a path without major version, with their suffix. */
+  async #incompatible({ compatible, incompatible }: TaggedVersions): Promise<string[]> {
+    if (incompatible.length === 0) return [];
+    const highest = compatible.at(-1);
+    // With a go.mod in it, the author has gone over to modules and means v2 tags for the path …/v2.
+    if (highest !== undefined && await this.#hasGoMod(highest)) return [];
+    const names: string[] = [];
+    for (const [major, highest] of highestOfMajors(incompatible)) {
+      if (await this.#hasGoMod(highest)) continue;
+      const ofMajor = incompatible.filter((version) => version.startsWith(`${major}.`));
+      names.push(...ofMajor.map((version) => `${version}+incompatible`));
+    }
+    return names;
   }
 
   /** The highest tagged version that is not retracted, else what HEAD is. */
@@ -241,7 +251,8 @@ export class GitModule {
   }
 
   #invalid(query: string, fault: string): NotFoundError {
-    return new NotFoundError(`${this.#layout.path}@${query}: invalid version: ${fault}`);
+    const asked = query === "" ? "HEAD" : query;
+    return new NotFoundError(`${this.#layout.path}@${asked}: invalid version: ${fault}`);
   }
 }
 
