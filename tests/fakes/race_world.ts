@@ -1,0 +1,442 @@
+/**
+ * The world of race_test.ts: replicas that come and go, sources that change their mind, clients that ask at random, and a
+ * log of what they were answered.
+ *
+ * All modules exist in two copies, `one` and `other`, and say so: in `m.go`, so each zip names its copy; in go.mod too where
+ * the version's number is odd, and for the module from git; and in the commit that `.info` of the latter names.
+ */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Answer, FileAnswer, ListAnswer } from "../consistency_checker.ts";
+import type { TestRepo } from "./git_repo.ts";
+import { GitServer } from "./git_server.ts";
+import { readZip } from "./read_zip.ts";
+import { type Server, startServer } from "./server.ts";
+import { startUpstream, type Upstream } from "./upstream.ts";
+
+const REPLICAS = 4;
+/** Requests under way at once. */
+const CLIENTS = 16;
+/** A new version turns up once in so many requests. */
+const REQUESTS_PER_VERSION = 20;
+const KILL_EVERY_MS = 1000;
+const REQUEST_TIMEOUT_MS = 60_000;
+/** One request in so many moves a tag, and one in twice as many makes one vanish. */
+const MOVE_TAG_EVERY = 20;
+/** How often the upstream says that it does not know a version which it has. */
+const LIE_CHANCE = 0.05;
+
+const FROM_UPSTREAM = "example.com/m";
+const FROM_GIT = "go.example.com/lib";
+
+/** The store of a race. */
+export interface Place extends AsyncDisposable {
+  /** The `storage` part of the configuration. */
+  readonly storage: unknown;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface RaceOptions {
+  readonly open: () => Promise<Place>;
+  readonly requests: number;
+  /** The program that the replicas run, if not the product. */
+  readonly entry?: string;
+}
+
+export async function startRaceWorld({ open, requests, entry }: RaceOptions): Promise<RaceWorld> {
+  await using stack = new AsyncDisposableStack();
+  const seed = Number(Deno.env.get("RACE_SEED") ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+  const versions = Array.from(
+    { length: Math.ceil(requests / REQUESTS_PER_VERSION) },
+    (_, i) => `v1.${i}.0`,
+  );
+  const upstream = stack.use(await startUpstream());
+  await addTwoCopies(upstream, versions);
+  const git = stack.use(await GitServer.start());
+  const tags = await Tags.create(await git.createRepo("lib.git"), versions);
+  const place = stack.use(await open());
+  const directory = await Deno.makeTempDir({ prefix: "race-" });
+  stack.defer(() => Deno.remove(directory, { recursive: true }));
+  const config = `${directory}/config.yaml`;
+  const repository = git.urlOf("lib.git");
+  await Deno.writeTextFile(
+    config,
+    JSON.stringify({
+      storage: place.storage,
+      privateModules: [{ pathPrefix: FROM_GIT, auth: { none: true }, repository }],
+    }),
+  );
+  let started = 0;
+  const replicas = stack.use(
+    new Replicas(() =>
+      startServer({
+        // Not in the process's own folder, which is removed right after a kill: its git processes may not have ended yet.
+        args: ["--config-file", config, "--scratch-dir", `${directory}/scratch-${started++}`],
+        env: { GOPROXY: upstream.url, ...place.env },
+        ...(entry === undefined ? {} : { entry }),
+      })
+    ),
+  );
+  await replicas.start();
+  return new RaceWorld({ seed, requests, versions, upstream, tags, replicas }, stack.move());
+}
+
+/** What is asked, as drawn from the seed. */
+interface Plan {
+  readonly module: string;
+  readonly what: "info" | "mod" | "zip" | "list" | "cached list" | "latest" | "main";
+  readonly version: string;
+  /** From 0 to 1: which of the replicas that are there. */
+  readonly replica: number;
+}
+
+/** What of an answer only its content says. */
+type Meaning =
+  | Pick<FileAnswer, "file" | "version" | "digest" | "copy">
+  | Pick<ListAnswer, "file" | "isFromStore" | "versions">;
+
+function pathOf({ module, what, version }: Plan): string {
+  if (what === "list") return `${module}/@v/list`;
+  if (what === "cached list") return `cached-only/${module}/@v/list`;
+  if (what === "latest") return `${module}/@latest`;
+  return `${module}/@v/${what === "main" ? "main.info" : `${version}.${what}`}`;
+}
+
+export class RaceWorld implements AsyncDisposable {
+  readonly log: Answer[] = [];
+  /** What nobody should be answered, in words. */
+  readonly unexpected: string[] = [];
+  readonly seed: number;
+  kills = 0;
+  readonly #parts: WorldParts;
+  readonly #stack: AsyncDisposableStack;
+  readonly #random: Random;
+  readonly #statuses = new Map<string, number>();
+  readonly #ended = new AbortController();
+  /** Of a zip that was seen before, by its digest. */
+  readonly #copyOfZip = new Map<string, string | null>();
+  readonly #startMs = performance.now();
+  #lieChance = LIE_CHANCE;
+
+  constructor(parts: WorldParts, stack: AsyncDisposableStack) {
+    this.seed = parts.seed;
+    this.#parts = parts;
+    this.#stack = stack;
+    this.#random = randomFrom(parts.seed);
+    const lies = randomFrom(parts.seed + 1);
+    parts.upstream.misbehave(
+      /\.(info|mod|zip)$/,
+      (_, honest) =>
+        lies() < this.#lieChance
+          ? new Response("not found: so it says\n", { status: 404 })
+          : honest(),
+    );
+  }
+
+  /** Sends all requests, {@linkcode CLIENTS} at once, while tags move. */
+  async run(): Promise<void> {
+    const { requests, tags, versions } = this.#parts;
+    const random = this.#random;
+    let next = 0;
+    const client = async () => {
+      for (let i = next++; i < requests; i = next++) {
+        const plan = this.#draw(i);
+        if (i % MOVE_TAG_EVERY === 0) await tags.move(pick(versions, random), random);
+        else if (i % MOVE_TAG_EVERY === 1 && random() < 0.5) await tags.delete(plan.version);
+        await this.#ask(plan, pick(this.#parts.replicas.there, () => plan.replica));
+      }
+    };
+    await Promise.all(Array.from({ length: CLIENTS }, client));
+    this.#ended.abort();
+  }
+
+  /** Until all requests have been sent. */
+  async killEverySecond(): Promise<void> {
+    const { replicas, seed } = this.#parts;
+    const random = randomFrom(seed + 2);
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      await delay(KILL_EVERY_MS, undefined, { signal }).catch(ignoreAbort);
+      if (signal.aborted || replicas.there.length < 2) continue;
+      replicas.replace(pick(replicas.there, random));
+      this.kills++;
+    }
+    await replicas.settled();
+  }
+
+  /** What was answered once must be answered by everybody, now that nobody is killed and the upstream tells the truth. */
+  async askAgain(): Promise<void> {
+    this.#lieChance = 0;
+    const read = new Set(
+      this.log.filter(({ status }) => status === 200).flatMap((answer) =>
+        answer.file === "list" ? [] : [`${answer.module}@${answer.version}`]
+      ),
+    );
+    for (const replica of this.#parts.replicas.there) {
+      for (const name of read) {
+        const [module = "", version = ""] = name.split("@");
+        for (const what of ["info", "mod", "zip"] as const) {
+          assert.equal(await this.#ask({ module, version, what, replica: 0 }, replica), 200, name);
+        }
+      }
+      for (const module of [FROM_UPSTREAM, FROM_GIT]) {
+        const plan = { module, version: "", what: "cached list", replica: 0 } as const;
+        assert.equal(await this.#ask(plan, replica), 200);
+      }
+    }
+  }
+
+  report(): string {
+    const seconds = ((performance.now() - this.#startMs) / 1000).toFixed(1);
+    const statuses = [...this.#statuses].sort().map(([status, count]) => `${count} × ${status}`);
+    return `seed ${this.seed}, ${seconds} s, ${this.kills} kills, answers: ${statuses.join(", ")}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  /** Mostly versions that nobody has asked for yet: there the races are. */
+  #draw(i: number): Plan {
+    const random = this.#random;
+    const { requests, versions } = this.#parts;
+    const newest = Math.floor(i / requests * versions.length);
+    const index = random() < 0.6
+      ? Math.max(0, newest - Math.floor(random() * 3))
+      : Math.floor(random() * (newest + 1));
+    const chance = random();
+    return {
+      module: random() < 0.8 ? FROM_UPSTREAM : FROM_GIT,
+      what: chance < 0.04
+        ? "list"
+        : chance < 0.08
+        ? "cached list"
+        : chance < 0.09
+        ? "latest"
+        : chance < 0.1
+        ? "main"
+        : pick(["info", "mod", "zip"], random),
+      version: versions[index] ?? "",
+      replica: random(),
+    };
+  }
+
+  /** Asks, and logs the answer. The status, or null when the replica was killed over it. */
+  async #ask(plan: Plan, replica: Server): Promise<number | null> {
+    const path = pathOf(plan);
+    const startMs = performance.now();
+    const answer = await get(`${replica.url}/${path}`);
+    const endMs = performance.now();
+    this.#count(answer === null ? "killed" : String(answer.status));
+    if (answer === null) return null;
+    const { status, bytes } = answer;
+    if (![200, 404, 502, 503].includes(status)) {
+      this.unexpected.push(`${path}: ${status} ${new TextDecoder().decode(bytes)}`);
+    }
+    const { module } = plan;
+    const facts = { startMs, endMs, replica: replica.url, status, module };
+    const meaning = await this.#meaningOf(plan, status, bytes);
+    if (meaning !== null) this.log.push({ ...facts, ...meaning });
+    return status;
+  }
+
+  /** What the checker is told of an answer; nothing of one that is about no version known beforehand and failed. */
+  async #meaningOf(
+    { what, version }: Plan,
+    status: number,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<Meaning | null> {
+    const isOk = status === 200;
+    if (what === "list" || what === "cached list") {
+      const versions = isOk ? new TextDecoder().decode(bytes).split("\n").slice(0, -1) : [];
+      return { file: "list", isFromStore: what === "cached list", versions };
+    }
+    if (what === "latest" || what === "main") {
+      if (!isOk) return null;
+      return { file: "info", version: infoOf(bytes).Version, ...await this.#read("info", bytes) };
+    }
+    return {
+      file: what,
+      version,
+      ...(isOk ? await this.#read(what, bytes) : { digest: "", copy: null }),
+    };
+  }
+
+  async #read(
+    file: FileAnswer["file"],
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<Pick<FileAnswer, "digest" | "copy">> {
+    const digest = createHash("sha256").update(bytes).digest("hex");
+    if (file === "info") {
+      const copy = this.#parts.tags.copyOf(infoOf(bytes).Origin?.Hash);
+      return { digest, copy };
+    }
+    if (file === "mod") return { digest, copy: namedCopy(bytes) };
+    const known = this.#copyOfZip.get(digest);
+    if (known !== undefined) return { digest, copy: known };
+    const source = (await readZip(bytes)).find(([name]) => name.endsWith("/m.go"))?.[1];
+    assert.ok(source !== undefined);
+    const copy = namedCopy(source);
+    assert.ok(copy !== null);
+    this.#copyOfZip.set(digest, copy);
+    return { digest, copy };
+  }
+
+  #count(status: string): void {
+    this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1);
+  }
+}
+
+interface WorldParts {
+  readonly seed: number;
+  readonly requests: number;
+  readonly versions: readonly string[];
+  readonly upstream: Upstream;
+  readonly tags: Tags;
+  readonly replicas: Replicas;
+}
+
+/** Replicas that are there, and those that are on their way. */
+class Replicas implements AsyncDisposable {
+  /** Those that may be asked, and killed. */
+  readonly there: Server[] = [];
+  readonly #open: () => Promise<Server>;
+  readonly #work = new Set<Promise<void>>();
+
+  constructor(open: () => Promise<Server>) {
+    this.#open = open;
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(Array.from({ length: REPLICAS }, () => this.#add()));
+  }
+
+  /** Kills a replica at once and starts another one, which will be there some time. */
+  replace(server: Server): void {
+    this.there.splice(this.there.indexOf(server), 1);
+    server.signal("SIGKILL");
+    const work = server[Symbol.asyncDispose]().then(() => this.#add())
+      .finally(() => this.#work.delete(work));
+    this.#work.add(work);
+  }
+
+  /** Until all that are on their way are there. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#work);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled(this.#work);
+    await Promise.all(this.there.map((server) => server[Symbol.asyncDispose]()));
+  }
+
+  async #add(): Promise<void> {
+    this.there.push(await this.#open());
+  }
+}
+
+/** The git origin: two commits, and a tag for each version that is on one of them or nowhere. */
+class Tags {
+  readonly #repo: TestRepo;
+  readonly #commits: ReadonlyMap<string, string>;
+
+  private constructor(repo: TestRepo, commits: ReadonlyMap<string, string>) {
+    this.#repo = repo;
+    this.#commits = commits;
+  }
+
+  static async create(repo: TestRepo, versions: readonly string[]): Promise<Tags> {
+    const commits = new Map<string, string>();
+    for (const copy of COPIES) {
+      const files = { "go.mod": goModOf(FROM_GIT, copy), "m.go": sourceOf(copy) };
+      commits.set(await repo.commit(files), copy);
+    }
+    const tags = new Tags(repo, commits);
+    for (const version of versions) await tags.move(version, () => 0);
+    return tags;
+  }
+
+  /** Sets a tag, and the branch, to one of the two commits. */
+  async move(version: string, random: Random): Promise<void> {
+    const commit = pick([...this.#commits.keys()], random);
+    await this.#repo.setRef(`refs/tags/${version}`, commit);
+    await this.#repo.setRef("refs/heads/main", commit);
+  }
+
+  async delete(version: string): Promise<void> {
+    await this.#repo.deleteRef(`refs/tags/${version}`);
+  }
+
+  /** The copy that a commit is, or null for none of ours. */
+  copyOf(commit: string | undefined): string | null {
+    return this.#commits.get(commit ?? "") ?? null;
+  }
+}
+
+const COPIES = ["one", "other"] as const;
+
+async function addTwoCopies(upstream: Upstream, versions: readonly string[]): Promise<void> {
+  for (const [i, version] of versions.entries()) {
+    for (const copy of COPIES) {
+      const goMod = i % 2 === 0 ? `module ${FROM_UPSTREAM}\n` : goModOf(FROM_UPSTREAM, copy);
+      const files = { "go.mod": goMod, "m.go": sourceOf(copy) };
+      const time = copy === "one" ? "2024-01-01T00:00:00Z" : "2024-02-02T00:00:00Z";
+      await upstream.addModule({ path: FROM_UPSTREAM, version, files, time });
+    }
+  }
+}
+
+function goModOf(path: string, copy: string): string {
+  return `module ${path}\n\n// copy ${copy}\n`;
+}
+
+function sourceOf(copy: string): string {
+  return `package m // copy ${copy}\n`;
+}
+
+/** The copy that a file of ours says it is of, or null where it does not say. */
+function namedCopy(file: Uint8Array): string | null {
+  return /copy (\w+)/.exec(new TextDecoder().decode(file))?.[1] ?? null;
+}
+
+function infoOf(bytes: Uint8Array): { Version: string; Origin?: { Hash?: string } } {
+  return JSON.parse(new TextDecoder().decode(bytes));
+}
+
+/** The whole answer, or null when the replica was killed over it. */
+async function get(
+  url: string,
+): Promise<{ status: number; bytes: Uint8Array<ArrayBuffer> } | null> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+    return { status: response.status, bytes: await response.bytes() };
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
+  }
+}
+
+function ignoreAbort(error: unknown): void {
+  if (!(error instanceof Error && error.name === "AbortError")) throw error;
+}
+
+/** From 0 to 1, without 1. */
+type Random = () => number;
+
+/** splitmix32: numbers that look random, the same for the same seed. */
+function randomFrom(seed: number): Random {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x9e3779b9) | 0;
+    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
+
+function pick<T>(values: readonly T[], random: Random): T {
+  const value = values[Math.floor(random() * values.length)];
+  if (value === undefined) throw new Error("Cannot pick one of nothing");
+  return value;
+}
