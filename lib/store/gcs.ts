@@ -236,7 +236,9 @@ export class GcsStore implements ObjectStore {
       headers: { "Content-Type": `multipart/related; boundary=${boundary}` },
       body: await new Blob([head, bytes, `\r\n--${boundary}--\r\n`]).bytes(),
     }, options);
-    return await this.#outcome(answer, metadata, options) ?? this.#vanished(options);
+    const outcome = await this.#outcome(answer, metadata, options);
+    if (outcome !== null) return outcome;
+    throw this.#client.failure(options.what, "the server says that it is there, and it is not");
   }
 
   async #createInParts(
@@ -253,7 +255,7 @@ export class GcsStore implements ObjectStore {
       const outcome = await this.#upload(content, metadata, options);
       if (outcome !== null) return outcome;
     }
-    return this.#vanished(options);
+    throw this.#client.failure(options.what, `${MAX_UPLOADS} uploads were lost`);
   }
 
   /** One resumable upload. Null when it is lost and has made no object. */
@@ -391,10 +393,6 @@ export class GcsStore implements ObjectStore {
       if (!(cause instanceof SyntaxError || cause instanceof z.ZodError)) throw cause;
       throw this.#client.failure(what, "the server's answer is not what its API says");
     }
-  }
-
-  #vanished({ what }: SendOptions): never {
-    throw this.#client.failure(what, "what the server says is there is not there");
   }
 
   /** The address of an upload, at our endpoint: the server may know itself by a name that we cannot reach. */

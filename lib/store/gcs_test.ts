@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { FaultProxy } from "../../tests/fakes/fault_proxy.ts";
 import { FAST, networkStoreSuite } from "../../tests/network_store_suite.ts";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, StorageError } from "../errors.ts";
+import { bytesContent } from "./object_store.ts";
 import { probeStore } from "./probe.ts";
 import { emulatorTests, FAKE_GCS_SERVER, startGcs } from "../../tests/fakes/emulator.ts";
 import { storeContract } from "../../tests/store_contract.ts";
@@ -69,6 +70,89 @@ emulatorTests(FAKE_GCS_SERVER, (program) => {
     }
   });
 });
+
+Deno.test("GcsStore sends on from where the server says that it is", async (t) => {
+  const size = PART_SIZE_BYTES + 1000;
+  const last = `bytes ${PART_SIZE_BYTES}-${size - 1}/${size}`;
+  const first = `bytes 0-${PART_SIZE_BYTES - 1}/${size}`;
+  const taken = (end: number) => ({ status: 308, headers: { Range: `bytes=0-${end - 1}` } });
+  const rows: { name: string; answers: { status: number; headers?: object }[]; want: string[] }[] =
+    [
+      { name: "all", answers: [taken(PART_SIZE_BYTES), { status: 200 }], want: [first, last] },
+      {
+        name: "less than was sent",
+        answers: [taken(100), taken(PART_SIZE_BYTES), { status: 201 }],
+        want: [first, `bytes 100-${PART_SIZE_BYTES - 1}/${size}`, last],
+      },
+      {
+        name: "nothing of it",
+        answers: [{ status: 308 }, taken(PART_SIZE_BYTES), { status: 200 }],
+        want: [first, first, last],
+      },
+      {
+        name: "nothing of anything, later",
+        answers: [taken(PART_SIZE_BYTES), { status: 308 }, taken(PART_SIZE_BYTES), { status: 200 }],
+        want: [first, last, first, last],
+      },
+      {
+        name: "the upload is gone",
+        answers: [taken(PART_SIZE_BYTES), { status: 410 }, taken(PART_SIZE_BYTES), { status: 200 }],
+        want: [first, last, first, last],
+      },
+    ];
+  for (const { name, answers, want } of rows) {
+    await t.step(name, async () => {
+      const sent: string[] = [];
+      const left = [...answers];
+      const store = storeAnsweredBy((method, headers, crc32c) => {
+        if (method !== "PUT") return null;
+        sent.push(headers.get("Content-Range") ?? "");
+        const { status = 500, headers: answer = {} } = left.shift() ?? {};
+        const body = status === 308 ? null : JSON.stringify({ crc32c });
+        return new Response(body, { status, headers: { ...answer } });
+      });
+      assert.equal(await store.create("a/b", bytesContent(new Uint8Array(size))), "created");
+      assert.deepEqual(sent, want);
+    });
+  }
+});
+
+Deno.test("GcsStore takes an object with another check sum for a failure", async (t) => {
+  for (const [way, inParts] of [["at once", false], ["in parts", true]] as const) {
+    await t.step(way, async () => {
+      const store = storeAnsweredBy((method, headers) => {
+        const isUpload = method === "PUT" || /^multipart/.test(headers.get("Content-Type") ?? "");
+        return isUpload ? Response.json({ crc32c: "AAAAAA==" }) : null;
+      });
+      const created = store.create("a/b", bytesContent(new Uint8Array(9)), { inParts });
+      await assert.rejects(created, StorageError);
+    });
+  }
+});
+
+/** A store whose server has no object, begins every upload, and otherwise answers as a test says. */
+function storeAnsweredBy(
+  answer: (method: string, headers: Headers, crc32c: string) => Response | null,
+): GcsStore {
+  let crc32c = "";
+  return new GcsStore({
+    bucket: BUCKET,
+    apiEndpoint: "http://127.0.0.1",
+    times: FAST,
+    singleRequestLimitBytes: PART_SIZE_BYTES,
+    partSizeBytes: PART_SIZE_BYTES,
+    fetch: (url, { method = "", headers, body }) => {
+      const answered = answer(method, new Headers(headers), crc32c);
+      if (answered !== null) return Promise.resolve(answered);
+      if (method === "POST") {
+        crc32c = JSON.parse(String(body)).crc32c;
+        return Promise.resolve(new Response("{}", { headers: { Location: "/session?id=1" } }));
+      }
+      const isObject = url.pathname.endsWith("a%2Fb");
+      return Promise.resolve(new Response("{}", { status: isObject ? 404 : 200 }));
+    },
+  });
+}
 
 Deno.test("new GcsStore() takes plain http for this machine only", async (t) => {
   const rows: { options: Partial<GcsStoreOptions>; want: string | null }[] = [

@@ -226,7 +226,9 @@ export class S3Store implements ObjectStore {
     }, options);
     if (answer.status === 200) return "created";
     if (answer.status !== 412) throw this.#client.refusal(answer, options.what);
-    return await this.#whose(key, metadata, options) ?? this.#vanished(options);
+    const outcome = await this.#whose(key, metadata, options);
+    if (outcome !== null) return outcome;
+    throw this.#client.failure(options.what, "the server says that it is there, and it is not");
   }
 
   async #createInParts(
@@ -243,7 +245,7 @@ export class S3Store implements ObjectStore {
       const outcome = await this.#upload(key, { content, metadata }, options);
       if (outcome !== null) return outcome;
     }
-    return this.#vanished(options);
+    throw this.#client.failure(options.what, `${MAX_UPLOADS} uploads were lost`);
   }
 
   /** One multipart upload. Null when it is lost and has made no object. */
@@ -351,10 +353,6 @@ export class S3Store implements ObjectStore {
     const url = this.#bucketQuery({ "list-type": "2", "max-keys": "1" });
     const { status } = await this.#client.ask({ method: "GET", url }, options);
     return status === 200;
-  }
-
-  #vanished({ what }: SendOptions): never {
-    throw this.#client.failure(what, "what the server says is there is not there");
   }
 
   #url(key: string, query: Record<string, string> = {}): URL {
