@@ -22,10 +22,10 @@
  * longer than 255 bytes, the least of what the back ends take. Longer ones are invalid requests on every back end.
  */
 import { InvalidRequestError } from "../errors.ts";
-import { escapePath, escapeVersion, unescapeVersion } from "../module/escape.ts";
+import { escapePath, escapeVersion, unescapePath, unescapeVersion } from "../module/escape.ts";
 import type { ModulePath } from "../module/path.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
-import { isCanonicalVersion, type Version } from "../module/version.ts";
+import { isCanonicalVersion, isVersionOf, type Version } from "../module/version.ts";
 import { MAX_KEY_BYTES, MAX_SEGMENT_BYTES } from "./object_store.ts";
 
 /** The longest key is a zip's: `z1/<path>/@v/<version>/` and 64 hex digits. Counted with the `/` between the two. */
@@ -67,6 +67,41 @@ export function versionOfName(name: string): Version | null {
     if (error instanceof InvalidRequestError) return null;
     throw error;
   }
+}
+
+/** What lies under a key: the manifest of a version, or a zip. */
+export type CopyKey =
+  | { readonly kind: "manifest"; readonly path: ModulePath; readonly version: Version }
+  | {
+    readonly kind: "zip";
+    readonly path: ModulePath;
+    readonly version: Version;
+    readonly h1: string;
+  };
+
+/** The opposite of {@linkcode manifestKey} and {@linkcode zipKey}; null for a key that is neither's. */
+export function parseCopyKey(key: string): CopyKey | null {
+  try {
+    return readCopyKey(key);
+  } catch (error) {
+    if (error instanceof InvalidRequestError) return null;
+    throw error;
+  }
+}
+
+/** @throws {InvalidRequestError} for some of the keys that are neither's */
+function readCopyKey(key: string): CopyKey | null {
+  const [, pathName = "", versionName = "", hex] =
+    /^[mz]1\/(.+)\/@[vp]\/([^/]+)(?:\/([0-9a-f]{64}))?$/.exec(key) ?? [];
+  const path = unescapePath(pathName);
+  const version = unescapeVersion(versionName);
+  if (!isVersionOf(path, version)) return null;
+  // A manifest in the folder of zips, a tagged version among the pseudo-versions: nobody would look there.
+  if (hex === undefined) {
+    return manifestKey(path, version) === key ? { kind: "manifest", path, version } : null;
+  }
+  const h1 = `h1:${Uint8Array.fromHex(hex).toBase64()}`;
+  return zipKey(path, version, h1) === key ? { kind: "zip", path, version, h1 } : null;
 }
 
 const H1 = /^h1:[A-Za-z0-9+/]{43}=$/;

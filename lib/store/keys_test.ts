@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { InvalidRequestError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
-import { isH1, manifestFolders, manifestKey, versionOfName, zipKey } from "./keys.ts";
+import { isH1, manifestFolders, manifestKey, parseCopyKey, versionOfName, zipKey } from "./keys.ts";
 import { assertKey } from "./object_store.ts";
 
 /** The dirhash of nothing: the SHA-256 of no bytes. */
@@ -46,8 +46,37 @@ Deno.test("manifestKey() and zipKey() give the places of the head comment", asyn
       assert.equal(zipKey(path, version, H1), row.zip);
       assertKey(row.manifest);
       assertKey(row.zip);
+      assert.deepEqual(parseCopyKey(row.manifest), { kind: "manifest", path, version });
+      assert.deepEqual(parseCopyKey(row.zip), { kind: "zip", path, version, h1: H1 });
     });
   }
+});
+
+Deno.test("parseCopyKey() takes no key that manifestKey() and zipKey() do not give", async (t) => {
+  const names = [
+    "",
+    "p1/probe",
+    "s1/sum.example.com/tile/8/0/000",
+    "m1/example.com/m",
+    "m1/example.com/m/@v",
+    "m1/example.com/m/@v/v1.0.0/v1.0.0",
+    "m2/example.com/m/@v/v1.0.0",
+    "m1/example.com/M/@v/v1.0.0",
+    "m1/example/m/@v/main",
+    "m1/nodot/@v/v1.0.0",
+    // Of another major version than the path's.
+    "m1/example.com/m/v2/@v/v1.0.0",
+    // In the wrong folder.
+    "m1/example.com/m/@p/v1.0.0",
+    "m1/example.com/m/@v/v0.0.0-20240102030405-0123456789ab",
+    `m1/example.com/m/@v/v1.0.0/${HEX}`,
+    "z1/example.com/m/@v/v1.0.0",
+    `z1/example.com/m/@p/v1.0.0/${HEX}`,
+    `z1/example.com/m/@v/v1.0.0/${HEX.slice(1)}`,
+    `z1/example.com/m/@v/v1.0.0/${HEX.toUpperCase()}`,
+    `m1/example.com/${"a".repeat(400)}/@v/v1.0.0`,
+  ];
+  for (const name of names) await t.step(`"${name}"`, () => assert.equal(parseCopyKey(name), null));
 });
 
 Deno.test("manifestFolders() are the folders that manifestKey() puts manifests in", () => {

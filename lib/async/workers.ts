@@ -1,0 +1,27 @@
+/** Work on many things with a few hands. */
+
+/**
+ * Runs `work` on each of `items`, at most `workers` at a time. An item is asked for when somebody is free for it, so that
+ * there may be any number.
+ *
+ * @throws the first failure, of `items` or of `work`. No other item is begun after it, and those under way have ended.
+ */
+export async function forEach<T>(
+  items: AsyncIterable<T>,
+  { workers, work }: { workers: number; work: (item: T) => Promise<void> },
+): Promise<void> {
+  const shared = items[Symbol.asyncIterator]();
+  const source = { [Symbol.asyncIterator]: () => shared };
+  const failures: unknown[] = [];
+  await Promise.all(Array.from({ length: workers }, async () => {
+    try {
+      for await (const item of source) {
+        if (failures.length > 0) break;
+        await work(item);
+      }
+    } catch (error) {
+      failures.push(error);
+    }
+  }));
+  if (failures.length > 0) throw failures[0];
+}
