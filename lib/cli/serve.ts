@@ -81,8 +81,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const publisher = new Publisher({
     copies,
     source,
-    findHashes: () => null,
-    zips: "lazy",
+    findHashes: (module, signal) => databases.findHashes(module, signal),
+    zips: config.publicModules.zips,
     scratchDirectory: scratch.directory,
     timeoutMs: PUBLISH_TIMEOUT_MS,
     log,
@@ -178,7 +178,7 @@ function urlOf({ hostname, port }: Deno.NetAddr): string {
 }
 
 /** Design, section 3: the configuration, else the variable that every Go tool reads, else the repositories themselves. */
-function chooseUpstreams(
+export function chooseUpstreams(
   config: Config,
   { env, port, log }: Pick<ServeOptions, "env" | "port" | "log">,
 ): ListEntry[] {

@@ -142,11 +142,13 @@ const schema = z.strictObject({
     })),
   })).default([]),
   publicModules: z.strictObject({
-    /** What public modules are verified with. Default: the `go` command's own default. */
+    /** What public modules are verified with. Default: the `go` command's own, where an upstream supports it. */
     sumDatabase: z.union(
       [z.literal("off"), sumDatabase],
       "sumDatabase is {name, publicKey, url} or off",
     ).exactOptional(),
+    /** When the zips of verified modules are fetched: when somebody asks for one, or with the rest. */
+    zips: z.enum(["lazy", "eager"]).default("lazy"),
   }).prefault({}),
   sumDatabaseProxy: z.strictObject({
     /** Is accepted for old configurations; the `go` command asks for each database by its name. */

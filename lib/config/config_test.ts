@@ -9,7 +9,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       insecureHosts: [],
       privateModules: [],
       gitHub: [],
-      publicModules: {},
+      publicModules: { zips: "lazy" },
       sumDatabaseProxy: { discourageClientDirectSumDatabaseConnections: false, sumDatabases: [] },
       gitMirrors: { maxSizeMiB: 20_480 },
       maxChildProcesses: 30,

@@ -23,10 +23,17 @@ export interface ServedDatabase {
   latest(signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
 }
 
+/** The database that public modules are verified with. */
+export interface Verifier {
+  readonly database: SumDatabase;
+  /** If not, it is asked only where an upstream supports it: nobody has said that this server may go there by itself. */
+  readonly isRequired: boolean;
+}
+
 export interface SumDatabasesOptions {
   readonly known: readonly SumDatabase[];
   /** The one that public modules are verified with; null: with none. */
-  readonly verifier: SumDatabase | null;
+  readonly verifier: Verifier | null;
   readonly ways: SumdbWays;
   readonly isPrivate: (path: ModulePath) => boolean;
 }
@@ -47,10 +54,23 @@ export class SumDatabases {
 
   /**
    * The hashes that a public module version must have: null at once where nobody is to be asked, and a promise of null
-   * where the database is known to have no record. The promise rejects as {@linkcode SumDatabase.lookup} does.
+   * where the database is known to have no record, or nobody supports it. The promise rejects as {@linkcode SumDatabase.lookup} does.
    */
   findHashes(module: ModuleVersion, signal: AbortSignal): Promise<ModuleHashes | null> | null {
-    const { verifier, isPrivate } = this.#options;
-    return verifier === null || isPrivate(module.path) ? null : verifier.verify(module, signal);
+    const { verifier, isPrivate, ways } = this.#options;
+    if (verifier === null || isPrivate(module.path)) return null;
+    const { database, isRequired } = verifier;
+    if (isRequired) return database.verify(module, signal);
+    if (ways.isKnownUnsupported(database.name)) return null;
+    return this.#verifyIfSupported(database, module, signal);
+  }
+
+  async #verifyIfSupported(
+    database: SumDatabase,
+    module: ModuleVersion,
+    signal: AbortSignal,
+  ): Promise<ModuleHashes | null> {
+    const way = await this.#options.ways.through(database.name, signal);
+    return way === null ? null : await database.verify(module, signal);
   }
 }

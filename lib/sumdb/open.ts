@@ -10,7 +10,7 @@
  * ```
  *
  * `publicModules.sumDatabase` is the one that public modules are verified with; without it that is the `go` command's own
- * default. Clients may ask for it, for those of `sumDatabaseProxy` and for the `go` command's default: these are verified and
+ * default, where an upstream supports it. Clients may ask for it, for those of `sumDatabaseProxy` and for the `go` command's default: these are verified and
  * kept. A database of any other name is passed on from an upstream that supports it, if there is one.
  *
  * `publicKey` is what follows the name in GOSUMDB, `<key hash>+<key>`; with the name before it it is taken as well.
@@ -19,7 +19,7 @@ import type { Logger } from "../log.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { SumDatabase, type SumdbFetch } from "./database.ts";
-import { SumDatabases } from "./databases.ts";
+import { SumDatabases, type Verifier } from "./databases.ts";
 import { VerifierKey } from "./note.ts";
 import { directly, type SumdbUpstream, SumdbWays } from "./ways.ts";
 
@@ -94,10 +94,18 @@ export function openSumDatabases(
     if (known.has(database.name)) continue;
     known.set(database.name, openSumDatabase(database, { ...options, ways }));
   }
-  const { sumDatabase = DEFAULT_SUM_DATABASE } = config.publicModules;
-  const verifier = sumDatabase === "off" ? null : known.get(sumDatabase.name) ?? null;
   const { isPrivate } = options;
+  const verifier = verifierOf(config, known);
   return new SumDatabases({ known: [...known.values()], verifier, ways, isPrivate });
+}
+
+function verifierOf(
+  { publicModules: { sumDatabase } }: SumDatabasesConfig,
+  known: ReadonlyMap<string, SumDatabase>,
+): Verifier | null {
+  if (sumDatabase === "off") return null;
+  const database = known.get((sumDatabase ?? DEFAULT_SUM_DATABASE).name);
+  return database === undefined ? null : { database, isRequired: sumDatabase !== undefined };
 }
 
 function openSumDatabase(

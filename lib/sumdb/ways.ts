@@ -59,6 +59,11 @@ export class SumdbWays {
     }, signal);
   }
 
+  /** Whether it is known by now that nobody supports a database. */
+  isKnownUnsupported(database: string): boolean {
+    return this.#upstreams.length === 0 || this.#known.get(database)?.way === null;
+  }
+
   async #ask(database: string, signal: AbortSignal): Promise<SumdbFetch | null> {
     let failure: unknown = null;
     for (const upstream of this.#upstreams) {
