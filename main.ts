@@ -6,7 +6,7 @@
  */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { VERSION } from "./lib/cli/version.ts";
-import { ConfigError } from "./lib/errors.ts";
+import { ConfigError, describeError, ProxyError } from "./lib/errors.ts";
 import type { LogLevel } from "./lib/log.ts";
 
 const LOG_LEVELS: readonly LogLevel[] = [
@@ -111,6 +111,49 @@ Example:
     Deno.exit(isFine ? 0 : 1);
   });
 
+interface FsckFlags {
+  configFile?: string;
+  repair: boolean;
+  scratchDir?: string;
+  logLevel: LogLevel;
+}
+
+program.command("fsck")
+  .description("Look through the store for what is damaged or missing; status 1 if anything is.")
+  .option("--config-file <file>", "YAML configuration of the server")
+  .option("--repair", "add missing zips again, from their sources; nothing is replaced", false)
+  .option("--scratch-dir <dir>", "as for serve")
+  .addOption(
+    new Option("--log-level <level>", "least urgent lines to write")
+      .choices(LOG_LEVELS).default("error"),
+  )
+  .addHelpText(
+    "after",
+    `
+Each line on standard output is a fault, a note or a repair, with the object's key; the last is a summary.
+With --repair, zips that nobody has asked for yet are fetched too.
+
+Examples:
+  go-mod-proxy fsck --config-file config.yaml
+  go-mod-proxy fsck --config-file config.yaml --repair`,
+  )
+  .action(async ({ configFile, repair, scratchDir, logLevel }: FsckFlags) => {
+    const { runFsck } = await import("./lib/cli/fsck.ts");
+    const { createLogger } = await import("./lib/log.ts");
+    const env = Deno.env.toObject();
+    const signal = untilToldToEnd();
+    const isFine = await runFsck({
+      ...await loadConfig(configFile),
+      repair,
+      env,
+      scratchDir: scratchDir ?? defaultScratchDir(env),
+      program: thisProgram(),
+      log: createLogger(logLevel),
+      signal,
+    }).catch((error) => endIfTold(signal, error));
+    Deno.exit(isFine ? 0 : 1);
+  });
+
 program.command("credential-helper", { hidden: true })
   .description("What git runs to get at a credential; the server tells it to.")
   .argument("<operation>")
@@ -153,11 +196,18 @@ function untilToldToEnd(): AbortSignal {
   return controller.signal;
 }
 
+/** Ends with the status that shells give to an interrupted command; any other failure goes on. */
+function endIfTold(signal: AbortSignal, error: unknown): never {
+  if (signal.aborted) Deno.exit(130);
+  throw error;
+}
+
 try {
   await program.parseAsync(Deno.args, { from: "user" });
 } catch (error) {
   if (error instanceof ConfigError) {
     program.error(`error: the configuration cannot be used\n${error.message}`);
   }
+  if (error instanceof ProxyError) program.error(`error: ${describeError(error)}`);
   throw error;
 }

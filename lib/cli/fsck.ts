@@ -1,0 +1,122 @@
+/**
+ * `fsck`: looks through the configured store (store/fsck.ts) and says a line for each thing it finds:
+ *
+ * ```text
+ * fault    z1/example.com/hello/@v/v1.0.0/<h1 hex>: the zip is missing
+ * note     z1/example.com/hello/@v/v1.1.0/<h1 hex>: an orphan: there is no manifest of this version
+ * 5 objects: 2 manifests, 2 zips; 1 fault, 1 note, 0 repaired
+ * ```
+ */
+import type { ModulePath } from "../module/path.ts";
+import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
+import { openScratch } from "../scratch.ts";
+import { SourceByPath } from "../source/choose.ts";
+import { openSource } from "../source/open.ts";
+import { Copies } from "../store/copies.ts";
+import { type Finding, fsck, type FsckSummary } from "../store/fsck.ts";
+import type { ObjectStore } from "../store/object_store.ts";
+import { openStore } from "../store/open.ts";
+import { probeStore } from "../store/probe.ts";
+import { openFetch, readCaCertificates } from "./open_fetch.ts";
+import { openGit } from "./open_git.ts";
+import { plural } from "./print.ts";
+import { openProgress } from "./progress.ts";
+import { chooseUpstreams, type ServeOptions } from "./serve.ts";
+
+export interface RunFsckOptions extends
+  Pick<
+    ServeOptions,
+    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
+  > {
+  /** Whether what is missing is to be added again. */
+  readonly repair: boolean;
+}
+
+/** Whether there is no fault. */
+export async function runFsck(options: RunFsckOptions): Promise<boolean> {
+  const { config, env, repair, signal } = options;
+  const store = await openStore(config.storage, {
+    env,
+    insecureHosts: config.insecureHosts,
+    caCertificates: await readCaCertificates(env),
+  });
+  await using opened = new AsyncDisposableStack();
+  const scratch = opened.use(await openScratch(options.scratchDir));
+  const publisher = repair
+    ? await openPublisher(options, { store, scratchDirectory: scratch.directory, opened })
+    : null;
+  using progress = await openProgress(() => countObjects(store, signal));
+  const summary = await fsck({
+    store,
+    scratchDirectory: scratch.directory,
+    // A private module is published with its zip (publisher.ts); a public one may wait for somebody to ask.
+    mayLackZip: (path) => !config.privateModules.some((prefix) => covers(prefix.pathPrefix, path)),
+    restoreZip: publisher === null ? null : (copy) => publisher.restoreZip(copy),
+    report: (finding) => progress.print(lineOf(finding)),
+    onDone: (key) => progress.advance(key),
+    signal,
+  });
+  progress.print(summaryLine(summary));
+  return summary.findings.fault === 0;
+}
+
+/** What fetches zips: the same sources as the server's. The hashes are those of the manifests. */
+async function openPublisher(
+  options: RunFsckOptions,
+  { store, scratchDirectory, opened }: {
+    store: ObjectStore;
+    scratchDirectory: string;
+    opened: AsyncDisposableStack;
+  },
+): Promise<Publisher> {
+  const { config, env, log } = options;
+  await probeStore(store);
+  const fetch = await openFetch(config, { env, via: `1.1 go-mod-proxy-${crypto.randomUUID()}` });
+  const git = opened.use(
+    await openGit({
+      ...options,
+      fetch,
+      ownDirectory: scratchDirectory,
+      sharedDirectory: options.scratchDir,
+    }),
+  );
+  const entries = chooseUpstreams(config, { env, port: NO_PORT, log });
+  const { source: publicSource } = openSource(entries, { fetch, direct: git.direct.source });
+  return new Publisher({
+    copies: new Copies(store),
+    source: new SourceByPath({
+      findPrivate: (path) => git.findPrivate(path)?.source ?? null,
+      publicSource,
+    }),
+    findHashes: () => null,
+    zips: "eager",
+    scratchDirectory,
+    timeoutMs: PUBLISH_TIMEOUT_MS,
+    log,
+  });
+}
+
+/** This command listens on none, so no upstream is itself. */
+const NO_PORT = -1;
+
+function covers(prefix: string, path: ModulePath): boolean {
+  return path === prefix || path.startsWith(`${prefix}/`);
+}
+
+async function countObjects(store: ObjectStore, signal: AbortSignal): Promise<number> {
+  let count = 0;
+  for await (const _ of store.walk({ signal })) count++;
+  return count;
+}
+
+function lineOf({ kind, key, text }: Finding): string {
+  return `${kind.padEnd("repaired".length)} ${key}: ${text}`;
+}
+
+function summaryLine({ objects, manifests, zips, findings }: FsckSummary): string {
+  const { fault, note, repaired } = findings;
+  return `${plural(objects, "object")}: ${plural(manifests, "manifest")}, ${
+    plural(zips, "zip")
+  }; ` +
+    `${plural(fault, "fault")}, ${plural(note, "note")}, ${repaired} repaired`;
+}
