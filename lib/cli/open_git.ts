@@ -7,6 +7,7 @@ import { Semaphore } from "../async/semaphore.ts";
 import type { Config } from "../config/config.ts";
 import { credentialsWarnings, openCredentials, type PrivatePrefix } from "../credentials/open.ts";
 import { type CredentialProvider, remoteOf } from "../credentials/provider.ts";
+import { UpstreamError } from "../errors.ts";
 import { Git, type GitEnvironment } from "../git/command.ts";
 import {
   CredentialServer,
@@ -162,8 +163,11 @@ interface SourceParts {
 async function openGitSource(context: Context, parts: SourceParts): Promise<OpenedGit> {
   const { config, fetch, git, log, opened, sharedDirectory } = context;
   const { folder, grants, prefix } = parts;
+  const repository = prefix?.repository ?? null;
+  // What a stranger's page names is no place on this machine; what the configuration names may be.
   const isHttpAllowed = (host: string) =>
-    config.insecureHosts.includes(host) || isLoopback(host.replace(/:\d+$/, ""));
+    config.insecureHosts.includes(host) ||
+    repository !== null && host === repository.host && isLoopback(repository.hostname);
   const mirrors = opened.use(
     await Mirrors.start({
       directory: `${sharedDirectory}/git/${folder}`,
@@ -176,7 +180,6 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
       now: Date.now,
     }),
   );
-  const repository = prefix?.repository ?? null;
   const discovery = new Discovery({
     fetch,
     repositories: prefix === null || repository === null ? [] : [{
@@ -189,7 +192,13 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
     description: prefix === null ? "direct" : `git for ${prefix.pathPrefix}`,
     mirrors,
     locate: (path, signal) => discovery.locate(path, signal),
-    openProxy: (url) => new ProxySource(new Upstream(url, fetch)),
+    openProxy: (url) => {
+      if (prefix === null) return new ProxySource(new Upstream(url, fetch));
+      throw new UpstreamError(
+        `Cannot use the module proxy that a page names for private prefix "${prefix.pathPrefix}": ` +
+          "private modules come from git alone",
+      );
+    },
   });
   return { source, discovery, mirrors, prefix };
 }
