@@ -45,6 +45,8 @@ export interface LocalRunOptions {
   readonly input?: string;
   readonly timeoutMs?: number;
   readonly exitCodes?: readonly number[];
+  /** As for Git. Default: true, as is right for what reads objects and refs. */
+  readonly isAlone?: boolean;
 }
 
 /** Tells one repository at a path from the next one at the same path. */
@@ -112,6 +114,7 @@ export class BareRepository {
     await this.#options.git.run(["init", "--quiet", "--bare", `--object-format=${objectFormat}`], {
       what: "create a mirror",
       gitDir: fresh,
+      isAlone: true,
       timeoutMs: this.#options.limits.localTimeoutMs,
       maxOutputBytes: OUTPUT_MAX_BYTES,
     });
@@ -163,6 +166,7 @@ export class BareRepository {
   /** Runs git on what is there, without network. */
   async run(args: readonly string[], options: LocalRunOptions): Promise<GitOutput> {
     return await this.#options.git.run(args, {
+      isAlone: true,
       timeoutMs: this.#options.limits.localTimeoutMs,
       maxOutputBytes: OUTPUT_MAX_BYTES,
       ...options,
@@ -176,6 +180,7 @@ export class BareRepository {
     options: Omit<LocalRunOptions, "exitCodes">,
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#options.git.stream(args, {
+      isAlone: true,
       timeoutMs: this.#options.limits.localTimeoutMs,
       ...options,
       gitDir: this.#path,
@@ -232,6 +237,7 @@ export class BareRepository {
         what: "check a mirror",
         timeoutMs: this.#options.limits.fetchTimeoutMs,
         exitCodes: ALL_EXIT_CODES,
+        isAlone: false,
       });
       if ((exitCode & ~FSCK_RULES) !== 0) return true;
     } catch (error) {
@@ -276,7 +282,7 @@ export class BareRepository {
     }
     const { maxPacks, fetchTimeoutMs } = this.#options.limits;
     if (packs <= maxPacks) return;
-    const options = { what: "tidy a mirror", timeoutMs: fetchTimeoutMs };
+    const options = { what: "tidy a mirror", timeoutMs: fetchTimeoutMs, isAlone: false };
     try {
       await this.run(["repack", "-d", "--quiet", ...this.#options.repackArgs], options);
       await this.run(["pack-refs", "--all"], options);

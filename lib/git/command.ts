@@ -11,7 +11,7 @@
  * - **Time and size**: each run has a deadline, buffered output a limit, streamed output backpressure. The number of
  *   processes is limited; waiting for a turn has a deadline of its own.
  * - **The end**: git starts helpers (git-remote-https, index-pack), and a helper that waits for a silent server survives
- *   its parent. So each git leads a process group, and an aborted run kills the whole group.
+ *   its parent. So a git that may start any leads a process group, and an aborted run kills the whole group.
  *
  * Works with git 2.39 and later. The variables are in git(1), the keys in git-config(1).
  */
@@ -67,6 +67,11 @@ export interface GitRunOptions {
   readonly input?: string;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * That git starts no programs of its own for this. It is then not made the leader of a group: for that, Deno forks,
+   * which copies our page tables while all else waits, where it would use vfork. Default: false.
+   */
+  readonly isAlone?: boolean | undefined;
 }
 
 export interface GitBufferOptions extends GitRunOptions {
@@ -190,7 +195,7 @@ export class Git implements AsyncDisposable {
         timeoutMs: options.timeoutMs,
         secrets: options.network?.credential?.secrets ?? [],
         signals: [this.#closed.signal, options.signal, cancelled].filter((s) => s !== undefined),
-        killGroup: (leader) => this.#killGroup(leader),
+        killGroup: options.isAlone ? null : (leader) => this.#killGroup(leader),
       });
       const ended = process.ended.finally(() => {
         permit[Symbol.dispose]();
@@ -213,7 +218,7 @@ export class Git implements AsyncDisposable {
       stdin: options.input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
-      detached: true,
+      detached: options.isAlone !== true,
     });
   }
 
@@ -290,7 +295,8 @@ interface ProcessOptions {
   readonly secrets: readonly string[];
   /** Each of them ends the run, with its reason. */
   readonly signals: readonly AbortSignal[];
-  readonly killGroup: (leader: number) => Promise<void>;
+  /** Null for a git that is no leader. */
+  readonly killGroup: ((leader: number) => Promise<void>) | null;
 }
 
 /** A git that was started. However it is left, it and its group come to their end, by the deadline at the latest. */
@@ -359,7 +365,7 @@ class GitProcess implements AsyncDisposable {
 
   async #kill(): Promise<void> {
     try {
-      await this.#options.killGroup(this.#child.pid);
+      await this.#options.killGroup?.(this.#child.pid);
     } catch {
       // No process could be started to do it. git itself dies below, its helpers by SILENCE_MAX_SECONDS.
     }

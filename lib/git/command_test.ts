@@ -267,6 +267,29 @@ Deno.test("Git.stream() ends git when it is cancelled while waiting for output",
   assert.deepEqual(await processesWith("sleep 322.5"), []);
 });
 
+Deno.test("Git.stream() ends a git that is alone when its caller goes away", async () => {
+  await using server = await GitServer.start();
+  const repo = await server.createRepo("large.git");
+  await repo.commit({ file: new Uint8Array(1 << 20) });
+  await using started = await startGit();
+  const caller = new AbortController();
+  const stream = started.git.stream(["archive", "--format=tar", "HEAD"], {
+    ...RUN,
+    gitDir: repo.path,
+    signal: caller.signal,
+    isAlone: true,
+  });
+  const reader = stream.getReader();
+  await reader.read();
+  // More than fits into a pipe: git waits for its reader.
+  assert.equal((await processesWith(repo.path)).length, 1);
+  caller.abort(new Error("client went away"));
+  await until(async () => (await processesWith(repo.path)).length === 0);
+  await assert.rejects(async () => {
+    while (!(await reader.read()).done);
+  }, /client went away/);
+});
+
 Deno.test("Git disposed of ends what runs and starts nothing more", async () => {
   const started = await startGit();
   const run = assert.rejects(
