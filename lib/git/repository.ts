@@ -21,7 +21,7 @@
  * - `UpstreamError` when git or the remote failed, wrong credentials included; its kinds are in errors.ts;
  * - `DeadlineError` when git took too long, `OverloadedError` when there was no turn to run it in time.
  *
- * ```ts
+ * ```ts ignore
  * await using lease = await mirrors.open(parseRemoteUrl("https://git.example.com/a/b"));
  * const refs = await lease.repository.refs();
  * const hash = refs.get("refs/tags/v1.0.0");
