@@ -214,6 +214,8 @@ export class SumDatabase {
   }
 
   async #find(module: ModuleVersion): Promise<SumRecord> {
+    // A database that has forked is not even asked.
+    await this.#log.head();
     const kept = await this.#findKept(module);
     if (kept !== null) return kept;
     const answer = await this.#fetch(lookupPath(module), MAX_RECORD_BYTES + MAX_NOTE_BYTES);
@@ -258,22 +260,24 @@ export class SumDatabase {
 
   /** Records are authenticated one by one, by the hash tile of level 0. */
   async #readDataTile(tile: DataTile, { tiles }: Head): Promise<Uint8Array<ArrayBuffer>> {
+    const hashes = await tiles.tile({ level: 0, number: tile.number });
+    const cut = (bytes: Uint8Array<ArrayBuffer>) => {
+      const records = splitRecords(bytes)?.slice(0, tile.width) ?? [];
+      const isRight = records.length === tile.width &&
+        records.every((record, i) => isSameHash(hashRecord(record), hashes.node(0, i)));
+      return isRight ? joinRecords(records) : null;
+    };
     const kept = await this.#kept.tile({ ...tile, width: TILE_WIDTH });
-    const [hashes, bytes] = await Promise.all([
-      tiles.tile({ level: 0, number: tile.number }),
-      kept ?? this.#fetchDataTile(tile),
-    ]);
-    const records = splitRecords(bytes)?.slice(0, tile.width) ?? [];
-    const isRight = records.length === tile.width &&
-      records.every((record, i) => isSameHash(hashRecord(record), hashes.node(0, i)));
-    if (!isRight) {
+    const known = kept === null ? null : cut(kept);
+    if (known !== null) return known;
+    const found = cut(await this.#fetchDataTile(tile));
+    if (found === null) {
       throw new UnverifiedError(
         `Cannot use ${formatTilePath(tile)} of ${this.name}: its records are not those of the tree`,
       );
     }
-    const cut = joinRecords(records);
-    if (kept === null && tile.width === TILE_WIDTH) await this.#kept.createTile(tile, cut);
-    return cut;
+    if (tile.width === TILE_WIDTH) await this.#kept.createTile(tile, found);
+    return found;
   }
 
   /** A database may take a partial tile away once it has the full one. */

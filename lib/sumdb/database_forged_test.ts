@@ -3,6 +3,7 @@
  * told again it is believed.
  */
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import {
   fetchFrom,
   growTo,
@@ -249,6 +250,8 @@ Deno.test("a fork is found out, whichever tree is larger, and refused for good",
       const other = testDatabase(left, { store });
       await first.database.lookup(moduleOf(A));
       await other.database.lookup(moduleOf(A));
+      // The tree that is the newest already is shown once more.
+      await first.database.latest();
       const before = await contentOf(store);
 
       first.fetch = fetchFrom(right);
@@ -274,15 +277,17 @@ Deno.test("a fork is found out, whichever tree is larger, and refused for good",
         first.log.some(({ level, report: logged }) => level === "error" && logged === report),
       );
 
-      // From now on nothing is answered: here, after a restart, and by the others within a minute.
+      // From now on nothing is asked or answered: here, after a restart, and by the others within a minute.
       first.fetch = fetchFrom(left);
       other.clock.nowMs += 60_000;
+      left.requests.length = 0;
       for (const { database } of [first, testDatabase(left, { store }), other]) {
         await assert.rejects(database.lookup(moduleOf(A)), isFork);
-        await assert.rejects(database.verify(moduleOf(A)), isFork);
+        await assert.rejects(database.verify(moduleOf(C)), isFork);
         await assert.rejects(database.latest(), isFork);
         await assert.rejects(database.tile({ level: 0, number: 0, width: 1 }), isFork);
       }
+      assert.deepEqual(left.requests, []);
     });
   }
 });
@@ -323,6 +328,37 @@ Deno.test("a fork is refused also while the store does not take the report", asy
   isBroken = false;
   await assert.rejects(test.database.lookup(moduleOf(A)), ForkError);
   await assert.rejects(testDatabase(left, { store }).database.lookup(moduleOf(A)), ForkError);
+});
+
+Deno.test("whatever is shown in whatever order, only one branch is ever believed", async () => {
+  const shown = fc.array(
+    fc.record({ branch: fc.nat(1), by: fc.integer({ min: 0, max: 300 }), again: fc.boolean() }),
+    { maxLength: 12 },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.nat(600), shown, async (common, shown) => {
+      const branches = forkedLogs(common, [common + 1, common + 1]);
+      const test = testDatabase(branches[0], { limits: { latestTtlMs: 0 } });
+      const believed = new Set<number>();
+      for (const { branch, by, again } of shown) {
+        const log = branches[branch] ?? assert.fail();
+        test.fetch = fetchFrom(log);
+        growTo(log, log.size + by);
+        const record = recordOf(`example.com/new/b${branch}-${log.size}`);
+        log.append(record);
+        try {
+          await test.database.lookup(moduleOf(record));
+          believed.add(branch);
+          if (again) await test.database.latest();
+        } catch (error) {
+          assert.ok(error instanceof UpstreamError, String(error));
+          assert.ok(!believed.has(branch) || error instanceof ForkError);
+        }
+        assert.ok(believed.size <= 1, "both branches were believed");
+      }
+    }),
+    { numRuns: 30 },
+  );
 });
 
 Deno.test("tiles that fit no tree are no fork: what they say is forgotten", async () => {

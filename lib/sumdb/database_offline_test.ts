@@ -48,11 +48,12 @@ class Client {
   }
 }
 
-/** What happens: the log grows, a replica is asked for one more module, a minute passes. */
+/** What happens: the log grows, a replica is asked for one more module or the latest tree, a minute passes. */
 const events = fc.array(
   fc.oneof(
     fc.record({ what: fc.constant("grow" as const), by: fc.integer({ min: 1, max: 400 }) }),
     fc.record({ what: fc.constant("ask" as const), replica: fc.nat(1) }),
+    fc.record({ what: fc.constant("latest" as const), replica: fc.nat(1) }),
     fc.record({ what: fc.constant("wait" as const) }),
   ),
   { maxLength: 24 },
@@ -65,13 +66,14 @@ Deno.test("what was answered once is answered without the database", async () =>
       const key = VerifierKey.parse(sumdb.verifierKey);
       const store = new MemoryStore();
       const replicas = [0, 1].map(() => ({
-        test: testDatabase(sumdb, { store }),
+        test: testDatabase(sumdb, { store, limits: { latestTtlMs: 0 } }),
         client: new Client(key),
       }));
       const asked: ModuleVersion[] = [];
       for (const event of events) {
         if (event.what === "grow") growTo(sumdb, sumdb.size + event.by);
         if (event.what === "wait") { for (const { test } of replicas) test.clock.nowMs += 60_000; }
+        if (event.what === "latest") await replicas[event.replica]?.test.database.latest();
         if (event.what === "ask") {
           const record = recordOf(`example.com/m${asked.length}`);
           sumdb.append(record);

@@ -25,9 +25,11 @@ import { withDeadline } from "../async/deadline.ts";
 import { InvalidRequestError, StorageError } from "../errors.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
 import { bytesContent, keyFault, type ObjectStore, readAll } from "../store/object_store.ts";
+import { UnverifiedError } from "./errors.ts";
 import { HASH_BYTES } from "./merkle.ts";
 import { MAX_NOTE_BYTES, type VerifierKey } from "./note.ts";
 import { MAX_RECORD_BYTES, type ModuleVersion } from "./record.ts";
+import { openTree, type SignedTree } from "./signed_tree.ts";
 import { type DataTile, edgeOf, formatTilePath, type Tile } from "./tile.ts";
 
 /** 256 records, each with its two lines; those of the largest log in use take about 60 KiB. */
@@ -36,15 +38,16 @@ export const MAX_DATA_TILE_BYTES = 1024 * 1024;
 const MAX_TREE_BYTES = 2 * MAX_NOTE_BYTES + 7 * 256 * HASH_BYTES;
 const MAX_FORK_BYTES = 64 * 1024;
 
-/** A signed tree as it was stored; whether it is to be believed is for the reader to find out. */
+/** A signed tree with its edge, which is still to be authenticated by the tree's hash. */
 export interface KeptTree {
-  readonly note: Uint8Array<ArrayBuffer>;
+  readonly tree: SignedTree;
   /** The partial tiles by {@linkcode formatTilePath}, lowest level first. */
   readonly edge: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 }
 
 export class KeptDatabase {
   readonly #store: ObjectStore;
+  readonly #key: VerifierKey;
   readonly #folder: string;
   readonly #timeoutMs: number;
 
@@ -53,6 +56,7 @@ export class KeptDatabase {
     { key, timeoutMs }: { readonly key: VerifierKey; readonly timeoutMs: number },
   ) {
     this.#store = store;
+    this.#key = key;
     this.#folder = `s1/${databaseName(key)}`;
     this.#timeoutMs = timeoutMs;
   }
@@ -89,18 +93,21 @@ export class KeptDatabase {
     return names.map(sizeOf).filter((size) => size !== null);
   }
 
-  /** @throws {StorageError} also when the tree is damaged */
+  /** @throws {StorageError} also when the tree is damaged or not signed by the key */
   async tree(size: number): Promise<KeptTree | null> {
     const key = this.#treeKey(size);
     const bytes = await this.#read(key, MAX_TREE_BYTES);
     if (bytes === null) return null;
-    const tree = decodeTree(bytes, size);
-    if (tree === null) throw new StorageError(`Cannot use "${key}" of the store: it is damaged`);
-    return tree;
+    try {
+      return decodeTree(bytes, { size, key: this.#key });
+    } catch (cause) {
+      if (!(cause instanceof UnverifiedError)) throw cause;
+      throw new StorageError(`Cannot use "${key}" of the store: it is damaged`, { cause });
+    }
   }
 
-  async createTree(size: number, tree: KeptTree): Promise<"created" | "exists"> {
-    return await this.#create(this.#treeKey(size), encodeTree(tree));
+  async createTree(tree: KeptTree): Promise<"created" | "exists"> {
+    return await this.#create(this.#treeKey(tree.tree.size), encodeTree(tree));
   }
 
   /** What was found out about a fork, for people; its first line says it all. */
@@ -177,22 +184,27 @@ function sizeOf(name: string): number | null {
 const LINE = z.object({ format: z.literal(1), note: z.string() });
 const NEWLINE = 0x0a;
 
-function encodeTree({ note, edge }: KeptTree): Uint8Array<ArrayBuffer> {
-  const line = JSON.stringify({ format: 1, note: new TextDecoder().decode(note) });
+function encodeTree({ tree, edge }: KeptTree): Uint8Array<ArrayBuffer> {
+  const line = JSON.stringify({ format: 1, note: new TextDecoder().decode(tree.note) });
   return Buffer.concat([new TextEncoder().encode(`${line}\n`), ...edge.values()]);
 }
 
-/** Null where the bytes are not such a tree. */
-function decodeTree(bytes: Uint8Array<ArrayBuffer>, size: number): KeptTree | null {
+/** @throws {UnverifiedError} when the bytes are not the signed tree of so many records, with its edge */
+function decodeTree(
+  bytes: Uint8Array<ArrayBuffer>,
+  { size, key }: { readonly size: number; readonly key: VerifierKey },
+): KeptTree {
   const end = bytes.indexOf(NEWLINE);
   const line = LINE.safeParse(parseJson(bytes.subarray(0, Math.max(0, end))));
-  if (!line.success) return null;
+  if (!line.success) throw new UnverifiedError("Cannot read the tree: no line with a note");
+  const tree = openTree(new TextEncoder().encode(line.data.note), key);
   const edge = new Map<string, Uint8Array<ArrayBuffer>>();
   let at = end + 1;
   for (const tile of edgeOf(size)) {
     edge.set(formatTilePath(tile), bytes.slice(at, at += tile.width * HASH_BYTES));
   }
-  return at === bytes.length ? { note: new TextEncoder().encode(line.data.note), edge } : null;
+  if (tree.size === size && at === bytes.length) return { tree, edge };
+  throw new UnverifiedError(`Cannot read the tree: it is not one of ${size} records`);
 }
 
 /** The value of a JSON text, or undefined, which no schema accepts, where it is none. */

@@ -7,8 +7,10 @@ import type { ModulePath } from "../module/path.ts";
 import type { Version } from "../module/version.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { bytesContent } from "../store/object_store.ts";
-import { KeptDatabase } from "./kept.ts";
+import { KeptDatabase, type KeptTree } from "./kept.ts";
+import { EMPTY_HASH } from "./merkle.ts";
 import { VerifierKey } from "./note.ts";
+import { openTree } from "./signed_tree.ts";
 import { edgeOf, formatTilePath } from "./tile.ts";
 
 const SUMDB = new Sumdb();
@@ -21,11 +23,12 @@ function open(store = new FaultyStore(new MemoryStore()), key = KEY) {
   return { store, kept: new KeptDatabase(store, { key, timeoutMs: 60_000 }) };
 }
 
-function treeOf(size: number) {
+/** A signed tree of so many records, which are none, with any edge. */
+function treeOf(size: number): KeptTree {
   const edge = edgeOf(size).map((tile) => {
     return [formatTilePath(tile), crypto.getRandomValues(new Uint8Array(32 * tile.width))] as const;
   });
-  return { note: encode(`go.sum database tree\n${size}\n\n— x y\n`), edge: new Map(edge) };
+  return { tree: openTree(encode(SUMDB.sign(size, EMPTY_HASH)), KEY), edge: new Map(edge) };
 }
 
 Deno.test("KeptDatabase has a key for everything it keeps", async () => {
@@ -33,7 +36,7 @@ Deno.test("KeptDatabase has a key for everything it keeps", async () => {
   await kept.createRecord(MODULE, encode("record"));
   await kept.createTile({ level: 1, number: 1067, width: 256 }, encode("tile"));
   await kept.createTile({ level: "data", number: 0, width: 256 }, encode("records"));
-  await kept.createTree(771, treeOf(771));
+  await kept.createTree(treeOf(771));
   await kept.createFork("report\n");
   assert.deepEqual(store.calls.map(({ key }) => key), [
     `${FOLDER}/lookup/example.com/!a/@v/v1.0.0-!r!c1`,
@@ -68,8 +71,8 @@ Deno.test("KeptDatabase gives back the trees it was given", async () => {
     const { kept } = open();
     assert.equal(await kept.tree(size), null);
     const tree = treeOf(size);
-    assert.equal(await kept.createTree(size, tree), "created");
-    assert.equal(await kept.createTree(size, treeOf(size)), "exists");
+    assert.equal(await kept.createTree(tree), "created");
+    assert.equal(await kept.createTree(treeOf(size)), "exists");
     assert.deepEqual(await kept.tree(size), tree);
   }));
 });
@@ -78,7 +81,7 @@ Deno.test("KeptDatabase.largestTrees() begins with the largest", async () => {
   const sizes = fc.uniqueArray(fc.oneof(fc.nat(1000), fc.maxSafeNat()), { maxLength: 20 });
   await fc.assert(fc.asyncProperty(sizes, fc.integer({ min: 1, max: 9 }), async (sizes, limit) => {
     const { kept } = open();
-    for (const size of sizes) await kept.createTree(size, { note: encode(""), edge: new Map() });
+    for (const size of sizes) await kept.createTree({ ...treeOf(size), edge: new Map() });
     const want = sizes.toSorted((a, b) => b - a).slice(0, limit);
     assert.deepEqual(await kept.largestTrees(limit), want);
   }));
@@ -89,13 +92,13 @@ Deno.test("KeptDatabase passes over what is not its own among the trees", async 
   for (const name of ["x", "123", "99999999999999999999", "-000000000000001"]) {
     await store.create(`${FOLDER}/latest/${name}`, bytesContent(encode("")));
   }
-  await kept.createTree(7, treeOf(7));
+  await kept.createTree(treeOf(7));
   assert.deepEqual(await kept.largestTrees(10), [7]);
 });
 
 Deno.test("KeptDatabase refuses damaged trees", async (t) => {
-  const { note } = treeOf(3);
-  const line = JSON.stringify({ format: 1, note: new TextDecoder().decode(note) });
+  const lineOf = (note: string) => JSON.stringify({ format: 1, note });
+  const line = lineOf(SUMDB.sign(3, EMPTY_HASH));
   const hashes = "x".repeat(96);
   const rows = [
     "",
@@ -109,6 +112,9 @@ Deno.test("KeptDatabase refuses damaged trees", async (t) => {
     `${line.replace('"note"', '"text"')}\n${hashes}`,
     `${line.slice(1)}\n${hashes}`,
     `null\n${hashes}`,
+    `${lineOf(SUMDB.sign(4, EMPTY_HASH))}\n${hashes}`,
+    `${lineOf(new Sumdb().sign(3, EMPTY_HASH))}\n${hashes}`,
+    `${lineOf("")}\n${hashes}`,
     `${line}${" ".repeat(200_000)}\n${hashes}`,
   ];
   for (const text of rows) {

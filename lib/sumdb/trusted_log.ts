@@ -56,6 +56,9 @@ export interface TrustedLogOptions {
   readonly tileCacheBytes: number;
 }
 
+/** The partial tiles of a tree in the store, by path. */
+type Edge = KeptTree["edge"];
+
 /** The newest tree. */
 export interface Head {
   readonly tree: SignedTree;
@@ -66,7 +69,7 @@ export class TrustedLog {
   readonly #options: TrustedLogOptions;
   /** Full tiles that are authentic for the head, and so for all that will follow it. */
   readonly #authentic: LRUCache<string, TileNodes>;
-  /** Hashes of trees that the head continues, in base64, by size. */
+  /** Hashes of trees that the head continues, in base64, by size. They say nothing of a tree that is not the head yet. */
   readonly #continued = new LRUCache<number, string>({ max: MAX_REMEMBERED_TREES });
   /** The sizes of the trees in the store that have been compared. */
   readonly #compared = new LRUCache<number, true>({ max: MAX_REMEMBERED_TREES });
@@ -123,59 +126,63 @@ export class TrustedLog {
     return this.#head ?? head;
   }
 
-  /** @param kept the tree as it is in the store, if it is there */
-  async #compare(tree: SignedTree, kept: KeptTree | null): Promise<Head> {
+  /** @param edge of the tree, if that is in the store */
+  async #compare(tree: SignedTree, edge: Edge | null): Promise<Head> {
     if (this.#head !== null && tree.size <= this.#head.tree.size) {
-      return await this.#compareOlder(tree, this.#head);
+      return await this.#compareWithHead(tree, this.#head);
     }
     using _turn = await this.#turn.acquire();
     // Another one may have become the newest meanwhile.
     const head = this.#head;
     return head !== null && tree.size <= head.tree.size
-      ? await this.#compareOlder(tree, head)
-      : await this.#goOn(head, tree, kept);
+      ? await this.#compareWithHead(tree, head)
+      : await this.#goOn(head, tree, edge);
   }
 
-  async #compareOlder(older: SignedTree, newer: Head): Promise<Head> {
+  async #compareWithHead(older: SignedTree, head: Head): Promise<Head> {
     const hash = older.hash.toBase64();
-    if (this.#continued.get(older.size) === hash) return newer;
-    if (!await newer.tiles.continues(older)) await this.#refuse(older, newer);
+    if (this.#continued.get(older.size) !== hash) await this.#refuseFork(older, head);
     this.#continued.set(older.size, hash);
-    return newer;
+    return head;
   }
 
   /** Makes `tree` the newest one. Until all of it is known to be right, nothing of it is stored or believed. */
-  async #goOn(head: Head | null, tree: SignedTree, kept: KeptTree | null): Promise<Head> {
+  async #goOn(head: Head | null, tree: SignedTree, edge: Edge | null): Promise<Head> {
     const authentic = new Map<string, TileNodes>();
     const unkept: [Tile, Uint8Array<ArrayBuffer>][] = [];
     const tiles = await TreeTiles.open(tree, {
       authentic,
-      load: (tile, { fresh }) => this.#load(tile, { fresh, edge: kept?.edge }),
+      load: (tile, { fresh }) => this.#load(tile, { fresh, edge }),
       keep: (tile, bytes) => Promise.resolve(void unkept.push([tile, bytes])),
     });
-    if (head !== null) await this.#compareOlder(head.tree, { tree, tiles });
+    if (head !== null) await this.#refuseFork(head.tree, { tree, tiles });
     await Promise.all(unkept.map(([tile, bytes]) => this.#options.kept.createTile(tile, bytes)));
-    if (kept === null) await this.#keepTree({ tree, tiles });
+    if (edge === null) await this.#keepTree({ tree, tiles });
 
     for (const [path, tile] of authentic) this.#authentic.set(path, tile);
     const trusted = tiles.with({
       authentic: this.#authentic,
-      load: (tile, { fresh }) => this.#load(tile, { fresh, edge: undefined }),
+      load: (tile, { fresh }) => this.#load(tile, { fresh, edge: null }),
       keep: (tile, bytes) => this.#options.kept.createTile(tile, bytes),
     });
     return this.#head = { tree, tiles: trusted };
   }
 
   async #keepTree(head: Head): Promise<void> {
-    const { kept, key } = this.#options;
-    const { tree: { size, note }, tiles } = head;
+    const { kept } = this.#options;
+    const { tree, tiles } = head;
     const edge = new Map([...tiles.edge].map(([path, { bytes }]) => [path, bytes]));
-    const outcome = await kept.createTree(size, { note, edge });
+    const outcome = await kept.createTree({ tree, edge });
     // Somebody may have gone on from the same tree as we, at the same time.
     this.#readAtMs = -Infinity;
-    const other = outcome === "exists" ? await kept.tree(size) : null;
-    if (other !== null) await this.#compareOlder(openTree(other.note, key), head);
-    this.#compared.set(size, true);
+    const other = outcome === "exists" ? await kept.tree(tree.size) : null;
+    if (other !== null) await this.#refuseFork(other.tree, head);
+    this.#compared.set(tree.size, true);
+  }
+
+  /** Returns if `newer` begins with all records of `older`, which is not larger. */
+  async #refuseFork(older: SignedTree, newer: Head): Promise<void> {
+    if (!await newer.tiles.continues(older)) await this.#refuse(older, newer);
   }
 
   async #refuse(older: SignedTree, newer: Head): Promise<never> {
@@ -229,23 +236,23 @@ export class TrustedLog {
   }
 
   async #readOthers(): Promise<void> {
-    const { kept, key } = this.#options;
+    const { kept } = this.#options;
     const report = await kept.fork();
     if (report !== null) {
       this.#fork = { report, isKept: true };
       return;
     }
     for (const size of await kept.largestTrees(MAX_TREES)) {
-      const tree = this.#compared.has(size) ? null : await kept.tree(size);
-      if (tree === null) continue;
-      await this.#compare(openTree(tree.note, key), tree);
+      const other = this.#compared.has(size) ? null : await kept.tree(size);
+      if (other === null) continue;
+      await this.#compare(other.tree, other.edge);
       this.#compared.set(size, true);
     }
   }
 
   async #load(
     tile: Tile,
-    { fresh, edge }: { readonly fresh: boolean; readonly edge: KeptTree["edge"] | undefined },
+    { fresh, edge }: { readonly fresh: boolean; readonly edge: Edge | null },
   ): Promise<LoadedTile> {
     const bytes = fresh ? null : edge?.get(formatTilePath(tile)) ?? await this.#find(tile);
     return bytes === null

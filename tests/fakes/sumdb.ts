@@ -89,8 +89,12 @@ export class Sumdb {
 
   /** The signed note about the tree as it is now. */
   latest(): string {
-    const root = this.#treeHash(0, this.size).toString("base64");
-    const text = `go.sum database tree\n${this.size}\n${root}\n`;
+    return this.sign(this.size, this.#treeHash(0, this.size));
+  }
+
+  /** A signed note about a tree, whether or not there is such a one. */
+  sign(size: number, hash: Uint8Array): string {
+    const text = `go.sum database tree\n${size}\n${Buffer.from(hash).toString("base64")}\n`;
     const signature = Buffer.concat([
       this.#key.hash,
       sign(null, Buffer.from(text), this.#key.secret),
