@@ -80,40 +80,46 @@ Deno.test("subtreesOf() gives a tree's hash by those of its greatest subtrees", 
 });
 
 Deno.test("a proof of a record holds for this record, this place and this tree alone", () => {
-  fc.assert(fc.property(pairs(1), fc.nat(299), ([size, n], other) => {
-    const id = n - 1;
-    const hash = hashRecord(RECORDS[id] ?? assert.fail());
-    const tree = naiveTree(size);
-    const proof = naiveProof(recordProofRanges(id, size));
-    assert.ok(checkRecordProof(proof, { tree, id, hash }));
+  fc.assert(
+    fc.property(pairs(1), fc.nat(299), ([size, n], other) => {
+      const id = n - 1;
+      const hash = hashRecord(RECORDS[id] ?? assert.fail());
+      const tree = naiveTree(size);
+      const proof = naiveProof(recordProofRanges(id, size));
+      assert.ok(checkRecordProof(proof, { tree, id, hash }));
 
-    if (other !== id) {
-      assert.ok(!checkRecordProof(proof, { tree, id: other, hash }));
-      const wrong = hashRecord(RECORDS[other] ?? assert.fail());
-      assert.ok(!checkRecordProof(proof, { tree, id, hash: wrong }));
-    }
-    assert.ok(!checkRecordProof(proof, { tree: naiveTree(size + 1), id, hash }));
-    assertTied(proof, (changed) => checkRecordProof(changed, { tree, id, hash }));
-  }));
+      if (other !== id) {
+        assert.ok(!checkRecordProof(proof, { tree, id: other, hash }));
+        const wrong = hashRecord(RECORDS[other] ?? assert.fail());
+        assert.ok(!checkRecordProof(proof, { tree, id, hash: wrong }));
+      }
+      assert.ok(!checkRecordProof(proof, { tree: naiveTree(size + 1), id, hash }));
+      assertTied(proof, (changed) => checkRecordProof(changed, { tree, id, hash }));
+    }),
+    { numRuns: 40 },
+  );
 });
 
 Deno.test("a proof of a tree holds for these two trees alone", () => {
-  fc.assert(fc.property(pairs(0), ([newSize, oldSize]) => {
-    const older = naiveTree(oldSize);
-    const newer = naiveTree(newSize);
-    const proof = naiveProof(treeProofRanges(oldSize, newSize));
-    assert.ok(checkTreeProof(proof, { older, newer }));
+  fc.assert(
+    fc.property(pairs(0), ([newSize, oldSize]) => {
+      const older = naiveTree(oldSize);
+      const newer = naiveTree(newSize);
+      const proof = naiveProof(treeProofRanges(oldSize, newSize));
+      assert.ok(checkTreeProof(proof, { older, newer }));
 
-    const forged = { size: oldSize, hash: sha256(older.hash) };
-    assert.ok(!checkTreeProof(proof, { older: forged, newer }));
-    assert.ok(!checkTreeProof(proof, { older: { ...older, size: newSize + 1 }, newer }));
-    // Nothing about the newer tree is needed to continue no records.
-    if (oldSize > 0) {
-      const longer = { size: newSize, hash: sha256(newer.hash) };
-      assert.ok(!checkTreeProof(proof, { older, newer: longer }));
-    }
-    assertTied(proof, (changed) => checkTreeProof(changed, { older, newer }));
-  }));
+      const forged = { size: oldSize, hash: sha256(older.hash) };
+      assert.ok(!checkTreeProof(proof, { older: forged, newer }));
+      assert.ok(!checkTreeProof(proof, { older: { ...older, size: newSize + 1 }, newer }));
+      // Nothing about the newer tree is needed to continue no records.
+      if (oldSize > 0) {
+        const longer = { size: newSize, hash: sha256(newer.hash) };
+        assert.ok(!checkTreeProof(proof, { older, newer: longer }));
+      }
+      assertTied(proof, (changed) => checkTreeProof(changed, { older, newer }));
+    }),
+    { numRuns: 40 },
+  );
 });
 
 /** Whether the check takes no proof with a bit flipped, a hash missing or one too many. */
