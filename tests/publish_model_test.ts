@@ -37,6 +37,7 @@ import {
   readAll,
 } from "../lib/store/object_store.ts";
 import { type Publication, publish, readCopy, storeZip } from "../lib/store/publish.ts";
+import { report } from "./report.ts";
 
 const PATH = parseModulePath("example.com/m");
 const VERSION = parseVersion(PATH, "v1.0.0");
@@ -412,7 +413,7 @@ for (const { name, ...model } of MODELS) {
     const startMs = performance.now();
     const { states, steps, violation } = await explore({ protocol: REAL, ...model });
     const ms = Math.round(performance.now() - startMs);
-    say(`${name}: ${states} states, ${steps} steps, ${ms} ms`);
+    report(`${name}: ${states} states, ${steps} steps, ${ms} ms`);
     assert.equal(violation, null);
     assert.ok(states > 100, "the model has hardly begun");
   });
@@ -497,7 +498,3 @@ Deno.test("the model finds out a protocol that", async (t) => {
     });
   }
 });
-
-function say(line: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
-}

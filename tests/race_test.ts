@@ -22,6 +22,7 @@ import {
   VERSITYGW,
 } from "./fakes/emulator.ts";
 import { type Place, startRaceWorld } from "./fakes/race_world.ts";
+import { report } from "./report.ts";
 
 const IS_FULL = Deno.env.get("CI") === "true" || Deno.env.get("RACE") === "full";
 const REQUESTS = IS_FULL ? 10_000 : 1000;
@@ -73,7 +74,7 @@ Deno.test("a race of replicas finds out a store whose create overwrites", async 
   });
   await world.run();
   const violations = checkConsistency(world.log);
-  say(`disk that overwrites: ${world.report()}: ${violations.length} violations`);
+  report(`disk that overwrites: ${world.report()}: ${violations.length} violations`);
   assert.ok(violations.some(({ rule }) => rule === "one copy"));
 });
 
@@ -82,13 +83,9 @@ async function race(name: string, open: () => Promise<Place>): Promise<void> {
   await Promise.all([world.run(), world.killEverySecond()]);
   await world.askAgain();
   const violations = checkConsistency(world.log);
-  say(`${name}: ${world.report()}: ${violations.length} violations`);
+  report(`${name}: ${world.report()}: ${violations.length} violations`);
   assert.deepEqual(violations.map(describeViolation), [], `RACE_SEED=${world.seed}`);
   assert.ok(world.kills > 0);
   assert.ok(world.log.length >= REQUESTS / 2, "most requests must have been answered");
   assert.deepEqual(world.unexpected, []);
-}
-
-function say(line: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 }

@@ -3,6 +3,7 @@
  * it does not disturb it hands to the store that it wraps.
  */
 import { StorageError } from "../../lib/errors.ts";
+import { bytesContent } from "../../lib/store/object_store.ts";
 import type {
   Content,
   CreateOptions,
@@ -50,7 +51,11 @@ export class FaultyStore implements ObjectStore {
   }
 
   create(key: string, content: Content, options?: CreateOptions): Promise<"created" | "exists"> {
-    return this.#call("create", key, () => this.#store.create(key, content, options));
+    return this.#call("create", key, () => this.#store.create(key, content, options), async () => {
+      // It has left with its bytes, and who sent it has neither to keep them nor a say in it any more.
+      const bytes = await new Response(content.open()).bytes();
+      this.#underWay.push(() => this.#store.create(key, bytesContent(bytes)));
+    });
   }
 
   list(folder: string, options?: ListOptions): Promise<string[]> {
@@ -67,14 +72,19 @@ export class FaultyStore implements ObjectStore {
     for (const request of this.#underWay.splice(0)) await request();
   }
 
-  async #call<T>(method: Call["method"], key: string, request: () => Promise<T>): Promise<T> {
+  async #call<T>(
+    method: Call["method"],
+    key: string,
+    request: () => Promise<T>,
+    send: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<T> {
     const call = { index: this.calls.length, method, key };
     this.calls.push(call);
     const fault = await this.#plan(call);
     if (fault === null) return await request();
     // A read that nobody gets the answer of has changed nothing, whether or not it arrived.
     if (method === "create" && fault === "fail-but-done") await request();
-    if (method === "create" && fault === "fail-then-done") this.#underWay.push(request);
+    if (fault === "fail-then-done") await send();
     throw new StorageError(`Cannot ${method} "${key}": call ${call.index} was to ${fault}`);
   }
 }

@@ -19,7 +19,7 @@ const REPLICAS = 4;
 /** Requests under way at once. */
 const CLIENTS = 16;
 /** A new version turns up once in so many requests. */
-const REQUESTS_PER_VERSION = 20;
+const REQUESTS_PER_VERSION = 40;
 const KILL_EVERY_MS = 1000;
 const REQUEST_TIMEOUT_MS = 60_000;
 /** One request in so many moves a tag, and one in twice as many makes one vanish. */
@@ -173,7 +173,7 @@ export class RaceWorld implements AsyncDisposable {
         answer.file === "list" ? [] : [`${answer.module}@${answer.version}`]
       ),
     );
-    for (const replica of this.#parts.replicas.there) {
+    await Promise.all(this.#parts.replicas.there.map(async (replica) => {
       for (const name of read) {
         const [module = "", version = ""] = name.split("@");
         for (const what of ["info", "mod", "zip"] as const) {
@@ -184,7 +184,7 @@ export class RaceWorld implements AsyncDisposable {
         const plan = { module, version: "", what: "cached list", replica: 0 } as const;
         assert.equal(await this.#ask(plan, replica), 200);
       }
-    }
+    }));
   }
 
   report(): string {
