@@ -4,9 +4,10 @@
  *
  * Each subcommand loads what it needs by itself: git waits for `credential-helper`, which needs next to nothing.
  */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { VERSION } from "./lib/cli/version.ts";
 import { ConfigError, describeError, ProxyError } from "./lib/errors.ts";
+import type { ImportKind } from "./lib/cli/import.ts";
 import type { LogLevel } from "./lib/log.ts";
 
 const LOG_LEVELS: readonly LogLevel[] = [
@@ -153,6 +154,50 @@ Examples:
     }).catch((error) => endIfTold(signal, error));
     Deno.exit(isFine ? 0 : 1);
   });
+
+interface ImportFlags {
+  configFile?: string;
+  times?: string;
+  scratchDir?: string;
+}
+
+program.command("import")
+  .description("Bring what others have kept into the store; status 1 if anything is refused.")
+  .addArgument(
+    new Argument("<kind>", "what the directory is").choices(["gomodcache", "athens", "original"]),
+  )
+  .argument("<directory>", "GOMODCACHE/cache/download, Athens's disk storage, or a bucket's copy")
+  .option("--config-file <file>", "YAML configuration of the server")
+  .option("--times <file>", 'original only: lines "gomod/<module>@<version> <RFC 3339 time>"')
+  .option("--scratch-dir <dir>", "as for serve")
+  .addHelpText(
+    "after",
+    `
+Everything is verified on its way in, and what is there stays. Each line on standard output is a version that is
+refused, and why; the last is a summary. A second run changes nothing.
+
+Examples:
+  go-mod-proxy import gomodcache "$(go env GOMODCACHE)/cache/download"
+  go-mod-proxy import athens /var/lib/athens --config-file config.yaml
+  go-mod-proxy import original ./bucket --times times.txt --config-file config.yaml`,
+  )
+  .action(
+    async (kind: ImportKind, directory: string, { configFile, times, scratchDir }: ImportFlags) => {
+      const { runImport } = await import("./lib/cli/import.ts");
+      const env = Deno.env.toObject();
+      const signal = untilToldToEnd();
+      const isFine = await runImport({
+        ...await loadConfig(configFile),
+        kind,
+        directory,
+        timesFile: times,
+        env,
+        scratchDir: scratchDir ?? defaultScratchDir(env),
+        signal,
+      }).catch((error) => endIfTold(signal, error));
+      Deno.exit(isFine ? 0 : 1);
+    },
+  );
 
 program.command("credential-helper", { hidden: true })
   .description("What git runs to get at a credential; the server tells it to.")

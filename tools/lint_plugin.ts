@@ -17,7 +17,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/config/"],
   ["lib/service.ts"],
   ["lib/publisher.ts"],
-  ["lib/source/", "lib/sumdb/", "lib/auth/", "lib/index/"],
+  ["lib/source/", "lib/sumdb/", "lib/auth/", "lib/index/", "lib/import/"],
   ["lib/store/"],
   ["lib/git/"],
   ["lib/credentials/", "lib/zip/", "lib/http/"],

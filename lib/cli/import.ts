@@ -1,0 +1,98 @@
+/**
+ * `import <kind> <directory>`: brings what others have kept into the configured store (lib/import/), with a line for each
+ * version that is refused:
+ *
+ * ```text
+ * refused example.com/hello/@v/v1.0.0: its zip has h1:…, and h1:… is published
+ * 7 versions: 4 imported, 1 known, 1 without a zip, 1 refused
+ * ```
+ */
+import { InvalidRequestError } from "../errors.ts";
+import { athens } from "../import/athens.ts";
+import type { FoundVersion } from "../import/found.ts";
+import { goModCache } from "../import/gomodcache.ts";
+import { importVersions } from "../import/import.ts";
+import { original, parseTimes } from "../import/original.ts";
+import { openScratch } from "../scratch.ts";
+import { Copies } from "../store/copies.ts";
+import { openStore } from "../store/open.ts";
+import { probeStore } from "../store/probe.ts";
+import { readCaCertificates } from "./open_fetch.ts";
+import { plural } from "./print.ts";
+import { openProgress } from "./progress.ts";
+import type { ServeOptions } from "./serve.ts";
+
+export type ImportKind = "gomodcache" | "athens" | "original";
+
+export interface RunImportOptions
+  extends Pick<ServeOptions, "config" | "scratchDir" | "env" | "signal"> {
+  readonly kind: ImportKind;
+  readonly directory: string;
+  /** The file with the times of the original's objects, where there is one. */
+  readonly timesFile: string | undefined;
+}
+
+/** Whether nothing was refused. */
+export async function runImport(options: RunImportOptions): Promise<boolean> {
+  const { config, env, kind, signal } = options;
+  const versions = await openVersions(options);
+  const store = await openStore(config.storage, {
+    env,
+    insecureHosts: config.insecureHosts,
+    caCertificates: await readCaCertificates(env),
+  });
+  await probeStore(store);
+  await using scratch = await openScratch(options.scratchDir);
+  using progress = await openProgress(() => count(versions()));
+  const summary = await importVersions({
+    versions: versions(),
+    kind,
+    copies: new Copies(store),
+    scratchDirectory: scratch.directory,
+    onRefused: (name, reason) => progress.print(`refused ${name}: ${reason}`),
+    onDone: (name) => progress.advance(name),
+    signal,
+  });
+  const { imported, known, incomplete, refused } = summary;
+  const total = plural(imported + known + incomplete + refused, "version");
+  progress.print(
+    `${total}: ${imported} imported, ${known} known, ${incomplete} without a zip, ${refused} refused`,
+  );
+  return refused === 0;
+}
+
+async function openVersions(
+  { kind, directory, timesFile }: RunImportOptions,
+): Promise<() => AsyncIterable<FoundVersion>> {
+  await assertDirectory(directory);
+  if (timesFile !== undefined && kind !== "original") {
+    throw new InvalidRequestError(
+      `Cannot use a file of times for ${kind}: its .info files have them`,
+    );
+  }
+  switch (kind) {
+    case "gomodcache":
+      return () => goModCache(directory);
+    case "athens":
+      return () => athens(directory);
+    case "original": {
+      const times = parseTimes(timesFile === undefined ? "" : await Deno.readTextFile(timesFile));
+      return () => original(directory, times);
+    }
+  }
+}
+
+/** @throws {InvalidRequestError} when there is no such directory, which else would be one without any version */
+async function assertDirectory(directory: string): Promise<void> {
+  try {
+    for await (const _ of Deno.readDir(directory)) break;
+  } catch (cause) {
+    throw new InvalidRequestError(`Cannot import from "${directory}"`, { cause });
+  }
+}
+
+async function count(things: AsyncIterable<unknown>): Promise<number> {
+  let count = 0;
+  for await (const _ of things) count++;
+  return count;
+}
