@@ -59,7 +59,7 @@ export class Ours implements Contestant, AsyncDisposable {
       const times = [];
       for (const extension of ["info", "mod", "zip"]) {
         await this.#get(`${OWNER}/${name}/@v/${version}.${extension}`);
-        times.push(performance.now() - startMs);
+        times.push(Math.round(performance.now() - startMs));
       }
       return times;
     }));

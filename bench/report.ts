@@ -61,8 +61,9 @@ function toLine(row: Row): string {
   return `| **${ratio.toFixed(2)}** | ${wanted} | ${name} | ${figures.join(" | ")} |`;
 }
 
-/** The same with all that was measured. */
+/** The same with all that was measured, a row on a line. */
 export function toJson({ rows, ...report }: Report, facts: Facts): string {
-  const measured = rows.map((row) => ({ ratio: ratioOf(row), ...row }));
-  return `${JSON.stringify({ ...report, facts, rows: measured }, null, 2)}\n`;
+  const lines = rows.map((row) => `    ${JSON.stringify({ ratio: ratioOf(row), ...row })}`);
+  const start = JSON.stringify({ ...report, facts }, null, 2).replace(/\n\}$/, "");
+  return `${start},\n  "rows": [\n${lines.join(",\n")}\n  ]\n}\n`;
 }
