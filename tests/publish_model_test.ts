@@ -55,7 +55,7 @@ interface ModelStore extends ObjectStore {
   delete(key: string): Promise<void>;
 }
 
-// ————— the copies
+// The copies.
 
 /** The publisher's number is in all that it brings. */
 function publicationOf(publisher: number, isEager: boolean): Publication {
@@ -83,7 +83,7 @@ function nameOf({ manifest }: Copy): string {
   return manifest.zip.h1;
 }
 
-// ————— the code of a request, as a table
+// The code of a request, as a table.
 
 type Call =
   | { readonly method: "get"; readonly key: string }
@@ -219,7 +219,7 @@ class ReplayStore implements ModelStore {
   }
 }
 
-// ————— the store, the network and the explorer
+// The store, the network and the explorer.
 
 type Objects = ReadonlyMap<string, number>;
 
@@ -282,28 +282,7 @@ async function explore(model: Model): Promise<Exploration> {
     if (fault !== null) {
       return { states: seen.size, steps, violation: [fault, ...story(state)].join("\n  ") };
     }
-    const reached: State[] = state.late.map((late, i) => ({
-      ...state,
-      objects: created(state.objects, late, model).objects,
-      late: state.late.toSpliced(i, 1),
-      before: state,
-      step: `the create of ${late.key} arrives`,
-    }));
-    for (const [i, place] of state.places.entries()) {
-      const { call } = place;
-      const table = tables[i];
-      if (call === null || table === undefined) continue;
-      for (const { reply, objects, late } of effectsOf(call, state.objects, model)) {
-        reached.push({
-          objects,
-          places: state.places.with(i, await table.next(place, reply)),
-          late: late === undefined ? state.late : [...state.late, late],
-          before: state,
-          step: `${i + 1}: ${call.method} ${call.key}: ${reply}`,
-        });
-      }
-    }
-    for (const next of reached) {
+    for (const next of await successors(state, { tables, model })) {
       steps++;
       const key = keyOf(next);
       if (seen.has(key)) continue;
@@ -312,6 +291,35 @@ async function explore(model: Model): Promise<Exploration> {
     }
   }
   return { states: seen.size, steps, violation: null };
+}
+
+/** The states that one step leads to. */
+async function successors(
+  state: State,
+  { tables, model }: { tables: readonly RequestTable[]; model: Model },
+): Promise<State[]> {
+  const reached: State[] = state.late.map((late, i) => ({
+    ...state,
+    objects: created(state.objects, late, model).objects,
+    late: state.late.toSpliced(i, 1),
+    before: state,
+    step: `the create of ${late.key} arrives`,
+  }));
+  for (const [i, place] of state.places.entries()) {
+    const { call } = place;
+    const table = tables[i];
+    if (call === null || table === undefined) continue;
+    for (const { reply, objects, late } of effectsOf(call, state.objects, model)) {
+      reached.push({
+        objects,
+        places: state.places.with(i, await table.next(place, reply)),
+        late: late === undefined ? state.late : [...state.late, late],
+        before: state,
+        step: `${i + 1}: ${call.method} ${call.key}: ${reply}`,
+      });
+    }
+  }
+  return reached;
 }
 
 function effectsOf(call: Call, objects: Objects, model: Model): Effect[] {
@@ -351,7 +359,7 @@ function story(state: State): string[] {
   return state.before === null ? [] : [...story(state.before), state.step];
 }
 
-// ————— the invariants
+// The invariants.
 
 async function faultOf(
   { objects, places }: State,
@@ -399,7 +407,7 @@ class LaterRequest {
   }
 }
 
-// ————— what is explored
+// What is explored.
 
 const MODELS: readonly (Omit<Model, "protocol"> & { readonly name: string })[] = [
   { name: "two requests, eager", requests: 2, isEager: true },
