@@ -159,6 +159,7 @@ interface ImportFlags {
   configFile?: string;
   times?: string;
   scratchDir?: string;
+  logLevel: LogLevel;
 }
 
 program.command("import")
@@ -170,6 +171,10 @@ program.command("import")
   .option("--config-file <file>", "YAML configuration of the server")
   .option("--times <file>", 'original only: lines "gomod/<module>@<version> <RFC 3339 time>"')
   .option("--scratch-dir <dir>", "as for serve")
+  .addOption(
+    new Option("--log-level <level>", "least urgent lines to write")
+      .choices(LOG_LEVELS).default("error"),
+  )
   .addHelpText(
     "after",
     `
@@ -182,7 +187,9 @@ Examples:
   go-mod-proxy import original ./bucket --times times.txt --config-file config.yaml`,
   )
   .action(
-    async (kind: ImportKind, directory: string, { configFile, times, scratchDir }: ImportFlags) => {
+    async (kind: ImportKind, directory: string, flags: ImportFlags) => {
+      const { configFile, times, scratchDir, logLevel } = flags;
+      const { createLogger } = await import("./lib/log.ts");
       const { runImport } = await import("./lib/cli/import.ts");
       const env = Deno.env.toObject();
       const signal = untilToldToEnd();
@@ -193,6 +200,7 @@ Examples:
         timesFile: times,
         env,
         scratchDir: scratchDir ?? defaultScratchDir(env),
+        log: createLogger(logLevel),
         signal,
       }).catch((error) => endIfTold(signal, error));
       Deno.exit(isFine ? 0 : 1);

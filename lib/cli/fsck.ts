@@ -7,7 +7,6 @@
  * 5 objects: 2 manifests, 2 zips; 1 fault, 1 note, 0 repaired
  * ```
  */
-import type { ModulePath } from "../module/path.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { openScratch } from "../scratch.ts";
 import { SourceByPath } from "../source/choose.ts";
@@ -20,6 +19,7 @@ import { probeStore } from "../store/probe.ts";
 import { openFetch, readCaCertificates } from "./open_fetch.ts";
 import { openGit } from "./open_git.ts";
 import { plural } from "./print.ts";
+import { privatePaths } from "./private_paths.ts";
 import { openProgress } from "./progress.ts";
 import { chooseUpstreams, type ServeOptions } from "./serve.ts";
 
@@ -45,12 +45,13 @@ export async function runFsck(options: RunFsckOptions): Promise<boolean> {
   const publisher = repair
     ? await openPublisher(options, { store, scratchDirectory: scratch.directory, opened })
     : null;
+  const isPrivate = privatePaths(config);
   using progress = await openProgress(() => countObjects(store, signal));
   const summary = await fsck({
     store,
     scratchDirectory: scratch.directory,
     // A private module is published with its zip (publisher.ts); a public one may wait for somebody to ask.
-    mayLackZip: (path) => !config.privateModules.some((prefix) => covers(prefix.pathPrefix, path)),
+    mayLackZip: (path) => !isPrivate(path),
     restoreZip: publisher === null ? null : (copy) => publisher.restoreZip(copy),
     report: (finding) => progress.print(lineOf(finding)),
     onDone: (key) => progress.advance(key),
@@ -98,10 +99,6 @@ async function openPublisher(
 
 /** This command listens on none, so no upstream is itself. */
 const NO_PORT = -1;
-
-function covers(prefix: string, path: ModulePath): boolean {
-  return path === prefix || path.startsWith(`${prefix}/`);
-}
 
 async function countObjects(store: ObjectStore, signal: AbortSignal): Promise<number> {
   let count = 0;

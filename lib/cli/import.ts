@@ -11,21 +11,25 @@ import { InvalidRequestError } from "../errors.ts";
 import { athens } from "../import/athens.ts";
 import type { FoundVersion } from "../import/found.ts";
 import { goModCache } from "../import/gomodcache.ts";
-import { importVersions } from "../import/import.ts";
+import { type FindHashes, importVersions } from "../import/import.ts";
 import { original, parseTimes } from "../import/original.ts";
 import { openScratch } from "../scratch.ts";
+import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
+import type { ObjectStore } from "../store/object_store.ts";
 import { openStore } from "../store/open.ts";
 import { probeStore } from "../store/probe.ts";
-import { readCaCertificates } from "./open_fetch.ts";
+import { openSumDatabases } from "../sumdb/open.ts";
+import { openFetch, readCaCertificates } from "./open_fetch.ts";
 import { plural } from "./print.ts";
+import { privatePaths } from "./private_paths.ts";
 import { openProgress } from "./progress.ts";
-import type { ServeOptions } from "./serve.ts";
+import { chooseUpstreams, type ServeOptions } from "./serve.ts";
 
 export type ImportKind = "gomodcache" | "athens" | "original";
 
 export interface RunImportOptions
-  extends Pick<ServeOptions, "config" | "scratchDir" | "env" | "signal"> {
+  extends Pick<ServeOptions, "config" | "scratchDir" | "env" | "log" | "signal"> {
   readonly kind: ImportKind;
   readonly directory: string;
   /** The file with the times of the original's objects, where there is one. */
@@ -48,6 +52,7 @@ export async function runImport(options: RunImportOptions): Promise<boolean> {
     versions: versions(),
     kind,
     copies: new Copies(store),
+    findHashes: await openFindHashes(options, store),
     scratchDirectory: scratch.directory,
     onRefused: (name, reason) => progress.print(`refused ${name}: ${reason}`),
     onDone: (name) => progress.advance(name),
@@ -60,6 +65,28 @@ export async function runImport(options: RunImportOptions): Promise<boolean> {
   );
   return refused === 0;
 }
+
+/** Public modules are verified as the server verifies them. */
+async function openFindHashes(
+  { config, env, log }: RunImportOptions,
+  store: ObjectStore,
+): Promise<FindHashes> {
+  const fetch = await openFetch(config, { env, via: `1.1 go-mod-proxy-${crypto.randomUUID()}` });
+  const proxies = chooseUpstreams(config, { env, port: NO_PORT, log })
+    .filter((entry) => entry.kind === "proxy");
+  const databases = openSumDatabases(config, {
+    upstreams: proxies.map(({ url }) => new Upstream(url, fetch)),
+    openServer: (url) => new Upstream(url, fetch),
+    store,
+    isPrivate: privatePaths(config),
+    now: () => performance.now(),
+    log,
+  });
+  return (module, signal) => databases.findHashes(module, signal);
+}
+
+/** This command listens on none, so no upstream is itself. */
+const NO_PORT = -1;
 
 async function openVersions(
   { kind, directory, timesFile }: RunImportOptions,

@@ -1,29 +1,38 @@
 /**
  * Brings versions that others have kept into a store. Nothing of it is believed: the zip is inspected (rules, prefix, h1),
- * an h1 that was noted beside it is the same, go.mod is the zip's own. What passes is published like a version that was
+ * an h1 that was noted beside it is the same, go.mod is the zip's own, and of public modules both hashes are those of the
+ * checksum database, if there is one. What passes is published like a version that was
  * fetched (store/publish.ts), with its source written down as `import <kind>`.
  *
  * What is published already stays. The same copy is fine, and brings the zip where that is missing; another copy is
  * refused. So an import can be run again, also while servers use the store.
  *
- * Limits: nobody writes into the directory meanwhile. Whether a copy is the one that a checksum database knows is not
- * looked at: a directory is believed as far as the machine is that made it.
+ * Limits: nobody writes into the directory meanwhile.
  */
 import { forEach } from "../async/workers.ts";
-import { describeError, InvalidRequestError } from "../errors.ts";
+import { DeadlineError, describeError, InvalidRequestError, UpstreamError } from "../errors.ts";
 import { syntheticGoMod } from "../module/go_mod.ts";
 import { InvalidInfoError } from "../module/info.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { Version } from "../module/version.ts";
 import type { Copies } from "../store/copies.ts";
 import { type Copy, InvalidManifestError, makeCopy } from "../store/manifest.ts";
 import { fileContent } from "../store/object_store.ts";
 import { inspectZip, ZipError } from "../zip/read.ts";
 import { type FoundFiles, type FoundVersion, ImportError } from "./found.ts";
 
+/** What the checksum database says of a version; null for nothing, or where nobody is to be asked. */
+export type FindHashes = (
+  module: { readonly path: ModulePath; readonly version: Version },
+  signal: AbortSignal,
+) => Promise<{ readonly zipH1: string; readonly goModH1: string } | null> | null;
+
 export interface ImportOptions {
   readonly versions: AsyncIterable<FoundVersion>;
   /** Where they are from, one word. */
   readonly kind: string;
   readonly copies: Copies;
+  readonly findHashes: FindHashes;
   /** A directory of ours alone for what has to be unpacked. */
   readonly scratchDirectory: string;
   /** Told of each version that is refused, and why. */
@@ -90,6 +99,7 @@ async function publishFiles(files: FoundFiles, options: ImportOptions): Promise<
 
   const known = await copies.read(path, version, { signal });
   if (known === null) {
+    await checkKnownHashes(ours, options);
     const { copy, created } = await copies.publish({ ...ours, zip: content }, { signal });
     checkSame(copy, ours);
     return created ? "imported" : "known";
@@ -100,6 +110,32 @@ async function publishFiles(files: FoundFiles, options: ImportOptions): Promise<
   if (stored !== null) return "known";
   await copies.storeZip(known, { h1, content }, { signal });
   return "imported";
+}
+
+/** @throws {ImportError} when the checksum database has other hashes, or cannot be asked */
+async function checkKnownHashes(
+  { manifest: { path, version, zip, goMod } }: Copy,
+  { findHashes, signal }: ImportOptions,
+): Promise<void> {
+  const hashes = await findKnownHashes(() => findHashes({ path, version }, signal));
+  if (hashes === null) return;
+  if (hashes.zipH1 !== zip.h1) {
+    throw new ImportError(`its zip has ${zip.h1}, and the checksum database ${hashes.zipH1}`);
+  }
+  if (hashes.goModH1 !== goMod.h1) {
+    throw new ImportError(
+      `its go.mod has ${goMod.h1}, and the checksum database ${hashes.goModH1}`,
+    );
+  }
+}
+
+async function findKnownHashes(find: () => ReturnType<FindHashes>) {
+  try {
+    return await find();
+  } catch (cause) {
+    if (!(cause instanceof UpstreamError || cause instanceof DeadlineError)) throw cause;
+    throw new ImportError("it cannot be verified", { cause });
+  }
 }
 
 /** @throws {ImportError} when the published copy is another than ours */

@@ -3,10 +3,11 @@ import { dirname } from "node:path";
 import {
   buildModuleZip,
   buildZip,
+  h1OfGoMod,
   type ModuleFiles,
   type ModuleZip,
 } from "../../tests/fakes/module_zip.ts";
-import { StorageError } from "../errors.ts";
+import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
 import { parseModulePath } from "../module/path.ts";
@@ -18,7 +19,7 @@ import { bytesContent, type ObjectStore } from "../store/object_store.ts";
 import { athens } from "./athens.ts";
 import type { FoundVersion } from "./found.ts";
 import { goModCache } from "./gomodcache.ts";
-import { importVersions } from "./import.ts";
+import { type FindHashes, importVersions } from "./import.ts";
 import { original, parseTimes } from "./original.ts";
 
 const PATH = "example.com/Hello";
@@ -302,6 +303,51 @@ Deno.test("importVersions() keeps Origin, without a password", () =>
     });
   }));
 
+Deno.test("importVersions() believes the checksum database more than a directory", async (t) => {
+  const goModH1 = h1OfGoMod(GO_MOD);
+  const rows: { name: string; findHashes: FindHashes; refusal?: RegExp }[] = [
+    {
+      name: "the same hashes",
+      findHashes: (module) => {
+        assert.deepEqual(module, { path: PATH, version: VERSION });
+        return Promise.resolve({ zipH1: zip.h1, goModH1 });
+      },
+    },
+    { name: "no record", findHashes: () => Promise.resolve(null) },
+    {
+      name: "another zip",
+      findHashes: () => Promise.resolve({ zipH1: otherZip.h1, goModH1 }),
+      refusal: /its zip has h1:\S+, and the checksum database h1:/,
+    },
+    {
+      name: "another go.mod",
+      findHashes: () => Promise.resolve({ zipH1: zip.h1, goModH1: otherZip.h1 }),
+      refusal: /its go\.mod has h1:\S+, and the checksum database h1:/,
+    },
+    {
+      name: "out of reach",
+      findHashes: () => Promise.reject(new UpstreamError("Cannot reach it")),
+      refusal: /it cannot be verified: Cannot reach it/,
+    },
+    {
+      name: "too slow",
+      findHashes: () => Promise.reject(new DeadlineError("Cannot reach it in time")),
+      refusal: /it cannot be verified: Cannot reach it in time/,
+    },
+  ];
+  for (const { name, findHashes, refusal } of rows) {
+    await t.step(name, () =>
+      withTree(cache, async (directory) => {
+        const store = new MemoryStore();
+        const versions = goModCache(directory);
+        const { summary, refused } = await run(store, "gomodcache", versions, { findHashes });
+        assert.equal(summary.imported, refusal === undefined ? 1 : 0);
+        assert.match(refused.join(), refusal ?? /^$/);
+        assert.equal((await Array.fromAsync(store.walk())).length, 2 * summary.imported);
+      }));
+  }
+});
+
 Deno.test("importVersions() leaves what is published as it is", async (t) => {
   const path = parseModulePath(PATH);
   const version = parseVersion(path, VERSION);
@@ -371,7 +417,7 @@ Deno.test("importVersions() goes on after what is refused, and ends where the st
       const reason = new Error("enough");
       const store = new MemoryStore();
       const signal = AbortSignal.abort(reason);
-      await assert.rejects(run(store, "gomodcache", goModCache(directory), signal), reason);
+      await assert.rejects(run(store, "gomodcache", goModCache(directory), { signal }), reason);
       assert.deepEqual(await Array.fromAsync(store.walk()), []);
     });
   });
@@ -434,7 +480,10 @@ async function run(
   store: ObjectStore,
   kind: string,
   versions: AsyncIterable<FoundVersion>,
-  signal: AbortSignal = new AbortController().signal,
+  { signal = new AbortController().signal, findHashes = () => null }: {
+    signal?: AbortSignal;
+    findHashes?: FindHashes;
+  } = {},
 ) {
   const scratchDirectory = await Deno.makeTempDir({ prefix: "import-scratch-" });
   const refused: string[] = [];
@@ -443,6 +492,7 @@ async function run(
       versions,
       kind,
       copies: new Copies(store),
+      findHashes,
       scratchDirectory,
       onRefused: (name, reason) => void refused.push(`${name}: ${reason}`),
       onDone: () => {},
