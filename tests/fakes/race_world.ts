@@ -151,16 +151,18 @@ export class RaceWorld implements AsyncDisposable {
     this.#ended.abort();
   }
 
-  /** Until all requests have been sent. */
+  /** At once and then every second, until all requests have been sent. */
   async killEverySecond(): Promise<void> {
     const { replicas, seed } = this.#parts;
     const random = randomFrom(seed + 2);
     const { signal } = this.#ended;
     while (!signal.aborted) {
+      // Somebody must be there to be asked.
+      if (replicas.there.length > 1) {
+        replicas.replace(pick(replicas.there, random));
+        this.kills++;
+      }
       await delay(KILL_EVERY_MS, undefined, { signal }).catch(ignoreAbort);
-      if (signal.aborted || replicas.there.length < 2) continue;
-      replicas.replace(pick(replicas.there, random));
-      this.kills++;
     }
     await replicas.settled();
   }
