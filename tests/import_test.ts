@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type GoCommand, goCommand, goTest } from "./fakes/go_command.ts";
 import { buildModuleZip } from "./fakes/module_zip.ts";
 import { runProgram, startServer } from "./fakes/server.ts";
+import { Sumdb } from "./fakes/sumdb.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const HELLO = "example.com/Team/hello";
@@ -162,4 +163,44 @@ Deno.test("a bucket of the original and a disk of Athens are imported", (t) =>
         if (output.source === "^$") assert.match(result.stderr, /^error: /);
       });
     }
+  }));
+
+Deno.test("what the checksum database contradicts is refused", () =>
+  withStore(async ({ dir, configFile }) => {
+    const good = { path: DEEP, version: "v1.1.0", files: filesOf(DEEP) };
+    const lied = { path: HELLO, version: "v1.0.0", files: filesOf(HELLO) };
+    const files = { ...lied.files, "a.go": "package evil\n" };
+    await using upstream = await startUpstream({ modules: [good, lied] });
+    const sumdb = new Sumdb({ resolve: (path, version) => upstream.hashesOf(path, version) });
+    upstream.mount(sumdb);
+    await Deno.writeTextFile(
+      configFile,
+      JSON.stringify({
+        storage: { disk: { path: `${dir}/store` } },
+        parentProxy: { url: upstream.url },
+        publicModules: {
+          sumDatabase: {
+            name: sumdb.name,
+            publicKey: sumdb.verifierKey.slice(`${sumdb.name}+`.length),
+            url: `${upstream.url}/sumdb/${sumdb.name}`,
+          },
+        },
+      }),
+    );
+    for (const module of [good, { ...lied, files }]) {
+      const folder = `${dir}/athens/${module.path}/${module.version}`;
+      await Deno.mkdir(folder, { recursive: true });
+      await Deno.writeFile(`${folder}/source.zip`, (await buildModuleZip(module)).bytes);
+      await Deno.writeTextFile(`${folder}/go.mod`, filesOf(module.path)["go.mod"] ?? "");
+      const info = { Version: module.version, Time: "2024-01-02T03:04:05Z" };
+      await Deno.writeTextFile(`${folder}/${module.version}.info`, JSON.stringify(info));
+    }
+    const { code, lines } = await runImport("athens", `${dir}/athens`, "--config-file", configFile);
+    assert.match(
+      lines[0] ?? "",
+      /^refused example\.com\/Team\/hello\/v1\.0\.0: its zip has h1:\S+, and the checksum database h1:/,
+    );
+    assert.equal(lines[1], "2 versions: 1 imported, 0 known, 0 without a zip, 1 refused");
+    assert.equal(code, 1);
+    assert.deepEqual([upstream.faults, sumdb.faults], [[], []]);
   }));
