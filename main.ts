@@ -255,12 +255,15 @@ function endIfTold(signal: AbortSignal, error: unknown): never {
   throw error;
 }
 
+/** Says what is wrong, without the help that a wrong flag is answered with. */
+function fail(message: string): never {
+  return program.showHelpAfterError(false).error(`error: ${message}`);
+}
+
 try {
   await program.parseAsync(Deno.args, { from: "user" });
 } catch (error) {
-  if (error instanceof ConfigError) {
-    program.error(`error: the configuration cannot be used\n${error.message}`);
-  }
-  if (error instanceof ProxyError) program.error(`error: ${describeError(error)}`);
+  if (error instanceof ConfigError) fail(`the configuration cannot be used\n${error.message}`);
+  if (error instanceof ProxyError) fail(describeError(error));
   throw error;
 }

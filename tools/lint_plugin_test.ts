@@ -12,6 +12,8 @@ const TABLE: { from: string; to: string; allowed: boolean }[] = [
   { from: "lib/store/disk.ts", to: "lib/source/source.ts", allowed: false },
   { from: "lib/sumdb/kept.ts", to: "lib/store/object_store.ts", allowed: true },
   { from: "lib/store/disk.ts", to: "lib/sumdb/kept.ts", allowed: false },
+  { from: "lib/import/import.ts", to: "lib/store/copies.ts", allowed: true },
+  { from: "lib/import/import.ts", to: "lib/sumdb/open.ts", allowed: false },
   { from: "lib/service.ts", to: "routes/app.ts", allowed: false },
   { from: "lib/nowhere.ts", to: "lib/errors.ts", allowed: false },
   { from: "lib/module/path_test.ts", to: "lib/service.ts", allowed: true },
