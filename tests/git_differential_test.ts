@@ -27,6 +27,8 @@ const REMOTES = "https://git.example.com/";
 const SIGNAL = new AbortController().signal;
 /** How many `go` commands run at once; each asks one thing after the other. */
 const MAX_GO_COMMANDS = 2;
+/** One command clones all repositories: about a minute of two idle cores with all cases. */
+const GO_DEADLINE_MS = 15 * 60_000;
 const ALL = Deno.env.get("CI") === "true";
 
 /** What is compared of an answer. */
@@ -154,7 +156,9 @@ async function listByGo(
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   await using go = await goDirect(servers);
   const args = ["list", "-m", "-e", "-versions", "-retracted", "-json"];
-  const { stdout } = await go.run([...args, ...paths.map((path) => `${path}@latest`)]);
+  const { stdout } = await go.run([...args, ...paths.map((path) => `${path}@latest`)], {
+    deadlineMs: GO_DEADLINE_MS,
+  });
   const listings = stdout.split(/^(?=\{)/m).map((text): Listing => JSON.parse(text));
   return new Map(listings.map(({ Path, Versions = [] }) => [Path, Versions]));
 }
@@ -164,7 +168,9 @@ async function askGo(
   servers: { server: GitServer; pages: Loopback },
 ): Promise<Outcome[]> {
   await using go = await goDirect(servers);
-  const { stdout, stderr } = await go.run(["mod", "download", "-json", ...questions]);
+  const { stdout, stderr } = await go.run(["mod", "download", "-json", ...questions], {
+    deadlineMs: GO_DEADLINE_MS,
+  });
   const downloads = stdout.split(/^(?=\{)/m).map((text): Download => JSON.parse(text));
   return await Promise.all(questions.map((question) => {
     const [path, query] = question.split("@");
