@@ -11,7 +11,7 @@
  * and real servers of object storage.
  */
 import assert from "node:assert/strict";
-import { checkConsistency, describeViolation } from "./consistency_checker.ts";
+import { type Answer, checkConsistency, describeViolation } from "./consistency_checker.ts";
 import {
   emulatorTests,
   FAKE_GCS_SERVER,
@@ -88,4 +88,11 @@ async function race(name: string, open: () => Promise<Place>): Promise<void> {
   assert.ok(world.kills > 0);
   assert.ok(world.log.length >= REQUESTS / 2, "most requests must have been answered");
   assert.deepEqual(world.unexpected, []);
+  for (const module of world.modules) {
+    assert.ok(world.log.some((answer) => answer.module === module && isZip(answer)), module);
+  }
+}
+
+function isZip({ file, status }: Answer): boolean {
+  return file === "zip" && status === 200;
 }

@@ -108,6 +108,8 @@ export class RaceWorld implements AsyncDisposable {
   /** What nobody should be answered, in words. */
   readonly unexpected: string[] = [];
   readonly seed: number;
+  /** One from the upstream, one from git. */
+  readonly modules = [FROM_UPSTREAM, FROM_GIT];
   kills = 0;
   readonly #parts: WorldParts;
   readonly #stack: AsyncDisposableStack;
@@ -182,7 +184,7 @@ export class RaceWorld implements AsyncDisposable {
           assert.equal(await this.#ask({ module, version, what, replica: 0 }, replica), 200, name);
         }
       }
-      for (const module of [FROM_UPSTREAM, FROM_GIT]) {
+      for (const module of this.modules) {
         const plan = { module, version: "", what: "cached list", replica: 0 } as const;
         assert.equal(await this.#ask(plan, replica), 200);
       }
