@@ -8,17 +8,7 @@ import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { VERSION } from "./lib/cli/version.ts";
 import { ConfigError, describeError, ProxyError } from "./lib/errors.ts";
 import type { ImportKind } from "./lib/cli/import.ts";
-import type { LogLevel } from "./lib/log.ts";
-
-const LOG_LEVELS: readonly LogLevel[] = [
-  "trace",
-  "debug",
-  "info",
-  "warn",
-  "error",
-  "fatal",
-  "silent",
-];
+import { LOG_LEVELS, type LogLevel } from "./lib/log_level.ts";
 
 const program = new Command("go-mod-proxy")
   .description("A Go module proxy for teams with private code.")

@@ -3,13 +3,10 @@
  *
  * Nothing secret reaches it: callers log names, sizes and error messages, and conventions keep secrets out of those.
  */
-import { type DestinationStream, type Level, type Logger, pino, stdTimeFunctions } from "pino";
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
+import type { LogLevel } from "./log_level.ts";
 
 export type { Logger };
-
-/** The levels of `--log-level`, least to most urgent. */
-export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-export type LogLevel = Level | "silent";
 
 /** A logger that writes to `destination`, by default standard error, at once: no line is lost when the process ends. */
 export function createLogger(

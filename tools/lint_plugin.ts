@@ -24,6 +24,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/module/"],
   ["lib/async/", "lib/scratch.ts"],
   ["lib/errors.ts", "lib/log.ts"],
+  ["lib/log_level.ts"],
   ["deno.json"],
 ];
 

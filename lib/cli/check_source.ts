@@ -3,7 +3,8 @@
  * the first step that fails. It asks the sources themselves and changes nothing but the mirrors. No secret is printed.
  */
 import { originOf, remoteOf } from "../credentials/provider.ts";
-import { createLogger, type LogLevel } from "../log.ts";
+import { createLogger } from "../log.ts";
+import type { LogLevel } from "../log_level.ts";
 import { describeError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";
 import { openScratch } from "../scratch.ts";
