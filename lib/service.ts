@@ -7,10 +7,8 @@
  * 3. A query (`@latest`, a branch) is asked of the source, and its answer is a version, for which 1 and 2 hold.
  * 4. When the source fails, lists and `@latest` are answered from what is published, and said to be stale.
  *
- * A list names every version that anybody has read, because each list reads the store; only the source's part of it may
- * be some seconds old.
+ * A list names every version that anybody has read, because each list reads the store, and what the source knows now.
  */
-import { LRUCache } from "lru-cache";
 import { withDeadline } from "./async/deadline.ts";
 import { SingleFlight } from "./async/single_flight.ts";
 import { describeError, NotFoundError, ProxyError } from "./errors.ts";
@@ -39,18 +37,12 @@ export interface ServiceLimits {
   readonly askTimeoutMs: number;
   /** How many fetches, and how many lists and queries, may be under way at once. */
   readonly maxFlights: number;
-  /** For how long a source's list or `@latest` is taken as still true. */
-  readonly sourceTtlMs: number;
 }
 
 export const SERVICE_LIMITS: ServiceLimits = {
   askTimeoutMs: 2 * 60_000,
   maxFlights: 1000,
-  sourceTtlMs: 10_000,
 };
-
-/** How many modules' lists and latest versions are remembered for `sourceTtlMs`. */
-const MAX_REMEMBERED = 10_000;
 
 export interface ServiceOptions {
   /** Whether a source may be asked. If not, the store is all there is. */
@@ -73,8 +65,7 @@ export class ModuleService {
   readonly #log: Logger;
   readonly #limits: ServiceLimits;
   readonly #fetches: SingleFlight<Copy>;
-  readonly #lists: Memo<Version[]>;
-  readonly #latest: Memo<VersionInfo>;
+  readonly #lists: SingleFlight<Version[]>;
   readonly #queries: SingleFlight<VersionInfo>;
 
   constructor({ copies, source, publisher, log, limits }: ModuleServiceOptions) {
@@ -84,9 +75,8 @@ export class ModuleService {
     this.#log = log;
     this.#limits = { ...SERVICE_LIMITS, ...limits };
     this.#fetches = new SingleFlight(this.#limits.maxFlights);
+    this.#lists = new SingleFlight(this.#limits.maxFlights);
     this.#queries = new SingleFlight(this.#limits.maxFlights);
-    this.#lists = new Memo(this.#limits);
-    this.#latest = new Memo(this.#limits);
   }
 
   /**
@@ -136,7 +126,7 @@ export class ModuleService {
     const published = await this.#copies.list(path, { signal: options.signal });
     try {
       if (!options.mayFetch) throw notCached(path);
-      const known = await this.#lists.get(
+      const known = await this.#lists.run(
         path,
         () => this.#ask(`list ${path}`, (signal) => this.#source.list(path, signal)),
         options.signal,
@@ -158,8 +148,8 @@ export class ModuleService {
   async latest(path: ModulePath, options: ServiceOptions): Promise<{ copy: Copy; stale: boolean }> {
     try {
       if (!options.mayFetch) throw notCached(path);
-      const info = await this.#latest.get(
-        path,
+      const info = await this.#queries.run(
+        `${path}@latest`,
         () => this.#ask(`look up ${path}@latest`, (signal) => this.#source.latest(path, signal)),
         options.signal,
       );
@@ -237,25 +227,4 @@ function notCached(what: string): NotFoundError {
 function union(published: readonly Version[], known: readonly Version[]): Version[] {
   const tagged = known.filter((version) => !isPseudoVersion(version));
   return [...new Set([...published, ...tagged])].sort(compareVersions);
-}
-
-/** What a source said about a module is still true for a moment; all who ask meanwhile share one question. */
-class Memo<T extends object> {
-  readonly #answers: LRUCache<string, T>;
-  readonly #flights: SingleFlight<T>;
-
-  constructor({ sourceTtlMs, maxFlights }: ServiceLimits) {
-    this.#answers = new LRUCache({ max: MAX_REMEMBERED, ttl: sourceTtlMs });
-    this.#flights = new SingleFlight(maxFlights);
-  }
-
-  async get(key: string, ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const known = this.#answers.get(key);
-    if (known !== undefined) return known;
-    return await this.#flights.run(key, async () => {
-      const answer = await ask();
-      this.#answers.set(key, answer);
-      return answer;
-    }, signal);
-  }
 }

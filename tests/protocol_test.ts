@@ -39,6 +39,16 @@ Deno.test("list names the tagged versions, lowest first", () =>
     assert.equal(body, "v1.0.0\nv1.1.0\nv1.2.0-rc.1\n");
   }));
 
+Deno.test("list and @latest say what the upstream knows now", () =>
+  withApp(async (app, upstream) => {
+    await app.text(`${ESCAPED}/@v/list`);
+    await app.text(`${ESCAPED}/@latest`);
+    await upstream.addModule({ path: PATH, version: "v1.3.0", files: FILES });
+    upstream.setLatest(PATH, "v1.3.0");
+    assert.match((await app.text(`${ESCAPED}/@v/list`)).body, /^v1\.3\.0$/m);
+    assert.equal(JSON.parse((await app.text(`${ESCAPED}/@latest`)).body).Version, "v1.3.0");
+  }));
+
 Deno.test("list of a module without tags is empty and 200", async () => {
   await using upstream = await startUpstream({
     modules: [{

@@ -70,7 +70,7 @@ export class TestApp implements AsyncDisposable {
       timeoutMs: 10_000,
       log,
     });
-    const limits = { sourceTtlMs: 1, ...options.limits };
+    const { limits = {} } = options;
     const service = new ModuleService({ copies, source, publisher, log, limits });
     const databases = openSumDatabases({
       publicModules: { sumDatabase: "off" },
