@@ -35,10 +35,7 @@ program.command("serve", { isDefault: true })
     "--scratch-dir <dir>",
     "where temporary files and git mirrors go (default: go-mod-proxy in the user's cache)",
   )
-  .addOption(
-    new Option("--log-level <level>", "least urgent lines to write")
-      .choices(LOG_LEVELS).default("info"),
-  )
+  .addOption(logLevelOption("info"))
   .addHelpText(
     "after",
     `
@@ -75,10 +72,7 @@ program.command("check-source")
   .argument("<module>", "module path, such as github.com/my-org/lib")
   .option("--config-file <file>", "YAML configuration of the server")
   .option("--scratch-dir <dir>", "as for serve")
-  .addOption(
-    new Option("--log-level <level>", "least urgent lines to write")
-      .choices(LOG_LEVELS).default("warn"),
-  )
+  .addOption(logLevelOption("warn"))
   .addHelpText(
     "after",
     `
@@ -114,10 +108,7 @@ program.command("fsck")
   .option("--config-file <file>", "YAML configuration of the server")
   .option("--repair", "add missing zips again, from their sources; nothing is replaced", false)
   .option("--scratch-dir <dir>", "as for serve")
-  .addOption(
-    new Option("--log-level <level>", "least urgent lines to write")
-      .choices(LOG_LEVELS).default("error"),
-  )
+  .addOption(logLevelOption("error"))
   .addHelpText(
     "after",
     `
@@ -161,10 +152,7 @@ program.command("import")
   .option("--config-file <file>", "YAML configuration of the server")
   .option("--times <file>", 'original only: lines "gomod/<module>@<version> <RFC 3339 time>"')
   .option("--scratch-dir <dir>", "as for serve")
-  .addOption(
-    new Option("--log-level <level>", "least urgent lines to write")
-      .choices(LOG_LEVELS).default("error"),
-  )
+  .addOption(logLevelOption("error"))
   .addHelpText(
     "after",
     `
@@ -210,6 +198,11 @@ async function loadConfig(file: string | undefined) {
   const { dirname } = await import("node:path");
   if (file === undefined) return { config: parseConfig(""), configDirectory: "." };
   return { config: parseConfig(await Deno.readTextFile(file)), configDirectory: dirname(file) };
+}
+
+function logLevelOption(level: LogLevel): Option {
+  return new Option("--log-level <level>", "least urgent lines to write")
+    .choices(LOG_LEVELS).default(level);
 }
 
 function parsePort(text: string): number {

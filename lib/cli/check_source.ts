@@ -9,7 +9,7 @@ import { describeError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";
 import { openScratch } from "../scratch.ts";
 import type { ServeOptions } from "./serve.ts";
-import { openFetch } from "./open_fetch.ts";
+import { newVia, openFetch } from "./open_fetch.ts";
 import { type OpenedGit, openGit } from "./open_git.ts";
 
 export interface CheckSourceOptions
@@ -32,10 +32,9 @@ export async function checkSource(options: CheckSourceOptions): Promise<boolean>
   if (path === null) return false;
 
   await using scratch = await openScratch(options.scratchDir);
-  const via = `1.1 go-mod-proxy-${crypto.randomUUID()}`;
   await using git = await openGit({
     ...options,
-    fetch: await openFetch(config, { env, via }),
+    fetch: await openFetch(config, { env, via: newVia() }),
     log: createLogger(options.logLevel),
     ownDirectory: scratch.directory,
     sharedDirectory: options.scratchDir,

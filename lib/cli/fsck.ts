@@ -9,19 +9,18 @@
  */
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { openScratch } from "../scratch.ts";
-import { SourceByPath } from "../source/choose.ts";
-import { openSource } from "../source/open.ts";
 import { Copies } from "../store/copies.ts";
 import { type Finding, fsck, type FsckSummary } from "../store/fsck.ts";
 import type { ObjectStore } from "../store/object_store.ts";
-import { openStore } from "../store/open.ts";
 import { probeStore } from "../store/probe.ts";
-import { openFetch, readCaCertificates } from "./open_fetch.ts";
-import { openGit } from "./open_git.ts";
+import { chooseUpstreams } from "./choose_upstreams.ts";
+import { newVia, openFetch } from "./open_fetch.ts";
+import { openSources } from "./open_sources.ts";
+import { openConfiguredStore } from "./open_store.ts";
 import { plural } from "./print.ts";
 import { privatePaths } from "./private_paths.ts";
 import { openProgress } from "./progress.ts";
-import { chooseUpstreams, type ServeOptions } from "./serve.ts";
+import type { ServeOptions } from "./serve.ts";
 
 export interface RunFsckOptions extends
   Pick<
@@ -35,11 +34,7 @@ export interface RunFsckOptions extends
 /** Whether there is no fault. */
 export async function runFsck(options: RunFsckOptions): Promise<boolean> {
   const { config, env, repair, signal } = options;
-  const store = await openStore(config.storage, {
-    env,
-    insecureHosts: config.insecureHosts,
-    caCertificates: await readCaCertificates(env),
-  });
+  const store = await openConfiguredStore(config, env);
   await using opened = new AsyncDisposableStack();
   const scratch = opened.use(await openScratch(options.scratchDir));
   const publisher = repair
@@ -72,23 +67,17 @@ async function openPublisher(
 ): Promise<Publisher> {
   const { config, env, log } = options;
   await probeStore(store);
-  const fetch = await openFetch(config, { env, via: `1.1 go-mod-proxy-${crypto.randomUUID()}` });
-  const git = opened.use(
-    await openGit({
+  const sources = opened.use(
+    await openSources({
       ...options,
-      fetch,
-      ownDirectory: scratchDirectory,
-      sharedDirectory: options.scratchDir,
+      entries: chooseUpstreams(config, { env, log }),
+      fetch: await openFetch(config, { env, via: newVia() }),
+      scratchDirectory,
     }),
   );
-  const entries = chooseUpstreams(config, { env, port: NO_PORT, log });
-  const { source: publicSource } = openSource(entries, { fetch, direct: git.direct.source });
   return new Publisher({
     copies: new Copies(store),
-    source: new SourceByPath({
-      findPrivate: (path) => git.findPrivate(path)?.source ?? null,
-      publicSource,
-    }),
+    source: sources.source,
     findHashes: () => null,
     zips: "eager",
     scratchDirectory,
@@ -96,9 +85,6 @@ async function openPublisher(
     log,
   });
 }
-
-/** This command listens on none, so no upstream is itself. */
-const NO_PORT = -1;
 
 async function countObjects(store: ObjectStore, signal: AbortSignal): Promise<number> {
   let count = 0;

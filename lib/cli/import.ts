@@ -17,14 +17,15 @@ import { openScratch } from "../scratch.ts";
 import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
 import type { ObjectStore } from "../store/object_store.ts";
-import { openStore } from "../store/open.ts";
 import { probeStore } from "../store/probe.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
-import { openFetch, readCaCertificates } from "./open_fetch.ts";
+import { chooseUpstreams } from "./choose_upstreams.ts";
+import { newVia, openFetch } from "./open_fetch.ts";
+import { openConfiguredStore } from "./open_store.ts";
 import { plural } from "./print.ts";
 import { privatePaths } from "./private_paths.ts";
 import { openProgress } from "./progress.ts";
-import { chooseUpstreams, type ServeOptions } from "./serve.ts";
+import type { ServeOptions } from "./serve.ts";
 
 export type ImportKind = "gomodcache" | "athens" | "original";
 
@@ -40,11 +41,7 @@ export interface RunImportOptions
 export async function runImport(options: RunImportOptions): Promise<boolean> {
   const { config, env, kind, signal } = options;
   const versions = await openVersions(options);
-  const store = await openStore(config.storage, {
-    env,
-    insecureHosts: config.insecureHosts,
-    caCertificates: await readCaCertificates(env),
-  });
+  const store = await openConfiguredStore(config, env);
   await probeStore(store);
   await using scratch = await openScratch(options.scratchDir);
   using progress = await openProgress(() => count(versions()));
@@ -71,8 +68,8 @@ async function openFindHashes(
   { config, env, log }: RunImportOptions,
   store: ObjectStore,
 ): Promise<FindHashes> {
-  const fetch = await openFetch(config, { env, via: `1.1 go-mod-proxy-${crypto.randomUUID()}` });
-  const proxies = chooseUpstreams(config, { env, port: NO_PORT, log })
+  const fetch = await openFetch(config, { env, via: newVia() });
+  const proxies = chooseUpstreams(config, { env, log })
     .filter((entry) => entry.kind === "proxy");
   const databases = openSumDatabases(config, {
     upstreams: proxies.map(({ url }) => new Upstream(url, fetch)),
@@ -84,9 +81,6 @@ async function openFindHashes(
   });
   return (module, signal) => databases.findHashes(module, signal);
 }
-
-/** This command listens on none, so no upstream is itself. */
-const NO_PORT = -1;
 
 async function openVersions(
   { kind, directory, timesFile }: RunImportOptions,

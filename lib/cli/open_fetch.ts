@@ -28,3 +28,8 @@ export async function readCaCertificates(env: OpenFetchOptions["env"]): Promise<
   const file = env["SSL_CERT_FILE"];
   return file === undefined ? [] : [await Deno.readTextFile(file)];
 }
+
+/** A value of `Via` that no other process has. */
+export function newVia(): string {
+  return `1.1 go-mod-proxy-${crypto.randomUUID()}`;
+}

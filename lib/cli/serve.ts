@@ -6,22 +6,20 @@
  */
 import type { Config } from "../config/config.ts";
 import { ConfigError, describeError } from "../errors.ts";
-import { display, isLoopback } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import { openScratch } from "../scratch.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { ModuleService } from "../service.ts";
-import { SourceByPath } from "../source/choose.ts";
-import { openSource } from "../source/open.ts";
-import { type ListEntry, parseSourceList } from "../source/source_list.ts";
 import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
 import type { ObjectStore } from "../store/object_store.ts";
-import { openStore } from "../store/open.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
-import { openFetch, readCaCertificates } from "./open_fetch.ts";
-import { openGit, type Program } from "./open_git.ts";
+import { chooseUpstreams } from "./choose_upstreams.ts";
+import { newVia, openFetch } from "./open_fetch.ts";
+import type { Program } from "./open_git.ts";
+import { openSources } from "./open_sources.ts";
+import { openConfiguredStore } from "./open_store.ts";
 import { type App, createApp } from "../../routes/app.ts";
 import { healthRoutes } from "../../routes/health.ts";
 import { homeRoute } from "../../routes/home.ts";
@@ -53,27 +51,20 @@ export async function serve(options: ServeOptions): Promise<void> {
   const entries = chooseUpstreams(config, { env, port, log });
   const store = await openProbedStore(options);
   await using scratch = await openScratch(options.scratchDir);
-  const via = `1.1 go-mod-proxy-${crypto.randomUUID()}`;
+  const via = newVia();
   const fetch = await openFetch(config, { env, via });
-  await using git = await openGit({
+  await using sources = await openSources({
     ...options,
+    entries,
     fetch,
-    ownDirectory: scratch.directory,
-    sharedDirectory: options.scratchDir,
+    scratchDirectory: scratch.directory,
   });
-  const { source: publicSource, upstreams } = openSource(entries, {
-    fetch,
-    direct: git.direct.source,
-  });
-  const source = new SourceByPath({
-    findPrivate: (path) => git.findPrivate(path)?.source ?? null,
-    publicSource,
-  });
+  const { source, upstreams } = sources;
   const databases = openSumDatabases(config, {
     upstreams,
     openServer: (url) => new Upstream(url, fetch),
     store,
-    isPrivate: (path) => git.findPrivate(path) !== null,
+    isPrivate: (path) => sources.isPrivate(path),
     now: () => performance.now(),
     log,
   });
@@ -115,11 +106,7 @@ async function openProbedStore(
   { config, env }: Pick<ServeOptions, "config" | "env">,
 ): Promise<ObjectStore> {
   try {
-    const store = await openStore(config.storage, {
-      env,
-      insecureHosts: config.insecureHosts,
-      caCertificates: await readCaCertificates(env),
-    });
+    const store = await openConfiguredStore(config, env);
     await probeStore(store);
     return store;
   } catch (cause) {
@@ -175,37 +162,4 @@ function urlOf({ hostname, port }: Deno.NetAddr): string {
   const isEverywhere = hostname === "0.0.0.0" || hostname === "::";
   const host = isEverywhere ? "127.0.0.1" : hostname.includes(":") ? `[${hostname}]` : hostname;
   return `http://${host}:${port}`;
-}
-
-/** Design, section 3: the configuration, else the variable that every Go tool reads, else the repositories themselves. */
-export function chooseUpstreams(
-  config: Config,
-  { env, port, log }: Pick<ServeOptions, "env" | "port" | "log">,
-): ListEntry[] {
-  const text = config.parentProxy?.url ?? env["GOPROXY"] ?? "";
-  if (text === "") {
-    log.warn(
-      "no upstream is configured, so public modules come from their own repositories; " +
-        'to use a proxy, start with GOPROXY="https://proxy.example.com,direct" or set parentProxy.url',
-    );
-    return [{ kind: "direct" }];
-  }
-  const origin = config.parentProxy === undefined ? "GOPROXY" : "parentProxy.url";
-  try {
-    const entries = parseSourceList(text);
-    for (const entry of entries) if (entry.kind === "proxy") refuseOurselves(entry.url, port);
-    return entries;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ConfigError(`${origin}: ${reason}`, { cause });
-  }
-}
-
-function refuseOurselves(url: URL, port: number): void {
-  if (!isLoopback(url.hostname) || Number(url.port) !== port) return;
-  throw new Error(
-    `"${
-      display(url)
-    }" is this server itself; set parentProxy.url to the proxy it takes modules from`,
-  );
 }

@@ -1,0 +1,44 @@
+/** Where all modules come from: private ones from their own git sources, public ones from the upstream list. */
+import type { ModulePath } from "../module/path.ts";
+import { SourceByPath } from "../source/choose.ts";
+import { type OpenedSource, openSource } from "../source/open.ts";
+import type { ListEntry } from "../source/source_list.ts";
+import { openGit, type OpenGitOptions } from "./open_git.ts";
+
+export interface OpenSourcesOptions
+  extends Omit<OpenGitOptions, "ownDirectory" | "sharedDirectory"> {
+  /** The upstream list. */
+  readonly entries: readonly ListEntry[];
+  /** A directory of this process alone. */
+  readonly scratchDirectory: string;
+  /** The directory that processes share and that outlives them. */
+  readonly scratchDir: string;
+}
+
+export interface OpenedSources extends OpenedSource, AsyncDisposable {
+  /** @throws {ForbiddenError} when only the case of its letters keeps the path from being private */
+  isPrivate(path: ModulePath): boolean;
+}
+
+export async function openSources(options: OpenSourcesOptions): Promise<OpenedSources> {
+  const { entries, fetch } = options;
+  const git = await openGit({
+    ...options,
+    ownDirectory: options.scratchDirectory,
+    sharedDirectory: options.scratchDir,
+  });
+  const { source: publicSource, upstreams } = openSource(entries, {
+    fetch,
+    direct: git.direct.source,
+  });
+  const source = new SourceByPath({
+    findPrivate: (path) => git.findPrivate(path)?.source ?? null,
+    publicSource,
+  });
+  return {
+    source,
+    upstreams,
+    isPrivate: (path) => git.findPrivate(path) !== null,
+    [Symbol.asyncDispose]: () => git[Symbol.asyncDispose](),
+  };
+}
