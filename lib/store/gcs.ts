@@ -29,7 +29,6 @@ import {
   type Content,
   type CreateOptions,
   type GetOptions,
-  keyFault,
   type ListOptions,
   type ObjectStore,
   openExactly,
@@ -37,6 +36,7 @@ import {
   type StoredObject,
   type WalkOptions,
 } from "./object_store.ts";
+import { keysBelow, namesIn } from "./listing.ts";
 import { crc32c, crc32cText } from "./crc32c.ts";
 import { crc32cOf, partsOf } from "./parts.ts";
 import {
@@ -179,24 +179,14 @@ export class GcsStore implements ObjectStore {
       // One more than wanted, because the offset itself is listed too.
       maxResults: `${Math.min(MAX_PAGE_SIZE, limit + 1)}`,
     };
-    const names: string[] = [];
-    for await (const page of this.#pages(query, options)) {
-      const found = page.map((name) => name.slice(prefix.length));
-      // An object that somebody put there by hand may have any name.
-      names.push(...found.filter((name) => name > after && keyFault(name) === null));
-      if (names.length >= limit) break;
-    }
-    return names.slice(0, limit);
+    return await namesIn(this.#pages(query, options), { prefix, after, limit });
   }
 
   async *walk({ signal }: WalkOptions = {}): AsyncGenerator<string> {
     signal?.throwIfAborted();
     const prefix = this.#prefix;
     const query = { prefix, maxResults: `${MAX_PAGE_SIZE}` };
-    for await (const page of this.#pages(query, { what: "walk through", signal })) {
-      const keys = page.map((name) => name.slice(prefix.length));
-      yield* keys.filter((key) => keyFault(key) === null);
-    }
+    yield* keysBelow(this.#pages(query, { what: "walk through", signal }), prefix);
   }
 
   /** The names of a listing, page by page. */

@@ -30,7 +30,6 @@ import {
   type Content,
   type CreateOptions,
   type GetOptions,
-  keyFault,
   type ListOptions,
   type ObjectStore,
   openExactly,
@@ -38,6 +37,7 @@ import {
   type StoredObject,
   type WalkOptions,
 } from "./object_store.ts";
+import { keysBelow, namesIn } from "./listing.ts";
 import { crc32cOf, partsOf } from "./parts.ts";
 import {
   type SendOptions,
@@ -167,23 +167,13 @@ export class S3Store implements ObjectStore {
       "max-keys": `${Math.max(1, Math.min(MAX_PAGE_SIZE, limit))}`,
       "start-after": prefix + after,
     };
-    const names: string[] = [];
-    for await (const page of this.#pages(query, options)) {
-      const found = page.map((name) => name.slice(prefix.length));
-      // An object that somebody put there by hand may have any name.
-      names.push(...found.filter((name) => name > after && keyFault(name) === null));
-      if (names.length >= limit) break;
-    }
-    return names.slice(0, limit);
+    return await namesIn(this.#pages(query, options), { prefix, after, limit });
   }
 
   async *walk({ signal }: WalkOptions = {}): AsyncGenerator<string> {
     signal?.throwIfAborted();
     const prefix = this.#prefix;
-    for await (const page of this.#pages({ prefix }, { what: "walk through", signal })) {
-      const keys = page.map((name) => name.slice(prefix.length));
-      yield* keys.filter((key) => keyFault(key) === null);
-    }
+    yield* keysBelow(this.#pages({ prefix }, { what: "walk through", signal }), prefix);
   }
 
   /** The names of a listing, page by page. */
