@@ -12,10 +12,9 @@
 import assert from "node:assert/strict";
 import { ProxyError } from "../lib/errors.ts";
 import { formatInfo, type Origin, parseInfo } from "../lib/module/info.ts";
-import { parseModulePath } from "../lib/module/path.ts";
+import { hasPathPrefix, parseModulePath } from "../lib/module/path.ts";
 import { isPseudoVersion } from "../lib/module/pseudo_version.ts";
 import { parseQuery } from "../lib/module/version.ts";
-import { hasPathPrefix } from "../lib/source/go_import.ts";
 import { GIT_CASES, type GitCase } from "./fakes/git_cases.ts";
 import { GitServer } from "./fakes/git_server.ts";
 import { TestGitSource } from "./fakes/git_source.ts";

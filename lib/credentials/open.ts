@@ -20,7 +20,7 @@
  */
 import { ForbiddenError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { ModulePath } from "../module/path.ts";
+import { hasPathPrefix, type ModulePath } from "../module/path.ts";
 import { defaultApiBaseUrl, type Fetch, GitHubApp } from "./github_app.ts";
 import { NetrcProvider } from "./netrc.ts";
 import { readPrivateKey } from "./private_key.ts";
@@ -190,10 +190,12 @@ export class PrivatePrefixes {
    *   them apart: as a public path it would give a private name away, as a private one it would evade rules by path.
    */
   find(path: ModulePath): PrivatePrefix | null {
-    const prefix = this.all.find(({ pathPrefix }) => covers(pathPrefix, path));
+    const prefix = this.all.find(({ pathPrefix }) => hasPathPrefix(path, pathPrefix));
     if (prefix !== undefined) return prefix;
     const folded = path.toLowerCase();
-    const similar = this.all.find(({ pathPrefix }) => covers(pathPrefix.toLowerCase(), folded));
+    const similar = this.all.find(({ pathPrefix }) =>
+      hasPathPrefix(folded, pathPrefix.toLowerCase())
+    );
     if (similar === undefined) return null;
     throw new ForbiddenError(
       `Cannot serve "${path}": it differs from the private prefix "${similar.pathPrefix}" by upper and lower case`,
@@ -293,14 +295,10 @@ async function checkSecrets(config: CredentialsConfig, places: SecretPlaces): Pr
   if (faults.length > 0) throw new SecretError(faults.join("\n"));
 }
 
-function covers(pathPrefix: string, path: string): boolean {
-  return path === pathPrefix || path.startsWith(`${pathPrefix}/`);
-}
-
 /** Upper and lower case count as one here, for the same reason as in {@linkcode PrivatePrefixes.find}. */
 function overlap(a: string, b: string): boolean {
   const [x, y] = [a.toLowerCase(), b.toLowerCase()];
-  return covers(x, y) || covers(y, x);
+  return hasPathPrefix(x, y) || hasPathPrefix(y, x);
 }
 
 function duplicates<T>(values: readonly T[], key: (index: number) => string): string[] {

@@ -59,6 +59,11 @@ export function splitPathVersion(path: string): SplitPath | null {
   return { prefix, pathMajor: `/v${digits}` };
 }
 
+/** Whether `path` is `prefix` or lies below it, element by element. */
+export function hasPathPrefix(path: string, prefix: string): boolean {
+  return path === prefix || (prefix !== "" && path.startsWith(prefix.replace(/\/?$/, "/")));
+}
+
 /** `.v` without any digit passes if `-unstable` follows, an oversight of Go's that no version can match. */
 function splitGopkgPath(path: string): SplitPath | null {
   const { prefix, pathMajor } =

@@ -4,7 +4,7 @@ import characters from "../../tests/testdata/golden/characters.json" with { type
 import golden from "../../tests/testdata/golden/paths.json" with { type: "json" };
 import { unlessRefused } from "../../tests/unless_refused.ts";
 import { InvalidRequestError } from "../errors.ts";
-import { matchesPathMajor, parseModulePath, splitPathVersion } from "./path.ts";
+import { hasPathPrefix, matchesPathMajor, parseModulePath, splitPathVersion } from "./path.ts";
 
 function parseOrNull(text: string): string | null {
   return unlessRefused(() => parseModulePath(text), InvalidRequestError);
@@ -92,4 +92,11 @@ Deno.test("matchesPathMajor() agrees with Go", async (t) => {
       for (const version of unfit) assert.ok(!matchesPathMajor(version, pathMajor), version);
     });
   }
+});
+
+Deno.test("hasPathPrefix() takes an empty prefix for nothing's", () => {
+  assert.ok(!hasPathPrefix("a/b", ""));
+  assert.ok(hasPathPrefix("a/b", "a"));
+  assert.ok(hasPathPrefix("a/b", "a/"));
+  assert.ok(!hasPathPrefix("ab", "a"));
 });

@@ -17,14 +17,8 @@ import { SingleFlight } from "../async/single_flight.ts";
 import { DeadlineError, InvalidRequestError, NotFoundError, UpstreamError } from "../errors.ts";
 import { parseRemoteUrl, type RemoteUrl } from "../git/remote_url.ts";
 import { display, type Fetch } from "../http/client.ts";
-import type { ModulePath } from "../module/path.ts";
-import {
-  type GoImport,
-  hasPathPrefix,
-  matchGoImport,
-  parseGoImports,
-  sameGoImport,
-} from "./go_import.ts";
+import { hasPathPrefix, type ModulePath } from "../module/path.ts";
+import { type GoImport, matchGoImport, parseGoImports, sameGoImport } from "./go_import.ts";
 import { knownPlace } from "./known_hosts.ts";
 
 export type ModuleLocation =

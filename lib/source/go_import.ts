@@ -14,6 +14,7 @@
  * another or has a content of its own. An HTML parser from npm would be six packages and 15 ms of start-up for one tag.
  * Unlike the `go` command's, this lexer passes over what it cannot read.
  */
+import { hasPathPrefix } from "../module/path.ts";
 
 export interface GoImport {
   readonly prefix: string;
@@ -63,11 +64,6 @@ export function matchGoImport(imports: readonly GoImport[], path: string): GoImp
 
 export function sameGoImport(a: GoImport, b: GoImport): boolean {
   return a.prefix === b.prefix && a.vcs === b.vcs && a.url === b.url && a.subdir === b.subdir;
-}
-
-/** Whether `path` is `prefix` or lies below it, element by element. */
-export function hasPathPrefix(path: string, prefix: string): boolean {
-  return path === prefix || (prefix !== "" && path.startsWith(prefix.replace(/\/?$/, "/")));
 }
 
 interface Tag {

@@ -1,12 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  type GoImport,
-  hasPathPrefix,
-  matchGoImport,
-  parseGoImports,
-  sameGoImport,
-} from "./go_import.ts";
+import { type GoImport, matchGoImport, parseGoImports, sameGoImport } from "./go_import.ts";
 
 const GIT = { prefix: "x.y/a", vcs: "git", url: "https://g.x/a", subdir: "" };
 const META = '<meta name="go-import" content="x.y/a git https://g.x/a">';
@@ -161,11 +155,4 @@ Deno.test("sameGoImport() compares all four fields", () => {
   for (const field of ["prefix", "vcs", "url", "subdir"]) {
     assert.ok(!sameGoImport(GIT, { ...GIT, [field]: "other" }), field);
   }
-});
-
-Deno.test("hasPathPrefix() takes an empty prefix for nothing's", () => {
-  assert.ok(!hasPathPrefix("a/b", ""));
-  assert.ok(hasPathPrefix("a/b", "a"));
-  assert.ok(hasPathPrefix("a/b", "a/"));
-  assert.ok(!hasPathPrefix("ab", "a"));
 });

@@ -10,8 +10,7 @@
  * All other paths are looked up on the web (discover.ts).
  */
 import { NotFoundError } from "../errors.ts";
-import type { ModulePath } from "../module/path.ts";
-import { hasPathPrefix } from "./go_import.ts";
+import { hasPathPrefix, type ModulePath } from "../module/path.ts";
 
 export interface KnownPlace {
   /** The part of the path that stands for the repository's root. */

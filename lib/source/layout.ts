@@ -12,8 +12,7 @@
  * directory. Where the root is the whole path (`gopkg.in/yaml.v3`), there is no directory and no choice.
  */
 import { NotFoundError } from "../errors.ts";
-import { type ModulePath, splitPathVersion } from "../module/path.ts";
-import { hasPathPrefix } from "./go_import.ts";
+import { hasPathPrefix, type ModulePath, splitPathVersion } from "../module/path.ts";
 
 export interface Layout {
   readonly path: ModulePath;
