@@ -1,30 +1,55 @@
 /**
- * HTTP in: one handler that finds the route, makes every failure a response, and writes the access log. The routes are a
- * table, so that whatever must hold for all of them (methods, later who may read) is checked over the table.
+ * HTTP in: one handler that finds the route, asks the guard whether the client may have the answer, makes every failure a
+ * response, and writes the access log. The routes are a table, so that whatever must hold for all of them (methods, who
+ * may read) is done in one place and checked over the table.
  */
+import type { Access, Client, Guard } from "../lib/auth/guard.ts";
 import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { errorResponse } from "./respond.ts";
 
+export type Method = "GET" | "HEAD" | "POST";
+
 /** What a route needs to know of a request. */
 export interface RouteRequest {
-  readonly method: "GET" | "HEAD";
+  readonly method: Method;
   /** Scheme and host as the client wrote them. */
   readonly origin: string;
   /** The path as it arrived, percent-decoded once, without the leading `/`. */
   readonly path: string;
+  readonly query: URLSearchParams;
   readonly headers: Headers;
+  /** Null for requests that have none. */
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  /** What the client wrote or was given to find this request in the log. */
+  readonly id: string;
+  /** The address of the connection; null where there is none, in tests. */
+  readonly address: string | null;
   /** Aborted when the client hangs up. */
   readonly signal: AbortSignal;
   /** What the access log says besides the request: module, version, cache state. */
   readonly log: Record<string, unknown>;
 }
 
+/** A request that a route has understood. */
+export interface Errand {
+  /** What the answer is about. The guard is asked before {@linkcode answer} is called. */
+  readonly access: Access;
+  answer(client: Client): Promise<Response> | Response;
+}
+
 export interface Route {
   readonly name: string;
+  /** Default: GET and HEAD. */
+  readonly methods?: readonly Method[];
   /** Whether this route answers this path. The first that does wins. */
   matches(path: string): boolean;
-  handle(request: RouteRequest): Promise<Response> | Response;
+  /**
+   * Understands a request, from what it says alone: nothing is looked up yet.
+   *
+   * @throws {InvalidRequestError} saying what is wrong with it
+   */
+  read(request: RouteRequest): Errand;
 }
 
 /** What `Deno.serve` tells about a request. */
@@ -36,6 +61,7 @@ export interface ConnectionInfo {
 
 export interface AppOptions {
   readonly routes: readonly Route[];
+  readonly guard: Guard;
   readonly log: Logger;
   /** Our own `Via`: a request that carries it went in a circle. */
   readonly via: string;
@@ -47,12 +73,14 @@ export type App = (request: Request, connection?: ConnectionInfo) => Promise<Res
 const MAX_PATH_LENGTH = 4096;
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
-export function createApp({ routes, log, via }: AppOptions): App {
+export function createApp(options: AppOptions): App {
+  const { log } = options;
   return async function app(request, connection = {}) {
     const startMs = performance.now();
     const id = requestId(request.headers);
     const facts: Record<string, unknown> = {};
-    const response = await answer(request, { routes, via, id, facts, log });
+    const address = addressOf(connection);
+    const response = await answer(request, { ...options, id, address, facts });
     response.headers.set("X-Request-Id", id);
     const line = {
       id,
@@ -71,12 +99,10 @@ export function createApp({ routes, log, via }: AppOptions): App {
   };
 }
 
-interface AnswerContext {
-  readonly routes: readonly Route[];
-  readonly via: string;
+interface AnswerContext extends AppOptions {
   readonly id: string;
+  readonly address: string | null;
   readonly facts: Record<string, unknown>;
-  readonly log: Logger;
 }
 
 async function answer(request: Request, context: AnswerContext): Promise<Response> {
@@ -91,25 +117,44 @@ async function answer(request: Request, context: AnswerContext): Promise<Respons
   }
 }
 
-function dispatch(request: Request, context: AnswerContext): Promise<Response> | Response {
-  const { method, headers, signal } = request;
-  if (method !== "GET" && method !== "HEAD") {
-    return new Response("method not allowed: only GET and HEAD\n", {
-      status: 405,
-      headers: { "Allow": "GET, HEAD", "Content-Type": "text/plain; charset=utf-8" },
-    });
-  }
+async function dispatch(request: Request, context: AnswerContext): Promise<Response> {
+  const { headers, signal, body } = request;
+  const { id, address, facts } = context;
   if (headers.get("Via")?.split(",").some((hop) => hop.trim() === context.via)) {
     throw new UpstreamError("Cannot answer: this server is configured as its own upstream");
   }
   const path = decodePath(rawPath(request.url));
   const route = context.routes.find((route) => route.matches(path));
+  const method = allowedMethod(request.method, route?.methods ?? READ_METHODS);
+  if (method === null) return methodNotAllowed(route?.methods ?? READ_METHODS);
   if (route === undefined) {
     throw new InvalidRequestError("Cannot find a route: not a module path, /@v/ or /@latest");
   }
-  context.facts["route"] = route.name;
-  const { origin } = new URL(request.url);
-  return route.handle({ method, origin, path, headers, signal, log: context.facts });
+  facts["route"] = route.name;
+  const { origin, searchParams: query } = new URL(request.url);
+  const errand = route.read(
+    { method, origin, path, query, headers, body, id, address, signal, log: facts },
+  );
+  const client = await context.guard.admit({ headers, address, requestId: id }, errand.access);
+  if (client.identity !== null) facts["identity"] = client.identity;
+  return await errand.answer(client);
+}
+
+const READ_METHODS: readonly Method[] = ["GET", "HEAD"];
+
+function allowedMethod(method: string, allowed: readonly Method[]): Method | null {
+  return allowed.find((name) => name === method) ?? null;
+}
+
+function methodNotAllowed(allowed: readonly Method[]): Response {
+  return new Response(`method not allowed: only ${allowed.join(" and ")}\n`, {
+    status: 405,
+    headers: { "Allow": allowed.join(", "), "Content-Type": "text/plain; charset=utf-8" },
+  });
+}
+
+function addressOf({ remoteAddr }: ConnectionInfo): string | null {
+  return remoteAddr !== undefined && "hostname" in remoteAddr ? remoteAddr.hostname : null;
 }
 
 /** The path of a URL as the client wrote it. `new URL` would resolve `..` and change escapes. */

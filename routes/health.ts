@@ -1,6 +1,7 @@
 /**
  * `/healthz`: the process answers. `/readyz`: it can do its work, which is to read its store, and is not on its way out.
  */
+import { ANYONE } from "../lib/auth/guard.ts";
 import { OverloadedError } from "../lib/errors.ts";
 import type { Route } from "./app.ts";
 
@@ -13,15 +14,24 @@ export interface HealthOptions {
 
 export function healthRoutes({ checkStore, isStopping }: HealthOptions): Route[] {
   return [
-    { name: "healthz", matches: (path) => path === "healthz", handle: () => ok() },
+    {
+      name: "healthz",
+      matches: (path) => path === "healthz",
+      read: () => ({ access: ANYONE, answer: () => ok() }),
+    },
     {
       name: "readyz",
       matches: (path) => path === "readyz",
-      handle: async ({ signal }) => {
-        if (isStopping()) throw new OverloadedError("Cannot take requests: the server is stopping");
-        await checkStore(signal);
-        return ok();
-      },
+      read: ({ signal }) => ({
+        access: ANYONE,
+        answer: async () => {
+          if (isStopping()) {
+            throw new OverloadedError("Cannot take requests: the server is stopping");
+          }
+          await checkStore(signal);
+          return ok();
+        },
+      }),
     },
   ];
 }

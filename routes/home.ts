@@ -1,4 +1,5 @@
 /** `/`: what this is, for a person who opens the address in a browser. The `go` command's `GOAUTH=git` asks for it too. */
+import { ANY_CLIENT } from "../lib/auth/guard.ts";
 import type { Route } from "./app.ts";
 import { FRESH, textResponse } from "./respond.ts";
 
@@ -6,12 +7,15 @@ export function homeRoute(): Route {
   return {
     name: "home",
     matches: (path) => path === "",
-    handle: (request) =>
-      textResponse(
-        new TextEncoder().encode(
-          `go-mod-proxy: a Go module proxy\nUse it with: go env -w GOPROXY=${request.origin}\n`,
+    read: (request) => ({
+      access: ANY_CLIENT,
+      answer: () =>
+        textResponse(
+          new TextEncoder().encode(
+            `go-mod-proxy: a Go module proxy\nUse it with: go env -w GOPROXY=${request.origin}\n`,
+          ),
+          { request, contentType: "text/plain; charset=utf-8", cacheControl: FRESH },
         ),
-        { request, contentType: "text/plain; charset=utf-8", cacheControl: FRESH },
-      ),
+    }),
   };
 }

@@ -33,21 +33,32 @@ export function moduleRoute(service: ModuleService): Route {
   return {
     name: "module",
     matches: (path) => /\/@(v\/|latest$)/.test(path),
-    handle: async (request) => {
+    read: (request) => {
       const cachedOnly = request.path.startsWith(CACHED_ONLY);
-      const path = cachedOnly ? request.path.slice(CACHED_ONLY.length) : request.path;
-      const target = parseTarget(path);
+      const target = parseTarget(
+        cachedOnly ? request.path.slice(CACHED_ONLY.length) : request.path,
+      );
       const options: ServiceOptions = {
         mayFetch: !cachedOnly && !isTrue(request.headers.get("Disable-Module-Fetch")),
         signal: request.signal,
         log: request.log,
       };
       request.log["module"] = target.module;
-      if ("version" in target) return await versionFile(service, { target, request, options });
-      const answer = target.file === "list" ? list : latest;
-      return await answer(service, { target, request, options });
+      return {
+        access: { kind: "module", path: target.module },
+        answer: () => answer(service, { target, request, options }),
+      };
     },
   };
+}
+
+async function answer(
+  service: ModuleService,
+  { target, request, options }: Context<Target>,
+): Promise<Response> {
+  if ("version" in target) return await versionFile(service, { target, request, options });
+  const file = target.file === "list" ? list : latest;
+  return await file(service, { target, request, options });
 }
 
 /** What a path of the protocol asks for. */

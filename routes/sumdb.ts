@@ -15,6 +15,7 @@
  *
  * The name of a database may contain slashes.
  */
+import { type Access, ANY_CLIENT } from "../lib/auth/guard.ts";
 import { InvalidRequestError } from "../lib/errors.ts";
 import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
 import { parseVersion } from "../lib/module/version.ts";
@@ -22,7 +23,7 @@ import type { ServedDatabase, SumDatabases } from "../lib/sumdb/databases.ts";
 import { isDatabaseName } from "../lib/sumdb/open.ts";
 import type { ModuleVersion } from "../lib/sumdb/record.ts";
 import { type DataTile, parseTilePath, type Tile, TILE_WIDTH } from "../lib/sumdb/tile.ts";
-import type { Route } from "./app.ts";
+import type { Route, RouteRequest } from "./app.ts";
 import { FRESH, IMMUTABLE, textResponse } from "./respond.ts";
 
 /** A wider one comes within the hour. */
@@ -32,22 +33,34 @@ export function sumdbRoute(databases: SumDatabases): Route {
   return {
     name: "sumdb",
     matches: (path) => path.startsWith("sumdb/"),
-    handle: async (request) => {
+    read: (request) => {
       const target = parseSumdbPath(request.path.slice("sumdb/".length));
-      const database = databases.find(target.database);
       request.log["database"] = target.database;
-      if (target.file === "supported") {
-        await database.supported(request.signal);
-        return new Response(null, { headers: { "Cache-Control": FRESH } });
-      }
-      const { bytes, contentType, cacheControl } = await read(database, target, request.signal);
-      return await textResponse(bytes, {
-        request,
-        contentType,
-        cacheControl: database.isVerified ? cacheControl : "no-store",
-      });
+      return { access: accessTo(target), answer: () => answer(databases, { target, request }) };
     },
   };
+}
+
+/** A record tells of one module; tiles and trees are of all. */
+function accessTo(target: SumdbTarget): Access {
+  return target.file === "lookup" ? { kind: "module", path: target.module.path } : ANY_CLIENT;
+}
+
+async function answer(
+  databases: SumDatabases,
+  { target, request }: { target: SumdbTarget; request: RouteRequest },
+): Promise<Response> {
+  const database = databases.find(target.database);
+  if (target.file === "supported") {
+    await database.supported(request.signal);
+    return new Response(null, { headers: { "Cache-Control": FRESH } });
+  }
+  const { bytes, contentType, cacheControl } = await read(database, target, request.signal);
+  return await textResponse(bytes, {
+    request,
+    contentType,
+    cacheControl: database.isVerified ? cacheControl : "no-store",
+  });
 }
 
 /** What a path below `/sumdb/` asks for. */

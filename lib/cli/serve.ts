@@ -4,6 +4,7 @@
  * When it is told to end it answers `/readyz` with 503, takes no new connections, finishes what is in flight within
  * {@linkcode SHUTDOWN_TIMEOUT_MS}, and returns.
  */
+import { OPEN_GUARD } from "../auth/guard.ts";
 import type { Config } from "../config/config.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -89,6 +90,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       sumdbRoute(databases),
       moduleRoute(service),
     ],
+    guard: OPEN_GUARD,
     log,
     via,
   });

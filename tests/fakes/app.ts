@@ -2,6 +2,7 @@
  * The whole product in this process, called as a function: its routes and service over a store in memory and an upstream
  * list, with short deadlines and no pauses between retries.
  */
+import { OPEN_GUARD } from "../../lib/auth/guard.ts";
 import { createFetch } from "../../lib/http/client.ts";
 import { createLogger } from "../../lib/log.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
@@ -85,6 +86,7 @@ export class TestApp implements AsyncDisposable {
     });
     this.app = createApp({
       routes: [sumdbRoute(databases), moduleRoute(service)],
+      guard: OPEN_GUARD,
       log,
       via,
     });
