@@ -11,28 +11,10 @@ import { parseSourceList } from "../source/source_list.ts";
 import { sumDatabaseFaults } from "../sumdb/open.ts";
 import { keyFault, MAX_KEY_BYTES } from "../store/object_store.ts";
 import type { StorageConfig } from "../store/open.ts";
+import { httpUrl, parseHttpUrl, secret, textFor } from "./fields.ts";
 
 /** Names in a bucket have at most 1024 bytes, on GCS and on S3. */
 const MAX_PREFIX_BYTES = 1024 - MAX_KEY_BYTES - 1;
-
-/** A text that `parse` takes; its error is the fault. */
-function textFor(parse: (text: string) => unknown) {
-  return z.string().check((context) => {
-    try {
-      parse(context.value);
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      context.issues.push({ code: "custom", input: context.value, message });
-    }
-  });
-}
-
-/** `{file: path}`, relative to the configuration file's directory, `{envVar: NAME}`, or the secret itself. */
-const secret = z.union([
-  z.strictObject({ file: z.string().min(1) }),
-  z.strictObject({ envVar: z.string().min(1) }),
-  z.string().min(1),
-], "a secret is {file: path}, {envVar: NAME} or a text");
 
 const auth = z.union([
   /** The id of a GitHub App that `gitHub` lists. */
@@ -44,16 +26,6 @@ const auth = z.union([
   z.strictObject({ netrc: secret }),
   z.strictObject({ none: z.literal(true) }),
 ], "auth is one of gitHubApp, token, userPassword, netrc, none: true");
-
-function parseHttpUrl(text: string): void {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new Error("not an http or https URL");
-  if (url.username !== "" || url.password !== "") {
-    throw new Error("a URL here has no user or password");
-  }
-}
-
-const httpUrl = textFor(parseHttpUrl);
 
 const bucket = z.string().regex(
   /^[A-Za-z0-9][A-Za-z0-9._-]{1,220}[A-Za-z0-9]$/,
