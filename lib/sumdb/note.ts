@@ -26,8 +26,10 @@ export const MAX_NOTE_BYTES = 32 * 1024;
 /** Go takes no more either. */
 export const MAX_SIGNATURES = 100;
 
-const ED25519 = 1;
-const ED25519_KEY_BYTES = 32;
+/** What an encoded key begins with. */
+export const ED25519 = 1;
+/** Of a public key, and of a private one. */
+export const ED25519_KEY_BYTES = 32;
 const KEY_HASH_BYTES = 4;
 
 /** Who signs: a name with a public key. */
@@ -115,7 +117,12 @@ export function decodeText(bytes: Uint8Array): string {
   );
 }
 
-function keyHashOf(name: string, encodedKey: Uint8Array): string {
+/**
+ * 8 hex digits.
+ *
+ * @param encodedKey {@linkcode ED25519} and the public key
+ */
+export function keyHashOf(name: string, encodedKey: Uint8Array): string {
   return createHash("sha256").update(`${name}\n`).update(encodedKey).digest()
     .subarray(0, KEY_HASH_BYTES).toString("hex");
 }

@@ -13,6 +13,7 @@ import { decodeBase64 } from "./base64.ts";
 import { UnverifiedError } from "./errors.ts";
 import { HASH_BYTES, type Tree } from "./merkle.ts";
 import { openNote, type VerifierKey } from "./note.ts";
+import type { SignerKey } from "./signer.ts";
 
 /** A tree that its database has signed. */
 export interface SignedTree extends Tree {
@@ -30,4 +31,9 @@ export function openTree(bytes: Uint8Array, key: VerifierKey): SignedTree {
     throw new UnverifiedError(`Cannot read what "${key.name}" has signed: it is not about a tree`);
   }
   return { size, hash, note: note.bytes };
+}
+
+/** Signs the same tree with the same bytes each time. */
+export function signTree({ size, hash }: Tree, key: SignerKey): SignedTree {
+  return { size, hash, note: key.sign(`go.sum database tree\n${size}\n${hash.toBase64()}\n`) };
 }
