@@ -4,7 +4,7 @@
  */
 import { NotFoundError } from "../errors.ts";
 import type { ModulePath } from "../module/path.ts";
-import { MAX_DATA_TILE_BYTES } from "./kept.ts";
+import { MAX_DATA_TILE_BYTES } from "./log_folder.ts";
 import { MAX_NOTE_BYTES } from "./note.ts";
 import { privateLookup } from "./private.ts";
 import { lookupPath, MAX_RECORD_BYTES, type ModuleVersion } from "./record.ts";
