@@ -1,0 +1,105 @@
+/**
+ * A log that any number of processes append to, in a store that knows nothing but create-if-absent:
+ *
+ * ```text
+ * i1/000000000000   batch 0
+ * i1/000000000001   batch 1
+ * ```
+ *
+ * Batch n is whatever was the first to be created under the number n. Who appends has read all batches before, so there
+ * are no gaps, the order is the same for everybody and for ever, and whatever a batch says may depend on all that is
+ * before it: a time later than the last one, a thing that is not there yet. A process that has read up to n finds
+ * everything later behind n, however long a create was under way, and whatever the clocks say.
+ *
+ * Limits: 10^12 batches; one `get` a batch for who reads all of it ({@linkcode READ_AHEAD} at a time); the folder holds
+ * nothing else. What is in a batch, and how many things go into one, is the caller's business.
+ */
+import { withDeadline } from "../async/deadline.ts";
+import { StorageError } from "../errors.ts";
+import { bytesContent, type ObjectStore, readAll } from "./object_store.ts";
+
+export interface AppendLogOptions {
+  readonly store: ObjectStore;
+  /** Where the batches are: `i1`. */
+  readonly folder: string;
+  /** The largest batch that is written or read. */
+  readonly maxBatchBytes: number;
+  /** How long the store may take to give or take one batch. Default 20 s. */
+  readonly timeoutMs?: number;
+}
+
+/** How many batches are asked for at once by who reads on. */
+export const READ_AHEAD = 32;
+
+const DIGITS = 12;
+
+export class AppendLog {
+  readonly #options: Required<AppendLogOptions>;
+
+  constructor(options: AppendLogOptions) {
+    this.#options = { timeoutMs: 20_000, ...options };
+  }
+
+  /**
+   * Batch `n`, or null where the log ends before it.
+   *
+   * @throws {StorageError | DeadlineError} when the store cannot say
+   */
+  async get(n: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { store, maxBatchBytes, timeoutMs } = this.#options;
+    const key = this.keyOf(n);
+    return await withDeadline(async (signal) => {
+      const object = await store.get(key, { signal });
+      if (object === null) return null;
+      if (object.sizeBytes > maxBatchBytes) {
+        await object.body.cancel();
+        throw new StorageError(`Cannot use "${key}": it has ${object.sizeBytes} bytes`);
+      }
+      return await readAll(object, signal);
+    }, { timeoutMs, what: `read "${key}"`, signal });
+  }
+
+  /**
+   * The batches from `from` to the end, in order. The end is where a batch is missing when it is looked for.
+   *
+   * @throws {StorageError | DeadlineError} when the store cannot say
+   */
+  async *read(from: number, signal?: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    // Most of the time nothing is new, or one batch; who has far to go is given more at a time.
+    for (let n = from, width = 1;; n += width, width = Math.min(2 * width, READ_AHEAD)) {
+      const numbers = Array.from({ length: width }, (_, i) => n + i);
+      const batches = await Promise.all(numbers.map((number) => this.get(number, signal)));
+      for (const batch of batches) {
+        // One that came between two of these reads may be behind a gap; who reads on finds it.
+        if (batch === null) return;
+        yield batch;
+      }
+    }
+  }
+
+  /**
+   * Makes `bytes` batch `n`, if there is none. The caller has read all batches before `n`; "exists" says that there is
+   * another one to be read, perhaps the same: a create that threw earlier may have happened.
+   *
+   * @throws {StorageError | DeadlineError} when the outcome is not known; to be found out by reading on
+   */
+  async append(
+    n: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    signal?: AbortSignal,
+  ): Promise<"created" | "exists"> {
+    const { store, maxBatchBytes, timeoutMs } = this.#options;
+    const key = this.keyOf(n);
+    if (bytes.length > maxBatchBytes) {
+      throw new Error(`Cannot append ${bytes.length} bytes: a batch has ${maxBatchBytes} at most`);
+    }
+    return await withDeadline(
+      (signal) => store.create(key, bytesContent(bytes), { signal }),
+      { timeoutMs, what: `create "${key}"`, signal },
+    );
+  }
+
+  keyOf(n: number): string {
+    return `${this.#options.folder}/${String(n).padStart(DIGITS, "0")}`;
+  }
+}
