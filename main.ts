@@ -185,6 +185,26 @@ Examples:
     },
   );
 
+program.command("healthcheck")
+  .description("Ask the server on this machine whether it is well; status 1 if it is not.")
+  .addOption(
+    new Option("--url <url>", "where it listens (default: http://127.0.0.1 and the port in PORT)")
+      .argParser(parseUrl),
+  )
+  .addHelpText(
+    "after",
+    `
+It is for the health checks of containers; where something can ask by HTTP, let it ask for /healthz.
+
+Examples:
+  go-mod-proxy healthcheck
+  go-mod-proxy healthcheck --url http://127.0.0.1:3000`,
+  )
+  .action(async ({ url }: { url?: URL }) => {
+    const { checkHealth } = await import("./lib/cli/health_check.ts");
+    await checkHealth(url ?? new URL(`http://127.0.0.1:${Deno.env.get("PORT") || 8080}`));
+  });
+
 program.command("credential-helper", { hidden: true })
   .description("What git runs to get at a credential; the server tells it to.")
   .argument("<operation>")
@@ -209,6 +229,12 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65535) return port;
   throw new InvalidArgumentError("It must be a number from 0 to 65535.");
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url !== null && /^https?:$/.test(url.protocol)) return url;
+  throw new InvalidArgumentError("It must be an http or https URL.");
 }
 
 /** In the user's own cache, where nobody else can put things; a container without one has its temporary directory. */
