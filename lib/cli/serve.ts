@@ -49,6 +49,9 @@ export interface ServeOptions {
 /** Returns when the server has ended. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { config, host, port, env, log, signal } = options;
+  if (config.clientAuth.enabled) {
+    throw new ConfigError("clientAuth.enabled: client authentication is not there yet");
+  }
   const entries = chooseUpstreams(config, { env, port, log });
   const store = await openProbedStore(options);
   await using scratch = await openScratch(options.scratchDir);
