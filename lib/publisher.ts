@@ -13,6 +13,7 @@
 import { withDeadline } from "./async/deadline.ts";
 import { NotFoundError, UpstreamError } from "./errors.ts";
 import type { Logger } from "./log.ts";
+import { type Metrics, NO_METRICS } from "./metrics.ts";
 import type { ModulePath } from "./module/path.ts";
 import type { Version } from "./module/version.ts";
 import type { DescribedCopy, FetchedZip, Source } from "./source/source.ts";
@@ -48,6 +49,7 @@ export interface PublisherOptions {
   /** How long fetching and publishing one version may take, whoever waits for it. */
   readonly timeoutMs: number;
   readonly log: Logger;
+  readonly metrics?: Metrics;
 }
 
 /** Enough for 500 MiB at 4 Mbit/s. */
@@ -63,9 +65,11 @@ interface Job {
 
 export class Publisher {
   readonly #options: PublisherOptions;
+  readonly #metrics: Metrics;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
+    this.#metrics = options.metrics ?? NO_METRICS;
   }
 
   /**
@@ -141,6 +145,8 @@ export class Publisher {
       source,
     });
     const published = await this.#options.copies.publish({ ...ours, zip }, { signal });
+    const outcome = published.mismatch ? "mismatch" : published.created ? "created" : "exists";
+    this.#metrics.add("gomodproxy_publications_total", { outcome });
     if (published.mismatch) this.#reportMismatch(published.copy, ours);
     return published.copy;
   }
@@ -155,6 +161,7 @@ export class Publisher {
     { what, known, found }: { what: string; known: string; found: string },
   ): void {
     if (found === known) return;
+    this.#metrics.add("gomodproxy_refused_files_total", { file: what });
     const facts = { module: path, version, file: what, known, found };
     this.#options.log.warn(facts, "a file with another hash than the known one is refused");
     throw new UpstreamError(

@@ -6,6 +6,7 @@
 import type { Access, Client, Guard } from "../lib/auth/guard.ts";
 import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
 import { errorResponse } from "./respond.ts";
 
 export type Method = "GET" | "HEAD" | "POST";
@@ -33,6 +34,11 @@ export interface RouteRequest {
 
 /** A request that a route has understood. */
 export interface Errand {
+  /**
+   * What metrics and traces call requests like this one, with names in braces for what varies: `/{module}/@v/list`.
+   * Default: the route's name as a path.
+   */
+  readonly template?: string;
   /** What the answer is about. The guard is asked before {@linkcode answer} is called. */
   readonly access: Access;
   answer(client: Client): Promise<Response> | Response;
@@ -65,6 +71,7 @@ export interface AppOptions {
   readonly log: Logger;
   /** Our own `Via`: a request that carries it went in a circle. */
   readonly via: string;
+  readonly metrics?: Metrics;
 }
 
 export type App = (request: Request, connection?: ConnectionInfo) => Promise<Response>;
@@ -74,39 +81,79 @@ const MAX_PATH_LENGTH = 4096;
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 export function createApp(options: AppOptions): App {
-  const { log } = options;
+  const { metrics = NO_METRICS } = options;
+  let inFlight = 0;
+  metrics.gauge("gomodproxy_http_requests_in_flight", () => inFlight);
   return async function app(request, connection = {}) {
-    const startMs = performance.now();
-    const id = requestId(request.headers);
-    const facts: Record<string, unknown> = {};
-    const address = addressOf(connection);
-    const response = await answer(request, { ...options, id, address, facts });
-    response.headers.set("X-Request-Id", id);
-    const line = {
-      id,
-      method: request.method,
-      path: `/${rawPath(request.url).slice(0, MAX_PATH_LENGTH)}`,
-      status: response.status,
-      ...facts,
+    const exchange: Exchange = {
+      startMs: performance.now(),
+      id: requestId(request.headers),
+      address: addressOf(connection),
+      template: "other",
+      facts: {},
     };
-    const finish = (outcome: object) =>
-      log.info({ ...line, ...outcome, ms: Math.round(performance.now() - startMs) }, "request");
-    (connection.completed ?? Promise.resolve()).then(
-      () => finish({}),
-      () => finish({ aborted: true }),
-    );
+    inFlight++;
+    const response = await answer(request, { ...options, exchange });
+    response.headers.set("X-Request-Id", exchange.id);
+    const end = (isAborted: boolean) => {
+      inFlight--;
+      record({ request, response, exchange, isAborted }, { ...options, metrics });
+    };
+    (connection.completed ?? Promise.resolve()).then(() => end(false), () => end(true));
     return response;
   };
 }
 
-interface AnswerContext extends AppOptions {
+/** What is known of a request and of how it is answered. */
+interface Exchange {
+  readonly startMs: number;
   readonly id: string;
   readonly address: string | null;
+  /** {@linkcode Errand.template}, once there is an errand. */
+  template: string;
+  /** What the access log says besides. */
   readonly facts: Record<string, unknown>;
 }
 
+interface Ended {
+  readonly request: Request;
+  readonly response: Response;
+  readonly exchange: Exchange;
+  /** The client hung up before it had everything. */
+  readonly isAborted: boolean;
+}
+
+/** The access log's line of a request, and its metrics. */
+function record(
+  { request, response, exchange, isAborted }: Ended,
+  { log, metrics }: { log: Logger; metrics: Metrics },
+): void {
+  const { startMs, id, template: route, facts } = exchange;
+  const ms = performance.now() - startMs;
+  const bytes = request.method === "HEAD" ? 0 : Number(response.headers.get("Content-Length") ?? 0);
+  metrics.add("gomodproxy_http_requests_total", { route, status: String(response.status) });
+  metrics.observe("gomodproxy_http_request_duration_seconds", { route }, ms / 1000);
+  if (isAborted) metrics.add("gomodproxy_http_aborted_requests_total", { route });
+  else metrics.add("gomodproxy_http_response_bytes_total", { route }, bytes);
+  const { cache } = facts;
+  if (typeof cache === "string") metrics.add("gomodproxy_cache_requests_total", { result: cache });
+  log.info({
+    id,
+    method: request.method,
+    path: `/${rawPath(request.url).slice(0, MAX_PATH_LENGTH)}`,
+    status: response.status,
+    ...facts,
+    ...isAborted ? { aborted: true } : { bytes },
+    ms: Math.round(ms),
+  }, "request");
+}
+
+interface AnswerContext extends AppOptions {
+  readonly exchange: Exchange;
+}
+
 async function answer(request: Request, context: AnswerContext): Promise<Response> {
-  const { id, facts, log } = context;
+  const { exchange: { id, facts }, log } = context;
   try {
     return await dispatch(request, context);
   } catch (error) {
@@ -119,7 +166,8 @@ async function answer(request: Request, context: AnswerContext): Promise<Respons
 
 async function dispatch(request: Request, context: AnswerContext): Promise<Response> {
   const { headers, signal, body } = request;
-  const { id, address, facts } = context;
+  const { exchange } = context;
+  const { id, address, facts } = exchange;
   if (headers.get("Via")?.split(",").some((hop) => hop.trim() === context.via)) {
     throw new UpstreamError("Cannot answer: this server is configured as its own upstream");
   }
@@ -135,6 +183,7 @@ async function dispatch(request: Request, context: AnswerContext): Promise<Respo
   const errand = route.read(
     { method, origin, path, query, headers, body, id, address, signal, log: facts },
   );
+  exchange.template = errand.template ?? `/${route.name}`;
   const client = await context.guard.admit({ headers, address, requestId: id }, errand.access);
   if (client.identity !== null) facts["identity"] = client.identity;
   return await errand.answer(client);

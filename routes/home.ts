@@ -8,6 +8,7 @@ export function homeRoute(): Route {
     name: "home",
     matches: (path) => path === "",
     read: (request) => ({
+      template: "/",
       access: ANY_CLIENT,
       answer: () =>
         textResponse(

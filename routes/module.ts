@@ -29,6 +29,14 @@ import { blobResponse, FRESH, IMMUTABLE, STALE, textResponse } from "./respond.t
 
 const CACHED_ONLY = "cached-only/";
 
+const TEMPLATES: Readonly<Record<Target["file"], string>> = {
+  list: "/{module}/@v/list",
+  latest: "/{module}/@latest",
+  info: "/{module}/@v/{version}.info",
+  mod: "/{module}/@v/{version}.mod",
+  zip: "/{module}/@v/{version}.zip",
+};
+
 export function moduleRoute(service: ModuleService): Route {
   return {
     name: "module",
@@ -45,6 +53,7 @@ export function moduleRoute(service: ModuleService): Route {
       };
       request.log["module"] = target.module;
       return {
+        template: TEMPLATES[target.file],
         access: { kind: "module", path: target.module },
         answer: () => answer(service, { target, request, options }),
       };

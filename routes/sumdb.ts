@@ -29,6 +29,13 @@ import { FRESH, IMMUTABLE, textResponse } from "./respond.ts";
 /** A wider one comes within the hour. */
 const PARTIAL = "public, max-age=3600";
 
+const TEMPLATES: Readonly<Record<SumdbFile["file"], string>> = {
+  supported: "/sumdb/{database}/supported",
+  latest: "/sumdb/{database}/latest",
+  lookup: "/sumdb/{database}/lookup/{module}@{version}",
+  tile: "/sumdb/{database}/tile/{tile}",
+};
+
 export function sumdbRoute(databases: SumDatabases): Route {
   return {
     name: "sumdb",
@@ -36,7 +43,11 @@ export function sumdbRoute(databases: SumDatabases): Route {
     read: (request) => {
       const target = parseSumdbPath(request.path.slice("sumdb/".length));
       request.log["database"] = target.database;
-      return { access: accessTo(target), answer: () => answer(databases, { target, request }) };
+      return {
+        template: TEMPLATES[target.file],
+        access: accessTo(target),
+        answer: () => answer(databases, { target, request }),
+      };
     },
   };
 }

@@ -22,7 +22,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/git/"],
   ["lib/credentials/", "lib/zip/", "lib/http/"],
   ["lib/module/"],
-  ["lib/async/", "lib/scratch.ts"],
+  ["lib/async/", "lib/scratch.ts", "lib/metrics.ts"],
   ["lib/errors.ts", "lib/log.ts"],
   ["lib/log_level.ts"],
   ["deno.json"],

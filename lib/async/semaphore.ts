@@ -46,6 +46,11 @@ export class Semaphore {
     };
   }
 
+  /** How many hold a permit. */
+  get held(): number {
+    return this.#options.permits - this.#free;
+  }
+
   /** How many wait for a permit. */
   get waiting(): number {
     return this.#waiting.size;

@@ -34,7 +34,7 @@ export interface RunFsckOptions extends
 /** Whether there is no fault. */
 export async function runFsck(options: RunFsckOptions): Promise<boolean> {
   const { config, env, repair, signal } = options;
-  const store = await openConfiguredStore(config, env);
+  const store = await openConfiguredStore(config, { env });
   await using opened = new AsyncDisposableStack();
   const scratch = opened.use(await openScratch(options.scratchDir));
   const publisher = repair

@@ -41,7 +41,7 @@ export interface RunImportOptions
 export async function runImport(options: RunImportOptions): Promise<boolean> {
   const { config, env, kind, signal } = options;
   const versions = await openVersions(options);
-  const store = await openConfiguredStore(config, env);
+  const store = await openConfiguredStore(config, { env });
   await probeStore(store);
   await using scratch = await openScratch(options.scratchDir);
   using progress = await openProgress(() => count(versions()));

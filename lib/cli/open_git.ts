@@ -21,9 +21,11 @@ import { Mirrors } from "../git/mirrors.ts";
 import { parseRemoteUrl } from "../git/remote_url.ts";
 import { type Fetch, isLoopback } from "../http/client.ts";
 import type { Logger } from "../log.ts";
+import { type Metrics, NO_METRICS } from "../metrics.ts";
 import type { ModulePath } from "../module/path.ts";
 import { Discovery } from "../source/discover.ts";
 import { GitSource } from "../source/git_source.ts";
+import { MeasuredSource } from "../source/measured.ts";
 import { ProxySource } from "../source/proxy_source.ts";
 import type { Source } from "../source/source.ts";
 import { Upstream } from "../source/upstream.ts";
@@ -48,6 +50,7 @@ export interface OpenGitOptions {
   readonly sharedDirectory: string;
   /** The command line of this program up to its subcommand, with its own permissions left out. */
   readonly program: Program;
+  readonly metrics?: Metrics;
 }
 
 /** How this program is started again: by a binary of its own, or by Deno with main.ts. */
@@ -73,23 +76,21 @@ export interface OpenedGit {
 }
 
 export async function openGit(options: OpenGitOptions): Promise<GitSources> {
-  const { config, log, ownDirectory } = options;
+  const { config, log, ownDirectory, metrics = NO_METRICS } = options;
   await using opened = new AsyncDisposableStack();
   const emptyDirectory = `${ownDirectory}/empty`;
   await Deno.mkdir(emptyDirectory);
-  const git = opened.use(
-    new Git({
-      environment: gitEnvironment(options.env),
-      emptyDirectory,
-      processes: new Semaphore({
-        what: "start git",
-        permits: config.maxChildProcesses,
-        maxWaiting: MAX_WAITING_FOR_GIT,
-        maxWaitMs: MAX_WAIT_FOR_GIT_MS,
-      }),
-    }),
-  );
-  const context: Context = { ...options, git, opened };
+  const processes = new Semaphore({
+    what: "start git",
+    permits: config.maxChildProcesses,
+    maxWaiting: MAX_WAITING_FOR_GIT,
+    maxWaitMs: MAX_WAIT_FOR_GIT_MS,
+  });
+  metrics.gauge("gomodproxy_git_processes_running", () => processes.held);
+  metrics.gauge("gomodproxy_git_processes_waiting", () => processes.waiting);
+  const environment = gitEnvironment(options.env);
+  const git = opened.use(new Git({ environment, emptyDirectory, processes, metrics }));
+  const context: Context = { ...options, metrics, git, opened };
   const direct = await openGitSource(context, {
     folder: "public",
     grants: NO_GRANTS,
@@ -106,6 +107,7 @@ export async function openGit(options: OpenGitOptions): Promise<GitSources> {
 }
 
 interface Context extends OpenGitOptions {
+  readonly metrics: Metrics;
   readonly git: Git;
   readonly opened: AsyncDisposableStack;
 }
@@ -161,7 +163,7 @@ interface SourceParts {
 }
 
 async function openGitSource(context: Context, parts: SourceParts): Promise<OpenedGit> {
-  const { config, fetch, git, log, opened, sharedDirectory } = context;
+  const { config, fetch, git, log, metrics, opened, sharedDirectory } = context;
   const { folder, grants, prefix } = parts;
   const repository = prefix?.repository ?? null;
   // What a stranger's page names is no place on this machine; what the configuration names may be.
@@ -188,7 +190,7 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
     }],
     isHttpAllowed,
   });
-  const source = new GitSource({
+  const gitSource = new GitSource({
     description: prefix === null ? "direct" : `git for ${prefix.pathPrefix}`,
     mirrors,
     locate: (path, signal) => discovery.locate(path, signal),
@@ -200,6 +202,8 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
       );
     },
   });
+  const kind = prefix === null ? "direct" : "private";
+  const source = new MeasuredSource(gitSource, { kind, metrics });
   return { source, discovery, mirrors, prefix };
 }
 

@@ -1,4 +1,5 @@
 /** Where all modules come from: private ones from their own git sources, public ones from the upstream list. */
+import { NO_METRICS } from "../metrics.ts";
 import type { ModulePath } from "../module/path.ts";
 import { SourceByPath } from "../source/choose.ts";
 import { type OpenedSource, openSource } from "../source/open.ts";
@@ -21,7 +22,7 @@ export interface OpenedSources extends OpenedSource, AsyncDisposable {
 }
 
 export async function openSources(options: OpenSourcesOptions): Promise<OpenedSources> {
-  const { entries, fetch } = options;
+  const { entries, fetch, metrics = NO_METRICS } = options;
   const git = await openGit({
     ...options,
     ownDirectory: options.scratchDirectory,
@@ -30,6 +31,7 @@ export async function openSources(options: OpenSourcesOptions): Promise<OpenedSo
   const { source: publicSource, upstreams } = openSource(entries, {
     fetch,
     direct: git.direct.source,
+    metrics,
   });
   const source = new SourceByPath({
     findPrivate: (path) => git.findPrivate(path)?.source ?? null,

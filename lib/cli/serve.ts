@@ -7,7 +7,9 @@
 import { OPEN_GUARD } from "../auth/guard.ts";
 import type { Config } from "../config/config.ts";
 import { ConfigError, describeError } from "../errors.ts";
+import { directorySizeBytes } from "../git/disk_usage.ts";
 import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
 import { openScratch } from "../scratch.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { ModuleService } from "../service.ts";
@@ -21,9 +23,12 @@ import { newVia, openFetch } from "./open_fetch.ts";
 import type { Program } from "./open_git.ts";
 import { openSources } from "./open_sources.ts";
 import { openConfiguredStore } from "./open_store.ts";
+import { Prometheus } from "./prometheus.ts";
+import { VERSION } from "./version.ts";
 import { type App, createApp } from "../../routes/app.ts";
 import { healthRoutes } from "../../routes/health.ts";
 import { homeRoute } from "../../routes/home.ts";
+import { metricsRoute } from "../../routes/metrics.ts";
 import { moduleRoute } from "../../routes/module.ts";
 import { sumdbRoute } from "../../routes/sumdb.ts";
 
@@ -49,12 +54,11 @@ export interface ServeOptions {
 /** Returns when the server has ended. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { config, host, port, env, log, signal } = options;
-  if (config.clientAuth.enabled) {
-    throw new ConfigError("clientAuth.enabled: client authentication is not there yet");
-  }
   const entries = chooseUpstreams(config, { env, port, log });
-  const store = await openProbedStore(options);
+  using metrics = new Prometheus({ version: VERSION });
+  const store = await openProbedStore({ ...options, metrics });
   await using scratch = await openScratch(options.scratchDir);
+  metrics.gauge("gomodproxy_scratch_bytes", () => directorySizeBytes(scratch.directory));
   const via = newVia();
   const fetch = await openFetch(config, { env, via });
   await using sources = await openSources({
@@ -62,6 +66,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     entries,
     fetch,
     scratchDirectory: scratch.directory,
+    metrics,
   });
   const { source, upstreams } = sources;
   const databases = openSumDatabases(config, {
@@ -71,6 +76,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     isPrivate: (path) => sources.isPrivate(path),
     now: () => performance.now(),
     log,
+    metrics,
   });
   const copies = new Copies(store);
   const publisher = new Publisher({
@@ -81,6 +87,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     scratchDirectory: scratch.directory,
     timeoutMs: PUBLISH_TIMEOUT_MS,
     log,
+    metrics,
   });
   const service = new ModuleService({ copies, source, publisher, log });
   const app = createApp({
@@ -90,12 +97,14 @@ export async function serve(options: ServeOptions): Promise<void> {
         isStopping: () => signal.aborted,
       }),
       homeRoute(),
+      metricsRoute(metrics),
       sumdbRoute(databases),
       moduleRoute(service),
     ],
     guard: OPEN_GUARD,
     log,
     via,
+    metrics,
   });
   await listen(app, {
     host,
@@ -108,10 +117,10 @@ export async function serve(options: ServeOptions): Promise<void> {
 
 /** @throws {ConfigError} when the store cannot be opened, or does not keep a store's contract */
 async function openProbedStore(
-  { config, env }: Pick<ServeOptions, "config" | "env">,
+  { config, env, metrics }: Pick<ServeOptions, "config" | "env"> & { metrics: Metrics },
 ): Promise<ObjectStore> {
   try {
-    const store = await openConfiguredStore(config, env);
+    const store = await openConfiguredStore(config, { env, metrics });
     await probeStore(store);
     return store;
   } catch (cause) {

@@ -11,7 +11,6 @@ import { parseSourceList } from "../source/source_list.ts";
 import { sumDatabaseFaults } from "../sumdb/open.ts";
 import { keyFault, MAX_KEY_BYTES } from "../store/object_store.ts";
 import type { StorageConfig } from "../store/open.ts";
-import { clientAuth } from "./client_auth.ts";
 import { httpUrl, parseHttpUrl, secret, textFor } from "./fields.ts";
 
 /** Names in a bucket have at most 1024 bytes, on GCS and on S3. */
@@ -129,8 +128,6 @@ const schema = z.strictObject({
     /** More databases that are served verified to clients, besides the one above and the `go` command's default. */
     sumDatabases: z.array(sumDatabase).default([]),
   }).prefault({}),
-  /** Who clients are and what they may read. Default: nobody is asked, and everybody may read everything. */
-  clientAuth: clientAuth.prefault({}),
   gitMirrors: z.strictObject({
     /** What the git repositories of public modules, and of each private prefix, may take in the scratch directory. */
     maxSizeMiB: z.int().positive().default(20 * 1024),
@@ -160,8 +157,7 @@ export function parseConfig(yaml: string): Config {
 
 function parseYaml(yaml: string): unknown {
   try {
-    // With `<<`, which YAML 1.1 had and configurations of the original use.
-    return parse(yaml, { merge: true });
+    return parse(yaml);
   } catch (cause) {
     if (cause instanceof YAMLError) throw new ConfigError(cause.message, { cause });
     throw cause;

@@ -11,7 +11,6 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       gitHub: [],
       publicModules: { zips: "lazy" },
       sumDatabaseProxy: { discourageClientDirectSumDatabaseConnections: false, sumDatabases: [] },
-      clientAuth: { enabled: false, acl: [], authenticators: { oidc: [] }, identities: [] },
       gitMirrors: { maxSizeMiB: 20_480 },
       maxChildProcesses: 30,
     });

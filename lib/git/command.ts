@@ -17,6 +17,7 @@
  */
 import type { Semaphore } from "../async/semaphore.ts";
 import { DeadlineError } from "../errors.ts";
+import { type Metrics, NO_METRICS } from "../metrics.ts";
 import { GitError, LimitExceededError } from "./errors.ts";
 import type { RemoteUrl } from "./remote_url.ts";
 import { readableStderr } from "./stderr.ts";
@@ -38,6 +39,7 @@ export interface GitOptions {
   readonly emptyDirectory: string;
   /** A permit for each git process. */
   readonly processes: Semaphore;
+  readonly metrics?: Metrics;
 }
 
 /** The right of one run to use the network. */
@@ -122,9 +124,11 @@ export class Git implements AsyncDisposable {
   readonly #options: GitOptions;
   readonly #closed = new AbortController();
   readonly #running = new Set<Promise<void>>();
+  readonly #metrics: Metrics;
 
   constructor(options: GitOptions) {
     this.#options = options;
+    this.#metrics = options.metrics ?? NO_METRICS;
   }
 
   /**
@@ -187,7 +191,10 @@ export class Git implements AsyncDisposable {
     options: GitRunOptions,
     cancelled?: AbortSignal,
   ): Promise<GitProcess> {
+    const waitsSinceMs = performance.now();
     const permit = await this.#options.processes.acquire(options.signal);
+    const startMs = performance.now();
+    this.#metrics.observe("gomodproxy_git_queue_wait_seconds", {}, (startMs - waitsSinceMs) / 1000);
     try {
       const process = new GitProcess(this.#command(args, options), {
         what: options.what,
@@ -197,9 +204,13 @@ export class Git implements AsyncDisposable {
         signals: [this.#closed.signal, options.signal, cancelled].filter((s) => s !== undefined),
         killGroup: options.isAlone ? null : (leader) => this.#killGroup(leader),
       });
-      const ended = process.ended.finally(() => {
+      const ended = process.ended.then((exit) => {
         permit[Symbol.dispose]();
         this.#running.delete(ended);
+        const command = args[0] ?? "";
+        const seconds = (performance.now() - startMs) / 1000;
+        this.#metrics.add("gomodproxy_git_processes_total", { command, exit });
+        this.#metrics.observe("gomodproxy_git_process_duration_seconds", { command }, seconds);
       });
       this.#running.add(ended);
       return process;
@@ -301,8 +312,8 @@ interface ProcessOptions {
 
 /** A git that was started. However it is left, it and its group come to their end, by the deadline at the latest. */
 class GitProcess implements AsyncDisposable {
-  /** Fulfilled, never rejected, when git and its helpers have ended. */
-  readonly ended: Promise<void>;
+  /** Fulfilled, never rejected, when git and its helpers have ended: by which exit code, or "killed". */
+  readonly ended: Promise<string>;
   readonly stdout: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly #options: ProcessOptions;
   readonly #child: Deno.ChildProcess;
@@ -343,7 +354,7 @@ class GitProcess implements AsyncDisposable {
     await this.ended;
   }
 
-  async #waitForEnd(): Promise<void> {
+  async #waitForEnd(): Promise<string> {
     const { what, timeoutMs, signals } = this.#options;
     const stop = new Promise<void>((resolve) => {
       this.#stop.signal.addEventListener("abort", () => resolve(), { once: true });
@@ -357,6 +368,7 @@ class GitProcess implements AsyncDisposable {
     try {
       const isStopped = await Promise.race([this.#status.then(() => false), stop.then(() => true)]);
       if (isStopped) await this.#kill();
+      return isStopped ? "killed" : String((await this.#status).code);
     } finally {
       clearTimeout(timer);
       for (const signal of signals) signal.removeEventListener("abort", onAbort);

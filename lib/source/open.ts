@@ -2,6 +2,8 @@
  * From an upstream list to the source of public modules: one case for each kind of entry.
  */
 import type { Fetch } from "../http/client.ts";
+import { type Metrics, NO_METRICS } from "../metrics.ts";
+import { MeasuredSource } from "./measured.ts";
 import { ProxySource } from "./proxy_source.ts";
 import type { Source } from "./source.ts";
 import { type ListedSource, type ListEntry, SourceList } from "./source_list.ts";
@@ -11,6 +13,7 @@ export interface OpenSourceOptions {
   readonly fetch: Fetch;
   /** The source behind `direct`. */
   readonly direct: Source;
+  readonly metrics?: Metrics;
 }
 
 export interface OpenedSource {
@@ -21,20 +24,21 @@ export interface OpenedSource {
 
 export function openSource(
   entries: readonly ListEntry[],
-  options: OpenSourceOptions,
+  { fetch, direct, metrics = NO_METRICS }: OpenSourceOptions,
 ): OpenedSource {
   const sources: ListedSource[] = [];
   const upstreams: Upstream[] = [];
   for (const entry of entries) {
     switch (entry.kind) {
       case "proxy": {
-        const upstream = new Upstream(entry.url, options.fetch);
+        const upstream = new Upstream(entry.url, fetch);
         upstreams.push(upstream);
-        sources.push({ source: new ProxySource(upstream), onAnyError: entry.onAnyError });
+        const source = new MeasuredSource(new ProxySource(upstream), { kind: "proxy", metrics });
+        sources.push({ source, onAnyError: entry.onAnyError });
         break;
       }
       case "direct":
-        sources.push({ source: options.direct, onAnyError: false });
+        sources.push({ source: direct, onAnyError: false });
         break;
       case "off":
         break;

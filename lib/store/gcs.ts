@@ -23,6 +23,7 @@
 import { z } from "zod";
 import { ConfigError } from "../errors.ts";
 import { isLoopback } from "../http/client.ts";
+import type { Metrics } from "../metrics.ts";
 import { getObject } from "./object_body.ts";
 import {
   assertKey,
@@ -60,6 +61,7 @@ export interface GcsStoreOptions {
   /** An access token. Default: Google's usual credentials. */
   readonly token?: () => Promise<string>;
   readonly times?: Partial<StoreTimes>;
+  readonly metrics?: Metrics | undefined;
   /** Default {@linkcode SINGLE_REQUEST_LIMIT_BYTES}. */
   readonly singleRequestLimitBytes?: number;
   /** Default {@linkcode PART_SIZE_BYTES}. */
@@ -135,6 +137,7 @@ export class GcsStore implements ObjectStore {
         ? () => Promise.resolve({})
         : async () => ({ Authorization: `Bearer ${await token()}` }),
       times: options.times,
+      metrics: options.metrics,
     });
   }
 

@@ -3,8 +3,10 @@
  * and one more case in {@linkcode openStore}.
  */
 import { ConfigError } from "../errors.ts";
+import type { Metrics } from "../metrics.ts";
 import { DiskStore } from "./disk.ts";
 import { GcsStore } from "./gcs.ts";
+import { MeasuredStore } from "./measured.ts";
 import type { ObjectStore } from "./object_store.ts";
 import { S3Store } from "./s3.ts";
 import type { StoreFetch } from "./store_client.ts";
@@ -41,6 +43,8 @@ export interface OpenStoreOptions {
   readonly insecureHosts?: readonly string[];
   /** Additional root certificates, PEM. */
   readonly caCertificates?: readonly string[];
+  /** Counts its calls. Default: nobody. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /**
@@ -51,12 +55,25 @@ export interface OpenStoreOptions {
  */
 export async function openStore(
   config: StorageConfig,
-  { env = {}, insecureHosts = [], caCertificates = [] }: OpenStoreOptions = {},
+  options: OpenStoreOptions = {},
+): Promise<ObjectStore> {
+  const store = await openBackEnd(config, options);
+  return options.metrics === undefined ? store : new MeasuredStore(store, options.metrics);
+}
+
+async function openBackEnd(
+  config: StorageConfig,
+  { env = {}, insecureHosts = [], caCertificates = [], metrics }: OpenStoreOptions,
 ): Promise<ObjectStore> {
   if ("disk" in config) return await DiskStore.open(config.disk);
   const fetch = storeFetch(caCertificates);
   if ("gcs" in config) {
-    return new GcsStore({ ...config.gcs, emulatorHost: env["STORAGE_EMULATOR_HOST"], fetch });
+    return new GcsStore({
+      ...config.gcs,
+      emulatorHost: env["STORAGE_EMULATOR_HOST"],
+      fetch,
+      metrics,
+    });
   }
   const endpoint = config.s3.endpoint || env["AWS_ENDPOINT_URL_S3"] || env["AWS_ENDPOINT_URL"] ||
     "";
@@ -65,7 +82,7 @@ export async function openStore(
   if (region === "") {
     throw new ConfigError("storage.s3.region: set it, or AWS_REGION, to the region of the bucket");
   }
-  return new S3Store({ ...config.s3, endpoint, region, insecureHosts, fetch });
+  return new S3Store({ ...config.s3, endpoint, region, insecureHosts, fetch, metrics });
 }
 
 function storeFetch(caCertificates: readonly string[]): StoreFetch {

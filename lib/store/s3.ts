@@ -23,6 +23,7 @@ import { AwsV4Signer } from "aws4fetch";
 import { createHash } from "node:crypto";
 import { ConfigError, StorageError } from "../errors.ts";
 import { isLoopback } from "../http/client.ts";
+import type { Metrics } from "../metrics.ts";
 import { crc32c, crc32cText } from "./crc32c.ts";
 import { getObject, sizeIn } from "./object_body.ts";
 import {
@@ -63,6 +64,7 @@ export interface S3StoreOptions {
   /** Default: the usual chain. */
   readonly credentials?: () => Promise<S3Credentials>;
   readonly times?: Partial<StoreTimes>;
+  readonly metrics?: Metrics | undefined;
   /** Default {@linkcode SINGLE_REQUEST_LIMIT_BYTES}. */
   readonly singleRequestLimitBytes?: number;
   /** Default {@linkcode PART_SIZE_BYTES}. */
@@ -119,6 +121,7 @@ export class S3Store implements ObjectStore {
       fetch: options.fetch ?? fetch,
       authorize: async (request) => await sign(request, { region, ...await credentials() }),
       times: options.times,
+      metrics: options.metrics,
       // Another writer is at the same key.
       passingStatuses: [409],
     });

@@ -13,6 +13,7 @@ import pRetry from "p-retry";
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
 import { readBody } from "../http/client.ts";
+import type { Metrics } from "../metrics.ts";
 
 export interface StoreTimes {
   /** Until a small request is answered. Two of them fit into the deadline of a read: copies.ts. */
@@ -69,6 +70,7 @@ export interface StoreClientOptions {
   /** The headers by which the server knows who asks. */
   readonly authorize: (request: StoreRequest) => Promise<Readonly<Record<string, string>>>;
   readonly times?: Partial<StoreTimes> | undefined;
+  readonly metrics?: Metrics | undefined;
   /** Statuses besides 408, 429 and 5xx that may pass. */
   readonly passingStatuses?: readonly number[];
 }
@@ -146,7 +148,8 @@ export class StoreClient {
     attempt: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const timeoutMs = isUpload ? this.times.uploadTimeoutMs : this.times.requestTimeoutMs;
-    const once = async () => {
+    const once = async (count: number) => {
+      if (count > 1) this.#options.metrics?.add("gomodproxy_store_retries_total", {});
       try {
         const description = `${what} ${this.#options.description}`;
         return await withDeadline(attempt, { timeoutMs, what: description, signal });

@@ -2,8 +2,11 @@
  * All checksum databases that clients may ask for by name: those whose keys are known are verified and kept, any other is
  * passed on from an upstream that supports it.
  */
+import { meaningOf } from "../errors.ts";
+import type { Metrics } from "../metrics.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { SumDatabase } from "./database.ts";
+import { ForkError, UnverifiedError } from "./errors.ts";
 import { ForwardedDatabase } from "./forward.ts";
 import type { ModuleHashes, ModuleVersion } from "./record.ts";
 import type { DataTile, Tile } from "./tile.ts";
@@ -36,6 +39,7 @@ export interface SumDatabasesOptions {
   readonly verifier: Verifier | null;
   readonly ways: SumdbWays;
   readonly isPrivate: (path: ModulePath) => boolean;
+  readonly metrics?: Metrics | undefined;
 }
 
 export class SumDatabases {
@@ -60,9 +64,23 @@ export class SumDatabases {
     const { verifier, isPrivate, ways } = this.#options;
     if (verifier === null || isPrivate(module.path)) return null;
     const { database, isRequired } = verifier;
-    if (isRequired) return database.verify(module, signal);
+    if (isRequired) return this.#counted(() => database.verify(module, signal));
     if (ways.isKnownUnsupported(database.name)) return null;
     return this.#verifyIfSupported(database, module, signal);
+  }
+
+  async #counted(verify: () => Promise<ModuleHashes | null>): Promise<ModuleHashes | null> {
+    const count = (outcome: string) =>
+      this.#options.metrics?.add("gomodproxy_sumdb_verifications_total", { outcome });
+    try {
+      const hashes = await verify();
+      count(hashes === null ? "no-record" : "ok");
+      return hashes;
+    } catch (error) {
+      const isRefused = error instanceof UnverifiedError || error instanceof ForkError;
+      count(isRefused ? "refused" : meaningOf(error));
+      throw error;
+    }
   }
 
   async #verifyIfSupported(
@@ -71,6 +89,7 @@ export class SumDatabases {
     signal: AbortSignal,
   ): Promise<ModuleHashes | null> {
     const way = await this.#options.ways.through(database.name, signal);
-    return way === null ? null : await database.verify(module, signal);
+    if (way === null) return null;
+    return await this.#counted(() => database.verify(module, signal));
   }
 }

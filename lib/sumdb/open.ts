@@ -16,6 +16,7 @@
  * `publicKey` is what follows the name in GOSUMDB, `<key hash>+<key>`; with the name before it it is taken as well.
  */
 import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { SumDatabase, type SumdbFetch } from "./database.ts";
@@ -81,6 +82,7 @@ export interface OpenSumDatabasesOptions {
   /** Milliseconds since any moment. */
   readonly now: () => number;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 /** @param config without {@linkcode sumDatabaseFaults} */
@@ -94,9 +96,9 @@ export function openSumDatabases(
     if (known.has(database.name)) continue;
     known.set(database.name, openSumDatabase(database, { ...options, ways }));
   }
-  const { isPrivate } = options;
+  const { isPrivate, metrics } = options;
   const verifier = verifierOf(config, known);
-  return new SumDatabases({ known: [...known.values()], verifier, ways, isPrivate });
+  return new SumDatabases({ known: [...known.values()], verifier, ways, isPrivate, metrics });
 }
 
 function verifierOf(

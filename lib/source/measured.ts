@@ -1,0 +1,84 @@
+/** A source whose answers are counted and timed. What it answers is the other source's, unchanged. */
+import { type Metrics, timed } from "../metrics.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { Query, Version } from "../module/version.ts";
+import type {
+  DescribedCopy,
+  FetchedCopy,
+  FetchedZip,
+  FetchOptions,
+  Source,
+  VersionInfo,
+} from "./source.ts";
+
+/** An upstream proxy, git of public modules, git of a private prefix. */
+export type SourceKind = "proxy" | "direct" | "private";
+
+export class MeasuredSource implements Source {
+  readonly description: string;
+  readonly #source: Source;
+  readonly #kind: SourceKind;
+  readonly #metrics: Metrics;
+
+  constructor(source: Source, { kind, metrics }: { kind: SourceKind; metrics: Metrics }) {
+    this.description = source.description;
+    this.#source = source;
+    this.#kind = kind;
+    this.#metrics = metrics;
+  }
+
+  list(path: ModulePath, signal: AbortSignal): Promise<Version[]> {
+    return this.#measure("list", signal, () => this.#source.list(path, signal));
+  }
+
+  latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
+    return this.#measure("latest", signal, () => this.#source.latest(path, signal));
+  }
+
+  resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
+    return this.#measure("resolve", signal, () => this.#source.resolve(path, query, signal));
+  }
+
+  describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy> {
+    return this.#measure("describe", signal, () => this.#source.describe(path, version, signal));
+  }
+
+  async fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip> {
+    const zip = await this.#measure(
+      "zip",
+      options.signal,
+      () => this.#source.fetchZip(path, version, options),
+    );
+    this.#countZip(zip);
+    return zip;
+  }
+
+  async fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
+    const copy = await this.#measure(
+      "fetch",
+      options.signal,
+      () => this.#source.fetch(path, version, options),
+    );
+    this.#countZip(copy.zip);
+    return copy;
+  }
+
+  #countZip({ sizeBytes }: FetchedZip): void {
+    this.#metrics.add("gomodproxy_source_zip_bytes_total", { source: this.#kind }, sizeBytes);
+  }
+
+  #measure<T>(operation: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const source = this.#kind;
+    return timed(work, {
+      signal,
+      record: ({ outcome, seconds }) => {
+        this.#metrics.add("gomodproxy_source_requests_total", { source, operation, outcome });
+        this.#metrics.observe(
+          "gomodproxy_source_request_duration_seconds",
+          { source, operation },
+          seconds,
+        );
+      },
+    });
+  }
+}
