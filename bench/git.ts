@@ -16,14 +16,9 @@ import {
   Ours,
   Theirs,
 } from "./git_contestants.ts";
-import type { Report, Row } from "./report.ts";
+import { type Report, Samples } from "./report.ts";
 import { LARGE, type Repository, repository, SMALL } from "./repositories.ts";
-
-export interface BenchOptions {
-  readonly rounds: number;
-  /** Told what is being done. */
-  readonly say: (text: string) => void;
-}
+import type { BenchOptions } from "./suite.ts";
 
 /** The expectations of issue 4: never slower, and three times as fast for the second version. */
 const NEVER_SLOWER = 1;
@@ -43,19 +38,18 @@ export async function benchGit({ rounds, say }: BenchOptions): Promise<Report> {
   }
   const names = heats.flatMap(({ alone, atOnce }) => [alone, atOnce]);
   await using ours = await Ours.start(git, names);
-  const rows = new Rows();
+  const samples = new Samples();
   for (const heat of heats) {
     say(`round ${heat.round + 1} of ${rounds}, ${heat.repository.recipe.name} repository`);
     await using theirs = await Theirs.start(git);
     const contestants = [ours, theirs];
     if (heat.round % 2 === 1) contestants.reverse();
-    for (const contestant of contestants) await run(contestant, heat, rows);
+    for (const contestant of contestants) await run(contestant, heat, samples);
   }
   return {
     suite: "git",
-    peer: "`go mod download`",
     notes: repositories.map(describe),
-    rows: rows.all(),
+    rows: samples.rows(),
   };
 }
 
@@ -74,11 +68,11 @@ function heatOf(repository: Repository, round: number): Heat {
   return { round, repository, alone: name, atOnce: `${name}-at-once` };
 }
 
-async function run(contestant: Contestant, { repository, alone, atOnce }: Heat, rows: Rows) {
+async function run(contestant: Contestant, { repository, alone, atOnce }: Heat, samples: Samples) {
   const newest = repository.versions.toReversed().slice(0, VERSIONS_AT_ONCE);
   const [first = "", second = ""] = newest;
   const add = (what: string, took: Download, atMost: number) =>
-    rows.add(contestant.side, { what: `${repository.recipe.name}, ${what}`, took, atMost });
+    addDownload(samples, contestant, { what: `${repository.recipe.name}, ${what}`, took, atMost });
   add("first version", await contestant.download(alone, [first]), NEVER_SLOWER);
   add("second version", await contestant.download(alone, [second]), SECOND_VERSION);
   add(`${newest.length} versions at once`, await contestant.download(atOnce, newest), NEVER_SLOWER);
@@ -92,32 +86,15 @@ function describe({ recipe, packedBytes, treeBytes }: Repository): string {
     } in all`;
 }
 
-/** The rows of the report in the order in which they were first added to. */
-class Rows {
-  readonly #rows = new Map<string, Row & Record<Contestant["side"], number[]>>();
-
-  add(
-    side: Contestant["side"],
-    { what, took, atMost }: { what: string; took: Download; atMost: number },
-  ): void {
-    const { infoMs, modMs, zipMs, cpuMs } = took;
-    for (const [file, ms] of Object.entries({ ".info": infoMs, ".mod": modMs, ".zip": zipMs })) {
-      this.#rowOf({ name: `${what}: time to \`${file}\``, unit: "ms", atMost })[side].push(ms);
-    }
-    if (cpuMs === null) return;
-    this.#rowOf({ name: `${what}: work of all processes`, unit: "CPU ms", atMost: null })[side]
-      .push(cpuMs);
+function addDownload(
+  samples: Samples,
+  { name }: Contestant,
+  { what, took, atMost }: { what: string; took: Download; atMost: number },
+): void {
+  const { infoMs, modMs, zipMs, cpuMs } = took;
+  const goals = [{ of: ["go mod download"], atMost }];
+  for (const [file, ms] of Object.entries({ ".info": infoMs, ".mod": modMs, ".zip": zipMs })) {
+    samples.add({ name: `${what}: time to \`${file}\``, unit: "ms", goals }, name, ms);
   }
-
-  all(): Row[] {
-    return [...this.#rows.values()];
-  }
-
-  #rowOf(row: Pick<Row, "name" | "unit" | "atMost">) {
-    const known = this.#rows.get(row.name);
-    if (known !== undefined) return known;
-    const added = { ...row, ours: [], theirs: [] };
-    this.#rows.set(row.name, added);
-    return added;
-  }
+  samples.add({ name: `${what}: work of all processes`, unit: "CPU ms", goals: [] }, name, cpuMs);
 }

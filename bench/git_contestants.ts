@@ -22,14 +22,14 @@ export interface Download {
 }
 
 export interface Contestant {
-  readonly side: "ours" | "theirs";
+  readonly name: "ours" | "go mod download";
   /** Downloads versions of the module `github.com/acme/<name>`, all at once. */
   download(name: string, versions: readonly string[]): Promise<Download>;
 }
 
 /** The product as users start it, asked over HTTP. */
 export class Ours implements Contestant, AsyncDisposable {
-  readonly side = "ours";
+  readonly name = "ours";
   readonly #server: Server;
   readonly #configFolder: string;
 
@@ -86,7 +86,7 @@ export class Ours implements Contestant, AsyncDisposable {
 
 /** `go mod download`, with a module cache of its own. */
 export class Theirs implements Contestant, AsyncDisposable {
-  readonly side = "theirs";
+  readonly name = "go mod download";
   readonly #go: GoCommand;
 
   private constructor(go: GoCommand) {

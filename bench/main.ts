@@ -2,35 +2,55 @@
  * Benchmarks of the product as users start it, against what else does the same work.
  *
  * ```text
- * deno task bench git                         measures, and prints a table and all figures
- * deno task bench git --rounds 9 --out FOLDER and writes them to FOLDER/git.md and FOLDER/git.json
+ * deno task bench                             measures everything that a day's work should not make worse, in ten minutes
+ * deno task bench warm git                    only these suites
+ * deno task bench --full --out FOLDER         longer, and writes FOLDER/<suite>.md and FOLDER/<suite>.json
  * ```
  *
- * Other work on the machine makes all times longer; what counts is the ratio.
+ * It needs wrk (Debian's package `wrk`); nginx (`nginx-light`) and the other module proxies (tools/install_peers) take part
+ * where they are installed. Other work on the machine makes all times longer; what counts is the ratio.
  */
 import { Argument, Command, InvalidArgumentError } from "commander";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import { benchGit, type BenchOptions } from "./git.ts";
+import { type Name, PEERS, versionOf } from "./contestants.ts";
+import { benchGit } from "./git.ts";
 import { type Facts, type Report, toJson, toMarkdown } from "./report.ts";
+import type { BenchOptions } from "./suite.ts";
+import { benchWarm } from "./warm.ts";
 
 type Suite = (options: BenchOptions) => Promise<Report>;
 
-const SUITES: ReadonlyMap<string, Suite> = new Map([["git", benchGit]]);
+const SUITES: ReadonlyMap<string, Suite> = new Map([
+  ["warm", benchWarm],
+  ["git", benchGit],
+]);
+
+const DAILY = { rounds: 3, seconds: 2 };
+const FULL = { rounds: 7, seconds: 10 };
 
 interface Flags {
-  rounds: number;
+  full: boolean;
+  rounds?: number;
+  seconds?: number;
   out?: string;
 }
 
 await new Command("deno task bench")
-  .addArgument(new Argument("<suite...>", "what to measure").choices([...SUITES.keys()]))
-  .option("--rounds <n>", "how often; medians count", parseRounds, 3)
+  .addArgument(
+    new Argument("[suite...]", "what to measure; without it, everything").choices([
+      ...SUITES.keys(),
+    ]),
+  )
+  .option("--full", "more rounds, each longer", false)
+  .option("--rounds <n>", "how often; medians count", parseCount)
+  .option("--seconds <n>", "how long a server is kept busy for one figure", parseCount)
   .option("--out <folder>", "where to write <suite>.md and <suite>.json")
-  .action(async (names: string[], { rounds, out }: Flags) => {
-    for (const name of names) {
-      const report = await SUITES.get(name)?.({ rounds, say: (text) => console.error(text) });
-      if (report !== undefined) await print(report, { facts: facts(rounds), out });
+  .action(async (names: string[], { full, out, ...given }: Flags) => {
+    const options = { ...(full ? FULL : DAILY), ...given };
+    for (const name of names.length > 0 ? names : SUITES.keys()) {
+      const report = await SUITES.get(name)?.({ ...options, say: (text) => console.error(text) });
+      if (report !== undefined) await print(report, { facts: facts(options), out });
     }
   })
   .parseAsync(Deno.args, { from: "user" });
@@ -45,26 +65,34 @@ async function print(report: Report, options: { facts: Facts; out: string | unde
   await Deno.writeTextFile(join(options.out, `${report.suite}.json`), json);
 }
 
-function facts(rounds: number): Facts {
+function facts({ rounds, seconds }: { rounds: number; seconds: number }): Facts {
   const [cpu] = cpus();
   const [load = 0] = Deno.loadavg();
+  const others: Name[] = [...PEERS, "nginx"];
+  const versions = others.map((name) => `${name} ${versionOf(name) ?? "is not installed"}`);
   return {
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpus().length} cores of ${cpu?.model ?? "an unknown kind"}, load ${
       load.toFixed(1)
-    }`,
-    versions: `Deno ${Deno.version.deno}, ${versionOf("go")}, ${versionOf("git")}`,
-    rounds: String(rounds),
+    } afterwards`,
+    versions: [
+      outputOf("git", "rev-parse", "--short", "HEAD"),
+      `Deno ${Deno.version.deno}`,
+      outputOf("go", "version"),
+      outputOf("git", "version"),
+      ...versions,
+    ].join(", "),
+    rounds: `${rounds}, ${seconds} s each`,
   };
 }
 
-function versionOf(program: string): string {
-  const { stdout } = new Deno.Command(program, { args: ["version"] }).outputSync();
+function outputOf(program: string, ...args: string[]): string {
+  const { stdout } = new Deno.Command(program, { args }).outputSync();
   return new TextDecoder().decode(stdout).trim();
 }
 
-function parseRounds(text: string): number {
-  const rounds = Number(text);
-  if (Number.isSafeInteger(rounds) && rounds > 0) return rounds;
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (Number.isSafeInteger(count) && count > 0) return count;
   throw new InvalidArgumentError("It must be a whole number above 0.");
 }

@@ -7,6 +7,7 @@
  */
 import { join } from "node:path";
 import { TestRepo } from "../tests/fakes/git_repo.ts";
+import { benchFolder, exists } from "./bench_folder.ts";
 
 export interface Recipe {
   readonly name: string;
@@ -56,8 +57,8 @@ const FILES_PER_DIRECTORY = 20;
 const FILES_PER_COMMIT = 4;
 const LINES_PER_CHANGE = 12;
 
-/** Makes a repository in a folder, or finds it there. @param folder default: in the system's temporary directory */
-export async function repository(recipe: Recipe, folder = defaultFolder()): Promise<Repository> {
+/** Makes a repository in a folder, or finds it there. */
+export async function repository(recipe: Recipe, folder = benchFolder()): Promise<Repository> {
   const { name, files, commits, releases, binaryBytes } = recipe;
   const path = join(
     folder,
@@ -75,10 +76,6 @@ export async function repository(recipe: Recipe, folder = defaultFolder()): Prom
     packedBytes: await sizeOf(join(path, "objects", "pack")),
     treeBytes: Number(await Deno.readTextFile(join(path, "tree-bytes"))),
   };
-}
-
-function defaultFolder(): string {
-  return join(Deno.env.get("TMPDIR") ?? "/tmp", "go-mod-proxy-bench");
 }
 
 async function makeRepository(path: string, recipe: Recipe): Promise<void> {
@@ -226,14 +223,4 @@ async function sizeOf(folder: string): Promise<number> {
     sizeBytes += (await Deno.stat(join(folder, name))).size;
   }
   return sizeBytes;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -1,0 +1,17 @@
+/** Where benchmarks keep what takes long to make, from one run to the next. */
+import { join } from "node:path";
+
+/** In the system's temporary directory. */
+export function benchFolder(): string {
+  return join(Deno.env.get("TMPDIR") ?? "/tmp", "go-mod-proxy-bench");
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
