@@ -5,7 +5,7 @@
  * It is ready when it has logged `{"msg":"listening","url":"http://127.0.0.1:<port>"}` and `/readyz` answers 200.
  */
 
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { withDeadline } from "../../lib/async/deadline.ts";
 
@@ -25,7 +25,7 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The folder to run in, which stays. Default: a new one, removed in the end. */
   readonly dir?: string;
-  /** The program, from the project's root. */
+  /** The program; a relative path is one from the project's root. */
   readonly entry?: string;
 }
 
@@ -93,7 +93,7 @@ export class Server implements AsyncDisposable {
     const home = await Deno.makeTempDir({ prefix: "server-" });
     const cwd = dir ?? home;
     const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", ...await startFlags(), join(ROOT, entry), "--port", "0", ...args],
+      args: ["run", ...await startFlags(), resolve(ROOT, entry), "--port", "0", ...args],
       cwd,
       clearEnv: true,
       env: { ...await environment(home), ...env },

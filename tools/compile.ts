@@ -1,0 +1,37 @@
+/**
+ * `deno task compile [target…]`: one executable file for each platform, in dist/, with their SHA-256 sums.
+ *
+ * A compiled program has the permissions that it was compiled with: those of the `start` task. `--bundle` is needed since
+ * Deno 2.9.0, which else overflows its stack over these packages (https://github.com/denoland/deno/issues/36746). The
+ * runtime of each target is downloaded by Deno. Windows is left out: git asks for credentials by a unix socket.
+ */
+import deno from "../deno.json" with { type: "json" };
+
+export const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+] as const;
+
+/** What `deno` is called with, from the project's root. */
+export function compileArguments(target: string, output: string): string[] {
+  const [, , ...start] = deno.tasks.start.split(" ");
+  const permissions = start.slice(0, start.indexOf("main.ts"));
+  return ["compile", "--bundle", "--target", target, ...permissions, "--output", output, "main.ts"];
+}
+
+async function compile(target: string): Promise<string> {
+  const output = `dist/go-mod-proxy-${target}`;
+  const command = new Deno.Command("deno", { args: compileArguments(target, output) });
+  const { success } = await command.spawn().status;
+  if (!success) throw new Error(`Cannot compile for ${target}`);
+  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(output));
+  return `${new Uint8Array(digest).toHex()}  ${output.slice("dist/".length)}\n`;
+}
+
+if (import.meta.main) {
+  const sums: string[] = [];
+  for (const target of Deno.args.length > 0 ? Deno.args : TARGETS) sums.push(await compile(target));
+  await Deno.writeTextFile("dist/SHA256SUMS", sums.join(""));
+}
