@@ -106,7 +106,11 @@ interface FsckFlags {
 program.command("fsck")
   .description("Look through the store for what is damaged or missing; status 1 if anything is.")
   .option("--config-file <file>", "YAML configuration of the server")
-  .option("--repair", "add missing zips again, from their sources; nothing is replaced", false)
+  .option(
+    "--repair",
+    "add missing zips from their sources, and missing entries of the index; nothing is replaced",
+    false,
+  )
   .option("--scratch-dir <dir>", "as for serve")
   .addOption(logLevelOption("error"))
   .addHelpText(

@@ -8,6 +8,9 @@
  * ```
  */
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
+import { describeError } from "../errors.ts";
+import { InvalidIndexError } from "../index/entry.ts";
+import type { ModuleIndex } from "../index/module_index.ts";
 import { openScratch } from "../scratch.ts";
 import { Copies } from "../store/copies.ts";
 import { type Finding, fsck, type FsckSummary } from "../store/fsck.ts";
@@ -15,6 +18,7 @@ import type { ObjectStore } from "../store/object_store.ts";
 import { probeStore } from "../store/probe.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
+import { openIndex } from "./open_index.ts";
 import { openSources } from "./open_sources.ts";
 import { openConfiguredStore } from "./open_store.ts";
 import { plural } from "./print.ts";
@@ -33,7 +37,7 @@ export interface RunFsckOptions extends
 
 /** Whether there is no fault. */
 export async function runFsck(options: RunFsckOptions): Promise<boolean> {
-  const { config, env, repair, signal } = options;
+  const { config, env, log, repair, signal } = options;
   const store = await openConfiguredStore(config, { env });
   await using opened = new AsyncDisposableStack();
   const scratch = opened.use(await openScratch(options.scratchDir));
@@ -42,18 +46,39 @@ export async function runFsck(options: RunFsckOptions): Promise<boolean> {
     : null;
   const isPrivate = privatePaths(config);
   using progress = await openProgress(() => countObjects(store, signal));
+  const index = openIndex(config, { store, log });
+  const indexFault = await faultOf(index);
+  if (indexFault !== null) progress.print(`fault    ${describeError(indexFault)}`);
   const summary = await fsck({
     store,
     scratchDirectory: scratch.directory,
     // A private module is published with its zip (publisher.ts); a public one may wait for somebody to ask.
     mayLackZip: (path) => !isPrivate(path),
     restoreZip: publisher === null ? null : (copy) => publisher.restoreZip(copy),
+    index: index !== null && indexFault === null
+      ? {
+        lacks: (manifest) => index.lacks(manifest),
+        add: repair ? (manifest) => index.add(manifest) : null,
+      }
+      : null,
     report: (finding) => progress.print(lineOf(finding)),
     onDone: (key) => progress.advance(key),
     signal,
   });
+  await index?.drain();
   progress.print(summaryLine(summary));
-  return summary.findings.fault === 0;
+  return summary.findings.fault === 0 && indexFault === null;
+}
+
+/** Reads the index. What is wrong with one of its batches, or null. */
+async function faultOf(index: ModuleIndex | null): Promise<InvalidIndexError | null> {
+  try {
+    await index?.follow();
+    return null;
+  } catch (error) {
+    if (error instanceof InvalidIndexError) return error;
+    throw error;
+  }
 }
 
 /** What fetches zips: the same sources as the server's. The hashes are those of the manifests. */

@@ -21,6 +21,7 @@ import { probeStore } from "../store/probe.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
+import { openIndex } from "./open_index.ts";
 import { openConfiguredStore } from "./open_store.ts";
 import { plural } from "./print.ts";
 import { privatePaths } from "./private_paths.ts";
@@ -39,22 +40,24 @@ export interface RunImportOptions
 
 /** Whether nothing was refused. */
 export async function runImport(options: RunImportOptions): Promise<boolean> {
-  const { config, env, kind, signal } = options;
+  const { config, env, kind, log, signal } = options;
   const versions = await openVersions(options);
   const store = await openConfiguredStore(config, { env });
   await probeStore(store);
+  const index = openIndex(config, { store, log });
   await using scratch = await openScratch(options.scratchDir);
   using progress = await openProgress(() => count(versions()));
   const summary = await importVersions({
     versions: versions(),
     kind,
-    copies: new Copies(store),
+    copies: new Copies(store, { onSeen: (manifest) => index?.add(manifest) }),
     findHashes: await openFindHashes(options, store),
     scratchDirectory: scratch.directory,
     onRefused: (name, reason) => progress.print(`refused ${name}: ${reason}`),
     onDone: (name) => progress.advance(name),
     signal,
   });
+  await index?.drain();
   const { imported, known, incomplete, refused } = summary;
   const total = plural(imported + known + incomplete + refused, "version");
   progress.print(

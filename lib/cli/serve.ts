@@ -20,6 +20,7 @@ import { checkStore, probeStore } from "../store/probe.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
+import { openIndex } from "./open_index.ts";
 import type { Program } from "./open_git.ts";
 import { openSources } from "./open_sources.ts";
 import { openConfiguredStore } from "./open_store.ts";
@@ -29,6 +30,7 @@ import { type App, createApp } from "../../routes/app.ts";
 import { healthRoutes } from "../../routes/health.ts";
 import { homeRoute } from "../../routes/home.ts";
 import { metricsRoute } from "../../routes/metrics.ts";
+import { indexRoute } from "../../routes/index.ts";
 import { moduleRoute } from "../../routes/module.ts";
 import { sumdbRoute } from "../../routes/sumdb.ts";
 
@@ -78,7 +80,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     log,
     metrics,
   });
-  const copies = new Copies(store);
+  const index = openIndex(config, { store, log });
+  const copies = new Copies(store, { onSeen: (manifest) => index?.add(manifest) });
   const publisher = new Publisher({
     copies,
     source,
@@ -98,6 +101,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       }),
       homeRoute(),
       metricsRoute(metrics),
+      ...index === null ? [] : [indexRoute(index)],
       sumdbRoute(databases),
       moduleRoute(service),
     ],
@@ -113,6 +117,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     signal,
     facts: { store: store.description, upstream: source.description },
   });
+  await index?.drain();
 }
 
 /** @throws {ConfigError} when the store cannot be opened, or does not keep a store's contract */

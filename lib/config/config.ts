@@ -128,6 +128,8 @@ const schema = z.strictObject({
     /** More databases that are served verified to clients, besides the one above and the `go` command's default. */
     sumDatabases: z.array(sumDatabase).default([]),
   }).prefault({}),
+  /** Which published modules `/index` tells of. */
+  index: z.enum(["private", "all", "off"]).default("private"),
   gitMirrors: z.strictObject({
     /** What the git repositories of public modules, and of each private prefix, may take in the scratch directory. */
     maxSizeMiB: z.int().positive().default(20 * 1024),

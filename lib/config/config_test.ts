@@ -12,6 +12,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       publicModules: { zips: "lazy" },
       sumDatabaseProxy: { discourageClientDirectSumDatabaseConnections: false, sumDatabases: [] },
       gitMirrors: { maxSizeMiB: 20_480 },
+      index: "private",
       maxChildProcesses: 30,
     });
   }

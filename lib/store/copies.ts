@@ -22,6 +22,8 @@ import {
 export interface CopiesOptions {
   /** How much memory manifests may take. Default 64 MiB. */
   readonly cacheSizeBytes?: number;
+  /** Told of each copy that was read from the store or published to it; of one that was forgotten meanwhile, again. */
+  readonly onSeen?: (manifest: Manifest) => void;
   /** How long the store may take to answer a read or a list. Default 20 s. */
   readonly readTimeoutMs?: number;
   /** How long it may take to take a zip of up to 500 MiB and its manifest. Default 10 min. */
@@ -38,6 +40,7 @@ const ENTRY_OVERHEAD_BYTES = 2048;
 export class Copies {
   readonly #store: ObjectStore;
   readonly #cache: LRUCache<string, Copy>;
+  readonly #onSeen: (manifest: Manifest) => void;
   readonly #readTimeoutMs: number;
   readonly #writeTimeoutMs: number;
 
@@ -47,6 +50,7 @@ export class Copies {
       maxSize: options.cacheSizeBytes ?? 64 * 1024 * 1024,
       sizeCalculation: ({ goMod }) => goMod.length + ENTRY_OVERHEAD_BYTES,
     });
+    this.#onSeen = options.onSeen ?? (() => {});
     this.#readTimeoutMs = options.readTimeoutMs ?? 20_000;
     this.#writeTimeoutMs = options.writeTimeoutMs ?? 600_000;
   }
@@ -132,6 +136,7 @@ export class Copies {
 
   #remember(copy: Copy): void {
     this.#cache.set(nameOf(copy.manifest), copy);
+    this.#onSeen(copy.manifest);
   }
 
   async #versionsIn(folder: string, { signal }: CallOptions): Promise<Version[]> {

@@ -70,6 +70,19 @@ Deno.test("Copies.read() reads a copy that is larger than its whole cache", asyn
   assert.deepEqual(await copies.read(path, copyOf("v1.0.0").manifest.version), copyOf("v1.0.0"));
 });
 
+Deno.test("Copies tells of each copy that it has read or published", async () => {
+  const store = new MemoryStore();
+  await publishAll(store, ["v1.0.0"]);
+  const seen: string[] = [];
+  const copies = new Copies(store, { onSeen: ({ version }) => void seen.push(version) });
+  for (const version of ["v1.0.0", "v1.0.0", "v1.1.0"]) {
+    await copies.read(path, copyOf(version).manifest.version);
+  }
+  assert.deepEqual(seen, ["v1.0.0"]);
+  await copies.publish({ ...copyOf("v1.1.0"), zip: null });
+  assert.deepEqual(seen, ["v1.0.0", "v1.1.0"]);
+});
+
 Deno.test("Copies.list() and listPseudo() name what is published, lowest first", async () => {
   const store = new MemoryStore();
   const copies = new Copies(store);

@@ -24,7 +24,7 @@ import { inspectZip, ZipError } from "../zip/read.ts";
 import { MAX_ZIP_BYTES } from "../zip/rules.ts";
 import { Copies } from "./copies.ts";
 import { type CopyKey, parseCopyKey, zipKey } from "./keys.ts";
-import { type Copy, InvalidManifestError } from "./manifest.ts";
+import { type Copy, InvalidManifestError, type Manifest } from "./manifest.ts";
 import type { ObjectStore, StoredObject } from "./object_store.ts";
 
 export interface FsckOptions {
@@ -35,10 +35,19 @@ export interface FsckOptions {
   readonly mayLackZip: (path: ModulePath) => boolean;
   /** Adds the zip that a copy lacks, from the copy's source; null to change nothing. */
   readonly restoreZip: ((copy: Copy) => Promise<unknown>) | null;
+  /** The index of published versions; null where there is none. */
+  readonly index: FsckIndex | null;
   readonly report: (finding: Finding) => void;
   /** Told of each key when it is done. */
   readonly onDone: (key: string) => void;
   readonly signal: AbortSignal;
+}
+
+export interface FsckIndex {
+  /** Whether a published version should be in the index and is not. */
+  lacks(manifest: Manifest): boolean;
+  /** Adds its entry in a while; null to change nothing. */
+  readonly add: ((manifest: Manifest) => void) | null;
 }
 
 export interface Finding {
@@ -61,8 +70,8 @@ export const WORKERS = 8;
 /** For the largest zip from a slow store. */
 const ZIP_TIMEOUT_MS = 20 * 60_000;
 
-/** What else a store holds: probes (probe.ts), and checksum databases (lib/sumdb/kept.ts). */
-const OTHER_FOLDERS = ["p1/", "s1/"];
+/** What else a store holds: the index (lib/index/), probes (probe.ts), and checksum databases (lib/sumdb/kept.ts). */
+const OTHER_FOLDERS = ["i1/", "p1/", "s1/"];
 
 /** @throws {StorageError} when the store cannot say what it holds; an object that cannot be read is a fault */
 export async function fsck(options: FsckOptions): Promise<FsckSummary> {
@@ -107,6 +116,7 @@ class Fsck {
     await this.#guard(key, async () => {
       const copy = await this.#copies.read(path, version, this.#options);
       if (copy === null) return this.#report("fault", key, "it is named, and is not there");
+      this.#checkIndex(key, copy.manifest);
       const zip = zipKey(path, version, copy.manifest.zip.h1);
       await this.#guard(zip, async () => {
         const object = await this.#copies.openZip(copy, this.#options);
@@ -114,6 +124,16 @@ class Fsck {
         else await this.#checkZip(zip, { object, copy });
       });
     });
+  }
+
+  #checkIndex(key: string, manifest: Manifest): void {
+    const { index } = this.#options;
+    if (index === null || !index.lacks(manifest)) return;
+    if (index.add === null) {
+      return this.#report("note", key, "it is not in the index; whoever reads it next adds it");
+    }
+    index.add(manifest);
+    this.#report("repaired", key, "it was not in the index");
   }
 
   async #checkZip(

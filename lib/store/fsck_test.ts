@@ -6,7 +6,7 @@ import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
 import { type Finding, fsck, type FsckOptions } from "./fsck.ts";
 import { manifestKey, zipKey } from "./keys.ts";
-import { type Copy, encodeManifest, makeCopy } from "./manifest.ts";
+import { type Copy, encodeManifest, makeCopy, type Manifest } from "./manifest.ts";
 import { MemoryStore } from "./memory.ts";
 import { bytesContent, type ObjectStore, readAll } from "./object_store.ts";
 import { probeStore } from "./probe.ts";
@@ -66,6 +66,7 @@ async function check(store: ObjectStore, options: Partial<FsckOptions> = {}) {
       scratchDirectory,
       mayLackZip: () => false,
       restoreZip: null,
+      index: null,
       report: (finding) => void findings.push(finding),
       onDone: (key) => void done.push(key),
       signal: new AbortController().signal,
@@ -285,3 +286,23 @@ function flipped(bytes: Uint8Array<ArrayBuffer>, at: number): Uint8Array<ArrayBu
   copy[at] = (copy[at] ?? 0) ^ 1;
   return copy;
 }
+
+Deno.test("fsck() says what the index lacks, and adds it where it may", async () => {
+  const made = await make();
+  const store = await storeOf({ [made.manifestKey]: made.manifest, [made.zipKey]: made.zip });
+  const index = { lacks: () => true, add: null };
+  assert.deepEqual((await check(store, { index })).findings, [
+    {
+      kind: "note",
+      key: made.manifestKey,
+      text: "it is not in the index; whoever reads it next adds it",
+    },
+  ]);
+  const added: string[] = [];
+  const add = ({ path, version }: Manifest) => void added.push(`${path}@${version}`);
+  const { findings } = await check(store, { index: { lacks: () => added.length === 0, add } });
+  assert.deepEqual(findings, [
+    { kind: "repaired", key: made.manifestKey, text: "it was not in the index" },
+  ]);
+  assert.deepEqual(added, [`${PATH}@v1.0.0`]);
+});

@@ -1,0 +1,84 @@
+/**
+ * An entry of the index: that a version was published, in the format of the public Go index, one JSON object a line,
+ * oldest first:
+ *
+ * ```text
+ * {"Path":"example.com/hello","Version":"v1.0.0","Timestamp":"2026-01-02T03:04:05.678Z"}
+ * ```
+ *
+ * Times are in RFC 3339, with milliseconds here; whoever follows may write more digits or another time zone.
+ */
+import { z } from "zod";
+import { InvalidRequestError } from "../errors.ts";
+import { parseModulePath } from "../module/path.ts";
+import type { ModulePath } from "../module/path.ts";
+import { isVersionOf, type Version } from "../module/version.ts";
+
+export interface ModuleVersion {
+  readonly path: ModulePath;
+  readonly version: Version;
+}
+
+export interface IndexEntry extends ModuleVersion {
+  /** Milliseconds since 1970. */
+  readonly timeMs: number;
+}
+
+/** Entries that the store holds and that must not be served. No ProxyError: the fault is ours, and no retry helps. */
+export class InvalidIndexError extends Error {
+  override readonly name = "InvalidIndexError";
+}
+
+export function formatEntries(entries: readonly IndexEntry[]): string {
+  return entries.map(({ path, version, timeMs }) => {
+    const entry = { Path: path, Version: version, Timestamp: new Date(timeMs).toISOString() };
+    return `${JSON.stringify(entry)}\n`;
+  }).join("");
+}
+
+/** @throws {InvalidIndexError} for a text that {@linkcode formatEntries} has not made */
+export function parseEntries(text: string): IndexEntry[] {
+  const lines = text.split("\n");
+  if (lines.pop() !== "") throw new InvalidIndexError("Cannot use entries: the last is cut off");
+  return lines.map(parseEntry);
+}
+
+const LINE = z.object({ Path: z.string(), Version: z.string(), Timestamp: z.iso.datetime() });
+
+function parseEntry(line: string): IndexEntry {
+  try {
+    const { Path, Version, Timestamp } = LINE.parse(JSON.parse(line));
+    const path = parseModulePath(Path);
+    if (!isVersionOf(path, Version)) {
+      throw new InvalidIndexError(`"${Version}" is no version of it`);
+    }
+    return { path, version: Version, timeMs: Date.parse(Timestamp) };
+  } catch (cause) {
+    throw new InvalidIndexError(`Cannot use the entry ${JSON.stringify(line)}`, { cause });
+  }
+}
+
+const RFC_3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/;
+
+/**
+ * The first millisecond that is not before a time in RFC 3339, which may have nine digits behind the point.
+ *
+ * @throws {InvalidRequestError}
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(parseSince("1970-01-01T01:00:01.5+01:00"), 1500);
+ * assert.equal(parseSince("1970-01-01T00:00:00.000000001Z"), 1);
+ * ```
+ */
+export function parseSince(text: string): number {
+  const [, seconds = "", fraction = "", zone = ""] = RFC_3339.exec(text) ?? [];
+  const timeMs = Date.parse(`${seconds}${zone}`);
+  if (Number.isNaN(timeMs)) {
+    throw new InvalidRequestError(
+      `Cannot read since "${text}": not a time as in 2026-01-02T03:04:05.678Z`,
+    );
+  }
+  return timeMs + Math.ceil(Number(fraction.padEnd(9, "0")) / 1e6);
+}

@@ -1,0 +1,75 @@
+/**
+ * `/index?since=<time>&limit=<n>`: which versions were published, in the format of the public Go index (lib/index/entry.ts),
+ * for documentation sites that follow it: pkgsite's worker with `GO_MODULE_INDEX_URL` set to this address.
+ *
+ * Oldest first, from the time `since` on, it included; at most `limit` entries, which is also the default, up to 2000.
+ * Entries of modules that the client may not read are left out, and do not count.
+ */
+import { ANY_CLIENT, type Client } from "../lib/auth/guard.ts";
+import { InvalidRequestError } from "../lib/errors.ts";
+import { formatEntries, type IndexEntry, parseSince } from "../lib/index/entry.ts";
+import type { IndexReader } from "../lib/index/module_index.ts";
+import type { Route, RouteRequest } from "./app.ts";
+import { textResponse } from "./respond.ts";
+
+export const MAX_INDEX_ENTRIES = 2000;
+
+export function indexRoute(index: IndexReader): Route {
+  return {
+    name: "index",
+    matches: (path) => path === "index",
+    read: (request) => {
+      const wanted = parseIndexQuery(request.query);
+      return {
+        access: ANY_CLIENT,
+        answer: async (client) => {
+          const entries = await readableEntries(index, { ...wanted, client, request });
+          return await textResponse(new TextEncoder().encode(formatEntries(entries)), {
+            request,
+            contentType: "text/plain; charset=utf-8",
+            cacheControl: "no-store",
+          });
+        },
+      };
+    },
+  };
+}
+
+export interface IndexQuery {
+  readonly sinceMs: number;
+  readonly limit: number;
+}
+
+/** @throws {InvalidRequestError} when a value is wrong; a limit above the highest is taken for the highest */
+export function parseIndexQuery(query: URLSearchParams): IndexQuery {
+  const since = query.get("since") ?? "";
+  const limit = query.get("limit") ?? "";
+  if (limit !== "" && !/^[1-9]\d{0,8}$/.test(limit)) {
+    throw new InvalidRequestError(`Cannot read limit "${limit}": not a number of entries`);
+  }
+  return {
+    sinceMs: since === "" ? 0 : parseSince(since),
+    limit: Math.min(limit === "" ? MAX_INDEX_ENTRIES : Number(limit), MAX_INDEX_ENTRIES),
+  };
+}
+
+interface ReadableOptions extends IndexQuery {
+  readonly client: Client;
+  readonly request: Pick<RouteRequest, "signal">;
+}
+
+/** As many entries as are wanted of those that the client may read, however many others lie between them. */
+async function readableEntries(
+  index: IndexReader,
+  { sinceMs, limit, client, request }: ReadableOptions,
+): Promise<IndexEntry[]> {
+  const found: IndexEntry[] = [];
+  for (let from = sinceMs;;) {
+    const entries = await index.read({ sinceMs: from, limit: MAX_INDEX_ENTRIES }, request.signal);
+    found.push(...entries.filter(({ path }) => client.mayRead(path)));
+    const last = entries.at(-1);
+    if (found.length >= limit || last === undefined || entries.length < MAX_INDEX_ENTRIES) break;
+    from = last.timeMs + 1;
+  }
+  return found.slice(0, limit);
+}
