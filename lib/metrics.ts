@@ -7,6 +7,7 @@
  * values, all of them known from the code: no module path, version, host or identity is ever one.
  */
 import { type Meaning, meaningOf } from "./errors.ts";
+import { inSpan } from "./trace.ts";
 
 interface Spec {
   readonly type: "counter" | "gauge" | "histogram";
@@ -135,16 +136,26 @@ export interface Timed {
   readonly seconds: number;
 }
 
-/** Does the work and tells `record` about it. */
+export interface TimedOptions {
+  /** What the work is called in a trace: one of few names. */
+  readonly span: string;
+  /** What a trace says of it besides, which may be anything but a secret. */
+  readonly attributes: Readonly<Record<string, string>>;
+  record(timed: Timed): void;
+  /** Whose abortion means that nobody wants the result any more. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Does the work, in a span of its own, and tells `record` about it. */
 export async function timed<T>(
   work: () => Promise<T>,
-  { record, signal }: { record: (timed: Timed) => void; signal?: AbortSignal | undefined },
+  { span, attributes, record, signal }: TimedOptions,
 ): Promise<T> {
   const startMs = performance.now();
   const end = (outcome: Timed["outcome"]) =>
     record({ outcome, seconds: (performance.now() - startMs) / 1000 });
   try {
-    const result = await work();
+    const result = await inSpan(span, attributes, work);
     end("ok");
     return result;
   } catch (error) {

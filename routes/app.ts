@@ -7,6 +7,7 @@ import type { Access, Client, Guard } from "../lib/auth/guard.ts";
 import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
+import { describeRequest } from "../lib/trace.ts";
 import { errorResponse } from "./respond.ts";
 
 export type Method = "GET" | "HEAD" | "POST";
@@ -95,6 +96,7 @@ export function createApp(options: AppOptions): App {
     inFlight++;
     const response = await answer(request, { ...options, exchange });
     response.headers.set("X-Request-Id", exchange.id);
+    describeRequest({ method: request.method, ...exchange });
     const end = (isAborted: boolean) => {
       inFlight--;
       record({ request, response, exchange, isAborted }, { ...options, metrics });

@@ -23,6 +23,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/credentials/", "lib/zip/", "lib/http/"],
   ["lib/module/"],
   ["lib/async/", "lib/scratch.ts", "lib/metrics.ts"],
+  ["lib/trace.ts"],
   ["lib/errors.ts", "lib/log.ts"],
   ["lib/log_level.ts"],
   ["deno.json"],

@@ -19,6 +19,7 @@ import type { Semaphore } from "../async/semaphore.ts";
 import { DeadlineError } from "../errors.ts";
 import { type Metrics, NO_METRICS } from "../metrics.ts";
 import { GitError, LimitExceededError } from "./errors.ts";
+import { startSpan } from "../trace.ts";
 import type { RemoteUrl } from "./remote_url.ts";
 import { readableStderr } from "./stderr.ts";
 
@@ -194,6 +195,8 @@ export class Git implements AsyncDisposable {
     const waitsSinceMs = performance.now();
     const permit = await this.#options.processes.acquire(options.signal);
     const startMs = performance.now();
+    const command = args[0] ?? "";
+    const span = startSpan(`git ${command}`, { "gomodproxy.git.what": options.what });
     this.#metrics.observe("gomodproxy_git_queue_wait_seconds", {}, (startMs - waitsSinceMs) / 1000);
     try {
       const process = new GitProcess(this.#command(args, options), {
@@ -207,7 +210,7 @@ export class Git implements AsyncDisposable {
       const ended = process.ended.then((exit) => {
         permit[Symbol.dispose]();
         this.#running.delete(ended);
-        const command = args[0] ?? "";
+        span.end();
         const seconds = (performance.now() - startMs) / 1000;
         this.#metrics.add("gomodproxy_git_processes_total", { command, exit });
         this.#metrics.observe("gomodproxy_git_process_duration_seconds", { command }, seconds);
@@ -215,6 +218,7 @@ export class Git implements AsyncDisposable {
       this.#running.add(ended);
       return process;
     } catch (error) {
+      span.end();
       permit[Symbol.dispose]();
       throw error;
     }

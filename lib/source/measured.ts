@@ -28,25 +28,29 @@ export class MeasuredSource implements Source {
   }
 
   list(path: ModulePath, signal: AbortSignal): Promise<Version[]> {
-    return this.#measure("list", signal, () => this.#source.list(path, signal));
+    const question = { operation: "list", path, signal };
+    return this.#measure(question, () => this.#source.list(path, signal));
   }
 
   latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
-    return this.#measure("latest", signal, () => this.#source.latest(path, signal));
+    const question = { operation: "latest", path, signal };
+    return this.#measure(question, () => this.#source.latest(path, signal));
   }
 
   resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
-    return this.#measure("resolve", signal, () => this.#source.resolve(path, query, signal));
+    const question = { operation: "resolve", path, version: query, signal };
+    return this.#measure(question, () => this.#source.resolve(path, query, signal));
   }
 
   describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy> {
-    return this.#measure("describe", signal, () => this.#source.describe(path, version, signal));
+    const question = { operation: "describe", path, version, signal };
+    return this.#measure(question, () => this.#source.describe(path, version, signal));
   }
 
   async fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip> {
+    const question = { operation: "zip", path, version, signal: options.signal };
     const zip = await this.#measure(
-      "zip",
-      options.signal,
+      question,
       () => this.#source.fetchZip(path, version, options),
     );
     this.#countZip(zip);
@@ -54,11 +58,8 @@ export class MeasuredSource implements Source {
   }
 
   async fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
-    const copy = await this.#measure(
-      "fetch",
-      options.signal,
-      () => this.#source.fetch(path, version, options),
-    );
+    const question = { operation: "fetch", path, version, signal: options.signal };
+    const copy = await this.#measure(question, () => this.#source.fetch(path, version, options));
     this.#countZip(copy.zip);
     return copy;
   }
@@ -67,9 +68,16 @@ export class MeasuredSource implements Source {
     this.#metrics.add("gomodproxy_source_zip_bytes_total", { source: this.#kind }, sizeBytes);
   }
 
-  #measure<T>(operation: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  #measure<T>(question: Question, work: () => Promise<T>): Promise<T> {
+    const { operation, path, version, signal } = question;
     const source = this.#kind;
     return timed(work, {
+      span: `source ${operation}`,
+      attributes: {
+        "gomodproxy.source": this.description,
+        "gomodproxy.module": path,
+        ...version === undefined ? {} : { "gomodproxy.version": version },
+      },
       signal,
       record: ({ outcome, seconds }) => {
         this.#metrics.add("gomodproxy_source_requests_total", { source, operation, outcome });
@@ -81,4 +89,11 @@ export class MeasuredSource implements Source {
       },
     });
   }
+}
+
+interface Question {
+  readonly operation: string;
+  readonly path: ModulePath;
+  readonly version?: Version | Query;
+  readonly signal: AbortSignal;
 }

@@ -22,19 +22,18 @@ export class MeasuredStore implements ObjectStore {
   }
 
   get(key: string, options: GetOptions = {}): Promise<StoredObject | null> {
-    return this.#measure("get", options.signal, () => this.#store.get(key, options));
+    const call = { operation: "get", key, signal: options.signal };
+    return this.#measure(call, () => this.#store.get(key, options));
   }
 
   create(key: string, content: Content, options: CreateOptions = {}) {
-    return this.#measure(
-      "create",
-      options.signal,
-      () => this.#store.create(key, content, options),
-    );
+    const call = { operation: "create", key, signal: options.signal };
+    return this.#measure(call, () => this.#store.create(key, content, options));
   }
 
   list(folder: string, options: ListOptions = {}): Promise<string[]> {
-    return this.#measure("list", options.signal, () => this.#store.list(folder, options));
+    const call = { operation: "list", key: folder, signal: options.signal };
+    return this.#measure(call, () => this.#store.list(folder, options));
   }
 
   /** Is as slow as its reader, and not counted. */
@@ -42,12 +41,10 @@ export class MeasuredStore implements ObjectStore {
     return this.#store.walk(options);
   }
 
-  #measure<T>(
-    operation: string,
-    signal: AbortSignal | undefined,
-    work: () => Promise<T>,
-  ): Promise<T> {
+  #measure<T>({ operation, key, signal }: Call, work: () => Promise<T>): Promise<T> {
     return timed(work, {
+      span: `store ${operation}`,
+      attributes: { "gomodproxy.store": this.description, "gomodproxy.key": key },
       signal,
       record: ({ outcome, seconds }) => {
         this.#metrics.add("gomodproxy_store_requests_total", { operation, outcome });
@@ -55,4 +52,10 @@ export class MeasuredStore implements ObjectStore {
       },
     });
   }
+}
+
+interface Call {
+  readonly operation: string;
+  readonly key: string;
+  readonly signal: AbortSignal | undefined;
 }
