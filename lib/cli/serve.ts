@@ -1,8 +1,5 @@
 /**
- * `serve`: puts the parts together, listens, and ends in order.
- *
- * When it is told to end it answers `/readyz` with 503, takes no new connections, finishes what is in flight within
- * {@linkcode SHUTDOWN_TIMEOUT_MS}, and returns.
+ * `serve`: puts the parts together, listens, and ends in order: `/readyz` answers 503 from when it is told to end.
  */
 import { OPEN_GUARD } from "../auth/guard.ts";
 import type { Config } from "../config/config.ts";
@@ -19,6 +16,7 @@ import type { ObjectStore } from "../store/object_store.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
+import { listen } from "./listen.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { openIndex } from "./open_index.ts";
 import type { Program } from "./open_git.ts";
@@ -26,16 +24,13 @@ import { openSources } from "./open_sources.ts";
 import { openConfiguredStore } from "./open_store.ts";
 import { Prometheus } from "./prometheus.ts";
 import { VERSION } from "./version.ts";
-import { type App, createApp } from "../../routes/app.ts";
+import { createApp } from "../../routes/app.ts";
 import { healthRoutes } from "../../routes/health.ts";
 import { homeRoute } from "../../routes/home.ts";
 import { metricsRoute } from "../../routes/metrics.ts";
 import { indexRoute } from "../../routes/index.ts";
 import { moduleRoute } from "../../routes/module.ts";
 import { sumdbRoute } from "../../routes/sumdb.ts";
-
-/** A large zip on a slow line may take this long to finish. */
-export const SHUTDOWN_TIMEOUT_MS = 30_000;
 
 export interface ServeOptions {
   readonly config: Config;
@@ -56,6 +51,11 @@ export interface ServeOptions {
 /** Returns when the server has ended. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { config, host, port, env, log, signal } = options;
+  if (/^TLS1\.3$/i.test(config.tls.minVersion ?? "")) {
+    log.warn(
+      "tls.minVersion: outgoing connections may use TLS 1.2 where a server has nothing newer",
+    );
+  }
   const entries = chooseUpstreams(config, { env, port, log });
   using metrics = new Prometheus({ version: VERSION });
   const store = await openProbedStore({ ...options, metrics });
@@ -111,6 +111,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     metrics,
   });
   await listen(app, {
+    config: config.listen,
+    places: { directory: options.configDirectory, env: (name) => env[name] },
     host,
     port,
     log,
@@ -131,54 +133,4 @@ async function openProbedStore(
   } catch (cause) {
     throw new ConfigError(`storage: ${describeError(cause)}`, { cause });
   }
-}
-
-interface ListenOptions extends Pick<ServeOptions, "host" | "port" | "log" | "signal"> {
-  /** What the line that says "listening" says besides the address. */
-  readonly facts: Record<string, string>;
-}
-
-async function listen(app: App, { host, port, log, signal, facts }: ListenOptions): Promise<void> {
-  const server = startServer({
-    hostname: host,
-    port,
-    onListen: (address) => log.info({ url: urlOf(address), ...facts }, "listening"),
-    onError: (error) => {
-      log.error({ err: error }, "a response could not be made");
-      return new Response("internal error\n", { status: 500 });
-    },
-  }, app);
-  await untilAborted(signal);
-  log.info({ timeoutMs: SHUTDOWN_TIMEOUT_MS }, "stopping: finishing what is in flight");
-  const isDone = await Promise.race([
-    server.shutdown().then(() => true),
-    new Promise<false>((resolve) => setTimeout(() => resolve(false), SHUTDOWN_TIMEOUT_MS)),
-  ]);
-  log.info(isDone ? "stopped" : "stopped: some requests did not finish in time");
-}
-
-/** @throws {ConfigError} when the address cannot be listened on */
-function startServer(
-  options: Deno.ServeTcpOptions,
-  app: App,
-): Deno.HttpServer<Deno.NetAddr> {
-  try {
-    return Deno.serve(options, app);
-  } catch (cause) {
-    const address = `${options.hostname}:${options.port}`;
-    throw new ConfigError(`cannot listen on ${address}: ${describeError(cause)}`, { cause });
-  }
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-function urlOf({ hostname, port }: Deno.NetAddr): string {
-  const isEverywhere = hostname === "0.0.0.0" || hostname === "::";
-  const host = isEverywhere ? "127.0.0.1" : hostname.includes(":") ? `[${hostname}]` : hostname;
-  return `http://${host}:${port}`;
 }

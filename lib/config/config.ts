@@ -89,6 +89,21 @@ const sumDatabase = z.strictObject({
 });
 
 const schema = z.strictObject({
+  listen: z.strictObject({
+    /** Serve https. Default: http. */
+    tls: z.strictObject({
+      /** The chain in PEM, the server's own certificate first. Is read again when it is replaced. */
+      certificate: secret,
+      /** PEM. */
+      privateKey: secret,
+      /** The oldest protocol that clients may use. */
+      minVersion: z.enum(["TLS1.2", "TLS1.3"]).default("TLS1.2"),
+    }).exactOptional(),
+  }).prefault({}),
+  /** Outgoing connections. They never use less than TLS 1.2, and more cannot be asked for. */
+  tls: z.strictObject({
+    minVersion: z.string().regex(/^TLS1\.[0-3]$/i, "not one of TLS1.0 to TLS1.3").exactOptional(),
+  }).prefault({}),
   /** Where modules are kept: exactly one store. Default: the directory `./data`. */
   storage: storage.default({ disk: { path: "./data" } }),
   /** Where public modules come from: a list as in `GOPROXY`. Default: that variable, else `direct`. */

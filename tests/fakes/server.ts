@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly dir?: string;
   /** The program; a relative path is one from the project's root. */
   readonly entry?: string;
+  /** The certificate to trust, PEM, where it serves https. */
+  readonly caCertificate?: string;
 }
 
 /** A line of the log; one that is no JSON object has its text as `raw`. */
@@ -36,7 +38,7 @@ export type LogLine = Readonly<Record<string, unknown>>;
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const server = await Server.spawn(options);
   try {
-    await server.ready();
+    await server.ready(options.caCertificate);
     return server;
   } catch (error) {
     await server[Symbol.asyncDispose]();
@@ -104,7 +106,7 @@ export class Server implements AsyncDisposable {
     return new Server(home, cwd, process);
   }
 
-  /** `http://127.0.0.1:<port>`. */
+  /** `http://127.0.0.1:<port>`, or https. */
   get url(): string {
     return this.#url;
   }
@@ -113,10 +115,13 @@ export class Server implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  async ready(): Promise<void> {
+  async ready(caCertificate?: string): Promise<void> {
     const { url } = await this.log(({ msg }) => msg === "listening", START_TIMEOUT_MS);
     this.#url = String(url);
-    const response = await fetch(`${this.#url}/readyz`);
+    using client = Deno.createHttpClient({
+      caCerts: caCertificate === undefined ? [] : [caCertificate],
+    });
+    const response = await fetch(`${this.#url}/readyz`, { client });
     await response.body?.cancel();
     if (response.status !== 200) throw new Error(`/readyz answers ${response.status}`);
   }

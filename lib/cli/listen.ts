@@ -1,0 +1,167 @@
+/**
+ * Listens for requests, by http or, with `listen.tls`, by https, and ends in order: when it is told to end it takes no new
+ * connections and finishes what is in flight within {@linkcode SHUTDOWN_TIMEOUT_MS}.
+ *
+ * A certificate that has been replaced is used for connections from then on, and those that are open stay. One that
+ * cannot be used is an error in the log, and the old one stays.
+ */
+import type { Config } from "../config/config.ts";
+import {
+  type Certificate,
+  type CertificateConfig,
+  CertificateWatch,
+  readCertificate,
+} from "../credentials/certificate.ts";
+import type { SecretPlaces } from "../credentials/secret.ts";
+import { ConfigError, describeError } from "../errors.ts";
+import type { TlsVersion } from "../http/tls_server.ts";
+import type { Logger } from "../log.ts";
+import type { App } from "../../routes/app.ts";
+
+/** A large zip on a slow line may take this long to finish. */
+export const SHUTDOWN_TIMEOUT_MS = 30_000;
+/** How often the certificate's files are read again. */
+const CERTIFICATE_CHECK_MS = 2_000;
+
+export interface ListenOptions {
+  readonly config: Config["listen"];
+  /** What the certificate and its key are read from. */
+  readonly places: SecretPlaces;
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+  readonly log: Logger;
+  /** Tells the server to end. */
+  readonly signal: AbortSignal;
+  /** What the line that says "listening" says besides the address. */
+  readonly facts: Record<string, string>;
+}
+
+/**
+ * Returns when the server has ended.
+ *
+ * @throws {ConfigError} when the address cannot be listened on, or there is no usable certificate
+ */
+export async function listen(app: App, options: ListenOptions): Promise<void> {
+  const { config, log, signal, facts } = options;
+  const { tls } = config;
+  const server = tls === undefined ? startPlain(app, options) : await startTls(app, {
+    ...options,
+    tls,
+  });
+  log.info({ url: urlOf(server.scheme, server.addr), ...facts }, "listening");
+  await untilAborted(signal);
+  log.info({ timeoutMs: SHUTDOWN_TIMEOUT_MS }, "stopping: finishing what is in flight");
+  const isDone = await Promise.race([
+    server.shutdown().then(() => true),
+    new Promise<false>((resolve) => setTimeout(() => resolve(false), SHUTDOWN_TIMEOUT_MS)),
+  ]);
+  log.info(isDone ? "stopped" : "stopped: some requests did not finish in time");
+}
+
+interface Listening {
+  readonly scheme: "http" | "https";
+  readonly addr: Deno.NetAddr;
+  shutdown(): Promise<void>;
+}
+
+function startPlain(app: App, options: ListenOptions): Listening {
+  const { host, port, log } = options;
+  try {
+    const server = Deno.serve({
+      hostname: host,
+      port,
+      onListen: () => {},
+      onError: (error) => internalError(error, log),
+    }, app);
+    return { scheme: "http", addr: server.addr, shutdown: () => server.shutdown() };
+  } catch (cause) {
+    throw addressFault(cause, options);
+  }
+}
+
+type TlsConfig = CertificateConfig & { readonly minVersion: TlsVersion };
+
+async function startTls(
+  app: App,
+  options: ListenOptions & { readonly tls: TlsConfig },
+): Promise<Listening> {
+  const { tls, places, host, port, log } = options;
+  const certificate = await readCertificate(tls, places).catch((cause) => {
+    throw new ConfigError(`listen.tls: ${describeError(cause)}`, { cause });
+  });
+  tellOf(certificate, log);
+  const { TlsServer } = await import("../http/tls_server.ts");
+  const server = await TlsServer.listen({
+    hostname: host,
+    port,
+    keyPair: certificate,
+    minVersion: tls.minVersion,
+    onError: (error) => internalError(error, log),
+  }, app).catch((cause) => {
+    throw addressFault(cause, options);
+  });
+  const watch = new CertificateWatch(certificate, { config: tls, places });
+  const stopFollowing = follow(watch, { log, use: (next) => server.setKeyPair(next) });
+  return {
+    scheme: "https",
+    addr: server.addr,
+    shutdown: async () => {
+      stopFollowing();
+      await server.shutdown();
+    },
+  };
+}
+
+interface FollowOptions {
+  readonly log: Logger;
+  readonly use: (certificate: Certificate) => void;
+}
+
+/** Looks for a new certificate again and again. Returns what ends that. */
+function follow(watch: CertificateWatch, { log, use }: FollowOptions): () => void {
+  let lastFault = "";
+  const check = async () => {
+    try {
+      const next = await watch.next();
+      lastFault = "";
+      if (next === null) return;
+      use(next);
+      tellOf(next, log);
+    } catch (error) {
+      const fault = describeError(error);
+      if (fault !== lastFault) log.error({ error: fault }, "the new certificate cannot be used");
+      lastFault = fault;
+    }
+  };
+  const timer = setInterval(check, CERTIFICATE_CHECK_MS);
+  return () => clearInterval(timer);
+}
+
+function tellOf({ names, notAfter }: Certificate, log: Logger): void {
+  const facts = { names, notAfter: notAfter.toISOString() };
+  if (notAfter.getTime() < Date.now()) log.warn(facts, "using a certificate whose time is over");
+  else log.info(facts, "using a certificate");
+}
+
+function internalError(error: unknown, log: Logger): Response {
+  log.error({ err: error }, "a response could not be made");
+  return new Response("internal error\n", { status: 500 });
+}
+
+function addressFault(cause: unknown, { host, port }: ListenOptions): ConfigError {
+  return new ConfigError(`cannot listen on ${host}:${port}: ${describeError(cause)}`, { cause });
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function urlOf(scheme: string, { hostname, port }: Deno.NetAddr): string {
+  const isEverywhere = hostname === "0.0.0.0" || hostname === "::";
+  const host = isEverywhere ? "127.0.0.1" : hostname.includes(":") ? `[${hostname}]` : hostname;
+  return `${scheme}://${host}:${port}`;
+}

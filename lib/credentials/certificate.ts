@@ -1,0 +1,108 @@
+/**
+ * The server's own certificate: a chain in PEM (RFC 7468) with the server's first, and its private key, PKCS#8, PKCS#1 or
+ * SEC 1, without a passphrase. RSA, ECDSA and Ed25519.
+ *
+ * A chain that no client trusts, or whose time is over, can be used: whom clients trust is theirs to know.
+ */
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import {
+  describeSecret,
+  readSecret,
+  type Secret,
+  SecretError,
+  type SecretPlaces,
+} from "./secret.ts";
+
+export interface CertificateConfig {
+  readonly certificate: Secret;
+  readonly privateKey: Secret;
+}
+
+export interface Certificate {
+  /** PEM. */
+  readonly certificate: string;
+  /** PEM. */
+  readonly privateKey: string;
+  /** What it is for, as in `DNS:proxy.example.com, IP Address:192.0.2.1`. */
+  readonly names: string;
+  readonly notAfter: Date;
+}
+
+/** @throws {SecretError} when there is no certificate, or no key to it; nothing of the key is in the message */
+export async function readCertificate(
+  config: CertificateConfig,
+  places: SecretPlaces,
+): Promise<Certificate> {
+  const certificate = await readSecret(config.certificate, places);
+  const privateKey = await readSecret(config.privateKey, places);
+  const server = parseChain(certificate);
+  if (server === null) {
+    throw new SecretError(
+      `Cannot use ${describeSecret(config.certificate)} as a certificate: not a chain in PEM`,
+    );
+  }
+  const key = parseKey(privateKey);
+  const keyFault = key === null
+    ? "not a PEM private key without a passphrase"
+    : server.checkPrivateKey(key)
+    ? null
+    : `not the key to ${
+      describeSecret(config.certificate).replace(/^the secret/, "the certificate")
+    }`;
+  if (keyFault !== null) {
+    throw new SecretError(
+      `Cannot use ${describeSecret(config.privateKey)} as a private key: ${keyFault}`,
+    );
+  }
+  const names = server.subjectAltName ?? server.subject.replaceAll("\n", ", ");
+  return { certificate, privateKey, names, notAfter: new Date(server.validTo) };
+}
+
+/** Follows a certificate that others replace. */
+export class CertificateWatch {
+  readonly #config: CertificateConfig;
+  readonly #places: SecretPlaces;
+  #current: Certificate;
+
+  constructor(current: Certificate, { config, places }: {
+    readonly config: CertificateConfig;
+    readonly places: SecretPlaces;
+  }) {
+    this.#current = current;
+    this.#config = config;
+    this.#places = places;
+  }
+
+  /**
+   * The new certificate, or null if there is none.
+   *
+   * @throws {SecretError} when what is there now cannot be used, as between the replacements of two files
+   */
+  async next(): Promise<Certificate | null> {
+    const found = await readCertificate(this.#config, this.#places);
+    const { certificate, privateKey } = this.#current;
+    if (found.certificate === certificate && found.privateKey === privateKey) return null;
+    this.#current = found;
+    return found;
+  }
+}
+
+/** The first certificate, where all are certificates. */
+function parseChain(pem: string): X509Certificate | null {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+  try {
+    return blocks.map((block) => new X509Certificate(block))[0] ?? null;
+  } catch {
+    // Whatever the reason, a block is no certificate.
+    return null;
+  }
+}
+
+function parseKey(pem: string): KeyObject | null {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    // Whatever the reason, it is no key. The reason is dropped: it might quote the text.
+    return null;
+  }
+}
