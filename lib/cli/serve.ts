@@ -56,6 +56,9 @@ export async function serve(options: ServeOptions): Promise<void> {
       "tls.minVersion: outgoing connections may use TLS 1.2 where a server has nothing newer",
     );
   }
+  if (config.clientAuth.enabled) {
+    throw new ConfigError("clientAuth.enabled: client authentication is not there yet");
+  }
   const entries = chooseUpstreams(config, { env, port, log });
   using metrics = new Prometheus({ version: VERSION });
   const store = await openProbedStore({ ...options, metrics });

@@ -11,6 +11,7 @@ import { parseSourceList } from "../source/source_list.ts";
 import { sumDatabaseFaults } from "../sumdb/open.ts";
 import { keyFault, MAX_KEY_BYTES } from "../store/object_store.ts";
 import type { StorageConfig } from "../store/open.ts";
+import { clientAuth } from "./client_auth.ts";
 import { httpUrl, parseHttpUrl, secret, textFor } from "./fields.ts";
 
 /** Names in a bucket have at most 1024 bytes, on GCS and on S3. */
@@ -145,6 +146,8 @@ const schema = z.strictObject({
   }).prefault({}),
   /** Which published modules `/index` tells of. */
   index: z.enum(["private", "all", "off"]).default("private"),
+  /** Who clients are and what they may read. Default: nobody is asked, and everybody may read everything. */
+  clientAuth: clientAuth.prefault({}),
   gitMirrors: z.strictObject({
     /** What the git repositories of public modules, and of each private prefix, may take in the scratch directory. */
     maxSizeMiB: z.int().positive().default(20 * 1024),
@@ -174,7 +177,8 @@ export function parseConfig(yaml: string): Config {
 
 function parseYaml(yaml: string): unknown {
   try {
-    return parse(yaml);
+    // With `<<`, which YAML 1.1 had and configurations of the original use.
+    return parse(yaml, { merge: true });
   } catch (cause) {
     if (cause instanceof YAMLError) throw new ConfigError(cause.message, { cause });
     throw cause;

@@ -11,6 +11,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       gitHub: [],
       publicModules: { zips: "lazy" },
       sumDatabaseProxy: { discourageClientDirectSumDatabaseConnections: false, sumDatabases: [] },
+      clientAuth: { enabled: false, acl: [], authenticators: { oidc: [] }, identities: [] },
       gitMirrors: { maxSizeMiB: 20_480 },
       index: "private",
       maxChildProcesses: 30,

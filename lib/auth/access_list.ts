@@ -1,0 +1,120 @@
+/**
+ * The access control list: who may read which modules, decided by the module's path alone.
+ *
+ * ```yaml
+ * acl:
+ *   - { identities: [ci], modules: ["github.com/my-org/*"] }    # access: allow is the default
+ *   - { moduleRegexp: "^github\\.com/my-org/", access: deny }
+ *   - { access: allow }
+ * ```
+ *
+ * The first rule that applies decides; where none does, access is denied. A rule without identities applies to every
+ * identity, one without modules to every module. `moduleRegexp` is searched for anywhere in the unescaped module path, in
+ * the syntax of Go (https://pkg.go.dev/regexp/syntax) and in linear time. `modules` are globs as in `GOPRIVATE`: each
+ * covers the paths whose first elements it matches, and all below them.
+ *
+ * **Upper and lower case.** Many hosts, GitHub among them, serve one repository under every spelling, and nobody knows
+ * which do. So a rule that denies applies to every spelling of what it matches, and a rule that allows to the one that is
+ * written. No spelling is a way around a denial; what is allowed under one spelling only, is denied under the others
+ * unless a later rule allows them, and no rule denies them.
+ */
+import { RE2JS } from "re2js";
+import type { ModulePath } from "../module/path.ts";
+import { globSource } from "./glob.ts";
+
+/** A rule as in the configuration; its shape has been checked. */
+export interface AccessRule {
+  readonly access: "allow" | "deny";
+  /** Default: every identity. */
+  readonly identities?: readonly string[] | undefined;
+  /** Default: every module. */
+  readonly moduleRegexp?: string | undefined;
+  /** Default: every module. With a regular expression besides, both must match. */
+  readonly modules?: readonly string[] | undefined;
+}
+
+export interface Decision {
+  readonly isAllowed: boolean;
+  /** The rule that decided: its place in the list, from 0. Null where none applies. */
+  readonly rule: number | null;
+}
+
+const NO_RULE: Decision = { isAllowed: false, rule: null };
+
+export class AccessList {
+  readonly #rules: readonly CompiledRule[];
+
+  /** @throws {Error} when a pattern does not compile; its message says why */
+  constructor(rules: readonly AccessRule[]) {
+    this.#rules = rules.map(compile);
+  }
+
+  decide(identity: string, path: ModulePath): Decision {
+    const rule = this.#rules.find(({ identities, covers }) =>
+      (identities === null || identities.has(identity)) && covers(path)
+    );
+    return rule?.decision ?? NO_RULE;
+  }
+}
+
+interface CompiledRule {
+  readonly decision: Decision;
+  /** Null: all of them. */
+  readonly identities: ReadonlySet<string> | null;
+  covers(path: ModulePath): boolean;
+}
+
+function compile({ access, identities, moduleRegexp, modules }: AccessRule, rule: number) {
+  const sources = [
+    ...(moduleRegexp === undefined ? [] : [moduleRegexp]),
+    ...(modules === undefined ? [] : [modulesSource(modules)]),
+  ];
+  return {
+    decision: { isAllowed: access === "allow", rule },
+    identities: identities === undefined ? null : new Set(identities),
+    covers: both(sources.map((source) => matcher(source, access))),
+  };
+}
+
+type Matcher = (path: string) => boolean;
+
+function both(matchers: readonly Matcher[]): Matcher {
+  return (path) => matchers.every((matches) => matches(path));
+}
+
+/**
+ * A denial looks at both: "whatever the case" alone would cover less than what is written where a class is negated, as
+ * in `[^a]`.
+ */
+function matcher(source: string, access: AccessRule["access"]): Matcher {
+  const exact = RE2JS.compile(source);
+  if (access === "allow") return (path) => exact.test(path);
+  const anyCase = RE2JS.compile(source, RE2JS.CASE_INSENSITIVE);
+  return (path) => exact.test(path) || anyCase.test(path);
+}
+
+function modulesSource(globs: readonly string[]): string {
+  return `^(?:${globs.map((glob) => globSource(glob.replace(/\/$/, ""))).join("|")})(?:/|$)`;
+}
+
+/** What is wrong with a regular expression, or null. */
+export function moduleRegexpFault(source: string): string | null {
+  try {
+    RE2JS.compile(source);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** What is wrong with a glob of module paths, or null. */
+export function moduleGlobFault(glob: string): string | null {
+  if (glob.includes(",")) return "write each pattern as an entry of the list, without commas";
+  if (/^\/|\/\/|^$/.test(glob)) return "it has an empty element";
+  try {
+    globSource(glob);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type ModulePath, parseModulePath } from "../module/path.ts";
+import { AccessList, type AccessRule, moduleGlobFault, moduleRegexpFault } from "./access_list.ts";
+
+const allow = "allow";
+const deny = "deny";
+
+/** The list of the original's example. */
+const ORIGINAL: readonly AccessRule[] = [
+  { identities: ["x"], moduleRegexp: "^github\\.com/myorg/", access: allow },
+  { moduleRegexp: "^github\\.com/myorg/", access: deny },
+  { access: allow },
+];
+
+function decide(rules: readonly AccessRule[], identity: string, path: string) {
+  return new AccessList(rules).decide(identity, parseModulePath(path));
+}
+
+Deno.test("AccessList.decide() takes the first rule that applies", async (t) => {
+  const rows = [
+    { identity: "x", path: "github.com/myorg/a", want: { isAllowed: true, rule: 0 } },
+    { identity: "y", path: "github.com/myorg/a", want: { isAllowed: false, rule: 1 } },
+    { identity: "y", path: "github.com/other/a", want: { isAllowed: true, rule: 2 } },
+    // The original's expression wants something below the organization.
+    { identity: "y", path: "github.com/myorg", want: { isAllowed: true, rule: 2 } },
+  ];
+  for (const { identity, path, want } of rows) {
+    await t.step(`${identity} ${path}`, () => {
+      assert.deepEqual(decide(ORIGINAL, identity, path), want);
+    });
+  }
+});
+
+Deno.test("AccessList.decide() denies where no rule applies", () => {
+  const none = { isAllowed: false, rule: null };
+  assert.deepEqual(decide([], "x", "a.example.com/m"), none);
+  assert.deepEqual(decide([{ access: allow, identities: ["y"] }], "x", "a.example.com/m"), none);
+  assert.deepEqual(decide([{ access: allow, identities: [] }], "x", "a.example.com/m"), none);
+});
+
+Deno.test("AccessList.decide() searches for an expression anywhere in the path", () => {
+  const rules = [{ moduleRegexp: "secret", access: deny }, { access: allow }] as const;
+  assert.equal(decide(rules, "x", "example.com/top-secret/m").isAllowed, false);
+  assert.equal(decide(rules, "x", "example.com/open/m").isAllowed, true);
+});
+
+Deno.test("AccessList.decide() reads globs as GOPRIVATE", async (t) => {
+  const rows = [
+    { glob: "github.com/my-org", path: "github.com/my-org", want: true },
+    { glob: "github.com/my-org", path: "github.com/my-org/a/b/v2", want: true },
+    { glob: "github.com/my-org/", path: "github.com/my-org/a", want: true },
+    { glob: "github.com/my-org", path: "github.com/my-org2/a", want: false },
+    { glob: "github.com/my-org", path: "github.com/my", want: false },
+    { glob: "github.com/*", path: "github.com/a/b", want: true },
+    { glob: "github.com/*", path: "github.com", want: false },
+    { glob: "*.example.com", path: "git.example.com/a", want: true },
+    { glob: "*.example.com", path: "a.git.example.com/a", want: true },
+    { glob: "*.example.com", path: "example.com/a", want: false },
+    { glob: "*.example.com", path: "evil.test/git.example.com/a", want: false },
+    { glob: "*", path: "example.com/a", want: true },
+    { glob: "github.com/*/lib", path: "github.com/a/lib/v2", want: true },
+    { glob: "github.com/*/lib", path: "github.com/a/b/lib", want: false },
+  ];
+  for (const { glob, path, want } of rows) {
+    await t.step(`${glob} on ${path}`, () => {
+      assert.equal(decide([{ modules: [glob], access: allow }], "x", path).isAllowed, want);
+    });
+  }
+});
+
+Deno.test("AccessList.decide() wants all that a rule says to hold", () => {
+  const rules = [{
+    modules: ["example.com/a", "example.com/b"],
+    moduleRegexp: "/v2$",
+    access: allow,
+  }] as const;
+  assert.equal(decide(rules, "x", "example.com/a/v2").isAllowed, true);
+  assert.equal(decide(rules, "x", "example.com/b/v2").isAllowed, true);
+  assert.equal(decide(rules, "x", "example.com/a").isAllowed, false);
+  assert.equal(decide(rules, "x", "example.com/c/v2").isAllowed, false);
+});
+
+Deno.test("AccessList.decide() denies every spelling of a denied path, and allows the one that is written", async (t) => {
+  const secret = [{ modules: ["github.com/My-Org/Secret"], access: deny }, {
+    access: allow,
+  }] as const;
+  const expression = [{ moduleRegexp: "^github\\.com/My-Org/", access: deny }, {
+    access: allow,
+  }] as const;
+  const negated = [{ moduleRegexp: "^example\\.com/[^a]", access: deny }, {
+    access: allow,
+  }] as const;
+  const only = [{ modules: ["github.com/my-org"], access: allow }] as const;
+  const rows = [
+    { rules: secret, path: "github.com/My-Org/Secret", want: false },
+    { rules: secret, path: "github.com/my-org/secret", want: false },
+    { rules: secret, path: "github.com/MY-ORG/SECRET/v2", want: false },
+    { rules: secret, path: "github.com/my-org/secrets", want: true },
+    { rules: expression, path: "github.com/my-org/a", want: false },
+    { rules: ORIGINAL, path: "github.com/MyOrg/a", want: false },
+    { rules: only, path: "github.com/My-Org/a", want: false },
+    { rules: only, path: "github.com/my-org/A", want: true },
+    // "Not a" in any case would leave out A, which is denied as it stands.
+    { rules: negated, path: "example.com/A", want: false },
+    { rules: negated, path: "example.com/a", want: true },
+  ];
+  for (const { rules, path, want } of rows) {
+    await t.step(`${JSON.stringify(rules[0])} ${path}`, () => {
+      assert.equal(decide(rules, "y", path).isAllowed, want);
+    });
+  }
+});
+
+Deno.test("AccessList.decide() does in no time what makes other engines backtrack for ever", () => {
+  const path = `example.com/${"a".repeat(2000)}!` as ModulePath;
+  const rules = [
+    { moduleRegexp: "^(a|a)*$|(a+)+$|(.*)*;", access: deny },
+    { modules: [`example.com/${"a*".repeat(30)}b`], access: deny },
+    { access: allow },
+  ] as const;
+  const list = new AccessList(rules);
+  const startMs = performance.now();
+  assert.equal(list.decide("x", path).isAllowed, true);
+  assert.ok(performance.now() - startMs < 1000);
+});
+
+/** The same rules over paths of few letters, by the plainest means: no regular expressions, no compiling. */
+function naively(rules: readonly AccessRule[], identity: string, path: string): boolean {
+  for (const { access, identities, modules, moduleRegexp } of rules) {
+    if (identities !== undefined && !identities.includes(identity)) continue;
+    const fold = (text: string) => access === "deny" ? text.toLowerCase() : text;
+    if (modules !== undefined && !modules.some((glob) => covers(fold(glob), fold(path)))) continue;
+    if (moduleRegexp !== undefined && !fold(path).includes(fold(moduleRegexp))) continue;
+    return access === "allow";
+  }
+  return false;
+}
+
+function covers(glob: string, path: string): boolean {
+  const wanted = glob.split("/");
+  const elements = path.split("/");
+  return wanted.length <= elements.length &&
+    wanted.every((part, i) => elementMatches(part, elements[i] ?? ""));
+}
+
+function elementMatches(glob: string, text: string): boolean {
+  if (glob === "") return text === "";
+  if (glob.startsWith("*")) {
+    return Array.from({ length: text.length + 1 }, (_, i) => text.slice(i))
+      .some((rest) => elementMatches(glob.slice(1), rest));
+  }
+  return text !== "" && (glob[0] === "?" || glob[0] === text[0]) &&
+    elementMatches(glob.slice(1), text.slice(1));
+}
+
+Deno.test("AccessList.decide() agrees with a naive evaluator", () => {
+  const joined = (letters: string[]) =>
+    fc.array(fc.string({ unit: fc.constantFrom(...letters), minLength: 1, maxLength: 3 }), {
+      minLength: 1,
+      maxLength: 3,
+    }).map((parts) => parts.join("/"));
+  const path = joined(["a", "b", "A", "."]);
+  const identity = fc.constantFrom("x", "y", "z");
+  const rule: fc.Arbitrary<AccessRule> = fc.record({
+    access: fc.constantFrom("allow", "deny"),
+    identities: fc.array(identity),
+    // Letters only: as an expression and as a plain text they mean the same.
+    moduleRegexp: joined(["a", "b", "A"]),
+    modules: fc.array(joined(["a", "b", "A", ".", "*", "?"]), { minLength: 1, maxLength: 3 }),
+  }, { requiredKeys: ["access"] });
+  fc.assert(
+    fc.property(fc.array(rule, { maxLength: 4 }), identity, path, (rules, identity, path) => {
+      const { isAllowed } = new AccessList(rules).decide(identity, path as ModulePath);
+      assert.equal(isAllowed, naively(rules, identity, path));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+Deno.test("moduleRegexpFault() refuses what is not Go's syntax", async (t) => {
+  for (const source of ["(", "a{1001}", "(?=a)", "(?!a)", "\\1", "[z-a]", "*", "(?<=a)b"]) {
+    await t.step(source, () => assert.equal(typeof moduleRegexpFault(source), "string"));
+  }
+  for (const source of ["^github\\.com/", "(?i)ABC", "(?P<org>a)", "\\pL", "[[:alpha:]]", "a|b"]) {
+    await t.step(source, () => assert.equal(moduleRegexpFault(source), null));
+  }
+});
+
+Deno.test("moduleGlobFault() refuses what covers nothing", async (t) => {
+  for (const glob of ["", "/a", "a//b", "a,b", "[", "/"]) {
+    await t.step(glob, () => assert.equal(typeof moduleGlobFault(glob), "string"));
+  }
+});
