@@ -8,7 +8,7 @@ import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { VERSION } from "./lib/cli/version.ts";
 import { ConfigError, describeError, ProxyError } from "./lib/errors.ts";
 import type { ImportKind } from "./lib/cli/import.ts";
-import { LOG_LEVELS, type LogLevel } from "./lib/log_level.ts";
+import { LOG_LEVELS, type LogLevel, parseLogLevel } from "./lib/log_level.ts";
 
 const program = new Command("go-mod-proxy")
   .description("A Go module proxy for teams with private code.")
@@ -25,7 +25,7 @@ interface ServeFlags {
 
 program.command("serve", { isDefault: true })
   .description("Answer the GOPROXY protocol over HTTP (the default command).")
-  .option("--config-file <file>", "YAML configuration; without it everything is at its default")
+  .addOption(configFileOption())
   .option("--host <host>", "address to listen on", "127.0.0.1")
   .addOption(
     new Option("--port <port>", "port to listen on; 0 lets the system choose")
@@ -70,7 +70,7 @@ interface CheckSourceFlags {
 program.command("check-source")
   .description("Say step by step how a module's repository is found and read, and what is wrong.")
   .argument("<module>", "module path, such as github.com/my-org/lib")
-  .option("--config-file <file>", "YAML configuration of the server")
+  .addOption(configFileOption())
   .option("--scratch-dir <dir>", "as for serve")
   .addOption(logLevelOption("warn"))
   .addHelpText(
@@ -105,7 +105,7 @@ interface FsckFlags {
 
 program.command("fsck")
   .description("Look through the store for what is damaged or missing; status 1 if anything is.")
-  .option("--config-file <file>", "YAML configuration of the server")
+  .addOption(configFileOption())
   .option(
     "--repair",
     "add missing zips from their sources, and missing entries of the index; nothing is replaced",
@@ -153,7 +153,7 @@ program.command("import")
     new Argument("<kind>", "what the directory is").choices(["gomodcache", "athens", "original"]),
   )
   .argument("<directory>", "GOMODCACHE/cache/download, Athens's disk storage, or a bucket's copy")
-  .option("--config-file <file>", "YAML configuration of the server")
+  .addOption(configFileOption())
   .option("--times <file>", 'original only: lines "gomod/<module>@<version> <RFC 3339 time>"')
   .option("--scratch-dir <dir>", "as for serve")
   .addOption(logLevelOption("error"))
@@ -182,79 +182,6 @@ Examples:
         timesFile: times,
         env,
         scratchDir: scratchDir ?? defaultScratchDir(env),
-        log: createLogger(logLevel),
-        signal,
-      }).catch((error) => endIfTold(signal, error));
-      Deno.exit(isFine ? 0 : 1);
-    },
-  );
-
-interface PrefetchFlags {
-  configFile?: string;
-  scratchDir?: string;
-  logLevel: LogLevel;
-}
-
-program.command("prefetch")
-  .description("Bring all versions that go.sum files name into the store; status 1 if any fails.")
-  .argument("<go.sum...>", "go.sum files")
-  .option("--config-file <file>", "YAML configuration of the server")
-  .option("--scratch-dir <dir>", "as for serve")
-  .addOption(logLevelOption("error"))
-  .addHelpText(
-    "after",
-    `
-Nothing is stored that contradicts go.sum or the checksum database. Each line on standard output is a version that
-cannot be had, and why; the last is a summary. A second run fetches what is missing.
-
-Examples:
-  go-mod-proxy prefetch go.sum
-  go-mod-proxy prefetch --config-file config.yaml */go.sum`,
-  )
-  .action(async (files: string[], { configFile, scratchDir, logLevel }: PrefetchFlags) => {
-    const { createLogger } = await import("./lib/log.ts");
-    const { runPrefetch } = await import("./lib/cli/prefetch.ts");
-    const env = Deno.env.toObject();
-    const signal = untilToldToEnd();
-    const isFine = await runPrefetch({
-      ...await loadConfig(configFile),
-      files,
-      env,
-      scratchDir: scratchDir ?? defaultScratchDir(env),
-      program: thisProgram(),
-      log: createLogger(logLevel),
-      signal,
-    }).catch((error) => endIfTold(signal, error));
-    Deno.exit(isFine ? 0 : 1);
-  });
-
-program.command("export")
-  .description("Write what the store has into files, which are a proxy of their own.")
-  .argument("<directory>", "where to; it is made when it is missing")
-  .option("--config-file <file>", "YAML configuration of the server")
-  .addOption(logLevelOption("error"))
-  .addHelpText(
-    "after",
-    `
-The go command reads the directory (GOPROXY=file:///…), any web server can serve it, and "import gomodcache" brings it
-into another store. Files that are there already are kept, so that a second run adds what is new.
-
-Examples:
-  go-mod-proxy export ./modules
-  go-mod-proxy export /mnt/usb/modules --config-file config.yaml`,
-  )
-  .action(
-    async (
-      directory: string,
-      { configFile, logLevel }: { configFile?: string; logLevel: LogLevel },
-    ) => {
-      const { createLogger } = await import("./lib/log.ts");
-      const { runExport } = await import("./lib/cli/export.ts");
-      const signal = untilToldToEnd();
-      const isFine = await runExport({
-        ...await loadConfig(configFile),
-        directory,
-        env: Deno.env.toObject(),
         log: createLogger(logLevel),
         signal,
       }).catch((error) => endIfTold(signal, error));
@@ -298,8 +225,17 @@ async function loadConfig(file: string | undefined) {
 }
 
 function logLevelOption(level: LogLevel): Option {
-  return new Option("--log-level <level>", "least urgent lines to write")
-    .choices(LOG_LEVELS).default(level);
+  return new Option("--log-level <level>", `least urgent lines to write: ${LOG_LEVELS.join(", ")}`)
+    .env("LOG_LEVEL").default(level).argParser((text) => {
+      const parsed = parseLogLevel(text);
+      if (parsed !== null) return parsed;
+      throw new InvalidArgumentError(`It must be one of ${LOG_LEVELS.join(", ")}.`);
+    });
+}
+
+function configFileOption(): Option {
+  const what = "YAML configuration of the server; without it everything is at its default";
+  return new Option("--config-file <file>", what).env("CONFIG_FILE");
 }
 
 function parsePort(text: string): number {

@@ -1,29 +1,61 @@
 /**
- * The log: one JSON object a line on standard error, by pino. The only file that prints.
+ * The log, by pino, on standard error: one JSON object a line, or on a terminal a line for people. The only file that
+ * prints.
  *
- * Nothing secret reaches it: callers log names, sizes and error messages, and conventions keep secrets out of those.
+ * - A line that is written while a request is answered has the request's id, as `id`.
+ * - Nothing secret reaches it: callers log names, sizes and error messages, which have no secrets by the conventions. Of
+ *   errors it takes kind, message, stack and causes alone; libraries attach whole requests to theirs.
  */
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
+import { readableLine } from "./log_line.ts";
 import type { LogLevel } from "./log_level.ts";
+import { currentRequestId } from "./request_id.ts";
 
 export type { Logger };
 
 /** A logger that writes to `destination`, by default standard error, at once: no line is lost when the process ends. */
 export function createLogger(
   level: LogLevel,
-  destination: DestinationStream = { write: writeToStderr },
+  destination: DestinationStream = standardError(),
 ): Logger {
   const options = {
     level,
     base: null,
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: (error: unknown) => plainError(error) },
+    mixin: () => {
+      const id = currentRequestId();
+      return id === undefined ? {} : { id };
+    },
   };
   return pino(options, destination);
 }
 
-function writeToStderr(line: string): void {
-  Deno.stderr.writeSync(encoder.encode(line));
+interface PlainError {
+  readonly type: string;
+  readonly message: string;
+  readonly stack?: string | undefined;
+  readonly cause?: PlainError;
 }
 
-const encoder = new TextEncoder();
+/** Causes are followed so far. */
+const MAX_CAUSES = 8;
+
+function plainError(error: unknown, depth = 0): PlainError {
+  if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
+  const { name: type, message, stack, cause } = error;
+  return {
+    type,
+    message,
+    stack,
+    ...cause === undefined || depth === MAX_CAUSES ? {} : { cause: plainError(cause, depth + 1) },
+  };
+}
+
+function standardError(): DestinationStream {
+  const encoder = new TextEncoder();
+  const print = (text: string) => void Deno.stderr.writeSync(encoder.encode(text));
+  if (!Deno.stderr.isTerminal()) return { write: print };
+  return { write: (line) => print(`${readableLine(line, { colors: !Deno.noColor })}\n`) };
+}

@@ -48,7 +48,7 @@ export interface ServiceOptions {
   /** Whether a source may be asked. If not, the store is all there is. */
   readonly mayFetch: boolean;
   readonly signal: AbortSignal;
-  /** Facts for the access log are added here: `cache` is hit, miss or stale. */
+  /** Facts for the access log are added here: `cache` is hit, miss or stale, `source` where the copy came from. */
   readonly log: Record<string, unknown>;
 }
 
@@ -88,13 +88,14 @@ export class ModuleService {
   async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
     const published = await this.#copies.read(path, version, { signal: options.signal });
     options.log["cache"] = published === null ? "miss" : "hit";
-    if (published !== null) return published;
-    if (!options.mayFetch) throw notCached(`${path}@${version}`);
-    return await this.#fetches.run(
+    if (published === null && !options.mayFetch) throw notCached(`${path}@${version}`);
+    const copy = published ?? await this.#fetches.run(
       `${path}@${version}`,
       () => this.#publisher.publish(path, version),
       options.signal,
     );
+    options.log["source"] = copy.manifest.source;
+    return copy;
   }
 
   /** The copy of the version that a branch, tag, commit or version prefix means now. Throws as {@linkcode copy}. */

@@ -60,7 +60,11 @@ const accessToken = z.strictObject({
     path: ["secret"],
     message: "exactly one of secret and secrets is needed",
   });
-}).transform(({ timeToLive: timeToLiveMs, ...rest }) => ({ ...rest, timeToLiveMs }));
+}).transform(({ secret, secrets, timeToLive, ...rest }) => ({
+  ...rest,
+  secrets: secrets ?? (secret === undefined ? [] : [secret]),
+  timeToLiveMs: timeToLive,
+}));
 
 const gceInstanceIdentity = z.strictObject({
   audience: oneOrMore,

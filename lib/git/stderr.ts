@@ -3,6 +3,8 @@
  * it was written by the remote), not long.
  */
 
+import { redact } from "../redact.ts";
+
 /** Longer messages are cut. */
 export const MESSAGE_MAX_CHARS = 1000;
 
@@ -20,13 +22,7 @@ export const MESSAGE_MAX_CHARS = 1000;
  * ```
  */
 export function readableStderr(stderr: string, secrets: readonly string[]): string {
-  let text = stderr;
-  // Longest first: one secret may be part of another.
-  for (const secret of secrets.toSorted((a, b) => b.length - a.length)) {
-    if (secret !== "") text = text.replaceAll(secret, "***");
-  }
-  const line = text
-    .replaceAll(/:\/\/[^\s/@]*@/g, "://***@")
+  const line = redact(stderr, secrets)
     .split(/[\r\n]+/)
     // deno-lint-ignore no-control-regex -- control characters are what is looked for
     .map((part) => part.replaceAll(/[\x00-\x1f\x7f-\x9f]+/g, " ").trim())

@@ -2,7 +2,8 @@
  * Outgoing HTTP: one `fetch` for everything the server asks of others (upstreams, go-get pages, APIs).
  *
  * - It says truthfully who asks (`User-Agent`) and marks its requests (`Via`), so that a server that is configured as its
- *   own upstream is noticed at the first request instead of going round for ever.
+ *   own upstream is noticed at the first request instead of going round for ever. It passes on the id of the request that
+ *   it is made for (`X-Request-Id`), so that the other side's log can be searched for it.
  * - It follows at most 10 redirects, as the `go` command does, and none from https to http; `Authorization` stays with
  *   the origin it is meant for.
  * - Plain http is refused but for loopback hosts and the hosts that the configuration names.
@@ -12,6 +13,7 @@
  * Deadlines, retries and body limits belong to the callers, who know what they fetch.
  */
 import { UpstreamError } from "../errors.ts";
+import { currentRequestId } from "../request_id.ts";
 
 /** Like the global `fetch`, for a GET or HEAD or a small POST; failures are {@linkcode UpstreamError}. */
 export type Fetch = (url: URL, init?: FetchInit) => Promise<Response>;
@@ -50,6 +52,8 @@ export function createFetch(options: FetchOptions): Fetch {
     const headers = new Headers(init.headers);
     headers.set("User-Agent", options.userAgent);
     headers.set("Via", options.via);
+    const requestId = currentRequestId();
+    if (requestId !== undefined) headers.set("X-Request-Id", requestId);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       checkScheme(url, insecureHosts);
       const response = await send(url, { ...init, headers, redirect: "manual", client });
@@ -68,8 +72,15 @@ async function send(url: URL, init: RequestInit & { client: Deno.HttpClient }): 
     return await fetch(url, init);
   } catch (cause) {
     if (init.signal?.aborted) throw init.signal.reason;
-    throw new UpstreamError(`Cannot reach ${url.origin}: ${connectionFault(cause)}`, { cause });
+    throw new UpstreamError(`Cannot reach ${url.origin}: ${connectionFault(cause)}`, {
+      cause: withoutUrl(cause),
+    });
   }
+}
+
+/** What `fetch` threw quotes the whole URL, in which a redirect may have put a signature: its kind and reason alone. */
+export function withoutUrl(error: unknown): unknown {
+  return error instanceof TypeError ? new TypeError(connectionFault(error)) : error;
 }
 
 /** The innermost reason of a failed connection, for people: "Connection refused (os error 111)". */

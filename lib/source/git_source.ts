@@ -11,13 +11,11 @@ import { NotFoundError } from "../errors.ts";
 import { RefsMovedError } from "../git/errors.ts";
 import type { Mirrors } from "../git/mirrors.ts";
 import type { RemoteUrl } from "../git/remote_url.ts";
-import type { Repository } from "../git/repository.ts";
 import { syntheticGoMod } from "../module/go_mod.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
 import { createZip } from "../zip/create.ts";
 import { ZipError } from "../zip/rules.ts";
-import type { Seeds } from "../zip/seeds.ts";
 import type { ModuleLocation } from "./discover.ts";
 import { type FoundVersion, GitModule } from "./git_module.ts";
 import { layoutOf } from "./layout.ts";
@@ -89,7 +87,7 @@ export class GitSource implements Source {
       signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
       proxy: (proxy) => proxy.describe(path, version, signal),
-      git: async (module, { remote }) => describe(await module.find(version), path, remote),
+      git: async (module, remote) => describe(await module.find(version), path, remote),
     });
   }
 
@@ -98,8 +96,7 @@ export class GitSource implements Source {
       signal: options.signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
       proxy: (proxy) => proxy.fetchZip(path, version, options),
-      git: async (module, { seeds }) =>
-        await makeZip(await module.find(version), path, { ...options, seeds }),
+      git: async (module) => await makeZip(await module.find(version), path, options),
     });
   }
 
@@ -108,11 +105,10 @@ export class GitSource implements Source {
       signal: options.signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
       proxy: (proxy) => proxy.fetch(path, version, options),
-      git: async (module, { remote, seeds }) => {
+      git: async (module, remote) => {
         // All three files, from the one commit that was found.
         const found = await module.find(version);
-        const zip = await makeZip(found, path, { ...options, seeds });
-        return { ...describe(found, path, remote), zip };
+        return { ...describe(found, path, remote), zip: await makeZip(found, path, options) };
       },
     });
   }
@@ -131,7 +127,7 @@ export class GitSource implements Source {
     for (let looks = 1;; looks++) {
       const refs = await repository.refs({ signal, maxAgeMs });
       try {
-        return await git(new GitModule({ layout, repository, refs, signal }), repository);
+        return await git(new GitModule({ layout, repository, refs, signal }), remote);
       } catch (error) {
         // What old refs do not know may be new. Refs that move while we fetch what they said are looked at again.
         const isWorthALook = error instanceof RefsMovedError && looks < MAX_LOOKS ||
@@ -149,7 +145,7 @@ interface Question<T> {
   readonly refsMaxAgeMs?: number;
   readonly proxy: (proxy: Source) => Promise<T>;
   /** Called again, with newer refs, when the refs have moved. */
-  readonly git: (module: GitModule, repository: Repository) => Promise<T>;
+  readonly git: (module: GitModule, remote: RemoteUrl) => Promise<T>;
 }
 
 function describe({ info, dir }: FoundVersion, path: ModulePath, remote: RemoteUrl): DescribedCopy {
@@ -159,11 +155,11 @@ function describe({ info, dir }: FoundVersion, path: ModulePath, remote: RemoteU
 async function makeZip(
   { info: { version }, dir: { dir }, snapshot }: FoundVersion,
   path: ModulePath,
-  { directory, seeds, signal }: FetchOptions & { readonly seeds: Seeds },
+  { directory, signal }: FetchOptions,
 ): Promise<FetchedZip> {
   try {
     const file = `${directory}/module.zip`;
-    return await createZip(snapshot, { path, version, dir, file, seeds, signal });
+    return await createZip(snapshot, { path, version, dir, file, signal });
   } catch (cause) {
     if (!(cause instanceof ZipError)) throw cause;
     // The commit is what it is: a version that no zip can hold is none.

@@ -12,6 +12,7 @@ import pRetry from "p-retry";
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
 import { display, type Fetch, limitedBody, readBody } from "../http/client.ts";
+import { redact } from "../redact.ts";
 
 const MAX_ATTEMPTS = 3;
 /** How long an upstream that failed is asked only once for each thing. */
@@ -52,13 +53,17 @@ export class Upstream {
   readonly url: string;
   readonly #base: URL;
   readonly #headers: Readonly<Record<string, string>>;
+  /** What nobody is told, whatever the upstream says. */
+  readonly #secrets: readonly string[];
   readonly #fetch: Fetch;
   readonly #times: UpstreamTimes;
   #distrustedUntilMs = 0;
 
   /** @param url base URL of the proxy; userinfo becomes Basic credentials */
   constructor(url: URL, fetch: Fetch, times: UpstreamTimes = UPSTREAM_TIMES) {
-    this.#headers = url.username === "" ? {} : { Authorization: basic(url) };
+    const userinfo = userinfoOf(url);
+    this.#headers = userinfo === null ? {} : { Authorization: `Basic ${userinfo.base64}` };
+    this.#secrets = userinfo === null ? [] : [userinfo.base64, userinfo.password];
     this.#base = new URL(url);
     this.#base.username = this.#base.password = "";
     this.#base.pathname = this.#base.pathname.replace(/\/+$/, "");
@@ -117,7 +122,7 @@ export class Upstream {
   async #request(url: URL, signal: AbortSignal): Promise<Response> {
     const response = await this.#fetch(url, { headers: this.#headers, signal });
     if (response.status === 200 && !isHtml(response)) return response;
-    const reason = await readReason(response);
+    const reason = redact(await readReason(response), this.#secrets);
     if (response.status === 404 || response.status === 410) {
       throw new NotFoundError(reason === "" ? `${display(url)} does not exist` : reason);
     }
@@ -175,9 +180,12 @@ async function readReason(response: Response): Promise<string> {
   }
 }
 
-function basic(url: URL): string {
-  const userinfo = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(userinfo)))}`;
+/** User and password of a URL, or null where it has none. */
+function userinfoOf(url: URL): { readonly password: string; readonly base64: string } | null {
+  if (url.username === "") return null;
+  const password = decodeURIComponent(url.password);
+  const userinfo = new TextEncoder().encode(`${decodeURIComponent(url.username)}:${password}`);
+  return { password, base64: userinfo.toBase64() };
 }
 
 /** Aborts its signal when nobody has restarted it for a while. */

@@ -12,7 +12,7 @@
 import pRetry from "p-retry";
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
-import { readBody } from "../http/client.ts";
+import { readBody, withoutUrl } from "../http/client.ts";
 import type { Metrics } from "../metrics.ts";
 
 export interface StoreTimes {
@@ -195,7 +195,7 @@ export class StoreClient {
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
       const sentence = `Cannot ${what} ${this.#options.description}: no answer from ${url.origin}`;
-      throw new LostAnswerError(sentence, { cause });
+      throw new LostAnswerError(sentence, { cause: withoutUrl(cause) });
     }
     const { status } = response;
     if (status < 500 && !this.#passing.has(status)) return response;
