@@ -189,6 +189,79 @@ Examples:
     },
   );
 
+interface PrefetchFlags {
+  configFile?: string;
+  scratchDir?: string;
+  logLevel: LogLevel;
+}
+
+program.command("prefetch")
+  .description("Bring all versions that go.sum files name into the store; status 1 if any fails.")
+  .argument("<go.sum...>", "go.sum files")
+  .option("--config-file <file>", "YAML configuration of the server")
+  .option("--scratch-dir <dir>", "as for serve")
+  .addOption(logLevelOption("error"))
+  .addHelpText(
+    "after",
+    `
+Nothing is stored that contradicts go.sum or the checksum database. Each line on standard output is a version that
+cannot be had, and why; the last is a summary. A second run fetches what is missing.
+
+Examples:
+  go-mod-proxy prefetch go.sum
+  go-mod-proxy prefetch --config-file config.yaml */go.sum`,
+  )
+  .action(async (files: string[], { configFile, scratchDir, logLevel }: PrefetchFlags) => {
+    const { createLogger } = await import("./lib/log.ts");
+    const { runPrefetch } = await import("./lib/cli/prefetch.ts");
+    const env = Deno.env.toObject();
+    const signal = untilToldToEnd();
+    const isFine = await runPrefetch({
+      ...await loadConfig(configFile),
+      files,
+      env,
+      scratchDir: scratchDir ?? defaultScratchDir(env),
+      program: thisProgram(),
+      log: createLogger(logLevel),
+      signal,
+    }).catch((error) => endIfTold(signal, error));
+    Deno.exit(isFine ? 0 : 1);
+  });
+
+program.command("export")
+  .description("Write what the store has into files, which are a proxy of their own.")
+  .argument("<directory>", "where to; it is made when it is missing")
+  .option("--config-file <file>", "YAML configuration of the server")
+  .addOption(logLevelOption("error"))
+  .addHelpText(
+    "after",
+    `
+The go command reads the directory (GOPROXY=file:///…), any web server can serve it, and "import gomodcache" brings it
+into another store. Files that are there already are kept, so that a second run adds what is new.
+
+Examples:
+  go-mod-proxy export ./modules
+  go-mod-proxy export /mnt/usb/modules --config-file config.yaml`,
+  )
+  .action(
+    async (
+      directory: string,
+      { configFile, logLevel }: { configFile?: string; logLevel: LogLevel },
+    ) => {
+      const { createLogger } = await import("./lib/log.ts");
+      const { runExport } = await import("./lib/cli/export.ts");
+      const signal = untilToldToEnd();
+      const isFine = await runExport({
+        ...await loadConfig(configFile),
+        directory,
+        env: Deno.env.toObject(),
+        log: createLogger(logLevel),
+        signal,
+      }).catch((error) => endIfTold(signal, error));
+      Deno.exit(isFine ? 0 : 1);
+    },
+  );
+
 program.command("healthcheck")
   .description("Ask the server on this machine whether it is well; status 1 if it is not.")
   .addOption(

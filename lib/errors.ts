@@ -12,10 +12,12 @@
 /** What a failure means to the client. */
 export type Meaning =
   | "invalid"
+  | "malformed"
   | "not-found"
   | "unauthenticated"
   | "forbidden"
   | "withdrawn"
+  | "too-many-requests"
   | "bad-upstream"
   | "timeout"
   | "overloaded"
@@ -32,10 +34,12 @@ export interface Answer {
 /** Design, section 4. A request that is wrong stays wrong (an hour); what does not exist may exist in seconds. */
 export const ANSWERS: Readonly<Record<Meaning, Answer>> = {
   "invalid": { status: 404, cacheControl: "public, max-age=3600" },
+  "malformed": { status: 400, cacheControl: "no-store" },
   "not-found": { status: 404, cacheControl: "public, max-age=10" },
   "unauthenticated": { status: 401, cacheControl: "no-store" },
   "forbidden": { status: 403, cacheControl: "no-store" },
   "withdrawn": { status: 410, cacheControl: "no-store" },
+  "too-many-requests": { status: 429, cacheControl: "no-store", retryAfterSeconds: 30 },
   "bad-upstream": { status: 502, cacheControl: "no-store" },
   "timeout": { status: 504, cacheControl: "no-store" },
   "overloaded": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
@@ -56,6 +60,11 @@ export class InvalidRequestError extends ProxyError {
   readonly meaning = "invalid";
 }
 
+/** A body that was sent to us cannot be read. Never about a module: this is no 404. */
+export class MalformedBodyError extends ProxyError {
+  readonly meaning = "malformed";
+}
+
 /** The thing is known not to exist at its source. Never thrown for a failure to find out. */
 export class NotFoundError extends ProxyError {
   readonly meaning = "not-found";
@@ -74,6 +83,18 @@ export class ForbiddenError extends ProxyError {
 /** Was served once and has been taken down. */
 export class WithdrawnError extends ProxyError {
   readonly meaning = "withdrawn";
+}
+
+/** The client has tried too often what it should not; what it asks for now is not looked at. */
+export class TooManyRequestsError extends ProxyError {
+  readonly meaning = "too-many-requests";
+  /** When to come back. */
+  readonly retryAfterSeconds: number;
+
+  constructor(message: string, retryAfterSeconds: number) {
+    super(message);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
 }
 
 /** An upstream or a git server failed, or answered something that cannot be right. */

@@ -3,13 +3,13 @@
  * response, and writes the access log. The routes are a table, so that whatever must hold for all of them (methods, who
  * may read) is done in one place and checked over the table.
  */
-import type { Access, Client, Guard } from "../lib/auth/guard.ts";
+import { type Access, ANY_CLIENT, type Client, type Guard } from "../lib/auth/guard.ts";
 import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
 import { withRequestId } from "../lib/request_id.ts";
 import { describeRequest } from "../lib/trace.ts";
-import { errorResponse } from "./respond.ts";
+import { errorResponse, keepForOneClient } from "./respond.ts";
 
 export type Method = "GET" | "HEAD" | "POST";
 
@@ -100,6 +100,7 @@ export function createApp(options: AppOptions): App {
       () => answer(request, { ...options, exchange }),
     );
     response.headers.set("X-Request-Id", exchange.id);
+    if (options.guard.answersDiffer) keepForOneClient(response.headers);
     describeRequest({ method: request.method, ...exchange });
     const end = (isAborted: boolean) => {
       inFlight--;
@@ -178,15 +179,14 @@ async function dispatch(request: Request, context: AnswerContext): Promise<Respo
     throw new UpstreamError("Cannot answer: this server is configured as its own upstream");
   }
   const path = decodePath(rawPath(request.url));
-  const route = context.routes.find((route) => route.matches(path));
-  const method = allowedMethod(request.method, route?.methods ?? READ_METHODS);
-  if (method === null) return methodNotAllowed(route?.methods ?? READ_METHODS);
-  if (route === undefined) {
-    throw new InvalidRequestError("Cannot find a route: not a module path, /@v/ or /@latest");
-  }
+  const route = context.routes.find((route) => route.matches(path)) ?? NO_ROUTE;
+  const { methods = READ_METHODS } = route;
+  const method = allowedMethod(request.method, methods);
+  if (method === null) return methodNotAllowed(methods);
   facts["route"] = route.name;
   const { origin, searchParams: query } = new URL(request.url);
-  const errand = route.read(
+  const errand = understand(
+    route,
     { method, origin, path, query, headers, body, id, address, signal, log: facts },
   );
   exchange.template = errand.template ?? `/${route.name}`;
@@ -194,6 +194,23 @@ async function dispatch(request: Request, context: AnswerContext): Promise<Respo
   if (client.identity !== null) facts["identity"] = client.identity;
   return await errand.answer(client);
 }
+
+/** Who asks for what cannot be is asked who they are all the same: a stranger learns nothing of how paths are read. */
+function understand(route: Route, request: RouteRequest): Errand {
+  try {
+    return route.read(request);
+  } catch (error) {
+    return { access: ANY_CLIENT, template: "other", answer: () => Promise.reject(error) };
+  }
+}
+
+const NO_ROUTE: Route = {
+  name: "none",
+  matches: () => true,
+  read: () => {
+    throw new InvalidRequestError("Cannot find a route: not a module path, /@v/ or /@latest");
+  },
+};
 
 const READ_METHODS: readonly Method[] = ["GET", "HEAD"];
 

@@ -19,8 +19,12 @@ const INDEX: IndexReader = {
     Promise.resolve(ENTRIES.filter(({ timeMs }) => timeMs >= sinceMs).slice(0, limit)),
 };
 
-const EVERYTHING: Guard = { admit: () => ({ identity: null, mayRead: () => true }) };
+const EVERYTHING: Guard = {
+  answersDiffer: false,
+  admit: () => ({ identity: null, mayRead: () => true }),
+};
 const OPEN_ONLY: Guard = {
+  answersDiffer: true,
   admit: () => ({ identity: "ci", mayRead: (path) => path.endsWith("/open") }),
 };
 

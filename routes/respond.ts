@@ -5,7 +5,13 @@
  * graphic or white space, at most 8 lines and 648 bytes, no blank line. The cause comes first, the request id last.
  */
 import { gzipSync } from "node:zlib";
-import { ANSWERS, meaningOf, ProxyError, StorageError } from "../lib/errors.ts";
+import {
+  ANSWERS,
+  meaningOf,
+  ProxyError,
+  StorageError,
+  TooManyRequestsError,
+} from "../lib/errors.ts";
 import type { StoredObject } from "../lib/store/object_store.ts";
 
 /** What never changes may be kept by everybody, for a year (the most that caches honour). */
@@ -14,6 +20,15 @@ export const IMMUTABLE = "public, max-age=31536000, immutable";
 export const FRESH = "public, max-age=60";
 /** What the store said because the source could not be asked. */
 export const STALE = "public, max-age=5";
+
+/** What one client may have, another may not: nothing between keeps it for all. The client itself may. */
+export function keepForOneClient(headers: Headers): void {
+  const cacheControl = headers.get("Cache-Control");
+  if (cacheControl !== null) {
+    headers.set("Cache-Control", cacheControl.replace(/\bpublic\b/, "private"));
+  }
+  headers.append("Vary", "Authorization");
+}
 
 /** The `go` command cuts a body off at 648 bytes; the id line needs about 60 of them. */
 const MAX_REASON_LENGTH = 560;
@@ -30,7 +45,10 @@ export function errorResponse(
     "Cache-Control": cacheControl,
     "Vary": VARY,
   });
-  if (retryAfterSeconds !== undefined) headers.set("Retry-After", String(retryAfterSeconds));
+  const retryAfter = error instanceof TooManyRequestsError
+    ? error.retryAfterSeconds
+    : retryAfterSeconds;
+  if (retryAfter !== undefined) headers.set("Retry-After", String(retryAfter));
   if (status === 401) {
     headers.append("WWW-Authenticate", 'Basic realm="go-mod-proxy"');
     headers.append("WWW-Authenticate", 'Bearer realm="go-mod-proxy"');

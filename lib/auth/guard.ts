@@ -33,11 +33,14 @@ export interface Client {
 }
 
 export interface Guard {
+  /** Whether what one client gets, another may not: then nothing between may keep answers for all. */
+  readonly answersDiffer: boolean;
   /**
    * Lets the client in.
    *
    * @throws {UnauthenticatedError} when they did not prove who they are
    * @throws {ForbiddenError} when they may not have this
+   * @throws {TooManyRequestsError} when too many wrong passwords came before
    */
   admit(knock: Knock, access: Access): Promise<Client> | Client;
 }
@@ -45,4 +48,4 @@ export interface Guard {
 const EVERYBODY: Client = { identity: null, mayRead: () => true };
 
 /** Client authentication is off. */
-export const OPEN_GUARD: Guard = { admit: () => EVERYBODY };
+export const OPEN_GUARD: Guard = { answersDiffer: false, admit: () => EVERYBODY };

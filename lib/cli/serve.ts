@@ -1,10 +1,13 @@
 /**
  * `serve`: puts the parts together, listens, and ends in order: `/readyz` answers 503 from when it is told to end.
  */
+import type { ClientAuth } from "../auth/client_auth.ts";
 import { OPEN_GUARD } from "../auth/guard.ts";
+import { clientAuthWarnings, openClientAuth } from "../auth/open.ts";
 import type { Config } from "../config/config.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import { directorySizeBytes } from "../git/disk_usage.ts";
+import type { Fetch } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { openScratch } from "../scratch.ts";
@@ -25,6 +28,7 @@ import { openConfiguredStore } from "./open_store.ts";
 import { Prometheus } from "./prometheus.ts";
 import { VERSION } from "./version.ts";
 import { createApp } from "../../routes/app.ts";
+import { authRoute } from "../../routes/auth.ts";
 import { healthRoutes } from "../../routes/health.ts";
 import { homeRoute } from "../../routes/home.ts";
 import { metricsRoute } from "../../routes/metrics.ts";
@@ -55,9 +59,6 @@ export async function serve(options: ServeOptions): Promise<void> {
     log.warn(
       "tls.minVersion: outgoing connections may use TLS 1.2 where a server has nothing newer",
     );
-  }
-  if (config.clientAuth.enabled) {
-    throw new ConfigError("clientAuth.enabled: client authentication is not there yet");
   }
   const entries = chooseUpstreams(config, { env, port, log });
   using metrics = new Prometheus({ version: VERSION });
@@ -96,6 +97,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     metrics,
   });
   const service = new ModuleService({ copies, source, publisher, log });
+  const auth = await openGuard(options, fetch);
   const app = createApp({
     routes: [
       ...healthRoutes({
@@ -103,12 +105,13 @@ export async function serve(options: ServeOptions): Promise<void> {
         isStopping: () => signal.aborted,
       }),
       homeRoute(),
+      ...auth === null ? [] : [authRoute(auth)],
       metricsRoute(metrics),
       ...index === null ? [] : [indexRoute(index)],
       sumdbRoute(databases),
       moduleRoute(service),
     ],
-    guard: OPEN_GUARD,
+    guard: auth ?? OPEN_GUARD,
     log,
     via,
     metrics,
@@ -123,6 +126,21 @@ export async function serve(options: ServeOptions): Promise<void> {
     facts: { store: store.description, upstream: source.description },
   });
   await index?.drain();
+}
+
+/**
+ * Null where nobody is asked who they are.
+ *
+ * @throws {ConfigError} when a secret cannot be used
+ */
+async function openGuard(
+  { config: { clientAuth }, configDirectory, env, log }: ServeOptions,
+  fetch: Fetch,
+): Promise<ClientAuth | null> {
+  if (!clientAuth.enabled) return null;
+  for (const warning of clientAuthWarnings(clientAuth)) log.warn(warning);
+  const places = { directory: configDirectory, env: (name: string) => env[name] };
+  return await openClientAuth(clientAuth, { places, fetch, now: Date.now, log });
 }
 
 /** @throws {ConfigError} when the store cannot be opened, or does not keep a store's contract */

@@ -60,11 +60,7 @@ const accessToken = z.strictObject({
     path: ["secret"],
     message: "exactly one of secret and secrets is needed",
   });
-}).transform(({ secret, secrets, timeToLive, ...rest }) => ({
-  ...rest,
-  secrets: secrets ?? (secret === undefined ? [] : [secret]),
-  timeToLiveMs: timeToLive,
-}));
+}).transform(({ timeToLive: timeToLiveMs, ...rest }) => ({ ...rest, timeToLiveMs }));
 
 const gceInstanceIdentity = z.strictObject({
   audience: oneOrMore,

@@ -43,7 +43,7 @@ Deno.test("B12: parseConfig() loads the original's example, with scalars for sec
     authenticators: {
       accessToken: {
         audience: "https://example.com/",
-        secrets: ["asdfasdf"],
+        secret: "asdfasdf",
         timeToLiveMs: 900_000,
       },
       gceInstanceIdentity: { audience: ["https://example.com/"] },

@@ -11,7 +11,7 @@ import { GitError, LimitExceededError, RefsMovedError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
 import type { Hash } from "./refs.ts";
 import type { Remote } from "./remote.ts";
-import type { CallOptions, Commit, Snapshot, TreeEntry } from "./repository.ts";
+import type { ArchiveOptions, CallOptions, Commit, Snapshot, TreeEntry } from "./repository.ts";
 import { parseTree } from "./tree.ts";
 
 /** A commit to be fetched. */
@@ -53,6 +53,7 @@ export class ContentMirror {
       commit,
       readFile: (path, options) => this.#readFile(wanted, path, options),
       listTree: (dir, options = {}) => this.#listTree(wanted, dir, options),
+      listFiles: (paths, options = {}) => this.#listFiles(wanted, paths, options),
       archive: (dir, options = {}) => this.#archive(wanted, dir, options),
     };
   }
@@ -171,15 +172,28 @@ export class ContentMirror {
     }
   }
 
+  async *#listFiles(
+    wanted: Wanted,
+    paths: readonly string[],
+    { signal }: CallOptions,
+  ): AsyncGenerator<TreeEntry> {
+    const args = ["ls-tree", "-z", "-l", "--full-tree", "--end-of-options", wanted.hash, ...paths];
+    const stream = this.#stream(wanted, args, {
+      signal,
+      what: `look up files of ${wanted.hash}`,
+    });
+    yield* parseTree(stream, { maxEntries: paths.length });
+  }
+
   #archive(
     wanted: Wanted,
     dir: string,
-    { signal }: CallOptions,
+    { signal, paths = dir === "" ? [] : [dir] }: ArchiveOptions,
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#stream(wanted, [
       ...["-c", "core.autocrlf=input", "-c", "core.eol=lf"],
       ...["archive", "--format=tar", "--end-of-options", wanted.hash],
-      ...(dir === "" ? [] : [dir]),
+      ...paths,
     ], {
       signal,
       what: `pack the files of ${wanted.hash}`,

@@ -1,11 +1,12 @@
 /**
  * {@linkcode Repository} by two bare repositories in one folder: `history.git` and `content.git`, described in the files
- * of these names.
+ * of these names. Beside them lie the seeds of module zips (zip/seeds.ts).
  *
  * A commit is fetched by the name of a ref that leads to it; where there is none, by its hash, but only after the
  * history has shown that it is reachable.
  */
 import { SingleFlight } from "../async/single_flight.ts";
+import { Seeds } from "../zip/seeds.ts";
 import { BareRepository } from "./bare_repository.ts";
 import { ContentMirror } from "./content.ts";
 import { HistoryMirror } from "./history.ts";
@@ -26,6 +27,7 @@ export interface MirrorOptions extends RemoteOptions {
 
 export class Mirror implements Repository {
   readonly remote: RemoteUrl;
+  readonly seeds: Seeds;
   readonly #remote: Remote;
   readonly #now: () => number;
   readonly #history: HistoryMirror;
@@ -43,6 +45,7 @@ export class Mirror implements Repository {
       repackArgs: ["--geometric=2"],
     });
     this.remote = remote;
+    this.seeds = new Seeds(`${folder}/seeds`);
     this.#now = now;
     this.#remote = new Remote(remote, options);
     this.#history = new HistoryMirror(history, this.#remote);

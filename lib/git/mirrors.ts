@@ -3,7 +3,7 @@
  *
  * ```text
  * <directory>/<32 hex digits of the remote's SHA-256>/lock          its time is that of the last use
- *                                                    /history.git, /content.git, …
+ *                                                    /history.git, /content.git, /seeds, …
  * <directory>/trash-<…>                                             being removed
  * ```
  *

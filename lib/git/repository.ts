@@ -30,11 +30,17 @@
  * const goMod = await snapshot.readFile("go.mod", { limitBytes: 16 << 20 });
  * ```
  */
+import type { Seeds } from "../zip/seeds.ts";
 import type { Hash, Refs } from "./refs.ts";
 import type { RemoteUrl } from "./remote_url.ts";
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
+}
+
+export interface ArchiveOptions extends CallOptions {
+  /** From the repository's root: only these files of the directory, of which there is at least one. Default: all. */
+  readonly paths?: readonly string[];
 }
 
 export interface RefsOptions extends CallOptions {
@@ -44,6 +50,9 @@ export interface RefsOptions extends CallOptions {
 
 export interface Repository {
   readonly remote: RemoteUrl;
+
+  /** Zips of the modules in this repository. */
+  readonly seeds: Seeds;
 
   /** HEAD, branches and tags of the remote, with annotated tags followed to their commit. Empty if it has no commits. */
   refs(options?: RefsOptions): Promise<Refs>;
@@ -121,6 +130,9 @@ export interface Snapshot {
    */
   listTree(dir: string, options?: CallOptions): AsyncIterable<TreeEntry>;
 
+  /** What lies at these paths, as {@linkcode listTree} lists it: nothing for directories and for what is not there. */
+  listFiles(paths: readonly string[], options?: CallOptions): AsyncIterable<TreeEntry>;
+
   /**
    * The directory as `git archive` packs it for the `go` command: a tar whose names begin at the repository's root, with
    * the line endings that the commit's `.gitattributes` ask for, `export-ignore` and `export-subst` without effect.
@@ -129,7 +141,7 @@ export interface Snapshot {
    *
    * @param dir as for listTree. It must exist, or the stream errors
    */
-  archive(dir: string, options?: CallOptions): ReadableStream<Uint8Array<ArrayBuffer>>;
+  archive(dir: string, options?: ArchiveOptions): ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
 /** What a tree entry is. `file` and `executable` are regular files. */

@@ -11,11 +11,13 @@ import { NotFoundError } from "../errors.ts";
 import { RefsMovedError } from "../git/errors.ts";
 import type { Mirrors } from "../git/mirrors.ts";
 import type { RemoteUrl } from "../git/remote_url.ts";
+import type { Repository } from "../git/repository.ts";
 import { syntheticGoMod } from "../module/go_mod.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
 import { createZip } from "../zip/create.ts";
 import { ZipError } from "../zip/rules.ts";
+import type { Seeds } from "../zip/seeds.ts";
 import type { ModuleLocation } from "./discover.ts";
 import { type FoundVersion, GitModule } from "./git_module.ts";
 import { layoutOf } from "./layout.ts";
@@ -87,7 +89,7 @@ export class GitSource implements Source {
       signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
       proxy: (proxy) => proxy.describe(path, version, signal),
-      git: async (module, remote) => describe(await module.find(version), path, remote),
+      git: async (module, { remote }) => describe(await module.find(version), path, remote),
     });
   }
 
@@ -96,7 +98,8 @@ export class GitSource implements Source {
       signal: options.signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
       proxy: (proxy) => proxy.fetchZip(path, version, options),
-      git: async (module) => await makeZip(await module.find(version), path, options),
+      git: async (module, { seeds }) =>
+        await makeZip(await module.find(version), path, { ...options, seeds }),
     });
   }
 
@@ -105,10 +108,11 @@ export class GitSource implements Source {
       signal: options.signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
       proxy: (proxy) => proxy.fetch(path, version, options),
-      git: async (module, remote) => {
+      git: async (module, { remote, seeds }) => {
         // All three files, from the one commit that was found.
         const found = await module.find(version);
-        return { ...describe(found, path, remote), zip: await makeZip(found, path, options) };
+        const zip = await makeZip(found, path, { ...options, seeds });
+        return { ...describe(found, path, remote), zip };
       },
     });
   }
@@ -127,7 +131,7 @@ export class GitSource implements Source {
     for (let looks = 1;; looks++) {
       const refs = await repository.refs({ signal, maxAgeMs });
       try {
-        return await git(new GitModule({ layout, repository, refs, signal }), remote);
+        return await git(new GitModule({ layout, repository, refs, signal }), repository);
       } catch (error) {
         // What old refs do not know may be new. Refs that move while we fetch what they said are looked at again.
         const isWorthALook = error instanceof RefsMovedError && looks < MAX_LOOKS ||
@@ -145,7 +149,7 @@ interface Question<T> {
   readonly refsMaxAgeMs?: number;
   readonly proxy: (proxy: Source) => Promise<T>;
   /** Called again, with newer refs, when the refs have moved. */
-  readonly git: (module: GitModule, remote: RemoteUrl) => Promise<T>;
+  readonly git: (module: GitModule, repository: Repository) => Promise<T>;
 }
 
 function describe({ info, dir }: FoundVersion, path: ModulePath, remote: RemoteUrl): DescribedCopy {
@@ -155,11 +159,11 @@ function describe({ info, dir }: FoundVersion, path: ModulePath, remote: RemoteU
 async function makeZip(
   { info: { version }, dir: { dir }, snapshot }: FoundVersion,
   path: ModulePath,
-  { directory, signal }: FetchOptions,
+  { directory, seeds, signal }: FetchOptions & { readonly seeds: Seeds },
 ): Promise<FetchedZip> {
   try {
     const file = `${directory}/module.zip`;
-    return await createZip(snapshot, { path, version, dir, file, signal });
+    return await createZip(snapshot, { path, version, dir, file, seeds, signal });
   } catch (cause) {
     if (!(cause instanceof ZipError)) throw cause;
     // The commit is what it is: a version that no zip can hold is none.

@@ -8,6 +8,8 @@
  * 2. The content comes from `git archive`, and not from the blobs: `.gitattributes` of the commit may ask for other line
  *    endings or another encoding, and the `go` command takes what `git archive` makes of it.
  * 3. A module in a subdirectory without a LICENSE gets that of the repository's root.
+ * 4. Files that are the same blobs as in the zip of another version, converted by the same attributes, come from that zip
+ *    (seeds.ts), and git packs the others alone.
  *
  * Memory: one piece of a file (zip_writer.ts), and some hundred bytes for each file. The thread is given to others every
  * few milliseconds (pace.ts). A Worker would leave it alone altogether, but to start one blocks it for longer than any turn
@@ -17,6 +19,7 @@
  * what `git archive` makes of them. That is another answer only where `.gitattributes` asks for a go.mod in UTF-16, or
  * makes a tree of more than 500 MiB smaller.
  */
+import { createHash } from "node:crypto";
 import { MAX_GO_MOD_SIZE_BYTES, scanGoMod } from "../module/go_mod.ts";
 import type { ModulePath } from "../module/path.ts";
 import { quoted } from "../module/quoted.ts";
@@ -25,15 +28,24 @@ import { hashEntries } from "./hash.ts";
 import { Pace } from "./pace.ts";
 import { Contents, entryPrefix, MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 import { isRegular, selectFiles, type TreeFile, type TreeFileKind } from "./select.ts";
+import { DamagedSeedError, type Seed, type SeedFile, type Seeds } from "./seeds.ts";
 import { readTar } from "./tar.ts";
-import { ZipWriter } from "./zip_writer.ts";
+import { type WrittenEntry, ZipWriter } from "./zip_writer.ts";
 
 /** The files of a commit. A `Snapshot` of git/repository.ts is one, and says more about each method. */
 export interface CommitFiles {
   /** Everything below a directory that is no directory itself, with paths from the repository's root. */
   listTree(dir: string, options: { signal: AbortSignal }): AsyncIterable<CommitEntry>;
-  /** The directory as `git archive` packs it, with names from the repository's root. */
-  archive(dir: string, options: { signal: AbortSignal }): ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** What lies at these paths and is no directory. */
+  listFiles(
+    paths: readonly string[],
+    options: { signal: AbortSignal },
+  ): AsyncIterable<CommitEntry>;
+  /** The directory, or some files of it, as `git archive` packs it, with names from the repository's root. */
+  archive(
+    dir: string,
+    options: { signal: AbortSignal; paths?: readonly string[] },
+  ): ReadableStream<Uint8Array<ArrayBuffer>>;
   /** A blob, null if there is none. Throws where it is larger than the limit. */
   readFile(
     path: string,
@@ -43,6 +55,8 @@ export interface CommitFiles {
 
 export interface CommitEntry {
   readonly kind: TreeFileKind;
+  /** Of the blob. */
+  readonly hash: string;
   readonly path: string;
   readonly sizeBytes: number;
 }
@@ -54,6 +68,8 @@ export interface CreateZipOptions {
   readonly dir: string;
   /** Where the zip goes. There must be nothing yet; after a failure there may be part of a zip. */
   readonly file: string;
+  /** Zips of other versions of the modules in this repository, on the file system of `file`. Default: none. */
+  readonly seeds?: Seeds;
   readonly signal: AbortSignal;
 }
 
@@ -72,57 +88,193 @@ export interface CreatedZip {
  */
 export async function createZip(
   commit: CommitFiles,
-  { path, version, dir, file, signal }: CreateZipOptions,
+  { path, version, dir, file, seeds, signal }: CreateZipOptions,
 ): Promise<CreatedZip> {
+  using _turn = await seeds?.turn(dir, signal);
   const pace = new Pace(signal);
-  const prefix = entryPrefix(path, version);
-  const { names, license } = await chooseFiles(commit, { dir, pace, signal });
+  const place = { dir, signal };
+  const { chosen, conversion } = await chooseFiles(commit, { ...place, pace });
+  using seed = await seeds?.open(dir, conversion) ?? null;
   using handle = await Deno.open(file, { write: true, createNew: true });
-  const zip = new ZipWriter(handle, { limitBytes: MAX_ZIP_BYTES, pace });
-  // Judged once more: not all sizes are those of the blobs.
-  const contents = new Contents();
-  for await (const { name, sizeBytes, content } of readTar(commit.archive(dir, { signal }))) {
-    const ownName = nameIn(dir, name);
-    if (ownName === null || !names.delete(ownName)) continue;
-    const fault = contents.addFile(ownName, sizeBytes);
-    if (fault !== null) throw new ZipError(`Cannot make zip: ${fault}`);
-    await zip.add(prefix + ownName, content);
-  }
-  if (license !== null && names.delete(LICENSE)) await zip.add(prefix + LICENSE, [license]);
-  const [missing] = names;
-  if (missing !== undefined) throw new Error(`Cannot make zip: no ${quoted(missing)} in archive`);
-  const { sizeBytes, entries } = await zip.finish();
+  const prefix = entryPrefix(path, version);
+  const pack = async (seed: Seed | null) => {
+    const zip = new ZipWriter(handle, { limitBytes: MAX_ZIP_BYTES, pace });
+    await new Packing(zip, { chosen, prefix, seed }).run(commit, place);
+    return await zip.finish();
+  };
+  const { sizeBytes, entries } = await pack(seed).catch(async (error) => {
+    if (!(error instanceof DamagedSeedError)) throw error;
+    await handle.truncate();
+    await handle.seek(0, Deno.SeekMode.Start);
+    return await pack(null);
+  });
+  await seeds?.keep(dir, { file, conversion, files: seedFiles(entries, { chosen, prefix }) });
   return { file, sizeBytes, h1: hashEntries(entries) };
 }
 
 const GO_MOD = "go.mod";
 const LICENSE = "LICENSE";
+const ATTRIBUTES = ".gitattributes";
 
-interface ChosenFiles {
-  /** From the module's root. */
-  readonly names: Set<string>;
-  /** Of the repository's root, where the module has none. */
-  readonly license: Uint8Array | null;
-}
+/** Files that git is asked to pack by name: as arguments they have to be few and short. Of more, all are packed. */
+const MAX_PATHS = 500;
+const MAX_PATHS_CHARS = 64 * 1024;
+
+/** A file that belongs in the zip: its blob, or its content where it comes from elsewhere. */
+type ChosenFile = { readonly blob: string } | { readonly content: Uint8Array };
+
+/** By the name from the module's root, in the order of the tree. */
+type ChosenFiles = ReadonlyMap<string, ChosenFile>;
 
 interface Place {
   readonly dir: string;
   readonly signal: AbortSignal;
 }
 
+/** The chosen files on their way into a zip: from a seed what is in it, from git the others. */
+class Packing {
+  readonly #zip: ZipWriter;
+  readonly #prefix: string;
+  readonly #chosen: ChosenFiles;
+  readonly #seed: Seed | null;
+  readonly #seeded = new Map<string, SeedFile>();
+  /** What is not in the zip yet. */
+  readonly #missing: Set<string>;
+  /** Judged once more: not all sizes are those of the blobs. */
+  readonly #contents = new Contents();
+
+  constructor(
+    zip: ZipWriter,
+    { chosen, prefix, seed }: { chosen: ChosenFiles; prefix: string; seed: Seed | null },
+  ) {
+    this.#zip = zip;
+    this.#prefix = prefix;
+    this.#chosen = chosen;
+    this.#seed = seed;
+    this.#missing = new Set(chosen.keys());
+    for (const [name, file] of chosen) {
+      const seeded = "blob" in file ? seed?.find(name, file.blob) ?? null : null;
+      if (seeded !== null) this.#seeded.set(name, seeded);
+    }
+  }
+
+  /** Files come in the order of the tree, wherever they are from: so the same files make the same bytes. */
+  async run(commit: CommitFiles, { dir, signal }: Place): Promise<void> {
+    const archive = this.#archive(commit, { dir, signal });
+    const others = this.#chosen.keys();
+    for await (const { name, sizeBytes, content } of archive === null ? [] : readTar(archive)) {
+      const ownName = nameIn(dir, name);
+      if (ownName === null || !this.#missing.has(ownName)) continue;
+      await this.#addOthers(others, ownName);
+      this.#take(ownName, sizeBytes);
+      await this.#zip.add(this.#prefix + ownName, content);
+    }
+    await this.#addOthers(others, null);
+    const [missing] = this.#missing;
+    if (missing !== undefined) throw new Error(`Cannot make zip: no ${quoted(missing)} in archive`);
+  }
+
+  /** What git has to pack; null where that is nothing. */
+  #archive(
+    commit: CommitFiles,
+    { dir, signal }: Place,
+  ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    const names = [...this.#chosen].flatMap(([name, file]) =>
+      "blob" in file && !this.#seeded.has(name) ? [name] : []
+    );
+    if (this.#seeded.size === 0) return commit.archive(dir, { signal });
+    if (names.length === 0) return null;
+    const paths = names.map((name) => pathIn(dir, name));
+    const chars = paths.reduce((sum, path) => sum + path.length, 0);
+    if (paths.length <= MAX_PATHS && chars <= MAX_PATHS_CHARS) {
+      return commit.archive(dir, { signal, paths });
+    }
+    return commit.archive(dir, { signal });
+  }
+
+  /** Adds what does not come from git, up to the file of a name. */
+  async #addOthers(names: Iterator<string, void>, end: string | null): Promise<void> {
+    for (let next = names.next(); !next.done && next.value !== end; next = names.next()) {
+      const name = next.value;
+      const file = this.#chosen.get(name);
+      const seeded = this.#seeded.get(name);
+      if (!this.#missing.has(name)) continue;
+      if (seeded !== undefined && this.#seed !== null) {
+        this.#take(name, seeded.sizeBytes);
+        const chunks = this.#seed.read(seeded);
+        await this.#zip.addDeflated(this.#prefix + name, { ...seeded, chunks });
+      } else if (file !== undefined && "content" in file) {
+        this.#take(name, file.content.length);
+        await this.#zip.add(this.#prefix + name, [file.content]);
+      }
+    }
+  }
+
+  #take(name: string, sizeBytes: number): void {
+    this.#missing.delete(name);
+    const fault = this.#contents.addFile(name, sizeBytes);
+    if (fault !== null) throw new ZipError(`Cannot make zip: ${fault}`);
+  }
+}
+
 async function chooseFiles(
   commit: CommitFiles,
   { pace, ...place }: Place & { pace: Pace },
-): Promise<ChosenFiles> {
-  const files: TreeFile[] = [];
-  for await (const { kind, path, sizeBytes } of commit.listTree(place.dir, place)) {
+): Promise<{ chosen: ChosenFiles; conversion: string }> {
+  const files: (TreeFile & { readonly hash: string })[] = [];
+  for await (const { kind, path, hash, sizeBytes } of commit.listTree(place.dir, place)) {
     const name = nameIn(place.dir, path);
-    if (name !== null) files.push({ kind, name, sizeBytes });
+    if (name !== null) files.push({ kind, name, hash, sizeBytes });
   }
+  const conversion = await conversionOf(commit, files, place);
+  const found = new Map<string, ChosenFile>(files.map(({ name, hash }) => [name, { blob: hash }]));
   const license = await borrowLicense(commit, files, place);
-  if (license !== null) files.push({ kind: "file", name: LICENSE, sizeBytes: license.length });
+  if (license !== null) {
+    files.push({ kind: "file", name: LICENSE, hash: "", sizeBytes: license.length });
+    found.set(LICENSE, { content: license });
+  }
   const goVersion = await readGoVersion(commit, files, place);
-  return { names: new Set(await selectFiles(files, { goVersion, pace })), license };
+  const chosen = new Map<string, ChosenFile>();
+  for (const name of await selectFiles(files, { goVersion, pace })) {
+    const file = found.get(name);
+    if (file !== undefined) chosen.set(name, file);
+  }
+  return { chosen, conversion };
+}
+
+/**
+ * What decides, besides a blob and its path, about what `git archive` makes of it: all attributes that the commit has for
+ * files of the module.
+ */
+async function conversionOf(
+  commit: CommitFiles,
+  files: readonly (TreeFile & { readonly hash: string })[],
+  { dir, signal }: Place,
+): Promise<string> {
+  const digest = createHash("sha256");
+  const above = dir.split("/").map((_, depth, elements) =>
+    [...elements.slice(0, depth), ATTRIBUTES].join("/")
+  );
+  for await (const { path, hash } of dir === "" ? [] : commit.listFiles(above, { signal })) {
+    digest.update(`${hash} ${path}\0`);
+  }
+  for (const { name, hash } of files) {
+    const isAttributes = name === ATTRIBUTES || name.endsWith(`/${ATTRIBUTES}`);
+    if (isAttributes) digest.update(`${hash} ${pathIn(dir, name)}\0`);
+  }
+  return digest.digest("hex");
+}
+
+/** What a later zip may take from this one. */
+function* seedFiles(
+  entries: readonly WrittenEntry[],
+  { chosen, prefix }: { chosen: ChosenFiles; prefix: string },
+): Generator<{ name: string; blob: string; entry: WrittenEntry }> {
+  for (const entry of entries) {
+    const name = entry.name.slice(prefix.length);
+    const file = chosen.get(name);
+    if (file !== undefined && "blob" in file) yield { name, blob: file.blob, entry };
+  }
 }
 
 /** A symbolic link of this name is no LICENSE in the zip, but keeps the root's away as well. */
@@ -144,8 +296,8 @@ async function readGoVersion(
   const goMod = files.find(({ kind, name }) => name === GO_MOD && isRegular(kind));
   // One that is too large is refused with the other files.
   if (goMod === undefined || goMod.sizeBytes > MAX_GO_MOD_SIZE_BYTES) return null;
-  const path = dir === "" ? GO_MOD : `${dir}/${GO_MOD}`;
-  const bytes = await commit.readFile(path, { limitBytes: MAX_GO_MOD_SIZE_BYTES, signal });
+  const options = { limitBytes: MAX_GO_MOD_SIZE_BYTES, signal };
+  const bytes = await commit.readFile(pathIn(dir, GO_MOD), options);
   return bytes === null ? null : scanGoMod(bytes).goVersion;
 }
 
@@ -153,4 +305,8 @@ async function readGoVersion(
 function nameIn(dir: string, path: string): string | null {
   if (dir === "") return path;
   return path.startsWith(`${dir}/`) ? path.slice(dir.length + 1) : null;
+}
+
+function pathIn(dir: string, name: string): string {
+  return dir === "" ? name : `${dir}/${name}`;
 }

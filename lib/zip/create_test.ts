@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -13,6 +14,7 @@ import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { type CommitEntry, type CommitFiles, createZip } from "./create.ts";
 import { inspectZip } from "./read.ts";
 import { MAX_LICENSE_BYTES, ZipError } from "./rules.ts";
+import { Seeds } from "./seeds.ts";
 
 const path = parseModulePath("example.com/Mod");
 const version = parseVersion(path, "v1.2.3");
@@ -40,6 +42,8 @@ interface Failures {
 /** A commit in memory, which counts what it is asked for. */
 class MemoryCommit implements CommitFiles {
   archives = 0;
+  /** The paths that the last archive was asked for; null: all. */
+  packed: readonly string[] | null = null;
   cancelled = 0;
   readonly #files: ReadonlyMap<string, File>;
   readonly #failures: Failures;
@@ -54,8 +58,13 @@ class MemoryCommit implements CommitFiles {
   }
 
   async *listTree(dir: string): AsyncGenerator<CommitEntry> {
-    for (const [path, { kind = "file", content, sizeBytes }] of this.#below(dir)) {
-      yield { kind, path, sizeBytes: sizeBytes ?? Buffer.byteLength(content) };
+    for (const [path, file] of this.#below(dir)) yield entryOf(path, file);
+  }
+
+  async *listFiles(paths: readonly string[]): AsyncGenerator<CommitEntry> {
+    for (const path of paths) {
+      const file = this.#files.get(path);
+      if (file !== undefined) yield entryOf(path, file);
     }
   }
 
@@ -68,11 +77,12 @@ class MemoryCommit implements CommitFiles {
 
   archive(
     dir: string,
-    { signal }: { signal: AbortSignal },
+    { paths, signal }: { paths?: readonly string[]; signal: AbortSignal },
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.archives++;
+    this.packed = paths ?? null;
     const { failure, isStalled = false } = this.#failures;
-    const whole = this.#tar(dir);
+    const whole = this.#tar(dir, paths);
     let offset = 0;
     return new ReadableStream({
       pull: async (controller) => {
@@ -93,10 +103,10 @@ class MemoryCommit implements CommitFiles {
     }
   }
 
-  async #tar(dir: string): Promise<Uint8Array<ArrayBuffer>> {
+  async #tar(dir: string, paths: readonly string[] | undefined): Promise<Uint8Array<ArrayBuffer>> {
     const tar = pack();
     for (const [name, { kind = "file", content, archived = content }] of this.#below(dir)) {
-      if (archived === null) continue;
+      if (archived === null || paths?.includes(name) === false) continue;
       if (kind === "symlink") tar.entry({ name, type: "symlink", linkname: content });
       else if (kind === "submodule") tar.entry({ name, type: "directory" });
       else tar.entry({ name }, archived);
@@ -107,20 +117,35 @@ class MemoryCommit implements CommitFiles {
   }
 }
 
+function entryOf(path: string, { kind = "file", content, sizeBytes }: File): CommitEntry {
+  const hash = createHash("sha1").update(content).digest("hex");
+  return { kind, path, hash, sizeBytes: sizeBytes ?? Buffer.byteLength(content) };
+}
+
 interface Created {
   readonly names: string[];
   readonly content: Readonly<Record<string, string>>;
   readonly h1: string;
 }
 
+interface CreateOptions {
+  readonly dir?: string;
+  readonly seeds?: Seeds;
+  readonly signal?: AbortSignal;
+}
+
 async function create(
   commit: CommitFiles,
-  { dir = "", signal = new AbortController().signal }: { dir?: string; signal?: AbortSignal } = {},
+  { dir = "", seeds, signal = new AbortController().signal }: CreateOptions = {},
 ): Promise<Created> {
   const folder = await Deno.makeTempDir();
   try {
     const file = join(folder, "module.zip");
-    const created = await createZip(commit, { path, version, dir, file, signal });
+    const options = { path, version, dir, file, signal };
+    const created = await createZip(
+      commit,
+      seeds === undefined ? options : { ...options, seeds },
+    );
     const bytes = await Deno.readFile(file);
     // Whoever reads it finds what its maker said, and no fault.
     const { h1, sizeBytes } = await inspectZip(file, { path, version });
@@ -355,3 +380,87 @@ Deno.test("createZip() does not write over a file", async () => {
     await Deno.remove(file);
   }
 });
+
+const LINES: Files = {
+  ".gitattributes": "*.txt text\n",
+  "a.go": "package a\n",
+  "b.go": "package b\n",
+  "d/c.go": "package c\n",
+  "go.mod": "module m\n",
+};
+
+async function withSeeds(work: (seeds: Seeds, folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await work(new Seeds(folder), folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("createZip() asks git for what no seed has", async (t) => {
+  const cases: { what: string; files: Files; want: readonly string[] | null | undefined }[] = [
+    { what: "the same files", files: LINES, want: undefined },
+    { what: "one changed", files: { ...LINES, "b.go": "package b2\n" }, want: ["b.go"] },
+    { what: "one added", files: { ...LINES, "d/e.go": "package c\n" }, want: ["d/e.go"] },
+    {
+      what: "other attributes, which may convert all files",
+      files: { ...LINES, ".gitattributes": "*.txt -text\n" },
+      want: null,
+    },
+    {
+      what: "attributes in a directory",
+      files: { ...LINES, "d/.gitattributes": "*.txt -text\n" },
+      want: null,
+    },
+  ];
+  for (const { what, files, want } of cases) {
+    await t.step(what, () =>
+      withSeeds(async (seeds) => {
+        await create(new MemoryCommit(LINES), { seeds });
+        const commit = new MemoryCommit(files);
+        assert.deepEqual(await create(commit, { seeds }), await create(new MemoryCommit(files)));
+        assert.deepEqual(commit.archives === 0 ? undefined : commit.packed, want);
+      }));
+  }
+});
+
+Deno.test("createZip() goes by the attributes above its directory", () =>
+  withSeeds(async (seeds) => {
+    const files = { "a/b/x.go": "package x\n", "a/.gitattributes": "*.go text\n" };
+    await create(new MemoryCommit(files), { dir: "a/b", seeds });
+    const same = new MemoryCommit({ ...files, "c/.gitattributes": "*.go text\n" });
+    await create(same, { dir: "a/b", seeds });
+    assert.equal(same.archives, 0);
+    const other = new MemoryCommit({ ...files, "a/.gitattributes": "*.go -text\n" });
+    await create(other, { dir: "a/b", seeds });
+    assert.equal(other.archives, 1);
+  }));
+
+Deno.test("createZip() has git pack all files where many have changed", () =>
+  withSeeds(async (seeds) => {
+    const many = (content: string) =>
+      Object.fromEntries(Array.from({ length: 501 }, (_, i) => [`f${i}.go`, content]));
+    await create(new MemoryCommit({ ...LINES, ...many("1") }), { seeds });
+    const commit = new MemoryCommit({ ...LINES, ...many("2") });
+    const created = await create(commit, { seeds });
+    assert.equal(commit.packed, null);
+    assert.deepEqual(created, await create(new MemoryCommit({ ...LINES, ...many("2") })));
+  }));
+
+Deno.test("createZip() does without a seed that is damaged", () =>
+  withSeeds(async (seeds, folder) => {
+    await create(new MemoryCommit(LINES), { seeds });
+    for await (const { name } of Deno.readDir(folder)) {
+      if (!name.endsWith(".zip")) continue;
+      const zip = await Deno.readFile(join(folder, name));
+      await Deno.writeFile(join(folder, name), zip.fill(0, zip.length / 3));
+    }
+    const commit = new MemoryCommit({ ...LINES, "b.go": "package b2\n" });
+    const want = await create(new MemoryCommit({ ...LINES, "b.go": "package b2\n" }));
+    assert.deepEqual(await create(commit, { seeds }), want);
+    // Its own zip is the next one's seed.
+    const next = new MemoryCommit({ ...LINES, "b.go": "package b2\n" });
+    assert.deepEqual(await create(next, { seeds }), want);
+    assert.equal(next.archives, 0);
+  }));

@@ -33,6 +33,9 @@ const WRITE_BYTES = 256 * 1024;
 /** How many bytes are inflated, which is what {@linkcode Pace} counts by, while one is deflated. */
 const DEFLATE_COST = 4;
 
+/** How many bytes are copied while one is inflated. */
+const COPIES_PER_INFLATION = 4;
+
 /** What a file costs besides its content, as if it were so much content. */
 const ENTRY_COST_BYTES = 16 * 1024;
 
@@ -55,18 +58,31 @@ export interface ZipWriterOptions {
 /** What a file holds, in chunks of any size. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
+/** A file whose content is a deflate stream already (RFC 1951), with what must be known of the content. */
+export interface DeflatedFile {
+  readonly chunks: Chunks;
+  /** Of the content: 64 lower-case hex digits, */
+  readonly sha256: string;
+  readonly crc32: number;
+  readonly sizeBytes: number;
+}
+
 export interface WrittenZip {
   /** Of the zip file. */
   readonly sizeBytes: number;
-  readonly entries: readonly HashedEntry[];
+  /** In the order in which they were added. */
+  readonly entries: readonly WrittenEntry[];
 }
 
-interface WrittenEntry extends HashedEntry {
+export interface WrittenEntry extends HashedEntry {
   readonly crc32: number;
   readonly sizeBytes: number;
   readonly compressedBytes: number;
-  /** Where its local header begins. */
+  readonly compressedCrc32: number;
+  /** Where its local header begins, */
   readonly offset: number;
+  /** and where its compressed content does. */
+  readonly contentOffset: number;
 }
 
 /** Where the directory lies, and how many entries it has. */
@@ -100,30 +116,39 @@ export class ZipWriter {
    * @throws what `content` throws. After a failure the zip cannot be continued
    */
   async add(name: string, content: Chunks): Promise<void> {
-    const offset = this.#sizeBytes;
-    await this.#write(localHeader(name));
-    const contentOffset = this.#sizeBytes;
+    const start = await this.#begin(name);
     const hash = createHash("sha256");
     let checksum = 0;
+    let compressedCrc32 = 0;
     let sizeBytes = 0;
     for await (const { piece, isLast } of piecesOf(content)) {
       hash.update(piece);
       checksum = crc32(piece, checksum);
       sizeBytes += piece.length;
-      await this.#write(deflatePiece(piece, isLast));
+      const deflated = deflatePiece(piece, isLast);
+      compressedCrc32 = crc32(deflated, compressedCrc32);
+      await this.#write(deflated);
       await this.#pace.spend(DEFLATE_COST * piece.length);
     }
-    const entry = {
-      name,
-      sha256: hash.digest("hex"),
-      crc32: checksum,
-      sizeBytes,
-      compressedBytes: this.#sizeBytes - contentOffset,
-      offset,
-    };
-    await this.#write(dataDescriptor(entry));
-    this.#entries.push(entry);
+    const facts = { sha256: hash.digest("hex"), crc32: checksum, sizeBytes };
+    await this.#end({ ...start, ...facts, compressedCrc32 });
     await this.#pace.spend(ENTRY_COST_BYTES);
+  }
+
+  /** As {@linkcode add}, for a file that is deflated already; whether that is true is its giver's to check. */
+  async addDeflated(
+    name: string,
+    { chunks, sha256, crc32: checksum, sizeBytes }: DeflatedFile,
+  ): Promise<void> {
+    const start = await this.#begin(name);
+    let compressedCrc32 = 0;
+    for await (const chunk of chunks) {
+      compressedCrc32 = crc32(chunk, compressedCrc32);
+      await this.#write(chunk);
+      await this.#pace.spend(chunk.length / COPIES_PER_INFLATION);
+    }
+    await this.#end({ ...start, sha256, crc32: checksum, sizeBytes, compressedCrc32 });
+    await this.#pace.spend(ENTRY_COST_BYTES / COPIES_PER_INFLATION);
   }
 
   /**
@@ -143,6 +168,18 @@ export class ZipWriter {
     await this.#write(endRecord(directory));
     await this.#flush();
     return { sizeBytes: this.#sizeBytes, entries: this.#entries };
+  }
+
+  async #begin(name: string): Promise<Pick<WrittenEntry, "name" | "offset" | "contentOffset">> {
+    const offset = this.#sizeBytes;
+    await this.#write(localHeader(name));
+    return { name, offset, contentOffset: this.#sizeBytes };
+  }
+
+  async #end(facts: Omit<WrittenEntry, "compressedBytes">): Promise<void> {
+    const entry = { ...facts, compressedBytes: this.#sizeBytes - facts.contentOffset };
+    await this.#write(dataDescriptor(entry));
+    this.#entries.push(entry);
   }
 
   async #write(bytes: Uint8Array): Promise<void> {

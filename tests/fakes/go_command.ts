@@ -134,6 +134,11 @@ export class GoCommand implements AsyncDisposable {
     }
   }
 
+  /** The text of a file of the module. */
+  async readFile(name: string): Promise<string> {
+    return await Deno.readTextFile(join(this.dir, name));
+  }
+
   /** Writes a file of the module, with the folders it needs. */
   async writeFile(name: string, content: string | Uint8Array): Promise<void> {
     const file = join(this.dir, name);

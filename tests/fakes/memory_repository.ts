@@ -14,6 +14,7 @@ import type {
   Repository,
   Snapshot,
 } from "../../lib/git/repository.ts";
+import { Seeds } from "../../lib/zip/seeds.ts";
 
 export interface MemoryCommit {
   /** Path → content. */
@@ -34,6 +35,7 @@ interface StoredCommit extends Commit {
 
 export class MemoryRepository implements Repository {
   readonly remote: RemoteUrl = parseRemoteUrl("https://git.example.com/r");
+  readonly seeds = new Seeds("/nonexistent");
   /** `refs 0`, `history`, `snapshot abcdef1`: the calls so far; refs with their maximal age. */
   readonly calls: string[] = [];
   /** What {@linkcode refs} throws, if anything. */
@@ -110,6 +112,7 @@ export class MemoryRepository implements Repository {
         return Promise.resolve(content === undefined ? null : new TextEncoder().encode(content));
       },
       listTree: () => noArchive(),
+      listFiles: () => noArchive(),
       archive: () => noArchive(),
     });
   }

@@ -1,0 +1,256 @@
+/**
+ * The guard of a server with client authentication: finds out who a client is, lets it have what the access list allows,
+ * and gives access tokens to those who log in.
+ *
+ * What has been verified is kept for at most {@linkcode VERIFIED_FOR_MS}, so that neither a password is hashed nor a
+ * signature checked for every file of a build. A key in the table is an HMAC of the header, never the header.
+ *
+ * The log has an `audit` line for each log-in and each denial.
+ */
+import { LRUCache } from "lru-cache";
+import { createHmac, randomBytes } from "node:crypto";
+import { SingleFlight } from "../async/single_flight.ts";
+import {
+  ForbiddenError,
+  NotFoundError,
+  TooManyRequestsError,
+  UnauthenticatedError,
+} from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { AccessList } from "./access_list.ts";
+import type { AccessToken, AccessTokens } from "./access_tokens.ts";
+import type { Authenticator, LoginMethod, Proof } from "./authenticator.ts";
+import { type Credentials, parseAuthorization } from "./credentials.ts";
+import { FailedLogins } from "./failed_logins.ts";
+import type { Access, Client, Guard, Knock } from "./guard.ts";
+
+/** A password that is withdrawn counts for this long yet; a token never longer than it says. */
+export const VERIFIED_FOR_MS = 60_000;
+const MAX_VERIFIED = 10_000;
+/** Different credentials that are looked at, at once. */
+const MAX_UNDER_WAY = 1_000;
+/** What a log line shows of a name that a client says it has. */
+const MAX_SHOWN_NAME_LENGTH = 128;
+
+export interface ClientAuthOptions {
+  readonly authenticators: readonly Authenticator[];
+  /** The names of the configuration. */
+  readonly identities: ReadonlySet<string>;
+  readonly accessList: AccessList;
+  /** Null: none are given out. */
+  readonly accessTokens: AccessTokens | null;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+interface Session {
+  readonly client: Client & { readonly identity: string };
+  readonly endsMs: number;
+}
+
+/** Of whom nothing is known, where nothing needs to be. */
+const STRANGER: Client = { identity: null, mayRead: () => false };
+
+export class ClientAuth implements Guard {
+  readonly answersDiffer = true;
+  readonly #options: ClientAuthOptions;
+  readonly #key = randomBytes(32);
+  readonly #sessions = new LRUCache<string, Session>({ max: MAX_VERIFIED });
+  readonly #underWay = new SingleFlight<Session>(MAX_UNDER_WAY);
+  readonly #failedLogins: FailedLogins;
+
+  constructor(options: ClientAuthOptions) {
+    this.#options = options;
+    this.#failedLogins = new FailedLogins(options.now);
+  }
+
+  admit(knock: Knock, access: Access): Client | Promise<Client> {
+    if (access.kind === "anyone") return STRANGER;
+    const header = knock.headers.get("Authorization");
+    if (header === null) {
+      throw this.#audited(
+        new UnauthenticatedError("Cannot answer without credentials: log in with netrc or GOAUTH"),
+        { knock, access },
+      );
+    }
+    const key = this.#keyOf(header);
+    const session = this.#sessions.get(key);
+    if (session !== undefined && this.#options.now() < session.endsMs) {
+      return this.#permitted(session.client, { knock, access });
+    }
+    return this.#open(key, header, { knock, access })
+      .then(({ client }) => this.#permitted(client, { knock, access }));
+  }
+
+  /** The ways to log in that there are here, by their names below `/auth/`. */
+  offers(method: LoginMethod): boolean {
+    return this.#options.accessTokens !== null &&
+      this.#options.authenticators.some((authenticator) => authenticator.method === method);
+  }
+
+  /**
+   * An access token for those who prove who they are.
+   *
+   * @throws {NotFoundError} when there is no such way to log in here
+   * @throws as {@linkcode Authenticator.authenticate}, and {TooManyRequestsError}
+   */
+  async logIn(method: LoginMethod, credentials: Credentials, knock: Knock): Promise<AccessToken> {
+    const { authenticators, accessTokens, log } = this.#options;
+    if (accessTokens === null || !this.offers(method)) {
+      throw new NotFoundError(`Cannot log in by "${method}": the server is not configured for it`);
+    }
+    const own = authenticators.filter((authenticator) => authenticator.method === method);
+    try {
+      const { identity } = await this.#prove(credentials, { knock, authenticators: own });
+      const token = await accessTokens.issue(identity);
+      const { address, requestId: id } = knock;
+      log.info({ audit: "log-in", method, identity, address, id }, "issued an access token");
+      return token;
+    } catch (error) {
+      const user = credentials.user?.slice(0, MAX_SHOWN_NAME_LENGTH);
+      throw this.#audited(error, { knock, method, ...(user === undefined ? {} : { user }) });
+    }
+  }
+
+  /** Verifies credentials and remembers whose they are. Whoever shows the same at the same time shares the work. */
+  async #open(key: string, header: string, denied: Denied): Promise<Session> {
+    const { authenticators, now } = this.#options;
+    const { knock } = denied;
+    try {
+      return await this.#underWay.run(key, async () => {
+        const { identity, expiresMs } = await this.#prove(parseAuthorization(header), {
+          knock,
+          authenticators,
+        });
+        const client = {
+          identity,
+          mayRead: (path: ModulePath) => this.#options.accessList.decide(identity, path).isAllowed,
+        };
+        const session = { client, endsMs: Math.min(expiresMs, now() + VERIFIED_FOR_MS) };
+        this.#sessions.set(key, session);
+        return session;
+      });
+    } catch (error) {
+      throw this.#audited(error, denied);
+    }
+  }
+
+  /** The first authenticator that accepts the credentials counts; of several refusals, the first. */
+  async #prove(
+    credentials: Credentials,
+    { knock, authenticators }: { knock: Knock; authenticators: readonly Authenticator[] },
+  ): Promise<Proof> {
+    const attempt = credentials.kind === "password"
+      ? this.#failedLogins.begin({ user: credentials.user, address: knock.address })
+      : null;
+    let outcome: "right" | "wrong" | "unknown" = "unknown";
+    try {
+      const proof = await firstProof(credentials, authenticators);
+      this.#checkUser(credentials, proof);
+      outcome = "right";
+      return proof;
+    } catch (error) {
+      if (error instanceof UnauthenticatedError) outcome = "wrong";
+      throw error;
+    } finally {
+      attempt?.end(outcome);
+    }
+  }
+
+  #permitted(client: Session["client"], denied: Denied): Client {
+    const { access } = denied;
+    if (access?.kind !== "module") return client;
+    const { isAllowed, rule } = this.#options.accessList.decide(client.identity, access.path);
+    if (isAllowed) return client;
+    const reason = rule === null ? "no rule allows it" : `rule ${rule + 1} denies it`;
+    throw this.#audited(
+      new ForbiddenError(
+        `Cannot give "${access.path}" to "${client.identity}": the access list does not allow it (${reason})`,
+      ),
+      { ...denied, identity: client.identity },
+    );
+  }
+
+  /** A token may come with any user name but that of another identity. */
+  #checkUser(credentials: Credentials, { identity }: Proof): void {
+    if (credentials.kind === "password" || credentials.user === null) return;
+    const { user } = credentials;
+    if (user === identity || !this.#options.identities.has(user)) return;
+    throw new UnauthenticatedError(
+      "Cannot log in: the token is of another identity than the user name",
+    );
+  }
+
+  /** Writes the audit line of a denial; any other failure is for the access log. */
+  #audited(error: unknown, { knock, access, ...facts }: Denied): unknown {
+    if (!isDenial(error)) return error;
+    const { address, requestId: id, headers } = knock;
+    const user = facts.identity === undefined ? claimedUser(headers) : undefined;
+    this.#options.log.warn({
+      audit: "denied",
+      ...(user === undefined ? {} : { user }),
+      ...facts,
+      ...(access?.kind === "module" ? { module: access.path } : {}),
+      address,
+      id,
+      reason: error.message,
+    }, "denied");
+    return error;
+  }
+
+  #keyOf(header: string): string {
+    return createHmac("sha256", this.#key).update(header).digest("base64");
+  }
+}
+
+function isDenial(
+  error: unknown,
+): error is UnauthenticatedError | ForbiddenError | TooManyRequestsError {
+  return error instanceof UnauthenticatedError || error instanceof ForbiddenError ||
+    error instanceof TooManyRequestsError;
+}
+
+/** What was denied, and to whom. */
+interface Denied {
+  readonly knock: Knock;
+  readonly access?: Access;
+  readonly method?: LoginMethod;
+  /** Where it is proved. */
+  readonly identity?: string;
+  /** Who the client says it is. */
+  readonly user?: string;
+}
+
+async function firstProof(
+  credentials: Credentials,
+  authenticators: readonly Authenticator[],
+): Promise<Proof> {
+  let refusal: UnauthenticatedError | null = null;
+  for (const authenticator of authenticators) {
+    try {
+      const proof = await authenticator.authenticate(credentials);
+      if (proof !== null) return proof;
+    } catch (error) {
+      if (!(error instanceof UnauthenticatedError)) throw error;
+      refusal ??= error;
+    }
+  }
+  throw refusal ?? new UnauthenticatedError(
+    credentials.kind === "password"
+      ? "Cannot log in: there are no passwords here"
+      : "Cannot accept the token: it is of no issuer that is known here",
+  );
+}
+
+/** For the log: who a client says it is, in Basic. */
+function claimedUser(headers: Headers): string | undefined {
+  try {
+    const user = parseAuthorization(headers.get("Authorization") ?? "").user;
+    return user?.slice(0, MAX_SHOWN_NAME_LENGTH);
+  } catch (error) {
+    if (error instanceof UnauthenticatedError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Limits how often passwords can be guessed: leaky buckets of failed log-ins, for each identity and for each address.
+ *
+ * A bucket holds {@linkcode MAX_FAILURES} and loses one every {@linkcode FORGIVE_EVERY_MS}. While it is full no password
+ * is looked at, the right one neither: otherwise guessing could go on. So that nobody can lock somebody else out, a pair
+ * of identity and address that has logged in before has a bucket of its own, and no other counts for it.
+ *
+ * Tokens are not limited: a signature cannot be guessed, and a machine with an expired token must not lock out the others
+ * behind its address.
+ *
+ * KNOWN LIMIT: behind a load balancer all clients have one address. Each process counts by itself.
+ */
+import { LRUCache } from "lru-cache";
+import { TooManyRequestsError } from "../errors.ts";
+
+export const MAX_FAILURES = 20;
+export const FORGIVE_EVERY_MS = 30_000;
+/** Of buckets, and of pairs that have logged in. Who floods the table with addresses makes it forget the oldest. */
+const MAX_ENTRIES = 20_000;
+/** Longer than any name in a configuration should be. */
+const MAX_NAME_LENGTH = 128;
+
+export interface Attempt {
+  /** How it ended. "unknown": it could not be found out, and does not count. */
+  end(outcome: "right" | "wrong" | "unknown"): void;
+}
+
+export interface Attempted {
+  readonly user: string;
+  /** Null where there is none, in tests. */
+  readonly address: string | null;
+}
+
+interface Bucket {
+  readonly level: number;
+  readonly atMs: number;
+}
+
+export class FailedLogins {
+  readonly #now: () => number;
+  readonly #buckets = new LRUCache<string, Bucket>({ max: MAX_ENTRIES });
+  readonly #knownPairs = new LRUCache<string, true>({ max: MAX_ENTRIES });
+
+  /** @param now milliseconds since any moment */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /**
+   * Begins an attempt to log in. It counts as failed for its identity until it has ended, so that many at once are not
+   * more than one after the other; for its address only then, so that many who come to work at once are no attack.
+   *
+   * @throws {TooManyRequestsError}
+   */
+  begin({ user, address }: Attempted): Attempt {
+    const name = user.slice(0, MAX_NAME_LENGTH);
+    const from = `from ${network(address ?? "")}`;
+    const pair = `pair ${name}:${from}`;
+    const isKnown = this.#knownPairs.get(pair) === true;
+    const own = isKnown ? pair : `of ${name}`;
+    this.#check(isKnown ? [pair] : [own, from]);
+    this.#add(own, 1);
+    return {
+      end: (outcome) => {
+        if (outcome === "right") this.#knownPairs.set(pair, true);
+        if (outcome !== "wrong") this.#add(own, -1);
+        else if (!isKnown) this.#add(from, 1);
+      },
+    };
+  }
+
+  #check(keys: readonly string[]): void {
+    const excess = Math.max(...keys.map((key) => this.#level(key))) + 1 - MAX_FAILURES;
+    if (excess <= 0) return;
+    const seconds = Math.ceil(excess * FORGIVE_EVERY_MS / 1000);
+    throw new TooManyRequestsError(
+      `Cannot log in: too many wrong passwords for this user or from this address; try again in ${seconds} s`,
+      seconds,
+    );
+  }
+
+  #level(key: string): number {
+    const bucket = this.#buckets.get(key);
+    if (bucket === undefined) return 0;
+    return Math.max(0, bucket.level - (this.#now() - bucket.atMs) / FORGIVE_EVERY_MS);
+  }
+
+  #add(key: string, count: number): void {
+    const level = Math.max(0, this.#level(key) + count);
+    if (level === 0) this.#buckets.delete(key);
+    else this.#buckets.set(key, { level, atMs: this.#now() });
+  }
+}
+
+/**
+ * What one client can have addresses of: an IPv4 address, or the first 64 bits of an IPv6 address.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(network("192.0.2.1"), "192.0.2.1");
+ * assert.equal(network("::ffff:192.0.2.1"), "192.0.2.1");
+ * assert.equal(network("2001:db8::1"), "2001:db8:0:0");
+ * assert.equal(network("2001:db8:0:0:1::"), "2001:db8:0:0");
+ * ```
+ */
+export function network(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (!address.includes(":")) return address;
+  const [start = "", end = ""] = address.toLowerCase().split("::", 2);
+  const [before, after] = [start, end].map((part) => part === "" ? [] : part.split(":"));
+  const missing = 8 - (before?.length ?? 0) - (after?.length ?? 0);
+  const zeros = Array.from({ length: Math.max(0, missing) }, () => "0");
+  return [...before ?? [], ...zeros, ...after ?? []].slice(0, 4).join(":");
+}

@@ -1,0 +1,163 @@
+/**
+ * The public keys of an issuer of identity tokens: a JSON Web Key Set (RFC 7517) behind a URL, which an OpenID Connect
+ * issuer names in its discovery document (https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig):
+ *
+ * ```text
+ * GET <issuer>/.well-known/openid-configuration   { "issuer": "<issuer>", "jwks_uri": "https://…", … }
+ * GET <jwks_uri>                                  { "keys": [{ "kty": "RSA", "kid": "…", "n": "…", "e": "AQAB" }] }
+ * ```
+ *
+ * Keys are kept for {@linkcode MAX_AGE_MS}. A token with a key that is not among them has the set fetched again, at most
+ * every {@linkcode REFETCH_PAUSE_MS}: new keys count at once, and made-up ones cost the issuer nothing. While the issuer
+ * does not answer, the keys that are known go on counting for {@linkcode MAX_STALE_MS}.
+ */
+import { createLocalJWKSet, errors, type JWTVerifyGetKey } from "jose";
+import { withDeadline } from "../async/deadline.ts";
+import { describeError, UpstreamError } from "../errors.ts";
+import { display, type Fetch, readBody } from "../http/client.ts";
+
+export interface KeySetOptions {
+  /** For messages. */
+  readonly issuer: string;
+  /** Where the keys are. Default: where the issuer's discovery document says. */
+  readonly jwksUri?: string | undefined;
+  readonly fetch: Fetch;
+  /** Milliseconds since any moment. */
+  readonly now: () => number;
+}
+
+export const MAX_AGE_MS = 10 * 60_000;
+export const REFETCH_PAUSE_MS = 30_000;
+export const MAX_STALE_MS = 24 * 3_600_000;
+/** After a failure, for as long as this the next tokens are told the same without asking again. */
+export const FAILURE_PAUSE_MS = 2_000;
+const TIMEOUT_MS = 5_000;
+const MAX_DOCUMENT_BYTES = 256 * 1024;
+
+interface Keys {
+  readonly find: JWTVerifyGetKey;
+  readonly fetchedMs: number;
+}
+
+export class KeySet {
+  readonly #options: KeySetOptions;
+  #keys: Keys | null = null;
+  #failure: { readonly error: unknown; readonly atMs: number } | null = null;
+  #fetching: Promise<Keys> | null = null;
+
+  constructor(options: KeySetOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The key that a token's header names, for jose.
+   *
+   * @throws {errors.JWKSNoMatchingKey} when the issuer has none
+   * @throws {UpstreamError} when that cannot be found out
+   */
+  readonly find: JWTVerifyGetKey = async (header, token) => {
+    const keys = await this.#current();
+    try {
+      return await keys.find(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey) || this.#age(keys) < REFETCH_PAUSE_MS) {
+        throw error;
+      }
+    }
+    return await (await this.#fetch()).find(header, token);
+  };
+
+  /** Keys that are young enough, or at least known. */
+  async #current(): Promise<Keys> {
+    const keys = this.#keys;
+    if (keys !== null && this.#age(keys) < MAX_AGE_MS) return keys;
+    try {
+      return await this.#fetch();
+    } catch (error) {
+      if (keys !== null && this.#age(keys) < MAX_STALE_MS) return keys;
+      throw error;
+    }
+  }
+
+  #age({ fetchedMs }: Keys): number {
+    return this.#options.now() - fetchedMs;
+  }
+
+  #fetch(): Promise<Keys> {
+    const { now } = this.#options;
+    if (this.#failure !== null && now() - this.#failure.atMs < FAILURE_PAUSE_MS) {
+      return Promise.reject(this.#failure.error);
+    }
+    this.#fetching ??= this.#fetchNow().finally(() => this.#fetching = null);
+    return this.#fetching;
+  }
+
+  async #fetchNow(): Promise<Keys> {
+    const { issuer, now } = this.#options;
+    try {
+      const find = await withDeadline((signal) => this.#download(signal), {
+        timeoutMs: TIMEOUT_MS,
+        what: `get the keys of "${issuer}"`,
+      });
+      this.#failure = null;
+      this.#keys = { find, fetchedMs: now() };
+      return this.#keys;
+    } catch (cause) {
+      const reason = describeError(cause);
+      const error = new UpstreamError(
+        `Cannot check the identity token: the issuer "${issuer}" does not give its keys: ${reason}`,
+        { cause },
+      );
+      this.#failure = { error, atMs: now() };
+      throw error;
+    }
+  }
+
+  async #download(signal: AbortSignal): Promise<JWTVerifyGetKey> {
+    const { jwksUri } = this.#options;
+    const uri = jwksUri ?? await this.#discover(signal);
+    const document = await this.#getJson(new URL(uri), signal);
+    try {
+      // Throws for what is not a key set.
+      return createLocalJWKSet(document as Parameters<typeof createLocalJWKSet>[0]);
+    } catch (cause) {
+      throw new UpstreamError(`Cannot read ${uri}: not a key set`, { cause });
+    }
+  }
+
+  async #discover(signal: AbortSignal): Promise<string> {
+    const { issuer } = this.#options;
+    const url = new URL(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`);
+    const document = await this.#getJson(url, signal);
+    // Or somebody else's keys would count as the issuer's.
+    if (field(document, "issuer") !== issuer) {
+      throw new UpstreamError(`Cannot use ${display(url)}: it is of another issuer`);
+    }
+    const uri = field(document, "jwks_uri");
+    if (typeof uri === "string" && URL.canParse(uri)) return uri;
+    throw new UpstreamError(`Cannot use ${display(url)}: its jwks_uri is not a URL`);
+  }
+
+  async #getJson(url: URL, signal: AbortSignal): Promise<unknown> {
+    const response = await this.#options.fetch(url, {
+      headers: { Accept: "application/json" },
+      signal,
+    });
+    const what = display(url);
+    const bytes = await readBody(response, { limitBytes: MAX_DOCUMENT_BYTES, what });
+    if (response.status !== 200) {
+      throw new UpstreamError(`Cannot read ${what}: status ${response.status}`);
+    }
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes));
+    } catch (cause) {
+      throw new UpstreamError(`Cannot read ${what}: not JSON`, { cause });
+    }
+  }
+}
+
+function field(document: unknown, name: string): unknown {
+  return typeof document === "object" && document !== null
+    ? Reflect.get(document, name)
+    : undefined;
+}

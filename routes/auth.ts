@@ -1,0 +1,112 @@
+/**
+ * `POST /auth/…`: log in, and get an access token (RFC 6749, 5.1, tells its form):
+ *
+ * | request                                                          | who                              |
+ * | ---------------------------------------------------------------- | -------------------------------- |
+ * | `/auth/userpassword`, body `{"user": "…", "password": "…"}`      | an identity with a password      |
+ * | `/auth/gce`, header `Authorization: Bearer <identity token>`     | an instance of Google's          |
+ * | `/auth/oidc`, the same                                           | a holder of an OpenID Connect token |
+ *
+ * ```json
+ * {"access_token":"eyJ…","expires_in":3600,"token_type":"Bearer"}
+ * ```
+ *
+ * A body that is no such object, with other members, or larger than {@linkcode MAX_BODY_BYTES} is answered 400; what
+ * proves nothing 401; too many wrong passwords 429. A way to log in that the server is not configured for is 404.
+ */
+import { z } from "zod";
+import { withDeadline } from "../lib/async/deadline.ts";
+import { LOGIN_METHODS, type LoginMethod } from "../lib/auth/authenticator.ts";
+import type { ClientAuth } from "../lib/auth/client_auth.ts";
+import { type Credentials, parseAuthorization } from "../lib/auth/credentials.ts";
+import { ANYONE } from "../lib/auth/guard.ts";
+import { DeadlineError, MalformedBodyError, UnauthenticatedError } from "../lib/errors.ts";
+import type { Route, RouteRequest } from "./app.ts";
+
+export const MAX_BODY_BYTES = 4096;
+const BODY_TIMEOUT_MS = 10_000;
+
+export function authRoute(auth: Pick<ClientAuth, "logIn">): Route {
+  return {
+    name: "auth",
+    methods: ["POST"],
+    matches: (path) => methodOf(path) !== null,
+    read: (request) => ({
+      access: ANYONE,
+      answer: () => logIn(auth, request),
+    }),
+  };
+}
+
+function methodOf(path: string): LoginMethod | null {
+  return LOGIN_METHODS.find((method) => path === `auth/${method}`) ?? null;
+}
+
+async function logIn(auth: Pick<ClientAuth, "logIn">, request: RouteRequest): Promise<Response> {
+  const method = methodOf(request.path);
+  if (method === null) throw new Error(`No way to log in: ${request.path}`);
+  const { headers, address, id: requestId } = request;
+  const credentials = method === "userpassword"
+    ? await readPassword(request)
+    : bearerOf(request.headers);
+  const { token, expiresInSeconds } = await auth.logIn(method, credentials, {
+    headers,
+    address,
+    requestId,
+  });
+  return Response.json(
+    { access_token: token, expires_in: expiresInSeconds, token_type: "Bearer" },
+    { headers: { "Cache-Control": "no-store" } },
+  );
+}
+
+const passwordBody = z.strictObject({ user: z.string(), password: z.string() });
+
+async function readPassword(request: RouteRequest): Promise<Credentials> {
+  const text = await readBody(request);
+  let body;
+  try {
+    body = passwordBody.parse(JSON.parse(text));
+  } catch {
+    // The parser's message could show a part of the password.
+    throw new MalformedBodyError('Cannot log in: the body is not {"user": "…", "password": "…"}');
+  }
+  return { kind: "password", ...body };
+}
+
+function bearerOf(headers: Headers): Credentials {
+  const header = headers.get("Authorization");
+  const credentials = header === null ? null : parseAuthorization(header);
+  if (credentials?.kind === "token") return credentials;
+  throw new UnauthenticatedError(
+    "Cannot log in without the header Authorization: Bearer <identity token>",
+  );
+}
+
+async function readBody({ body, signal }: RouteRequest): Promise<string> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  const reader = body?.getReader();
+  try {
+    await withDeadline(async () => {
+      let sizeBytes = 0;
+      for (;;) {
+        const { value } = await reader?.read() ?? {};
+        if (value === undefined) return;
+        sizeBytes += value.length;
+        if (sizeBytes > MAX_BODY_BYTES) {
+          throw new MalformedBodyError(
+            `Cannot read the body: larger than ${MAX_BODY_BYTES} bytes`,
+          );
+        }
+        chunks.push(value);
+      }
+    }, { timeoutMs: BODY_TIMEOUT_MS, what: "read the body", signal });
+  } catch (cause) {
+    await reader?.cancel().catch(() => {
+      // It broke before; there is nobody to tell.
+    });
+    if (cause instanceof DeadlineError) throw new MalformedBodyError(cause.message, { cause });
+    throw cause;
+  }
+  return await new Blob(chunks).text();
+}
