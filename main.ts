@@ -5,6 +5,7 @@
  * Each subcommand loads what it needs by itself: git waits for `credential-helper`, which needs next to nothing.
  */
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { completionScript, type Shell, SHELLS } from "./lib/cli/completion.ts";
 import { VERSION } from "./lib/cli/version.ts";
 import { ConfigError, describeError, ProxyError } from "./lib/errors.ts";
 import type { ImportKind } from "./lib/cli/import.ts";
@@ -280,6 +281,22 @@ Examples:
   .action(async ({ url }: { url?: URL }) => {
     const { checkHealth } = await import("./lib/cli/health_check.ts");
     await checkHealth(url ?? new URL(`http://127.0.0.1:${Deno.env.get("PORT") || 8080}`));
+  });
+
+program.command("completion")
+  .description("Print a script that completes this program's command lines in a shell.")
+  .addArgument(new Argument("<shell>", "which shell").choices(SHELLS))
+  .addHelpText(
+    "after",
+    `
+Examples:
+  source <(go-mod-proxy completion bash)           now; in ~/.bashrc, always
+  source <(go-mod-proxy completion zsh)            now; in ~/.zshrc, after compinit, always
+  go-mod-proxy completion fish | source            now; in ~/.config/fish/config.fish, always`,
+  )
+  .action(async (shell: Shell) => {
+    const { printLine } = await import("./lib/cli/print.ts");
+    printLine(completionScript(shell, program).trimEnd());
   });
 
 program.command("credential-helper", { hidden: true })
