@@ -180,7 +180,7 @@ export class Contestant implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  /** Asks for each of these once, so that they are in the cache. @throws {Error} when an answer is not 200 */
+  /** Asks for each of these once, so that they are in the cache. @throws {Error} when an answer is no success */
   async warm(paths: readonly string[]): Promise<void> {
     for (const path of paths) await get(`${this.url}/${path}`);
   }
@@ -200,12 +200,12 @@ export class Contestant implements AsyncDisposable {
   }
 }
 
-/** Reads the answer to its end. @returns its size in bytes. @throws {Error} when it is not 200 */
+/** Reads the answer to its end. @returns its size in bytes. @throws {Error} when it is no success */
 export async function get(url: string): Promise<number> {
   const response = await fetch(url);
   let sizeBytes = 0;
   for await (const chunk of response.body ?? []) sizeBytes += chunk.length;
-  if (response.status !== 200) throw new Error(`${url} answers ${response.status}`);
+  if (!response.ok) throw new Error(`${url} answers ${response.status}`);
   return sizeBytes;
 }
 

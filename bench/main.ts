@@ -14,20 +14,27 @@ import { Argument, Command, InvalidArgumentError } from "commander";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { type Name, PEERS, versionOf } from "./contestants.ts";
+import { benchCold } from "./cold.ts";
 import { benchGit } from "./git.ts";
+import { benchMemory } from "./memory.ts";
 import { type Facts, type Report, toJson, toMarkdown } from "./report.ts";
 import type { BenchOptions } from "./suite.ts";
+import { benchStart } from "./start.ts";
 import { benchWarm } from "./warm.ts";
 
 type Suite = (options: BenchOptions) => Promise<Report>;
 
 const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["warm", benchWarm],
+  ["cold", benchCold],
   ["git", benchGit],
+  ["memory", benchMemory],
+  ["start", benchStart],
 ]);
 
 const DAILY = { rounds: 3, seconds: 2 };
 const FULL = { rounds: 7, seconds: 10 };
+const SHORT_PER_LONG = 3;
 
 interface Flags {
   full: boolean;
@@ -47,7 +54,8 @@ await new Command("deno task bench")
   .option("--seconds <n>", "how long a server is kept busy for one figure", parseCount)
   .option("--out <folder>", "where to write <suite>.md and <suite>.json")
   .action(async (names: string[], { full, out, ...given }: Flags) => {
-    const options = { ...(full ? FULL : DAILY), ...given };
+    const { rounds, seconds } = { ...(full ? FULL : DAILY), ...given };
+    const options = { rounds, longRounds: Math.ceil(rounds / SHORT_PER_LONG), seconds };
     for (const name of names.length > 0 ? names : SUITES.keys()) {
       const report = await SUITES.get(name)?.({ ...options, say: (text) => console.error(text) });
       if (report !== undefined) await print(report, { facts: facts(options), out });
@@ -65,7 +73,7 @@ async function print(report: Report, options: { facts: Facts; out: string | unde
   await Deno.writeTextFile(join(options.out, `${report.suite}.json`), json);
 }
 
-function facts({ rounds, seconds }: { rounds: number; seconds: number }): Facts {
+function facts({ rounds, longRounds, seconds }: Omit<BenchOptions, "say">): Facts {
   const [cpu] = cpus();
   const [load = 0] = Deno.loadavg();
   const others: Name[] = [...PEERS, "nginx"];
@@ -82,7 +90,7 @@ function facts({ rounds, seconds }: { rounds: number; seconds: number }): Facts 
       outputOf("git", "version"),
       ...versions,
     ].join(", "),
-    rounds: `${rounds}, ${seconds} s each`,
+    rounds: `${rounds}, of what takes long ${longRounds}; ${seconds} s for what goes by time`,
   };
 }
 
