@@ -9,6 +9,7 @@ import { completionScript, type Shell, SHELLS } from "./lib/cli/completion.ts";
 import { VERSION } from "./lib/cli/version.ts";
 import { ConfigError, describeError, ProxyError } from "./lib/errors.ts";
 import type { ImportKind } from "./lib/cli/import.ts";
+import { type ProviderName, PROVIDERS } from "./lib/client/providers.ts";
 import { LOG_LEVELS, type LogLevel, parseLogLevel } from "./lib/log_level.ts";
 
 const program = new Command("go-mod-proxy")
@@ -263,6 +264,53 @@ Examples:
     },
   );
 
+interface GoauthFlags {
+  provider?: ProviderName;
+  audience?: string;
+  tokenEnv?: string;
+  tokenFile?: string;
+  cacheDir?: string;
+}
+
+program.command("goauth")
+  .description("Log the go command in at a server; for GOAUTH, with Go 1.24 or newer.")
+  .argument("<server>", "the server, as in GOPROXY", parseUrl)
+  .argument("[url]", "what go adds when a request was refused", parseUrl)
+  .addOption(providerOption())
+  .option("--audience <audience>", "what identity tokens are for (default: the server's origin)")
+  .option("--token-env <name>", "variable of the identity token (default: GO_MOD_PROXY_ID_TOKEN)")
+  .option(
+    "--token-file <file>",
+    "file of the identity token (default: /var/run/secrets/go-mod-proxy/token)",
+  )
+  .option("--cache-dir <dir>", "where access tokens are kept (default: in the user's cache)")
+  .addHelpText(
+    "after",
+    `
+Without --provider the first of these is used: an identity token in a variable (env), of GitHub Actions (github), or in a
+file (file); a password in netrc (netrc); the identity token of Google's metadata server (gce); a password that git knows
+(git). It is exchanged for an access token, which is kept until it expires. Status 1, and nothing on standard output, when
+that fails; go shows the reason with -x.
+
+Examples:
+  go env -w GOAUTH="go-mod-proxy goauth https://proxy.example.com"
+  go-mod-proxy goauth https://proxy.example.com --provider github --audience proxy`,
+  )
+  .action(async (server: URL, asked: URL | undefined, flags: GoauthFlags) => {
+    const { goauth } = await import("./lib/cli/goauth.ts");
+    const env = Deno.env.toObject();
+    await goauth({
+      server,
+      asked: asked ?? null,
+      provider: flags.provider,
+      audience: flags.audience,
+      tokenVariable: flags.tokenEnv,
+      tokenFile: flags.tokenFile,
+      cacheDirectory: flags.cacheDir ?? `${defaultScratchDir(env)}/goauth`,
+      env,
+    });
+  });
+
 program.command("healthcheck")
   .description("Ask the server on this machine whether it is well; status 1 if it is not.")
   .addOption(
@@ -312,6 +360,10 @@ async function loadConfig(file: string | undefined) {
   const { dirname } = await import("node:path");
   if (file === undefined) return { config: parseConfig(""), configDirectory: "." };
   return { config: parseConfig(await Deno.readTextFile(file)), configDirectory: dirname(file) };
+}
+
+function providerOption(): Option {
+  return new Option("--provider <provider>", "where the identity comes from").choices(PROVIDERS);
 }
 
 function logLevelOption(level: LogLevel): Option {

@@ -17,7 +17,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/config/"],
   ["lib/service.ts"],
   ["lib/publisher.ts"],
-  ["lib/source/", "lib/sumdb/", "lib/auth/", "lib/index/", "lib/import/"],
+  ["lib/source/", "lib/sumdb/", "lib/auth/", "lib/index/", "lib/import/", "lib/client/"],
   ["lib/store/"],
   ["lib/git/"],
   ["lib/credentials/", "lib/zip/", "lib/http/"],

@@ -141,19 +141,8 @@ export class Git implements AsyncDisposable {
    * @throws {OverloadedError} when there was no turn for it in time
    */
   async run(args: readonly string[], options: GitBufferOptions): Promise<GitOutput> {
-    const { what, maxOutputBytes, exitCodes = [0] } = options;
     await using process = await this.#start(args, options);
-    const chunks: Uint8Array<ArrayBuffer>[] = [];
-    let sizeBytes = 0;
-    for await (const chunk of process.stdout) {
-      sizeBytes += chunk.length;
-      if (sizeBytes > maxOutputBytes) {
-        throw new LimitExceededError(`Cannot ${what}: git wrote over ${maxOutputBytes} bytes`);
-      }
-      chunks.push(chunk);
-    }
-    const exitCode = await process.exit(exitCodes);
-    return { exitCode, stdout: await new Blob(chunks).bytes() };
+    return await readOutput(process, options);
   }
 
   /** Runs git as the stream is read. It errors as {@linkcode run} throws; cancelling it ends git. */
@@ -301,6 +290,71 @@ export class Git implements AsyncDisposable {
     this.#closed.abort(new Error("Cannot run git: the server is shutting down"));
     await Promise.allSettled(this.#running);
   }
+}
+
+export interface UserGitOptions
+  extends Pick<GitBufferOptions, "what" | "input" | "timeoutMs" | "maxOutputBytes" | "exitCodes"> {
+  /** The user's own environment. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Runs git outside the fence, as the user who started us would: with their environment, configuration and helpers, in
+ * the current directory. Only nobody is prompted for anything.
+ *
+ * @throws as {@linkcode Git.run}
+ */
+export async function runGitOfUser(
+  args: readonly string[],
+  options: UserGitOptions,
+): Promise<GitOutput> {
+  // Deno starts nothing with these unless everything may be started.
+  const env = Object.entries(options.env).filter(([name]) => !/^(LD|DYLD)_/.test(name));
+  const command = new Deno.Command("git", {
+    args: [...args],
+    clearEnv: true,
+    env: {
+      ...Object.fromEntries(env),
+      GCM_INTERACTIVE: "never",
+      GIT_ASKPASS: "",
+      GIT_TERMINAL_PROMPT: "0",
+      SSH_ASKPASS: "",
+    },
+    stdin: options.input === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  const { what, input, timeoutMs } = options;
+  await using process = new GitProcess(command, {
+    what,
+    input,
+    timeoutMs,
+    secrets: [],
+    signals: [],
+    killGroup: null,
+  });
+  return await readOutput(process, options);
+}
+
+/** Waits for the end of a git and of what it writes. */
+async function readOutput(
+  process: GitProcess,
+  { what, maxOutputBytes, exitCodes = [0] }: Pick<
+    GitBufferOptions,
+    "what" | "maxOutputBytes" | "exitCodes"
+  >,
+): Promise<GitOutput> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of process.stdout) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > maxOutputBytes) {
+      throw new LimitExceededError(`Cannot ${what}: git wrote over ${maxOutputBytes} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  const exitCode = await process.exit(exitCodes);
+  return { exitCode, stdout: await new Blob(chunks).bytes() };
 }
 
 interface ProcessOptions {

@@ -1,0 +1,50 @@
+/**
+ * The value of `Authorization` for a server: an access token that is still good for a while, from the cache or by logging
+ * in.
+ */
+import type { Identity } from "./identity.ts";
+import { type AccessToken, logIn, type LogInOptions, proofHeader, tokenHeader } from "./log_in.ts";
+
+/** Where access tokens are kept. */
+export interface AccessTokens {
+  get(key: string): Promise<AccessToken | null>;
+  put(key: string, token: AccessToken): Promise<unknown>;
+}
+
+export interface AuthorizationOptions extends LogInOptions {
+  readonly identity: Identity;
+  readonly tokens: AccessTokens;
+  /** That the server has just refused what it was given. */
+  readonly isRefused: boolean;
+}
+
+/** A token is renewed that is good for less: a build may go on for a while before it is asked for again. */
+const MIN_REMAINING_MS = 60_000;
+/** A short-lived token is not renewed before it has used up this part of its life. */
+const MIN_USED_PART = 0.75;
+/** One that is refused although it is younger would be refused again: the reason is another one. */
+const MIN_REFUSED_AGE_MS = 10_000;
+
+/** @throws as {@linkcode logIn} and {@linkcode Identity.prove} */
+export async function authorizationFor(options: AuthorizationOptions): Promise<string> {
+  const { identity, tokens, server, now, isRefused } = options;
+  const key = JSON.stringify([server.href, identity.description, identity.key]);
+  const kept = await tokens.get(key);
+  if (kept !== null && isGood(kept, { nowMs: now(), isRefused })) return tokenHeader(kept);
+  const login = await identity.prove();
+  const token = await logIn(login, options);
+  if (token === null) return proofHeader(login);
+  await tokens.put(key, token);
+  return tokenHeader(token);
+}
+
+function isGood(
+  { obtainedAtMs, expiresAtMs }: AccessToken,
+  { nowMs, isRefused }: { readonly nowMs: number; readonly isRefused: boolean },
+): boolean {
+  // A clock that was set back makes tokens of the future: nobody knows how long those are good.
+  if (nowMs < obtainedAtMs) return false;
+  if (isRefused) return nowMs < Math.min(obtainedAtMs + MIN_REFUSED_AGE_MS, expiresAtMs);
+  const lifeMs = expiresAtMs - obtainedAtMs;
+  return nowMs < expiresAtMs - Math.min(MIN_REMAINING_MS, lifeMs * (1 - MIN_USED_PART));
+}
