@@ -34,11 +34,17 @@ interface Place {
   readonly port: number;
   /** What nginx serves. */
   readonly files: string;
+  /** Of private modules, by module path. */
+  readonly repositoryUrls: ReadonlyMap<string, string>;
 }
 
 const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
-  "ours": async ({ upstream, folder, port }) => {
+  "ours": async ({ upstream, folder, port, repositoryUrls }) => {
+    const privateModules = [...repositoryUrls].map(([pathPrefix, repository]) => (
+      { pathPrefix, auth: { none: true }, repository }
+    ));
     const config = {
+      privateModules,
       storage: { disk: { path: join(folder, "data") } },
       parentProxy: { url: upstream.url },
       publicModules: {
@@ -68,7 +74,7 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
     args: ["server", "--address", `127.0.0.1:${port}`, "--cacher-dir", join(folder, "caches")],
     env: goEnv(upstream),
   }),
-  "athens": async ({ upstream, folder, port }) => {
+  "athens": async ({ upstream, folder, port, repositoryUrls }) => {
     const storage = join(folder, "storage");
     await Deno.mkdir(storage);
     const env = {
@@ -78,7 +84,10 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
       ATHENS_STORAGE_TYPE: "disk",
       ATHENS_DISK_STORAGE_ROOT: storage,
       ATHENS_GOGET_DIR: folder,
-      ATHENS_GO_BINARY_ENV_VARS: Object.entries(goEnv(upstream))
+      ATHENS_GO_BINARY_ENV_VARS: Object.entries({
+        ...goEnv(upstream),
+        ...privateEnv(repositoryUrls),
+      })
         .map(([name, value]) => `${name}=${value}`).join(";"),
     };
     return { program: toolPath("athens"), args: [], env };
@@ -120,6 +129,8 @@ export interface StartOptions {
   readonly upstream: Upstream;
   /** What nginx serves. Default: nothing. */
   readonly files?: string;
+  /** Of private modules, by module path; ours and Athens know what to do with them. Default: none. */
+  readonly repositoryUrls?: ReadonlyMap<string, string>;
   /** What to ask for to see that it is there. Default: nothing, it is there when it takes connections. */
   readonly untilAnswers?: string;
 }
@@ -143,12 +154,19 @@ export class Contestant implements AsyncDisposable {
     this.#folder = started.folder;
   }
 
-  static async start(name: Name, { upstream, files = "", untilAnswers }: StartOptions) {
+  static async start(name: Name, options: StartOptions) {
+    const { upstream, files = "", repositoryUrls = new Map(), untilAnswers } = options;
     const folder = await Deno.makeTempDir({ prefix: `bench-${name}-` });
     const home = join(folder, "home");
     await Deno.mkdir(home);
     const port = freePort();
-    const { program, args, env } = await PLANS[name]({ upstream, folder, port, files });
+    const { program, args, env } = await PLANS[name]({
+      upstream,
+      folder,
+      port,
+      files,
+      repositoryUrls,
+    });
     const startedMs = performance.now();
     const process = new Deno.Command(program, {
       args: [...args],
@@ -220,6 +238,23 @@ function goEnv(upstream: Upstream): Record<string, string> {
     GOSUMDB: `${upstream.verifierKey} ${upstream.sumdbUrl}`,
     GOFLAGS: "-modcacherw",
     GOTOOLCHAIN: "local",
+  };
+}
+
+/** Has the `go` command fetch everything by git, and git look elsewhere for it. */
+function privateEnv(repositoryUrls: ReadonlyMap<string, string>): Record<string, string> {
+  if (repositoryUrls.size === 0) return {};
+  const rewrites = [...repositoryUrls].flatMap(([path, url], i) => [
+    [`GIT_CONFIG_KEY_${i}`, `url.${url}.insteadOf`],
+    [`GIT_CONFIG_VALUE_${i}`, `https://${path}`],
+  ]);
+  return {
+    GOPROXY: "direct",
+    GOSUMDB: "off",
+    GIT_CONFIG_COUNT: String(repositoryUrls.size),
+    // Nothing but what is rewritten.
+    GIT_ALLOW_PROTOCOL: "http",
+    ...Object.fromEntries(rewrites),
   };
 }
 

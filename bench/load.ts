@@ -26,26 +26,15 @@ export interface Served {
   readonly p99Ms: number;
 }
 
-export function wrkAvailable(): boolean {
-  try {
-    new Deno.Command("wrk", { args: ["--version"], stdout: "null", stderr: "null" }).outputSync();
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** @throws {Error} when an answer is not 200, or a connection fails */
+/** @throws {Error} when an answer is no success, a connection fails, or there is no wrk */
 export async function load({ url, paths, connections, seconds }: Load): Promise<Served> {
   const folder = await Deno.makeTempDir({ prefix: "load-" });
   try {
     const script = join(folder, "load.lua");
     await Deno.writeTextFile(script, scriptFor(paths));
     const threads = Math.min(connections, 2);
-    const { success, stdout, stderr } = await new Deno.Command("wrk", {
-      args: [`-t${threads}`, `-c${connections}`, `-d${seconds}`, "--timeout=60", "-s", script, url],
-    }).output();
+    const args = [`-t${threads}`, `-c${connections}`, `-d${seconds}`, "--timeout=60"];
+    const { success, stdout, stderr } = await wrk([...args, "-s", script, url]);
     const decoder = new TextDecoder();
     const result = /^result (.*)$/m.exec(decoder.decode(stdout))?.[1];
     if (!success || result === undefined) throw new Error(`wrk failed: ${decoder.decode(stderr)}`);
@@ -54,6 +43,15 @@ export async function load({ url, paths, connections, seconds }: Load): Promise<
     return served;
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function wrk(args: string[]): Promise<Deno.CommandOutput> {
+  try {
+    return await new Deno.Command("wrk", { args }).output();
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Error("Cannot make load: wrk is not installed (apt-get install wrk)", { cause });
   }
 }
 

@@ -17,6 +17,7 @@ import { type Name, PEERS, versionOf } from "./contestants.ts";
 import { benchCold } from "./cold.ts";
 import { benchGit } from "./git.ts";
 import { benchMemory } from "./memory.ts";
+import { benchPrivate } from "./private.ts";
 import { type Facts, type Report, toJson, toMarkdown } from "./report.ts";
 import type { BenchOptions } from "./suite.ts";
 import { benchStart } from "./start.ts";
@@ -29,6 +30,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["cold", benchCold],
   ["git", benchGit],
   ["memory", benchMemory],
+  ["private", benchPrivate],
   ["start", benchStart],
 ]);
 
