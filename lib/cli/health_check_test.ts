@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DeadlineError, UpstreamError } from "../errors.ts";
+import { createAuthority } from "../../tests/fakes/authority.ts";
 import { checkHealth } from "./health_check.ts";
 
 const ROWS = [
@@ -33,4 +34,15 @@ Deno.test("checkHealth() of nobody", async () => {
   const { port } = listener.addr;
   listener.close();
   await assert.rejects(checkHealth(new URL(`http://127.0.0.1:${port}`)), UpstreamError);
+});
+
+Deno.test("checkHealth() takes a certificate for another name", async () => {
+  const { certificate, privateKey } = await (await createAuthority()).issue(["proxy.example.com"]);
+  const options = { hostname: "127.0.0.1", port: 0, cert: certificate, key: privateKey };
+  const server = Deno.serve({ ...options, onListen() {} }, () => new Response("ok\n"));
+  try {
+    await checkHealth(new URL(`https://127.0.0.1:${server.addr.port}`));
+  } finally {
+    await server.shutdown();
+  }
 });

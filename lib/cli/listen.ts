@@ -16,6 +16,7 @@ import type { SecretPlaces } from "../credentials/secret.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import type { TlsVersion } from "../http/tls_server.ts";
 import type { Logger } from "../log.ts";
+import { announce, type Listening } from "./banner.ts";
 import type { App } from "../../routes/app.ts";
 
 /** A large zip on a slow line may take this long to finish. */
@@ -33,8 +34,8 @@ export interface ListenOptions {
   readonly log: Logger;
   /** Tells the server to end. */
   readonly signal: AbortSignal;
-  /** What the line that says "listening" says besides the address. */
-  readonly facts: Record<string, string>;
+  /** What is said of the server besides its address. */
+  readonly facts: Omit<Listening, "url">;
 }
 
 /**
@@ -49,7 +50,7 @@ export async function listen(app: App, options: ListenOptions): Promise<void> {
     ...options,
     tls,
   });
-  log.info({ url: urlOf(server.scheme, server.addr), ...facts }, "listening");
+  announce({ url: urlOf(server.scheme, server.addr), ...facts }, log);
   await untilAborted(signal);
   log.info({ timeoutMs: SHUTDOWN_TIMEOUT_MS }, "stopping: finishing what is in flight");
   const isDone = await Promise.race([
@@ -59,13 +60,13 @@ export async function listen(app: App, options: ListenOptions): Promise<void> {
   log.info(isDone ? "stopped" : "stopped: some requests did not finish in time");
 }
 
-interface Listening {
+interface OpenServer {
   readonly scheme: "http" | "https";
   readonly addr: Deno.NetAddr;
   shutdown(): Promise<void>;
 }
 
-function startPlain(app: App, options: ListenOptions): Listening {
+function startPlain(app: App, options: ListenOptions): OpenServer {
   const { host, port, log } = options;
   try {
     const server = Deno.serve({
@@ -85,7 +86,7 @@ type TlsConfig = CertificateConfig & { readonly minVersion: TlsVersion };
 async function startTls(
   app: App,
   options: ListenOptions & { readonly tls: TlsConfig },
-): Promise<Listening> {
+): Promise<OpenServer> {
   const { tls, places, host, port, log } = options;
   const certificate = await readCertificate(tls, places).catch((cause) => {
     throw new ConfigError(`listen.tls: ${describeError(cause)}`, { cause });
