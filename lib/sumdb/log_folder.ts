@@ -12,9 +12,8 @@
  */
 import { withDeadline } from "../async/deadline.ts";
 import { InvalidRequestError, StorageError } from "../errors.ts";
-import { escapePath, escapeVersion } from "../module/escape.ts";
 import { bytesContent, keyFault, type ObjectStore, readAll } from "../store/object_store.ts";
-import { MAX_RECORD_BYTES, type ModuleVersion } from "./record.ts";
+import { MAX_RECORD_BYTES, type ModuleVersion, recordName } from "./record.ts";
 import { type DataTile, formatTilePath, type Tile } from "./tile.ts";
 
 /** 256 records, each with its two lines; those of the largest log in use take about 60 KiB. */
@@ -91,10 +90,11 @@ export class LogFolder {
     return names.map(numberOf).filter((number) => number !== null);
   }
 
-  #recordName({ path, version }: ModuleVersion): string {
-    const name = `lookup/${escapePath(path)}/@v/${escapeVersion(version)}`;
+  #recordName(module: ModuleVersion): string {
+    const name = recordName(module);
     const fault = keyFault(this.keyOf(name));
     if (fault === null) return name;
+    const { path, version } = module;
     throw new InvalidRequestError(`Cannot store a record of ${path}@${version}: ${fault}`);
   }
 

@@ -18,9 +18,10 @@
  * note malformed.
  */
 import { Buffer } from "node:buffer";
+import { InvalidRequestError } from "../errors.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
-import type { ModulePath } from "../module/path.ts";
-import type { Version } from "../module/version.ts";
+import { type ModulePath, parseModulePath } from "../module/path.ts";
+import { parseVersion, type Version } from "../module/version.ts";
 import { decodeBase64 } from "./base64.ts";
 import { UnverifiedError } from "./errors.ts";
 import { type Hash, HASH_BYTES, hashRecord } from "./merkle.ts";
@@ -54,6 +55,11 @@ export function lookupPath({ path, version }: ModuleVersion): string {
   return `lookup/${escapePath(path)}@${escapeVersion(version)}`;
 }
 
+/** Where a store has it, below the folder of the log. */
+export function recordName({ path, version }: ModuleVersion): string {
+  return `lookup/${escapePath(path)}/@v/${escapeVersion(version)}`;
+}
+
 /**
  * The record that a lookup's answer, or a stored record, begins with, and what follows it. It is not authenticated yet.
  *
@@ -85,6 +91,35 @@ export function readRecord(
     throw refuse("it has not one h1 of the zip and of go.mod");
   }
   return { record: { ...record, zipH1, goModH1 }, rest: answer.slice(end) };
+}
+
+/** The text of a module version's record, as the `go` command's database writes it. */
+export function formatRecordText(
+  { path, version }: ModuleVersion,
+  { zipH1, goModH1 }: ModuleHashes,
+): string {
+  return `${path} ${version} ${zipH1}\n${path} ${version}/go.mod ${goModH1}\n`;
+}
+
+/**
+ * The module version that a record's text is about.
+ *
+ * @throws {UnverifiedError} when it is about none
+ */
+export function moduleOfRecord(text: Uint8Array): ModuleVersion {
+  const [, pathText = "", versionText = ""] = /^(\S+) (\S+) h1:/.exec(decodeText(text)) ?? [];
+  try {
+    const path = parseModulePath(pathText);
+    return { path, version: parseVersion(path, versionText) };
+  } catch (cause) {
+    if (!(cause instanceof InvalidRequestError)) throw cause;
+    throw new UnverifiedError("Cannot read the record: it is not of a module version", { cause });
+  }
+}
+
+/** What a lookup answers before the note, and what is stored of a record. */
+export function formatRecord(id: number, text: Uint8Array): Uint8Array<ArrayBuffer> {
+  return Buffer.concat([new TextEncoder().encode(`${id}\n`), text, Uint8Array.of(NEWLINE)]);
 }
 
 /** The records of a data tile: each text is followed by an empty line. Null where it is none. */

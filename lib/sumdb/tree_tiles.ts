@@ -181,7 +181,7 @@ function readEdge(tiles: readonly Tile[], loaded: readonly LoadedTile[]): TileMa
 }
 
 /** The hash of a tree follows from its edge alone. */
-function hashOfEdge(edge: TileMap, size: number): Hash {
+export function hashOfEdge(edge: TileMap, size: number): Hash {
   return foldSubtrees(
     subtreesOf({ start: 0, end: size }).map((subtree) => {
       const { height, index, ...place } = placeOf(subtree);

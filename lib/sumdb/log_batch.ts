@@ -1,0 +1,180 @@
+/**
+ * A batch: what one create adds to our own log (private_log.ts), and all that the next one has to know of what came before.
+ *
+ * ```text
+ * {"format":1,"number":3,"previous":{"size":254,"hash":"…"},"size":257,"hash":"…"}⏎
+ * <hashes>
+ * <records>
+ * ```
+ *
+ * A line for people and programs (`head -1 | jq`): the number of the batch, from 1, and the tree before and after it. Then
+ * what the tree was made from: with the *base* the greatest multiple of 256 in `previous.size`, the partial hash tiles of
+ * the tree of that many records, lowest level first (none is of level 0), and all records from the base on as in a data
+ * tile, the new ones last.
+ *
+ * So a batch stands for itself: both hashes are computed again when it is read, partial tiles are cut from it, and so are
+ * the tiles that it has made full. The price is up to 255 records that were in the batch before as well, some 30 KiB on
+ * average; logs in tiles write their partial tiles so anyway.
+ */
+import { Buffer } from "node:buffer";
+import { z } from "zod";
+import { UnverifiedError } from "./errors.ts";
+import { GrowingTree } from "./growing_tree.ts";
+import { MAX_DATA_TILE_BYTES } from "./log_folder.ts";
+import { EMPTY_HASH, HASH_BYTES, hashRecord, isSameHash, type Tree } from "./merkle.ts";
+import { joinRecords, splitRecords } from "./record.ts";
+import { type DataTile, edgeOf, formatTilePath, type Tile, TILE_WIDTH, TileNodes } from "./tile.ts";
+import type { TileMap } from "./tree_tiles.ts";
+
+/** How many records one batch may add. */
+export const MAX_NEW_RECORDS = 256;
+
+/** A line, seven levels of partial tiles, the records of the base's tile and as many new ones. */
+export const MAX_BATCH_BYTES = 1024 + 7 * TILE_WIDTH * HASH_BYTES + 2 * MAX_DATA_TILE_BYTES;
+
+type Text = Uint8Array<ArrayBuffer>;
+
+export interface LogBatch {
+  /** From 1; 0 where there is none yet. */
+  readonly number: number;
+  readonly previous: Tree;
+  readonly tree: Tree;
+  /** The partial tiles of {@linkcode tree}, lowest level first. */
+  readonly edge: TileMap;
+  /** The tiles that are full since this batch. */
+  readonly full: readonly { readonly tile: Tile | DataTile; readonly bytes: Text }[];
+  /** The number of the first of {@linkcode texts}. */
+  readonly base: number;
+  readonly baseEdge: TileMap;
+  /** The texts of all records from the base on. */
+  readonly texts: readonly Text[];
+}
+
+const EMPTY_TREE: Tree = { size: 0, hash: EMPTY_HASH };
+
+/** A log without batches. */
+export const NO_BATCH: LogBatch = {
+  number: 0,
+  previous: EMPTY_TREE,
+  tree: EMPTY_TREE,
+  edge: new Map(),
+  full: [],
+  base: 0,
+  baseEdge: new Map(),
+  texts: [],
+};
+
+/** @param texts of at least one new record, at most {@linkcode MAX_NEW_RECORDS} */
+export function batchAfter(batch: LogBatch, texts: readonly Text[]): LogBatch {
+  const base = baseOf(batch.tree);
+  const isHigher = ([path]: [string, TileNodes]) => !path.startsWith(LEVEL_0);
+  return makeBatch({
+    number: batch.number + 1,
+    previousSize: batch.tree.size,
+    base,
+    baseEdge: new Map([...batch.edge].filter(isHigher)),
+    texts: [...batch.texts.slice(base - batch.base), ...texts],
+  });
+}
+
+/** The records that a batch has added, with their numbers. */
+export function newTexts({ previous, base, texts }: LogBatch): { id: number; text: Text }[] {
+  return texts.map((text, i) => ({ id: base + i, text })).slice(previous.size - base);
+}
+
+export function encodeBatch({ number, previous, tree, baseEdge, texts }: LogBatch): Text {
+  const line = JSON.stringify({
+    format: 1,
+    number,
+    previous: { size: previous.size, hash: previous.hash.toBase64() },
+    size: tree.size,
+    hash: tree.hash.toBase64(),
+  });
+  const hashes = [...baseEdge.values()].map(({ bytes }) => bytes);
+  return Buffer.concat([new TextEncoder().encode(`${line}\n`), ...hashes, joinRecords(texts)]);
+}
+
+/** @throws {UnverifiedError} when the bytes are not the batch of this number, or do not give the hashes that they say */
+export function decodeBatch(bytes: Text, number: number): LogBatch {
+  const refuse = (fault: string) => new UnverifiedError(`Cannot read batch ${number}: ${fault}`);
+  const end = bytes.indexOf(NEWLINE);
+  const parsed = LINE.safeParse(parseJson(bytes.subarray(0, Math.max(0, end))));
+  if (!parsed.success) throw refuse("it does not begin with its line");
+  const line = parsed.data;
+  const base = baseOf(line.previous);
+  const baseEdge = new Map<string, TileNodes>();
+  let at = end + 1;
+  for (const tile of edgeOf(base)) {
+    const hashes = bytes.slice(at, at += tile.width * HASH_BYTES);
+    if (hashes.length < tile.width * HASH_BYTES) throw refuse("it ends early");
+    baseEdge.set(formatTilePath(tile), new TileNodes(hashes));
+  }
+  const texts = splitRecords(bytes.slice(at));
+  if (texts === null || base + texts.length !== line.size || line.size <= line.previous.size) {
+    throw refuse(`it has not the records up to ${line.size}`);
+  }
+  const previousSize = line.previous.size;
+  const batch = makeBatch({ number: line.number, previousSize, base, baseEdge, texts });
+  if (batch.number !== number) throw refuse(`it is batch ${batch.number}`);
+  for (const [tree, said] of [[batch.previous, line.previous], [batch.tree, line]] as const) {
+    if (tree.hash.toBase64() !== said.hash) {
+      throw refuse(`its records do not give hash ${said.hash}`);
+    }
+  }
+  return batch;
+}
+
+/** Whether `batch` begins where `head` ends. */
+export function follows(batch: LogBatch, head: LogBatch): boolean {
+  return batch.number === head.number + 1 && batch.previous.size === head.tree.size &&
+    isSameHash(batch.previous.hash, head.tree.hash);
+}
+
+const LEVEL_0 = "tile/8/0/";
+const NEWLINE = 0x0a;
+
+const size = z.int().nonnegative();
+const LINE = z.object({
+  format: z.literal(1),
+  number: z.int().positive(),
+  previous: z.object({ size, hash: z.string() }),
+  size,
+  hash: z.string(),
+});
+
+function baseOf({ size }: Pick<Tree, "size">): number {
+  return size - size % TILE_WIDTH;
+}
+
+type Parts = Pick<LogBatch, "number" | "base" | "baseEdge" | "texts"> & { previousSize: number };
+
+function makeBatch({ number, previousSize, base, baseEdge, texts }: Parts): LogBatch {
+  const growing = new GrowingTree(base, baseEdge);
+  const hashes = texts.map(hashRecord);
+  for (const hash of hashes.slice(0, previousSize - base)) growing.append(hash);
+  const previous = growing.tree();
+  for (const hash of hashes.slice(previousSize - base)) growing.append(hash);
+  const full = [...growing.full, ...fullDataTiles(base, texts)];
+  const tree = growing.tree();
+  return { number, previous, tree, edge: growing.edge(), full, base, baseEdge, texts };
+}
+
+function fullDataTiles(base: number, texts: readonly Text[]) {
+  const tiles: { tile: DataTile; bytes: Text }[] = [];
+  for (let end = TILE_WIDTH; end <= texts.length; end += TILE_WIDTH) {
+    const number = (base + end) / TILE_WIDTH - 1;
+    const bytes = joinRecords(texts.slice(end - TILE_WIDTH, end));
+    tiles.push({ tile: { level: "data", number, width: TILE_WIDTH }, bytes });
+  }
+  return tiles;
+}
+
+/** The value of a JSON text, or undefined, which no schema accepts, where it is none. */
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Our own checksum database: records of private modules, and where it is *combined* of public ones, which the `go` command
+ * verifies as strictly as it does with the public database, because a log is behind them (private_log.ts).
+ *
+ * A record comes into being with the first lookup. Its hashes are those of the published copy of a private module, which is
+ * published now if it is not yet, or those that the public database confirms of a public one. From then on the log says
+ * what they are, whatever happens to the copy; a client that was given another one refuses it.
+ *
+ * Each tree that is handed out is signed at that moment: of a batch that is in the store. What is signed twice has the same
+ * bytes, and two replicas that know different batches sign trees of which one continues the other. The log does not know the
+ * key; so it goes on when the key changes.
+ */
+import { Buffer } from "node:buffer";
+import { NotFoundError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Tree } from "./merkle.ts";
+import type { PrivateLog } from "./private_log.ts";
+import type { ModuleHashes, ModuleVersion, SumRecord } from "./record.ts";
+import { signTree } from "./signed_tree.ts";
+import type { SignerKey } from "./signer.ts";
+import { type DataTile, formatTilePath, type Tile } from "./tile.ts";
+
+export interface PrivateSumDatabaseOptions {
+  readonly key: SignerKey;
+  readonly log: PrivateLog;
+  /**
+   * The hashes of a module version that is not in the log.
+   *
+   * @throws {NotFoundError} when there is no such version, or this database is not about it
+   */
+  readonly hashesOf: (module: ModuleVersion, signal: AbortSignal) => Promise<ModuleHashes>;
+  readonly logger: Logger;
+}
+
+export class PrivateSumDatabase {
+  readonly name: string;
+  /** What it says is true by what is in our own store. */
+  readonly isVerified = true;
+  readonly #options: PrivateSumDatabaseOptions;
+
+  constructor(options: PrivateSumDatabaseOptions) {
+    this.name = options.key.name;
+    this.#options = options;
+  }
+
+  supported(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /**
+   * The record of a module version with a tree that has it. Throws as {@linkcode PrivateLog.append}, and what
+   * {@linkcode PrivateSumDatabaseOptions.hashesOf} throws.
+   */
+  async lookup(
+    module: ModuleVersion,
+    signal: AbortSignal,
+  ): Promise<{ bytes: Uint8Array<ArrayBuffer> }> {
+    const { log } = this.#options;
+    const record = await log.find(module) ?? await this.#append(module, signal);
+    const { tree } = await log.head();
+    return { bytes: Buffer.concat([record.bytes, this.#sign(tree)]) };
+  }
+
+  /** @throws {NotFoundError} when the log is not so long */
+  async tile(tile: Tile | DataTile): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await this.#options.log.tile(tile);
+    if (bytes !== null) return bytes;
+    throw new NotFoundError(`Cannot find ${formatTilePath(tile)}: ${this.name} is not that long`);
+  }
+
+  async latest(): Promise<Uint8Array<ArrayBuffer>> {
+    const { tree } = await this.#options.log.refresh();
+    return this.#sign(tree);
+  }
+
+  async #append(module: ModuleVersion, signal: AbortSignal): Promise<SumRecord> {
+    const { log, hashesOf, logger } = this.#options;
+    const { zipH1, goModH1 } = await hashesOf(module, signal);
+    const record = await log.append(module, { zipH1, goModH1 });
+    if (record.zipH1 !== zipH1 || record.goModH1 !== goModH1) {
+      const { path, version } = module;
+      const logged = { zip: record.zipH1, goMod: record.goModH1 };
+      logger.error(
+        { module: path, version, logged, found: { zip: zipH1, goMod: goModH1 } },
+        "the log has other hashes of a version than this server; clients will refuse the version",
+      );
+    }
+    return record;
+  }
+
+  #sign(tree: Tree): Uint8Array<ArrayBuffer> {
+    return signTree(tree, this.#options.key).note;
+  }
+}
