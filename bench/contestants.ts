@@ -32,6 +32,7 @@ interface Place {
   /** An empty folder of its own. */
   readonly folder: string;
   readonly port: number;
+  readonly denoFlags: readonly string[];
   /** What nginx serves. */
   readonly files: string;
   /** Of private modules, by module path. */
@@ -39,7 +40,7 @@ interface Place {
 }
 
 const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
-  "ours": async ({ upstream, folder, port, repositoryUrls }) => {
+  "ours": async ({ upstream, folder, port, denoFlags, repositoryUrls }) => {
     const privateModules = [...repositoryUrls].map(([pathPrefix, repository]) => (
       { pathPrefix, auth: { none: true }, repository }
     ));
@@ -58,15 +59,8 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
     const file = join(folder, "config.yaml");
     // JSON is YAML too.
     await Deno.writeTextFile(file, JSON.stringify(config));
-    const args = [
-      "run",
-      ...await startFlags(),
-      MAIN,
-      "--port",
-      String(port),
-      "--config-file",
-      file,
-    ];
+    const args = ["run", ...denoFlags, ...await startFlags(), MAIN]
+      .concat(["--port", String(port), "--config-file", file]);
     return { program: Deno.execPath(), args, env: { DENO_DIR: await denoDir() } };
   },
   "goproxy": ({ upstream, folder, port }) => ({
@@ -131,6 +125,8 @@ export interface StartOptions {
   readonly files?: string;
   /** Of private modules, by module path; ours and Athens know what to do with them. Default: none. */
   readonly repositoryUrls?: ReadonlyMap<string, string>;
+  /** More flags for `deno run` of ours. Default: none. */
+  readonly denoFlags?: readonly string[];
   /** What to ask for to see that it is there. Default: nothing, it is there when it takes connections. */
   readonly untilAnswers?: string;
 }
@@ -155,7 +151,8 @@ export class Contestant implements AsyncDisposable {
   }
 
   static async start(name: Name, options: StartOptions) {
-    const { upstream, files = "", repositoryUrls = new Map(), untilAnswers } = options;
+    const { upstream, files = "", repositoryUrls = new Map(), denoFlags = [], untilAnswers } =
+      options;
     const folder = await Deno.makeTempDir({ prefix: `bench-${name}-` });
     const home = join(folder, "home");
     await Deno.mkdir(home);
@@ -166,6 +163,7 @@ export class Contestant implements AsyncDisposable {
       port,
       files,
       repositoryUrls,
+      denoFlags,
     });
     const startedMs = performance.now();
     const process = new Deno.Command(program, {
@@ -270,7 +268,7 @@ http {
 `;
 }
 
-function freePort(): number {
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
