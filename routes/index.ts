@@ -24,7 +24,7 @@ export function indexRoute(index: IndexReader): Route {
         access: ANY_CLIENT,
         answer: async (client) => {
           const entries = await readableEntries(index, { ...wanted, client, request });
-          return await textResponse(new TextEncoder().encode(formatEntries(entries)), {
+          return textResponse(new TextEncoder().encode(formatEntries(entries)), {
             request,
             contentType: "text/plain; charset=utf-8",
             cacheControl: "no-store",

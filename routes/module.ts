@@ -25,6 +25,7 @@ import {
 import type { ModuleService, ServiceOptions } from "../lib/service.ts";
 import type { Copy } from "../lib/store/manifest.ts";
 import type { Route, RouteRequest } from "./app.ts";
+import { ReadyText } from "./ready_text.ts";
 import { blobResponse, FRESH, IMMUTABLE, STALE, textResponse } from "./respond.ts";
 
 const CACHED_ONLY = "cached-only/";
@@ -38,6 +39,7 @@ const TEMPLATES: Readonly<Record<Target["file"], string>> = {
 };
 
 export function moduleRoute(service: ModuleService): Route {
+  const answers: Answers = { service, texts: new WeakMap() };
   return {
     name: "module",
     matches: (path) => /\/@(v\/|latest$)/.test(path),
@@ -55,19 +57,45 @@ export function moduleRoute(service: ModuleService): Route {
       return {
         template: TEMPLATES[target.file],
         access: { kind: "module", path: target.module },
-        answer: () => answer(service, { target, request, options }),
+        answer: () => answer(answers, { target, request, options }),
       };
     },
   };
 }
 
+/** What is answered, and what was made ready for it. */
+interface Answers {
+  readonly service: ModuleService;
+  /** They stay as long as the copy is remembered (store/copies.ts). */
+  readonly texts: WeakMap<Copy, CopyTexts>;
+}
+
+/** The small files of a copy. */
+interface CopyTexts {
+  readonly info: ReadyText;
+  readonly mod: ReadyText;
+}
+
+function textsOf({ texts }: Answers, copy: Copy): CopyTexts {
+  const known = texts.get(copy);
+  if (known !== undefined) return known;
+  const { version, time, origin } = copy.manifest;
+  const info = formatInfo({ version, time, ...(origin === undefined ? {} : { origin }) });
+  const made = {
+    info: new ReadyText(new TextEncoder().encode(info)),
+    mod: new ReadyText(copy.goMod),
+  };
+  texts.set(copy, made);
+  return made;
+}
+
 async function answer(
-  service: ModuleService,
+  answers: Answers,
   { target, request, options }: Context<Target>,
 ): Promise<Response> {
-  if ("version" in target) return await versionFile(service, { target, request, options });
+  if ("version" in target) return await versionFile(answers, { target, request, options });
   const file = target.file === "list" ? list : latest;
-  return await file(service, { target, request, options });
+  return await file(answers, { target, request, options });
 }
 
 /** What a path of the protocol asks for. */
@@ -109,37 +137,39 @@ interface Context<T extends Target> {
   readonly options: ServiceOptions;
 }
 
-async function list(service: ModuleService, { target, request, options }: Context<Target>) {
+async function list({ service }: Answers, { target, request, options }: Context<Target>) {
   const { versions, stale } = await service.list(target.module, options);
-  return await textResponse(new TextEncoder().encode(versions.map((v) => `${v}\n`).join("")), {
+  return textResponse(new TextEncoder().encode(versions.map((v) => `${v}\n`).join("")), {
     request,
     contentType: "text/plain; charset=utf-8",
     cacheControl: stale ? STALE : FRESH,
   });
 }
 
-async function latest(service: ModuleService, { target, request, options }: Context<Target>) {
-  const { copy, stale } = await service.latest(target.module, options);
-  return await infoResponse(copy, request, stale ? STALE : FRESH);
+async function latest(answers: Answers, { target, request, options }: Context<Target>) {
+  const { copy, stale } = await answers.service.latest(target.module, options);
+  return infoResponse(textsOf(answers, copy), request, stale ? STALE : FRESH);
 }
 
 async function versionFile(
-  service: ModuleService,
+  answers: Answers,
   { target, request, options }: Context<VersionTarget>,
 ) {
+  const { service } = answers;
   const { module, version, file } = target;
   request.log["version"] = version;
   if (file === "info" && !isVersionOf(module, version)) {
     const copy = await service.query(module, parseQuery(version), options);
-    return await infoResponse(copy, request, FRESH);
+    return infoResponse(textsOf(answers, copy), request, FRESH);
   }
   const canonical = parseRequestedVersion(target);
   if (file === "zip") {
     return await zipResponse(service, { module, version: canonical, request, options });
   }
   const copy = await service.copy(module, canonical, options);
-  if (file === "info") return await infoResponse(copy, request, IMMUTABLE);
-  return await textResponse(copy.goMod, {
+  const texts = textsOf(answers, copy);
+  if (file === "info") return infoResponse(texts, request, IMMUTABLE);
+  return textResponse(texts.mod, {
     request,
     contentType: "text/plain; charset=utf-8",
     cacheControl: IMMUTABLE,
@@ -153,14 +183,8 @@ function parseRequestedVersion({ module, version, file }: VersionTarget): Versio
   );
 }
 
-function infoResponse(copy: Copy, request: RouteRequest, cacheControl: string): Promise<Response> {
-  const { version, time, origin } = copy.manifest;
-  const info = formatInfo({ version, time, ...(origin === undefined ? {} : { origin }) });
-  return textResponse(new TextEncoder().encode(info), {
-    request,
-    contentType: "application/json",
-    cacheControl,
-  });
+function infoResponse({ info }: CopyTexts, request: RouteRequest, cacheControl: string): Response {
+  return textResponse(info, { request, contentType: "application/json", cacheControl });
 }
 
 async function zipResponse(

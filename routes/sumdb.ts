@@ -67,7 +67,7 @@ async function answer(
     return new Response(null, { headers: { "Cache-Control": FRESH } });
   }
   const { bytes, contentType, cacheControl } = await read(database, target, request.signal);
-  return await textResponse(bytes, {
+  return textResponse(bytes, {
     request,
     contentType,
     cacheControl: database.isVerified ? cacheControl : "no-store",

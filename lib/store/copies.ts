@@ -34,7 +34,10 @@ export interface OpenZipOptions extends CallOptions {
   readonly range?: ByteRange | undefined;
 }
 
-/** What a cached manifest takes besides its go.mod: objects, strings and the cache's own entry, generously. */
+/**
+ * What a cached manifest takes besides its go.mod, and besides the compressed form of it that whoever serves it keeps as
+ * long: objects, strings and the cache's own entry, generously.
+ */
 const ENTRY_OVERHEAD_BYTES = 2048;
 
 export class Copies {
@@ -48,7 +51,7 @@ export class Copies {
     this.#store = store;
     this.#cache = new LRUCache({
       maxSize: options.cacheSizeBytes ?? 64 * 1024 * 1024,
-      sizeCalculation: ({ goMod }) => goMod.length + ENTRY_OVERHEAD_BYTES,
+      sizeCalculation: ({ goMod }) => 2 * goMod.length + ENTRY_OVERHEAD_BYTES,
     });
     this.#onSeen = options.onSeen ?? (() => {});
     this.#readTimeoutMs = options.readTimeoutMs ?? 20_000;
