@@ -98,6 +98,50 @@ Example:
     Deno.exit(isFine ? 0 : 1);
   });
 
+interface ExplainFlags {
+  configFile?: string;
+  json: boolean;
+  scratchDir?: string;
+  logLevel: LogLevel;
+}
+
+program.command("explain")
+  .description("Say what is published of a version, what its sources say now, and who may read it.")
+  .argument("<module@version>", "such as github.com/my-org/lib@v1.2.3")
+  .addOption(configFileOption())
+  .option("--json", "for machines", false)
+  .option("--scratch-dir <dir>", "as for serve")
+  .addOption(logLevelOption("error"))
+  .addHelpText(
+    "after",
+    `
+Nothing is published by it. A running server answers the same at /explain/<module>@<version>.
+
+Examples:
+  go-mod-proxy explain --config-file config.yaml github.com/my-org/lib@v1.2.3
+  go-mod-proxy explain --json golang.org/x/mod@v0.20.0`,
+  )
+  .action(async (module: string, { configFile, json, scratchDir, logLevel }: ExplainFlags) => {
+    const { createLogger } = await import("./lib/log.ts");
+    const { runExplain } = await import("./lib/cli/explain.ts");
+    const { explanationText } = await import("./lib/explain_text.ts");
+    const { printLine } = await import("./lib/cli/print.ts");
+    const env = Deno.env.toObject();
+    const signal = untilToldToEnd();
+    const explanation = await runExplain({
+      ...await loadConfig(configFile),
+      module,
+      env,
+      scratchDir: scratchDir ?? defaultScratchDir(env),
+      program: thisProgram(),
+      log: createLogger(logLevel),
+      signal,
+    }).catch((error) => endIfTold(signal, error));
+    const text = json ? JSON.stringify(explanation, null, 2) : explanationText(explanation);
+    printLine(text.trimEnd());
+    Deno.exit(0);
+  });
+
 interface FsckFlags {
   configFile?: string;
   repair: boolean;
@@ -200,7 +244,7 @@ interface PrefetchFlags {
 program.command("prefetch")
   .description("Bring all versions that go.sum files name into the store; status 1 if any fails.")
   .argument("<go.sum...>", "go.sum files")
-  .option("--config-file <file>", "YAML configuration of the server")
+  .addOption(configFileOption())
   .option("--scratch-dir <dir>", "as for serve")
   .addOption(logLevelOption("error"))
   .addHelpText(
@@ -233,7 +277,7 @@ Examples:
 program.command("export")
   .description("Write what the store has into files, which are a proxy of their own.")
   .argument("<directory>", "where to; it is made when it is missing")
-  .option("--config-file <file>", "YAML configuration of the server")
+  .addOption(configFileOption())
   .addOption(logLevelOption("error"))
   .addHelpText(
     "after",

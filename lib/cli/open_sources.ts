@@ -3,6 +3,7 @@ import { NO_METRICS } from "../metrics.ts";
 import type { ModulePath } from "../module/path.ts";
 import { SourceByPath } from "../source/choose.ts";
 import { type OpenedSource, openSource } from "../source/open.ts";
+import type { Source } from "../source/source.ts";
 import type { ListEntry } from "../source/source_list.ts";
 import { openGit, type OpenGitOptions } from "./open_git.ts";
 
@@ -19,6 +20,14 @@ export interface OpenSourcesOptions
 export interface OpenedSources extends OpenedSource, AsyncDisposable {
   /** @throws {ForbiddenError} when only the case of its letters keeps the path from being private */
   isPrivate(path: ModulePath): boolean;
+  /**
+   * The prefix of a private module and its source; null and the whole upstream list for a public one.
+   *
+   * @throws as {@linkcode isPrivate}
+   */
+  placesOf(
+    path: ModulePath,
+  ): { readonly privatePrefix: string | null; readonly sources: readonly Source[] };
 }
 
 export async function openSources(options: OpenSourcesOptions): Promise<OpenedSources> {
@@ -28,7 +37,7 @@ export async function openSources(options: OpenSourcesOptions): Promise<OpenedSo
     ownDirectory: options.scratchDirectory,
     sharedDirectory: options.scratchDir,
   });
-  const { source: publicSource, upstreams } = openSource(entries, {
+  const { source: publicSource, sources, upstreams } = openSource(entries, {
     fetch,
     direct: git.direct.source,
     metrics,
@@ -39,7 +48,14 @@ export async function openSources(options: OpenSourcesOptions): Promise<OpenedSo
   });
   return {
     source,
+    sources,
     upstreams,
+    placesOf: (path) => {
+      const found = git.findPrivate(path);
+      return found === null
+        ? { privatePrefix: null, sources }
+        : { privatePrefix: found.prefix?.pathPrefix ?? null, sources: [found.source] };
+    },
     isPrivate: (path) => git.findPrivate(path) !== null,
     [Symbol.asyncDispose]: () => git[Symbol.asyncDispose](),
   };

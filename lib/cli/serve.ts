@@ -20,6 +20,7 @@ import { checkStore, probeStore } from "../store/probe.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
 import { listen } from "./listen.ts";
+import { openExplainer } from "./open_explainer.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { openIndex } from "./open_index.ts";
 import type { Program } from "./open_git.ts";
@@ -29,6 +30,7 @@ import { Prometheus } from "./prometheus.ts";
 import { VERSION } from "./version.ts";
 import { createApp } from "../../routes/app.ts";
 import { authRoute } from "../../routes/auth.ts";
+import { explainRoute } from "../../routes/explain.ts";
 import { healthRoutes } from "../../routes/health.ts";
 import { homeRoute } from "../../routes/home.ts";
 import { metricsRoute } from "../../routes/metrics.ts";
@@ -108,6 +110,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       ...auth === null ? [] : [authRoute(auth)],
       metricsRoute(metrics),
       ...index === null ? [] : [indexRoute(index)],
+      explainRoute(openExplainer(config, { copies, sources, databases })),
       sumdbRoute(databases),
       moduleRoute(service),
     ],

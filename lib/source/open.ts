@@ -18,6 +18,8 @@ export interface OpenSourceOptions {
 
 export interface OpenedSource {
   readonly source: Source;
+  /** What it consists of, in its order. */
+  readonly sources: readonly Source[];
   /** The proxies of the list, in its order: they may serve checksum databases too. */
   readonly upstreams: readonly Upstream[];
 }
@@ -44,5 +46,9 @@ export function openSource(
         break;
     }
   }
-  return { source: new SourceList(sources), upstreams };
+  return {
+    source: new SourceList(sources),
+    sources: sources.map(({ source }) => source),
+    upstreams,
+  };
 }

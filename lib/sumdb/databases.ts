@@ -51,6 +51,11 @@ export class SumDatabases {
     this.#options = options;
   }
 
+  /** The database that public modules are verified with; null: with none. */
+  get verifierName(): string | null {
+    return this.#options.verifier?.database.name ?? null;
+  }
+
   /** The database of a name; whether anybody supports it is for it to say. */
   find(name: string): ServedDatabase {
     return this.#known.get(name) ?? new ForwardedDatabase({ ...this.#options, name });

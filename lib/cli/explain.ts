@@ -1,0 +1,50 @@
+/**
+ * `explain <module>@<version>`: what is published of a version, what its sources and the checksum database say now, and
+ * which identities may read it. It publishes nothing.
+ */
+import { type Explanation, parseModuleVersion } from "../explain.ts";
+import { openScratch } from "../scratch.ts";
+import { Upstream } from "../source/upstream.ts";
+import { Copies } from "../store/copies.ts";
+import { openSumDatabases } from "../sumdb/open.ts";
+import { chooseUpstreams } from "./choose_upstreams.ts";
+import { openExplainer } from "./open_explainer.ts";
+import { newVia, openFetch } from "./open_fetch.ts";
+import { openSources } from "./open_sources.ts";
+import { openConfiguredStore } from "./open_store.ts";
+import type { ServeOptions } from "./serve.ts";
+
+export interface ExplainOptions extends
+  Pick<
+    ServeOptions,
+    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
+  > {
+  /** `<module>@<version>`. */
+  readonly module: string;
+}
+
+/** @throws {InvalidRequestError} when `module` is no module version */
+export async function runExplain(options: ExplainOptions): Promise<Explanation> {
+  const { config, env, log, signal } = options;
+  const module = parseModuleVersion(options.module);
+  const store = await openConfiguredStore(config, { env });
+  await using scratch = await openScratch(options.scratchDir);
+  const fetch = await openFetch(config, { env, via: newVia() });
+  await using sources = await openSources({
+    ...options,
+    entries: chooseUpstreams(config, { env, log }),
+    fetch,
+    scratchDirectory: scratch.directory,
+  });
+  const databases = openSumDatabases(config, {
+    upstreams: sources.upstreams,
+    openServer: (url) => new Upstream(url, fetch),
+    store,
+    isPrivate: (path) => sources.isPrivate(path),
+    now: () => performance.now(),
+    log,
+  });
+  const explainer = openExplainer(config, { copies: new Copies(store), sources, databases });
+  const identities = config.clientAuth.identities.map(({ name }) => name);
+  return await explainer.explain(module, { identities, signal });
+}

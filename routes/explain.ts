@@ -1,0 +1,35 @@
+/**
+ * `/explain/<module>@<version>`: what is published of a version, what its sources say now, and by which rule the client may
+ * read it. For people as text, for machines (`Accept: application/json`) as JSON. Whoever may read the module may ask.
+ *
+ * No path of the GOPROXY protocol looks like it: those have a `/@` in them.
+ */
+import { type Explainer, parseModuleVersion } from "../lib/explain.ts";
+import { explanationText } from "../lib/explain_text.ts";
+import type { Route } from "./app.ts";
+
+const PREFIX = "explain/";
+
+export function explainRoute(explainer: Explainer): Route {
+  return {
+    name: "explain",
+    matches: (path) => path.startsWith(PREFIX),
+    read: ({ path, headers, log, signal }) => {
+      const module = parseModuleVersion(path.slice(PREFIX.length));
+      log["module"] = module.path;
+      log["version"] = module.version;
+      return {
+        template: "/explain/{module}@{version}",
+        access: { kind: "module", path: module.path },
+        answer: async ({ identity }) => {
+          const identities = identity === null ? [] : [identity];
+          const explanation = await explainer.explain(module, { identities, signal });
+          const init = { headers: { "Cache-Control": "no-store", "Vary": "Accept" } };
+          return /\bapplication\/json\b/.test(headers.get("Accept") ?? "")
+            ? Response.json(explanation, init)
+            : new Response(explanationText(explanation), init);
+        },
+      };
+    },
+  };
+}
