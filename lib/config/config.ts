@@ -89,7 +89,8 @@ const sumDatabase = z.strictObject({
   url: httpUrl,
 });
 
-const schema = z.strictObject({
+/** Of what a configuration file says. */
+export const schema = z.strictObject({
   listen: z.strictObject({
     /** Serve https. Default: http. */
     tls: z.strictObject({
