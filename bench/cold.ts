@@ -4,7 +4,7 @@
  * The client is the `go` command, with caches as empty. Straight to the upstream it shows what the client alone takes.
  */
 import { Contestant, installed, type Name, PEERS } from "./contestants.ts";
-import { treeCpuMs } from "./process_tree.ts";
+import { treeCpuMs, treeHighWaterBytes } from "./process_tree.ts";
 import { graphClient, type RealGraph, realGraph, run } from "./real_graph.ts";
 import { type Goal, type Report, Samples } from "./report.ts";
 import type { BenchOptions } from "./suite.ts";
@@ -73,12 +73,19 @@ async function bench(
   await using contestant = name === STRAIGHT ? null : await Contestant.start(name, { upstream });
   await using go = await graphClient(graph, contestant?.url ?? upstream.url);
   const before = contestant && await treeCpuMs(contestant.pid);
+  const requestsBefore = await upstream.requests();
   const startMs = performance.now();
   await run(go, ...args);
   samples.add({ name: what, unit: "ms", goals }, name, performance.now() - startMs);
+  const requests = await upstream.requests() - requestsBefore;
+  const row = { name: `${what}: asked of the upstream`, unit: "requests" as const, goals: [] };
+  samples.add(row, name, requests);
   const after = contestant && await treeCpuMs(contestant.pid);
   const cpuMs = before === null || after === null ? null : after - before;
   samples.add({ name: `${what}: work`, unit: "CPU ms", goals: [] }, name, cpuMs);
+  const bytes = contestant && await treeHighWaterBytes(contestant.pid);
+  const memory = { name: `${what}: most memory`, unit: "MB" as const, goals: [] };
+  samples.add(memory, name, bytes === null ? null : bytes / 1e6);
 }
 
 async function countModules(graph: RealGraph, upstream: Upstream): Promise<number> {

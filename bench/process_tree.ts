@@ -21,10 +21,15 @@ export async function treeCpuMs(pid: number): Promise<number | null> {
  * The memory of the tree in bytes: each process's proportional set size, so that pages which several share count once.
  */
 export async function treeMemoryBytes(pid: number): Promise<number | null> {
-  const pids = (await treeOf(pid)).map((process) => process.pid);
-  const text = await read(pids.map((pid) => `/proc/${pid}/smaps_rollup`));
-  const sizes = [...text.matchAll(/^Pss: +(\d+) kB$/gm)];
-  return sizes.length === 0 ? null : sizes.reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0);
+  return await sumOf(pid, { file: "smaps_rollup", line: "Pss" });
+}
+
+/**
+ * The most memory that each process of the tree has had, together, in bytes. It costs nothing while the tree works, but what
+ * processes share counts for each of them, and those that have ended do not count.
+ */
+export async function treeHighWaterBytes(pid: number): Promise<number | null> {
+  return await sumOf(pid, { file: "status", line: "VmHWM" });
 }
 
 /** Looks at a tree's memory again and again. */
@@ -55,6 +60,13 @@ export class MemoryPeak implements AsyncDisposable {
       await Promise.race([wait(SAMPLE_INTERVAL_MS), untilAborted(this.#stopped.signal)]);
     }
   }
+}
+
+/** Of the KiB in a line of each process's file. */
+async function sumOf(root: number, { file, line }: { file: string; line: string }) {
+  const text = await read((await treeOf(root)).map(({ pid }) => `/proc/${pid}/${file}`));
+  const sizes = [...text.matchAll(/^(\w+):\s+(\d+) kB$/gm)].filter(([, name]) => name === line);
+  return sizes.length === 0 ? null : sizes.reduce((sum, [, , kib]) => sum + Number(kib) * 1024, 0);
 }
 
 interface Process {

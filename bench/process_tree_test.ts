@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { MemoryPeak, parseStat, treeCpuMs, treeMemoryBytes } from "./process_tree.ts";
+import {
+  MemoryPeak,
+  parseStat,
+  treeCpuMs,
+  treeHighWaterBytes,
+  treeMemoryBytes,
+} from "./process_tree.ts";
 
 Deno.test("parseStat() takes any program's name", async (t) => {
   const fields = "S 12 7 7 0 -1 4194560 1 2 3 4 10 20 300 4000 20 0 1 0 999";
@@ -24,6 +30,7 @@ Deno.test("a tree is a process and its descendants", { ignore }, async () => {
   await process.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
   assert.ok((await treeCpuMs(process.pid) ?? 0) >= 10);
   assert.ok((await treeMemoryBytes(process.pid) ?? 0) > 20e6);
+  assert.ok((await treeHighWaterBytes(process.pid) ?? 0) > 20e6);
   assert.ok(await peak.stop() > 20e6);
   await process.stdin.close();
   await process.status;
@@ -32,4 +39,5 @@ Deno.test("a tree is a process and its descendants", { ignore }, async () => {
 Deno.test("a tree that is not there is null", async () => {
   assert.equal(await treeCpuMs(2 ** 30), null);
   assert.equal(await treeMemoryBytes(2 ** 30), null);
+  assert.equal(await treeHighWaterBytes(2 ** 30), null);
 });

@@ -1,9 +1,10 @@
 /**
- * Where the time of our own server goes: a CPU profile of its main thread while it is asked for warm files.
+ * Where the time of our own server goes: a CPU profile of its main thread under load.
  *
  * ```text
  * deno run -A bench/profile_main.ts .info              the functions that take most of it by themselves
  * deno run -A bench/profile_main.ts zip:100000 8       a zip of that many bytes, by 8 connections (default 32)
+ * deno run -A bench/profile_main.ts cold               `go list -m all` of a real graph, with an empty cache
  * ```
  *
  * By the inspector's protocol (Chrome DevTools Protocol, domain Profiler). A sample shows JavaScript only; the time of Rust and
@@ -12,35 +13,46 @@
 import { Contestant, freePort } from "./contestants.ts";
 import { load } from "./load.ts";
 import { fileOf, largeModule, listOf, madeModules, SMALL_MODULES } from "./made_modules.ts";
+import { graphClient, realGraph, run } from "./real_graph.ts";
 import { Upstream } from "./upstream.ts";
 
 const SECONDS = 5;
 const ROWS = 40;
 
 const [what = ".info", connections = "32"] = Deno.args;
-const sizeBytes = what.startsWith("zip:") ? Number(what.slice("zip:".length)) : null;
-await using upstream = await Upstream.start([
-  await madeModules(sizeBytes === null ? [] : [sizeBytes]),
-]);
 const inspectorPort = freePort();
-await using ours = await Contestant.start("ours", {
-  upstream,
-  denoFlags: [`--inspect=127.0.0.1:${inspectorPort}`],
-});
-const paths = sizeBytes !== null
-  ? [fileOf(largeModule(sizeBytes), "zip")]
-  : SMALL_MODULES.map((module) =>
-    what === "list" ? listOf(module) : fileOf(module, what === ".mod" ? "mod" : "info")
-  );
-await ours.warm(paths);
-const measure = () =>
-  load({ url: ours.url, paths, connections: Number(connections), seconds: SECONDS });
-// Until functions are compiled.
-await measure();
-const [served, profile] = await profiled(`http://127.0.0.1:${inspectorPort}`, measure);
-console.log(`${(served.requests / served.seconds).toFixed(0)} requests/s`);
-for (const { share, place } of selfTimes(profile).slice(0, ROWS)) {
+const denoFlags = [`--inspect=127.0.0.1:${inspectorPort}`];
+for (const { share, place } of selfTimes(await profileOf(what)).slice(0, ROWS)) {
   console.log(`${(share * 100).toFixed(1).padStart(5)} %  ${place}`);
+}
+
+async function profileOf(what: string): Promise<Profile> {
+  if (what === "cold") return await profileOfCold();
+  const sizeBytes = what.startsWith("zip:") ? Number(what.slice("zip:".length)) : null;
+  const files = await madeModules(sizeBytes === null ? [] : [sizeBytes]);
+  await using upstream = await Upstream.start([files]);
+  await using ours = await Contestant.start("ours", { upstream, denoFlags });
+  const paths = sizeBytes !== null
+    ? [fileOf(largeModule(sizeBytes), "zip")]
+    : SMALL_MODULES.map((module) =>
+      what === "list" ? listOf(module) : fileOf(module, what === ".mod" ? "mod" : "info")
+    );
+  await ours.warm(paths);
+  const options = { url: ours.url, paths, connections: Number(connections), seconds: SECONDS };
+  // Until functions are compiled.
+  await load(options);
+  return await profiled(async () => {
+    const { requests, seconds } = await load(options);
+    console.log(`${(requests / seconds).toFixed(0)} requests/s`);
+  });
+}
+
+async function profileOfCold(): Promise<Profile> {
+  const graph = await realGraph();
+  await using upstream = await Upstream.start([graph.folder]);
+  await using ours = await Contestant.start("ours", { upstream, denoFlags });
+  await using go = await graphClient(graph, ours.url);
+  return await profiled(() => run(go, "list", "-m", "all"));
 }
 
 interface Profile {
@@ -54,8 +66,8 @@ interface Profile {
   }[];
 }
 
-async function profiled<T>(inspectorUrl: string, work: () => Promise<T>): Promise<[T, Profile]> {
-  const [target] = await (await fetch(`${inspectorUrl}/json`)).json();
+async function profiled(work: () => Promise<unknown>): Promise<Profile> {
+  const [target] = await (await fetch(`http://127.0.0.1:${inspectorPort}/json`)).json();
   const socket = new WebSocket(target.webSocketDebuggerUrl);
   await new Promise((resolve) => socket.onopen = resolve);
   let id = 0;
@@ -70,10 +82,10 @@ async function profiled<T>(inspectorUrl: string, work: () => Promise<T>): Promis
     });
   await call("Profiler.enable");
   await call("Profiler.start");
-  const result = await work();
+  await work();
   const { profile } = await call("Profiler.stop");
   socket.close();
-  return [result, profile];
+  return profile;
 }
 
 function selfTimes({ nodes }: Profile): { share: number; place: string }[] {

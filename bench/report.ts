@@ -11,6 +11,7 @@ export type Unit =
   | "requests/s"
   | "CPU µs/request"
   | "CPU ms/GB"
+  | "requests"
   | "fetches";
 
 /** Of these more is better; of all others, less. */

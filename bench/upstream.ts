@@ -33,6 +33,11 @@ export class Upstream implements AsyncDisposable {
     return `${this.url}/sumdb/${this.sumdbName}`;
   }
 
+  /** How many requests there were so far. */
+  async requests(): Promise<number> {
+    return Number(await (await fetch(`${this.url}/requests`)).text());
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process.stdin.close();
     await this.#process.status;

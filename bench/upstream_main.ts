@@ -1,7 +1,8 @@
 /**
  * The module proxy upstream of all contestants, in a process of its own, so that its work is counted to none of them. Serves
  * the files in the folders that are its arguments, the first that has one, and a checksum database about them. Writes
- * `{"url":…,"verifierKey":…}` to standard output, and ends when standard input does.
+ * `{"url":…,"verifierKey":…}` to standard output, and ends when standard input does. `/requests` answers how many requests there
+ * were before.
  *
  * The folders are laid out like `cache/download` of the `go` command's module cache; a `.ziphash` file is what the database
  * knows about a zip.
@@ -17,6 +18,7 @@ const TYPES: ReadonlyMap<string, string> = new Map([
 ]);
 
 const folders = Deno.args;
+let requests = 0;
 const sumdb = new Sumdb({
   resolve: (path, version) => {
     const base = join(escapeCase(path), "@v", escapeCase(version));
@@ -35,6 +37,9 @@ const server = Deno.serve({
   },
 }, ({ url }) => {
   const path = decodeURIComponent(new URL(url).pathname);
+  // No module path.
+  if (path === "/requests") return new Response(String(requests));
+  requests++;
   const prefix = `/sumdb/${sumdb.name}`;
   if (path === `${prefix}/supported`) return new Response();
   return path.startsWith(prefix) ? sumdb.answer(path.slice(prefix.length)) : serveFile(path);

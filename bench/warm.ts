@@ -8,7 +8,7 @@
 import { Contestant, installed, PEERS } from "./contestants.ts";
 import { load } from "./load.ts";
 import { fileOf, largeModule, listOf, madeModules, SMALL_MODULES } from "./made_modules.ts";
-import { treeCpuMs } from "./process_tree.ts";
+import { treeCpuMs, treeHighWaterBytes } from "./process_tree.ts";
 import { type Goal, type Report, Samples } from "./report.ts";
 import type { BenchOptions } from "./suite.ts";
 import { Upstream } from "./upstream.ts";
@@ -48,6 +48,10 @@ export async function benchWarm({ rounds, seconds, say }: BenchOptions): Promise
     for (const contestant of contestants) await benchSmall(contestant, { seconds, samples });
     for (const contestant of contestants) await benchZips(contestant, { seconds, samples });
     for (const contestant of contestants) await benchMixed(contestant, { seconds, samples });
+  }
+  for (const { name, pid } of contestants) {
+    const row = { name: "most memory in all of this", unit: "MB" as const, goals: [] };
+    samples.add(row, name, megabytes(await treeHighWaterBytes(pid)));
   }
   return {
     suite: "warm",
@@ -128,6 +132,10 @@ async function benchMixed({ name, url }: Contestant, { seconds, samples }: Measu
     name,
     alone.p99Ms,
   );
+}
+
+function megabytes(bytes: number | null): number | null {
+  return bytes === null ? null : bytes / 1e6;
 }
 
 function sizeOf(bytes: number): string {
