@@ -52,7 +52,7 @@ Deno.test("Copies.read() asks the store each time for a copy that is not there",
 
 Deno.test("Copies.read() remembers what was published, and forgets at its limit", async () => {
   const store = new FaultyStore(new MemoryStore());
-  const copies = new Copies(store, { cacheSizeBytes: 25_000 });
+  const copies = new Copies(store, { cacheSizeBytes: 45_000 });
   for (const version of ["v1.0.0", "v1.1.0", "v1.2.0"]) {
     await copies.publish({ ...copyOf(version, 10_000), zip: null });
   }
