@@ -20,6 +20,7 @@ import { filesBelow, removeIfThere, statOrNull, withSizeLimit } from "./disk_usa
 import { GitError, RepositoryTooLargeError } from "./errors.ts";
 import { lock } from "./file_lock.ts";
 import type { GitLimits } from "./limits.ts";
+import { type Hash, isHash } from "./refs.ts";
 
 export interface BareRepositoryOptions {
   readonly git: Git;
@@ -39,10 +40,17 @@ export interface FetchRunOptions {
   readonly network: NetworkAccess;
 }
 
+export interface Received {
+  readonly pack: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly shallow: readonly Hash[];
+  readonly unshallow: ReadonlySet<Hash>;
+  readonly refs: ReadonlyMap<Hash, string>;
+}
+
 export interface LocalRunOptions {
   readonly what: string;
   readonly signal?: AbortSignal | undefined;
-  readonly input?: string;
+  readonly input?: string | ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly timeoutMs?: number;
   readonly exitCodes?: readonly number[];
   /** As for Git. Default: true, as is right for what reads objects and refs. */
@@ -135,25 +143,74 @@ export class BareRepository {
    */
   async fetch(refspecs: readonly string[], { args, network }: FetchRunOptions): Promise<void> {
     const { git, limits } = this.#options;
+    await this.#grow((signal) =>
+      git.run([
+        ...["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-show-forced-updates"],
+        ...args,
+        "--end-of-options",
+        ORIGIN,
+        ...refspecs,
+      ], {
+        what: `fetch from ${network.remote}`,
+        gitDir: this.#path,
+        network,
+        timeoutMs: limits.fetchTimeoutMs,
+        maxOutputBytes: OUTPUT_MAX_BYTES,
+        signal,
+      })
+    );
+  }
+
+  /**
+   * Takes in what was fetched without git: a pack, which may build on what is here. Otherwise as {@linkcode fetch}.
+   *
+   * @param refs what to call the commits in it, by hash
+   */
+  async receive({ pack, shallow, unshallow, refs }: Received): Promise<void> {
+    await this.#grow(async (signal) => {
+      const options = { signal, what: "take in a pack", isAlone: true };
+      await this.run(["index-pack", "--stdin", "--fix-thin"], {
+        ...options,
+        input: pack,
+        timeoutMs: this.#options.limits.fetchTimeoutMs,
+      });
+      // Before they have a name, so that git does not look for their parents.
+      await this.#writeShallow(
+        new Set([...await this.shallow(), ...shallow]).difference(unshallow),
+      );
+      const input = [...refs].map(([hash, name]) => `update ${name} ${hash}\n`).join("");
+      await this.run(["update-ref", "--stdin"], { ...options, input });
+    });
+  }
+
+  /** The commits that are here without those before them. */
+  async shallow(): Promise<Hash[]> {
+    try {
+      const text = await Deno.readTextFile(`${this.#path}/shallow`);
+      return text.split("\n").filter(isHash);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+  }
+
+  async #writeShallow(commits: ReadonlySet<Hash>): Promise<void> {
+    const file = `${this.#path}/shallow`;
+    await Deno.writeTextFile(`${file}.lock`, [...commits].map((hash) => `${hash}\n`).join(""));
+    await Deno.rename(`${file}.lock`, file);
+  }
+
+  async #grow(work: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    const { limits } = this.#options;
     const marker = `${this.#path}/fetching`;
     if (await statOrNull(marker) !== null) await this.#removeLeftovers();
     await Deno.writeTextFile(marker, "");
     try {
-      await withSizeLimit((signal) =>
-        git.run([
-          ...["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-show-forced-updates"],
-          ...args,
-          "--end-of-options",
-          ORIGIN,
-          ...refspecs,
-        ], {
-          what: `fetch from ${network.remote}`,
-          gitDir: this.#path,
-          network,
-          timeoutMs: limits.fetchTimeoutMs,
-          maxOutputBytes: OUTPUT_MAX_BYTES,
-          signal,
-        }), { path: `${this.#path}/objects`, maxSizeBytes: limits.maxRepositorySizeBytes });
+      const limit = {
+        path: `${this.#path}/objects`,
+        maxSizeBytes: limits.maxRepositorySizeBytes,
+      };
+      await withSizeLimit(work, limit);
       await this.#repack();
     } catch (error) {
       await this.#removeLeftovers();

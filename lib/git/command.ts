@@ -66,8 +66,8 @@ export interface GitRunOptions {
   /** The bare repository. Absolute. */
   readonly gitDir?: string;
   readonly network?: NetworkAccess;
-  /** Text for standard input. */
-  readonly input?: string;
+  /** For standard input. If it fails, git sees its end. */
+  readonly input?: string | ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
   /**
@@ -102,6 +102,8 @@ const SILENCE_MAX_SECONDS = 60;
 /** The whole configuration of a git that we start. */
 const CONFIG: readonly (readonly [key: string, value: string])[] = [
   ["core.hooksPath", "/dev/null"],
+  // What a loss of power spoils in a mirror is fetched again, as any other damage.
+  ["core.fsync", "none"],
   ["core.fsmonitor", "false"],
   ["core.attributesFile", "/dev/null"],
   ["credential.helper", ""],
@@ -359,7 +361,7 @@ async function readOutput(
 
 interface ProcessOptions {
   readonly what: string;
-  readonly input: string | undefined;
+  readonly input: GitRunOptions["input"];
   readonly timeoutMs: number;
   readonly secrets: readonly string[];
   /** Each of them ends the run, with its reason. */
@@ -466,11 +468,14 @@ async function readStart(
   return new TextDecoder().decode(await new Blob(chunks).bytes());
 }
 
-async function feed(stdin: WritableStream<Uint8Array>, input: string): Promise<void> {
+async function feed(
+  stdin: WritableStream<Uint8Array>,
+  input: NonNullable<GitRunOptions["input"]>,
+): Promise<void> {
   try {
-    await new Blob([input]).stream().pipeTo(stdin);
+    await (typeof input === "string" ? new Blob([input]).stream() : input).pipeTo(stdin);
   } catch {
-    // git ended before it had read everything, and its exit code says why.
+    // git ended before it had read everything, or had not enough to read, and its exit code says why.
   }
 }
 

@@ -10,7 +10,7 @@ import { FATAL, readCommit } from "./commit.ts";
 import { GitError, LimitExceededError, RefsMovedError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
 import type { Hash } from "./refs.ts";
-import type { Remote } from "./remote.ts";
+import type { Remote, RemoteAccess } from "./remote.ts";
 import type { ArchiveOptions, CallOptions, Commit, Snapshot, TreeEntry } from "./repository.ts";
 import { parseTree } from "./tree.ts";
 
@@ -25,6 +25,11 @@ export interface Wanted {
 
 /** Commits that may be on their way at once. */
 const MAX_FLIGHTS = 1000;
+/** Commits that are fetched in one go. */
+const MAX_JOINT = 50;
+/** Commits that the server is told of, to send only what differs: the last ones that we got. */
+const MAX_HAVES = 64;
+const SHA1_DIGITS = 40;
 /** Commits that are remembered to be there. To forget one costs a look into the repository. */
 const MAX_REMEMBERED = 10_000;
 
@@ -33,6 +38,8 @@ export class ContentMirror {
   readonly #remote: Remote;
   readonly #limits: GitLimits;
   readonly #flights = new SingleFlight<Commit | null>(MAX_FLIGHTS);
+  /** What is in the queue to be fetched. */
+  readonly #waiting = new Set<Wanted>();
   /** What this generation is known to have. */
   #present: { readonly generation: Generation | null; readonly commits: Map<Hash, Commit> };
 
@@ -71,33 +78,82 @@ export class ContentMirror {
 
   async #fetch(wanted: Wanted): Promise<Commit | null> {
     const { hash, ref } = wanted;
-    return await this.#repository.exclusively(async () => {
-      const generation = await this.#repository.create(hash.length === 64 ? "sha256" : "sha1");
-      // Another process may have fetched it, or we did and have forgotten.
-      let commit = await readCommit(this.#repository, nameOf(hash));
-      if (commit?.hash !== hash) {
-        await this.#remote.access((network) => this.#fetchFrom(network, wanted));
-        commit = await readCommit(this.#repository, nameOf(hash));
-      }
-      if (commit === null) return await this.#explainNoCommit(hash);
-      if (commit.hash !== hash) {
-        await this.#run(["update-ref", "-d", nameOf(hash)], { what: "forget a commit" });
-        throw new RefsMovedError(`Cannot use commit ${hash}: ${ref} leads to ${commit.hash} now`);
-      }
-      this.#remember(commit, generation);
-      return commit;
-    });
+    this.#waiting.add(wanted);
+    try {
+      return await this.#repository.exclusively(async () => {
+        this.#waiting.delete(wanted);
+        const generation = await this.#repository.create(hash.length === 64 ? "sha256" : "sha1");
+        // Somebody may have fetched it with theirs, another process too, or we did and have forgotten.
+        let commit = await readCommit(this.#repository, nameOf(hash));
+        if (commit?.hash !== hash) {
+          await this.#remote.access((access) => this.#fetchFrom(access, wanted));
+          commit = await readCommit(this.#repository, nameOf(hash));
+        }
+        if (commit === null) return await this.#explainNoCommit(hash);
+        if (commit.hash !== hash) {
+          await this.#run(["update-ref", "-d", nameOf(hash)], { what: "forget a commit" });
+          throw new RefsMovedError(`Cannot use commit ${hash}: ${ref} leads to ${commit.hash} now`);
+        }
+        this.#remember(commit, generation);
+        return commit;
+      });
+    } finally {
+      this.#waiting.delete(wanted);
+    }
   }
 
-  async #fetchFrom(network: NetworkAccess, wanted: Wanted): Promise<void> {
-    const { hash, ref } = wanted;
+  /** Fetches a commit, and at once those that others wait for, unless one of them makes that fail. */
+  async #fetchFrom(access: RemoteAccess, wanted: Wanted): Promise<void> {
+    const others = [...this.#waiting].filter(({ hash }) => hash !== wanted.hash);
+    const batch = [wanted, ...others.slice(0, MAX_JOINT - 1)];
+    if (await this.#receiveFrom(access, batch)) return;
+    if (batch.length === 1) return await this.#fetchByGit(access, wanted);
     try {
-      const refspec = `+${ref ?? hash}:${nameOf(hash)}`;
-      await this.#repository.fetch([refspec], { args: ["--depth=1"], network });
+      await this.#fetchShallow(access, batch);
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      // They are tried one by one.
+      for (const other of others) this.#waiting.delete(other);
+      await this.#fetchByGit(access, wanted);
+    }
+  }
+
+  /** Fetches without git. Says whether the first commit of the batch is there. */
+  async #receiveFrom({ http, credential }: RemoteAccess, batch: readonly Wanted[]) {
+    const [first] = batch;
+    if (first === undefined || first.hash.length !== SHA1_DIGITS) return false;
+    const names = batch.flatMap(({ ref }) => ref ?? []);
+    const haves = (await this.#repository.shallow()).slice(-MAX_HAVES);
+    const wants = [...new Set(batch.map(({ hash }) => hash))];
+    const isThere = await http.fetch({ wants, haves, names }, {
+      credential,
+      work: async ({ pack, shallow, unshallow }, listing) => {
+        const refs = await listing;
+        const led = batch.filter(({ hash, ref }) => ref === null || refs?.get(ref) === hash);
+        await this.#repository.receive({
+          pack,
+          shallow,
+          unshallow: new Set(unshallow),
+          refs: new Map(led.map(({ hash }) => [hash, nameOf(hash)])),
+        });
+        return led.includes(first);
+      },
+    });
+    return isThere ?? false;
+  }
+
+  async #fetchShallow({ network }: RemoteAccess, batch: readonly Wanted[]): Promise<void> {
+    const refspecs = batch.map(({ hash, ref }) => `+${ref ?? hash}:${nameOf(hash)}`);
+    await this.#repository.fetch(refspecs, { args: ["--depth=1"], network });
+  }
+
+  async #fetchByGit(access: RemoteAccess, wanted: Wanted): Promise<void> {
+    try {
+      await this.#fetchShallow(access, [wanted]);
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       // The server may know no depth, or give no commit by its hash; it does not say so in a way that programs understand.
-      await this.#fetchAllFrom(network, wanted);
+      await this.#fetchAllFrom(access.network, wanted);
     }
   }
 

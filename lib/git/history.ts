@@ -58,7 +58,7 @@ export class HistoryMirror {
       const current = await this.#repository.create(objectFormatOf(refs));
       const refspecs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
       if (refs.has("HEAD")) refspecs.push("+HEAD:refs/origin/HEAD");
-      await this.#remote.access(async (network) => {
+      await this.#remote.access(async ({ network }) => {
         const fetch = (filter: string) =>
           this.#repository.fetch(refspecs, { args: [...FETCH_ARGS, filter], network });
         try {

@@ -2,8 +2,8 @@
  * {@linkcode Repository} by two bare repositories in one folder: `history.git` and `content.git`, described in the files
  * of these names. Beside them lie the seeds of module zips (zip/seeds.ts).
  *
- * A commit is fetched by the name of a ref that leads to it; where there is none, by its hash, but only after the
- * history has shown that it is reachable.
+ * A commit is fetched while a ref leads to it; where there is none, only after the history has shown that it is
+ * reachable.
  */
 import { SingleFlight } from "../async/single_flight.ts";
 import { Seeds } from "../zip/seeds.ts";

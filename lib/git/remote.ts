@@ -9,31 +9,42 @@ import { GitError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
 import { parseRefs, type Refs } from "./refs.ts";
 import type { RemoteUrl } from "./remote_url.ts";
+import { plainUrl, REFS_CONTENT_TYPE, REFS_PATH, SmartHttp } from "./smart_http.ts";
 
 export interface RemoteOptions {
   readonly git: Git;
   readonly grants: Grants;
-  /** To find out why git could not list a remote. */
+  /** For what is asked without git, and to find out why git could not list a remote. */
   readonly fetch: Fetch;
   readonly limits: GitLimits;
 }
 
 /** The output of `ls-remote`, with the refs that do not count: a busy repository has a ref for every pull request. */
 const LS_REMOTE_MAX_BYTES = 128 * 2 ** 20;
-/** What a server that speaks git's smart protocol answers for its refs (gitprotocol-http(5)). */
-const REFS_CONTENT_TYPE = "application/x-git-upload-pack-advertisement";
 /** Statuses that say: there is nothing here, and we are not just hiding it from you. */
 const ABSENT: ReadonlySet<number> = new Set([404, 410]);
 /** Statuses that say: who are you? */
 const HIDDEN: ReadonlySet<number> = new Set([401, 403]);
 
+/** What may be done with a remote for a while. */
+export interface RemoteAccess {
+  /** For git. */
+  readonly network: NetworkAccess;
+  /** Without git, */
+  readonly http: SmartHttp;
+  /** with this. */
+  readonly credential: Credential | null;
+}
+
 export class Remote {
   readonly url: RemoteUrl;
   readonly #options: RemoteOptions;
+  readonly #http: SmartHttp;
 
   constructor(url: RemoteUrl, options: RemoteOptions) {
     this.url = url;
     this.#options = options;
+    this.#http = new SmartHttp(url, options);
   }
 
   /**
@@ -44,11 +55,15 @@ export class Remote {
    *
    * @throws {NotFoundError} when git fails and the remote says that there is no such repository
    */
-  async access<T>(work: (network: NetworkAccess) => Promise<T>): Promise<T> {
+  async access<T>(work: (access: RemoteAccess) => Promise<T>): Promise<T> {
     const { grant, refusal } = await this.#ask();
     using credential = grant;
     try {
-      return await work({ remote: this.url, credential });
+      return await work({
+        network: { remote: this.url, credential },
+        http: this.#http,
+        credential: credential?.credential ?? null,
+      });
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       throw await this.#explain(error, { credential: credential?.credential ?? null, refusal });
@@ -57,15 +72,19 @@ export class Remote {
 
   /** What the remote lists now. Throws as {@linkcode access}. */
   async refs(): Promise<Refs> {
-    const { git, limits } = this.#options;
-    const { stdout } = await this.access((network) =>
-      git.run(["ls-remote", "--quiet", "--end-of-options", ORIGIN], {
-        what: `list the refs of ${this.url}`,
-        network,
-        timeoutMs: limits.refsTimeoutMs,
-        maxOutputBytes: LS_REMOTE_MAX_BYTES,
-      })
+    return await this.access(async ({ network, http, credential }) =>
+      await http.refs(credential) ?? await this.#refsByGit(network)
     );
+  }
+
+  async #refsByGit(network: NetworkAccess): Promise<Refs> {
+    const { git, limits } = this.#options;
+    const { stdout } = await git.run(["ls-remote", "--quiet", "--end-of-options", ORIGIN], {
+      what: `list the refs of ${this.url}`,
+      network,
+      timeoutMs: limits.refsTimeoutMs,
+      maxOutputBytes: LS_REMOTE_MAX_BYTES,
+    });
     if (stdout.length === 0) await this.#requireEmptyRepository();
     return parseRefs(new TextDecoder().decode(stdout), limits);
   }
@@ -80,7 +99,7 @@ export class Remote {
   }
 
   get #refsUrl(): string {
-    return `${this.url.replace(/\/$/, "")}/info/refs?service=git-upload-pack`;
+    return plainUrl(this.url) + REFS_PATH;
   }
 
   async #ask(): Promise<{ grant: Grant | null; refusal: UpstreamError | null }> {

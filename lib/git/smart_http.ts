@@ -1,0 +1,236 @@
+/**
+ * Git's smart HTTP (gitprotocol-http(5)) by our own requests, for what is asked most: a list of refs takes a fifth of the
+ * time that `git ls-remote` takes to start, and a fetch needs no look at the refs first.
+ *
+ * Every method answers null where it got no answer that it understands: no version 2, SHA-256, a refusal, a page with
+ * status 200. Git itself then asks again, and its failure says what is the matter. So this file knows no errors but
+ * passed deadlines and limits.
+ *
+ * The credential goes to the repository itself and nowhere else: a redirect is followed where it adds or drops `.git`, as
+ * servers do, and any other is left to git.
+ */
+import { withDeadline } from "../async/deadline.ts";
+import { DeadlineError, UpstreamError } from "../errors.ts";
+import type { Fetch } from "../http/client.ts";
+import { basicToken, type Credential } from "./credential_server.ts";
+import { LimitExceededError } from "./errors.ts";
+import type { GitLimits } from "./limits.ts";
+import {
+  type FetchRequest,
+  fetchRequest,
+  type FetchResponse,
+  lsRefsRequest,
+  PacketReader,
+  readAdvertisement,
+  readFetchResponse,
+  readRefs,
+} from "./protocol.ts";
+import type { Refs } from "./refs.ts";
+import type { RemoteUrl } from "./remote_url.ts";
+
+export interface SmartHttpOptions {
+  readonly fetch: Fetch;
+  readonly limits: GitLimits;
+}
+
+/** What a server that speaks git's smart protocol answers for its refs, */
+export const REFS_CONTENT_TYPE = "application/x-git-upload-pack-advertisement";
+/** is asked, */
+const REQUEST_CONTENT_TYPE = "application/x-git-upload-pack-request";
+/** and answers to that. */
+const RESULT_CONTENT_TYPE = "application/x-git-upload-pack-result";
+
+/** A path below the repository's URL. */
+export const REFS_PATH = "/info/refs?service=git-upload-pack";
+const UPLOAD_PACK_PATH = "/git-upload-pack";
+
+/** A server that sends nothing for so long is given up. */
+const SILENCE_MAX_MS = 60_000;
+
+/** The refs that count. */
+const ALL_REFS: readonly string[] = ["HEAD", "refs/heads/", "refs/tags/"];
+
+interface Access {
+  readonly credential: Credential | null;
+  readonly signal: AbortSignal;
+}
+
+export class SmartHttp {
+  readonly #remote: RemoteUrl;
+  readonly #options: SmartHttpOptions;
+  /** Where the repository is found, once that is known; null when git has to do everything. */
+  #base: string | null | undefined = undefined;
+
+  constructor(remote: RemoteUrl, options: SmartHttpOptions) {
+    this.#remote = remote;
+    this.#options = options;
+  }
+
+  /**
+   * The refs of the remote that count.
+   *
+   * @throws {LimitExceededError} when there are too many
+   * @throws {DeadlineError} when that took too long
+   */
+  async refs(credential: Credential | null): Promise<Refs | null> {
+    const what = `list the refs of ${this.#remote}`;
+    const { refsTimeoutMs } = this.#options.limits;
+    return await within(
+      { what, timeoutMs: refsTimeoutMs },
+      (signal) => this.#list(ALL_REFS, { credential, signal }),
+    );
+  }
+
+  /**
+   * Fetches commits at depth 1, and lists some refs at the same time: the server gives a commit by its hash, whatever
+   * leads to it. The response is to be read within `work`.
+   *
+   * @throws {DeadlineError} when that took too long
+   * @throws what `work` throws, but for an UpstreamError
+   */
+  async fetch<T>(
+    { names, ...request }: FetchRequest & { readonly names: readonly string[] },
+    { credential, work }: {
+      readonly credential: Credential | null;
+      readonly work: (response: FetchResponse, listing: Promise<Refs | null>) => Promise<T>;
+    },
+  ): Promise<T | null> {
+    const what = `fetch from ${this.#remote}`;
+    const { fetchTimeoutMs } = this.#options.limits;
+    return await within({ what, timeoutMs: fetchTimeoutMs }, async (signal) => {
+      const access = { credential, signal };
+      if (this.#base === undefined) this.#base = await this.#discover(access);
+      const listing = names.length === 0 ? Promise.resolve(null) : this.#list(names, access);
+      // Whoever needs it waits for it.
+      listing.catch(() => {});
+      try {
+        const reader = await this.#post(fetchRequest(request), access);
+        return reader === null
+          ? null
+          : await reading(reader, async () => await work(await readFetchResponse(reader), listing));
+      } finally {
+        await Promise.allSettled([listing]);
+      }
+    });
+  }
+
+  async #list(prefixes: readonly string[], access: Access): Promise<Refs | null> {
+    const reader = await this.#post(lsRefsRequest(prefixes), access);
+    const { limits } = this.#options;
+    return reader === null ? null : await reading(reader, () => readRefs(reader, limits));
+  }
+
+  async #post(body: string, access: Access): Promise<PacketReader | null> {
+    const { credential, signal } = access;
+    const isNew = this.#base === undefined;
+    if (this.#base === undefined) this.#base = await this.#discover(access);
+    if (!this.#base) return null;
+    const url = new URL(this.#base + UPLOAD_PACK_PATH);
+    const response = await this.#options.fetch(url, {
+      method: "POST",
+      headers: {
+        ...headersFor(credential),
+        "Content-Type": REQUEST_CONTENT_TYPE,
+        "Accept": RESULT_CONTENT_TYPE,
+      },
+      body,
+      signal,
+    });
+    if (isAnswer(response, url)) return new PacketReader(bodyOf(response));
+    await response.body?.cancel();
+    // Perhaps the repository has another place by now.
+    this.#base = undefined;
+    return isNew ? null : await this.#post(body, access);
+  }
+
+  /** Where the repository is, if its server can be talked to; null if git must do it; undefined if nobody knows. */
+  async #discover({ credential, signal }: Access): Promise<string | null | undefined> {
+    const asked = new URL(plainUrl(this.#remote) + REFS_PATH);
+    const response = await this.#options.fetch(asked, { headers: headersFor(credential), signal });
+    const base = baseOf(new URL(response.url), asked);
+    const { headers, ok, body } = response;
+    if (!ok || base === null || headers.get("Content-Type") !== REFS_CONTENT_TYPE) {
+      await body?.cancel();
+      return undefined;
+    }
+    const reader = new PacketReader(bodyOf(response));
+    return await reading(reader, async () => await readAdvertisement(reader) ? base : null);
+  }
+}
+
+/** Runs `work`, which ends with its signal. Null for whatever git is to try. */
+async function within<T>(
+  { what, timeoutMs }: { readonly what: string; readonly timeoutMs: number },
+  work: (signal: AbortSignal) => Promise<T | null>,
+): Promise<T | null> {
+  const late = new DeadlineError(`Cannot ${what}: it took longer than ${timeoutMs / 1000} s`);
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(late), timeoutMs);
+  try {
+    return await work(deadline.signal);
+  } catch (error) {
+    deadline.signal.throwIfAborted();
+    if (error instanceof LimitExceededError || !(error instanceof UpstreamError)) throw error;
+    return null;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function headersFor(credential: Credential | null): Record<string, string> {
+  return {
+    "Git-Protocol": "version=2",
+    ...(credential !== null && { "Authorization": `Basic ${basicToken(credential)}` }),
+  };
+}
+
+/** The repository's URL as paths are appended to it. */
+export function plainUrl(remote: RemoteUrl): string {
+  return remote.replace(/\/$/, "");
+}
+
+/** Where the repository is, by the URL that answered; null when it is not the repository that was asked for. */
+function baseOf(answered: URL, asked: URL): string | null {
+  if (answered.origin !== asked.origin || !answered.href.endsWith(REFS_PATH)) return null;
+  const base = answered.href.slice(0, -REFS_PATH.length);
+  const wanted = asked.href.slice(0, -REFS_PATH.length);
+  return base.replace(/\.git$/, "") === wanted.replace(/\.git$/, "") ? base : null;
+}
+
+function isAnswer({ status, url, headers }: Response, asked: URL): boolean {
+  return status === 200 && url === asked.href &&
+    headers.get("Content-Type") === RESULT_CONTENT_TYPE;
+}
+
+/** Reads a message, to its end or not at all: only then can its connection be used again, or is given up. */
+async function reading<T>(reader: PacketReader, work: () => Promise<T>): Promise<T> {
+  try {
+    const result = await work();
+    await reader.next();
+    return result;
+  } finally {
+    await reader.cancel();
+  }
+}
+
+/** A body whose silence has an end, and whose breaking off is the remote's failure. */
+function bodyOf(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const reader = (response.body ?? new Blob([]).stream()).getReader();
+  return new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      try {
+        const { done, value } = await withDeadline(() => reader.read(), {
+          timeoutMs: SILENCE_MAX_MS,
+          what: `read from ${new URL(response.url).origin}`,
+        });
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (cause) {
+        await reader.cancel(cause).catch(() => {});
+        if (cause instanceof DeadlineError) throw cause;
+        throw new UpstreamError("Cannot read from a git server: the connection broke", { cause });
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
+}
