@@ -27,16 +27,9 @@ import type { Program } from "./open_git.ts";
 import { openSources } from "./open_sources.ts";
 import { openConfiguredStore } from "./open_store.ts";
 import { Prometheus } from "./prometheus.ts";
+import { allRoutes } from "./routes.ts";
 import { VERSION } from "./version.ts";
 import { createApp } from "../../routes/app.ts";
-import { authRoute } from "../../routes/auth.ts";
-import { explainRoute } from "../../routes/explain.ts";
-import { healthRoutes } from "../../routes/health.ts";
-import { homeRoute } from "../../routes/home.ts";
-import { metricsRoute } from "../../routes/metrics.ts";
-import { indexRoute } from "../../routes/index.ts";
-import { moduleRoute } from "../../routes/module.ts";
-import { sumdbRoute } from "../../routes/sumdb.ts";
 
 export interface ServeOptions {
   readonly config: Config;
@@ -69,6 +62,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   metrics.gauge("gomodproxy_scratch_bytes", () => directorySizeBytes(scratch.directory));
   const via = newVia();
   const fetch = await openFetch(config, { env, via });
+  const auth = await openGuard(options, fetch);
   await using sources = await openSources({
     ...options,
     entries,
@@ -99,21 +93,17 @@ export async function serve(options: ServeOptions): Promise<void> {
     metrics,
   });
   const service = new ModuleService({ copies, source, publisher, log });
-  const auth = await openGuard(options, fetch);
   const app = createApp({
-    routes: [
-      ...healthRoutes({
-        checkStore: (signal) => checkStore(store, signal),
-        isStopping: () => signal.aborted,
-      }),
-      homeRoute(),
-      ...auth === null ? [] : [authRoute(auth)],
-      metricsRoute(metrics),
-      ...index === null ? [] : [indexRoute(index)],
-      explainRoute(openExplainer(config, { copies, sources, databases })),
-      sumdbRoute(databases),
-      moduleRoute(service),
-    ],
+    routes: allRoutes({
+      checkStore: (signal) => checkStore(store, signal),
+      isStopping: () => signal.aborted,
+      auth,
+      metrics,
+      index,
+      explainer: openExplainer(config, { copies, sources, databases }),
+      databases,
+      service,
+    }),
     guard: auth ?? OPEN_GUARD,
     log,
     via,

@@ -2,8 +2,12 @@
  * The whole product in this process, called as a function: its routes and service over a store in memory and an upstream
  * list, with short deadlines and no pauses between retries.
  */
+import type { ClientAuth } from "../../lib/auth/client_auth.ts";
 import { OPEN_GUARD } from "../../lib/auth/guard.ts";
+import { allRoutes } from "../../lib/cli/routes.ts";
+import { Explainer } from "../../lib/explain.ts";
 import { createFetch } from "../../lib/http/client.ts";
+import type { IndexReader } from "../../lib/index/module_index.ts";
 import { createLogger } from "../../lib/log.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import { type FindHashes, Publisher } from "../../lib/publisher.ts";
@@ -15,9 +19,7 @@ import { Copies } from "../../lib/store/copies.ts";
 import { MemoryStore } from "../../lib/store/memory.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
 import { openSumDatabases, type SumDatabaseConfig } from "../../lib/sumdb/open.ts";
-import { type App, createApp } from "../../routes/app.ts";
-import { moduleRoute } from "../../routes/module.ts";
-import { sumdbRoute } from "../../routes/sumdb.ts";
+import { type App, createApp, type Route } from "../../routes/app.ts";
 
 export interface TestAppOptions {
   /** Base URLs, asked in this order; `|` semantics where `onAnyError`. */
@@ -32,11 +34,16 @@ export interface TestAppOptions {
   readonly sumDatabases?: readonly SumDatabaseConfig[];
   readonly isPrivate?: (path: ModulePath) => boolean;
   readonly userAgent?: string;
+  /** Default: nobody is asked who they are. */
+  readonly auth?: ClientAuth;
+  /** Default: none. */
+  readonly index?: IndexReader;
 }
 
 /** A product under test; disposing of it removes its scratch directory. */
 export class TestApp implements AsyncDisposable {
   readonly app: App;
+  readonly routes: readonly Route[];
   readonly store: ObjectStore;
   readonly scratchDirectory: string;
   /** The log, a line each. */
@@ -84,12 +91,24 @@ export class TestApp implements AsyncDisposable {
       now: () => performance.now(),
       log,
     });
-    this.app = createApp({
-      routes: [sumdbRoute(databases), moduleRoute(service)],
-      guard: OPEN_GUARD,
-      log,
-      via,
+    const { auth = null } = options;
+    this.routes = allRoutes({
+      checkStore: () => Promise.resolve(),
+      isStopping: () => false,
+      auth,
+      metrics: { contentType: "text/plain", render: () => Promise.resolve("metric 1\n") },
+      index: options.index ?? null,
+      explainer: new Explainer({
+        copies,
+        placesOf: () => ({ privatePrefix: null, sources: [source] }),
+        findHashes: options.findHashes ?? (() => null),
+        databaseName: null,
+        accessList: null,
+      }),
+      databases,
+      service,
     });
+    this.app = createApp({ routes: this.routes, guard: auth ?? OPEN_GUARD, log, via });
   }
 
   get(path: string, init?: RequestInit): Promise<Response> {
