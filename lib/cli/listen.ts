@@ -16,7 +16,6 @@ import type { SecretPlaces } from "../credentials/secret.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import type { TlsVersion } from "../http/tls_server.ts";
 import type { Logger } from "../log.ts";
-import { announce, type Listening } from "./banner.ts";
 import type { App } from "../../routes/app.ts";
 
 /** A large zip on a slow line may take this long to finish. */
@@ -34,8 +33,8 @@ export interface ListenOptions {
   readonly log: Logger;
   /** Tells the server to end. */
   readonly signal: AbortSignal;
-  /** What is said of the server besides its address. */
-  readonly facts: Omit<Listening, "url">;
+  /** Is told the URL as soon as there is one. */
+  readonly announce: (url: string) => void;
 }
 
 /**
@@ -44,13 +43,13 @@ export interface ListenOptions {
  * @throws {ConfigError} when the address cannot be listened on, or there is no usable certificate
  */
 export async function listen(app: App, options: ListenOptions): Promise<void> {
-  const { config, log, signal, facts } = options;
+  const { config, log, signal, announce } = options;
   const { tls } = config;
   const server = tls === undefined ? startPlain(app, options) : await startTls(app, {
     ...options,
     tls,
   });
-  announce({ url: urlOf(server.scheme, server.addr), ...facts }, log);
+  announce(urlOf(server.scheme, server.addr));
   await untilAborted(signal);
   log.info({ timeoutMs: SHUTDOWN_TIMEOUT_MS }, "stopping: finishing what is in flight");
   const isDone = await Promise.race([

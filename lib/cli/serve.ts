@@ -18,6 +18,7 @@ import { Copies } from "../store/copies.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
+import { announce } from "./banner.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
 import { listen } from "./listen.ts";
 import { openExplainer } from "./open_explainer.ts";
@@ -116,7 +117,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     port,
     log,
     signal,
-    facts: { store: store.description, upstream: source.description },
+    announce: (url) =>
+      announce({ url, store: store.description, upstream: source.description }, log),
   });
   await index?.drain();
 }
