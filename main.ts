@@ -308,6 +308,27 @@ Examples:
     },
   );
 
+const config = program.command("config")
+  .description("Help with the configuration.");
+
+config.command("keygen")
+  .description("Make the key pair of privateSumDatabase, and say where its halves go.")
+  .argument("<name>", "the database's name: a host, perhaps with a path")
+  .option("--key-file <file>", "a new file for the secret half (default: it is printed)")
+  .option("--url <url>", "where clients reach the server", "https://proxy.example.com")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  go-mod-proxy config keygen sum.example.com
+  go-mod-proxy config keygen sum.example.com --key-file sumdb-key --url https://proxy.example.com`,
+  )
+  .action(async (name: string, { keyFile, url }: { keyFile?: string; url: string }) => {
+    const { keygen } = await import("./lib/cli/config_keygen.ts");
+    const { printLine } = await import("./lib/cli/print.ts");
+    await keygen({ name, keyFile: keyFile ?? null, url, print: printLine });
+  });
+
 interface IdentityFlags {
   provider?: ProviderName;
   audience?: string;
