@@ -442,6 +442,21 @@ Example:
     },
   );
 
+program.command("hash-password")
+  .description("Print the hash of a password on standard input, for clientAuth.identities.")
+  .addHelpText(
+    "after",
+    `
+The hash (scrypt) is no secret: it may stand in the configuration.
+
+Example:
+  read -rs PASSWORD; printf %s "$PASSWORD" | go-mod-proxy hash-password`,
+  )
+  .action(async () => {
+    const { hashPassword } = await import("./lib/cli/hash_password.ts");
+    await hashPassword(Deno.stdin.readable);
+  });
+
 program.command("healthcheck")
   .description("Ask the server on this machine whether it is well; status 1 if it is not.")
   .addOption(
