@@ -220,6 +220,52 @@ goTest("go refuses a private module whose tag was moved", async (t) => {
   });
 });
 
+goTest("fsck walks the log, and compares it with what is published", async (t) => {
+  await using world = await startWorld();
+  const server = await world.start();
+  await using go = await newGo(world, server);
+  assertOk(await go.run(["mod", "download", "all"]));
+  await server.kill();
+  const fsck = async () => {
+    const { code, stdout } = await runProgram(["fsck", "--config-file", world.configFile]);
+    const lines = stdout.trimEnd().split("\n");
+    return { code, faults: lines.filter((line) => line.startsWith("fault")), log: lines.at(-2) };
+  };
+  await t.step("all is well", async () => {
+    const { code, faults, log } = await fsck();
+    assert.deepEqual([code, faults], [0, []]);
+    assert.match(
+      log ?? "",
+      /^log of sum\.example\.com\/team: 4 records in \d batch(es)?; 0 faults$/,
+    );
+  });
+  await t.step("a manifest is lost", async () => {
+    const manifest = join(world.storeDirectory, "m1", LIB, "@v/v1.0.0");
+    const kept = await Deno.readFile(manifest);
+    await Deno.remove(manifest);
+    const { code, faults } = await fsck();
+    assert.equal(code, 1);
+    assert.deepEqual(faults, [
+      `fault    l1/sum.example.com+2fteam/lookup/${LIB}/@v/v1.0.0: there is no manifest of the version, whose copy it is about`,
+    ]);
+    await Deno.writeFile(manifest, kept);
+  });
+  await t.step("a batch is damaged", async () => {
+    const folder = join(world.storeDirectory, "l1/sum.example.com+2fteam/log");
+    const file = join(folder, "9007199254740990");
+    const bytes = await Deno.readFile(file);
+    await Deno.writeFile(file, bytes.with(-9, 65));
+    const { code, faults } = await fsck();
+    assert.equal(code, 1);
+    assert.match(
+      faults.join(),
+      /^fault .*log\/9007199254740990: Cannot read batch 1: its records do not give hash/,
+    );
+    await Deno.writeFile(file, bytes);
+    assert.equal((await fsck()).code, 0);
+  });
+});
+
 goTest("go refuses a public module that the public database contradicts", async () => {
   await using world = await startWorld();
   const server = await world.start();
