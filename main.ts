@@ -309,7 +309,8 @@ Examples:
   );
 
 const config = program.command("config")
-  .description("Help with the configuration.");
+  .description("Help with the configuration.")
+  .addHelpText("after", "\nExample:\n  go-mod-proxy config keygen sum.example.com");
 
 config.command("keygen")
   .description("Make the key pair of privateSumDatabase, and say where its halves go.")
@@ -505,7 +506,15 @@ async function loadConfig(file: string | undefined) {
   const { parseConfig } = await import("./lib/config/config.ts");
   const { dirname } = await import("node:path");
   if (file === undefined) return { config: parseConfig(""), configDirectory: "." };
-  return { config: parseConfig(await Deno.readTextFile(file)), configDirectory: dirname(file) };
+  return { config: parseConfig(await readConfig(file)), configDirectory: dirname(file) };
+}
+
+async function readConfig(file: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(file);
+  } catch (cause) {
+    throw new ConfigError(`cannot read ${file}: ${describeError(cause)}`, { cause });
+  }
 }
 
 function withIdentityOptions(command: Command): Command {
@@ -527,8 +536,9 @@ function identityOptions({ provider, audience, tokenEnv, tokenFile }: IdentityFl
 }
 
 function logLevelOption(level: LogLevel): Option {
-  return new Option("--log-level <level>", `least urgent lines to write: ${LOG_LEVELS.join(", ")}`)
-    .env("LOG_LEVEL").default(level).argParser((text) => {
+  // The choices are for the help and for completion; the parser takes spellings of the original, too.
+  return new Option("--log-level <level>", "least urgent lines to write")
+    .env("LOG_LEVEL").default(level).choices(LOG_LEVELS).argParser((text) => {
       const parsed = parseLogLevel(text);
       if (parsed !== null) return parsed;
       throw new InvalidArgumentError(`It must be one of ${LOG_LEVELS.join(", ")}.`);
