@@ -67,6 +67,14 @@ export interface ConnectionInfo {
   readonly completed?: Promise<void>;
 }
 
+/** Thrown by a route, or by the guard, where another thread has to answer: see {@linkcode AppOptions.elsewhere}. */
+export class ElsewhereError extends Error {
+  override readonly name = "ElsewhereError";
+}
+
+/** What an app needs of a Request. */
+export type HttpRequest = Pick<Request, "method" | "url" | "headers" | "body" | "signal">;
+
 export interface AppOptions {
   readonly routes: readonly Route[];
   readonly guard: Guard;
@@ -74,9 +82,14 @@ export interface AppOptions {
   /** Our own `Via`: a request that carries it went in a circle. */
   readonly via: string;
   readonly metrics?: Metrics;
+  /** Answers what is to be answered elsewhere. It is logged and counted there, too. */
+  readonly elsewhere?: (
+    request: HttpRequest,
+    exchange: { readonly id: string; readonly address: string | null },
+  ) => Promise<Response>;
 }
 
-export type App = (request: Request, connection?: ConnectionInfo) => Promise<Response>;
+export type App = (request: HttpRequest, connection?: ConnectionInfo) => Promise<Response>;
 
 /** Longer than any path that Go's tools produce; more is noise or an attack. */
 const MAX_PATH_LENGTH = 4096;
@@ -93,12 +106,17 @@ export function createApp(options: AppOptions): App {
       address: addressOf(connection),
       template: "other",
       facts: {},
+      isElsewhere: false,
     };
     inFlight++;
     const response = await withRequestId(
       exchange.id,
       () => answer(request, { ...options, exchange }),
     );
+    if (exchange.isElsewhere) {
+      inFlight--;
+      return response;
+    }
     response.headers.set("X-Request-Id", exchange.id);
     if (options.guard.answersDiffer) keepForOneClient(response.headers);
     describeRequest({ method: request.method, ...exchange });
@@ -120,10 +138,12 @@ interface Exchange {
   template: string;
   /** What the access log says besides. */
   readonly facts: Record<string, unknown>;
+  /** It was answered by {@linkcode AppOptions.elsewhere}. */
+  isElsewhere: boolean;
 }
 
 interface Ended {
-  readonly request: Request;
+  readonly request: HttpRequest;
   readonly response: Response;
   readonly exchange: Exchange;
   /** The client hung up before it had everything. */
@@ -159,11 +179,16 @@ interface AnswerContext extends AppOptions {
   readonly exchange: Exchange;
 }
 
-async function answer(request: Request, context: AnswerContext): Promise<Response> {
-  const { exchange: { id, facts }, log } = context;
+async function answer(request: HttpRequest, context: AnswerContext): Promise<Response> {
+  const { exchange, elsewhere, log } = context;
+  const { id, facts } = exchange;
   try {
     return await dispatch(request, context);
   } catch (error) {
+    if (error instanceof ElsewhereError && elsewhere !== undefined) {
+      exchange.isElsewhere = true;
+      return await elsewhere(request, exchange);
+    }
     const meaning = meaningOf(error);
     facts["error"] = describeError(error);
     if (meaning === "internal") log.error({ err: error }, "internal error");
@@ -171,7 +196,7 @@ async function answer(request: Request, context: AnswerContext): Promise<Respons
   }
 }
 
-async function dispatch(request: Request, context: AnswerContext): Promise<Response> {
+async function dispatch(request: HttpRequest, context: AnswerContext): Promise<Response> {
   const { headers, signal, body } = request;
   const { exchange } = context;
   const { id, address, facts } = exchange;

@@ -38,7 +38,10 @@ const TEMPLATES: Readonly<Record<Target["file"], string>> = {
   zip: "/{module}/@v/{version}.zip",
 };
 
-export function moduleRoute(service: ModuleService): Route {
+/** What the route asks for answers. */
+export type ModuleAnswers = Pick<ModuleService, "copy" | "query" | "list" | "latest" | "zip">;
+
+export function moduleRoute(service: ModuleAnswers): Route {
   const answers: Answers = { service, texts: new WeakMap() };
   return {
     name: "module",
@@ -65,7 +68,7 @@ export function moduleRoute(service: ModuleService): Route {
 
 /** What is answered, and what was made ready for it. */
 interface Answers {
-  readonly service: ModuleService;
+  readonly service: ModuleAnswers;
   /** They stay as long as the copy is remembered (store/copies.ts). */
   readonly texts: WeakMap<Copy, CopyTexts>;
 }
@@ -188,7 +191,7 @@ function infoResponse({ info }: CopyTexts, request: RouteRequest, cacheControl: 
 }
 
 async function zipResponse(
-  service: ModuleService,
+  service: ModuleAnswers,
   { module, version, request, options }: {
     module: ModulePath;
     version: Version;

@@ -33,8 +33,7 @@ for (
     { words: ["serve", "--log-level", "d"], want: ["debug"] },
     { words: ["--log-level", "d"], want: ["debug"] },
     { words: ["completion", ""], want: ["bash", "zsh", "fish"] },
-    { words: ["help", "expo"], want: ["export"] },
-    { words: ["config", "k"], want: ["keygen"] },
+    { words: ["help", "exp"], want: ["export"] },
     // Nothing of the line is run.
     { words: ["$(exit 1)", ""], want: await complete("") },
   ]

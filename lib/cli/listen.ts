@@ -16,6 +16,7 @@ import type { SecretPlaces } from "../credentials/secret.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import type { TlsVersion } from "../http/tls_server.ts";
 import type { Logger } from "../log.ts";
+import { announce, type Listening } from "./banner.ts";
 import type { App } from "../../routes/app.ts";
 
 /** A large zip on a slow line may take this long to finish. */
@@ -33,8 +34,17 @@ export interface ListenOptions {
   readonly log: Logger;
   /** Tells the server to end. */
   readonly signal: AbortSignal;
-  /** Is told the URL as soon as there is one. */
-  readonly announce: (url: string) => void;
+  /** What is said of the server besides its address. */
+  readonly facts: Omit<Listening, "url">;
+  /** Further threads that share the address; null for none. By https there are none. */
+  readonly threads: SharedAddress | null;
+}
+
+export interface SharedAddress {
+  /** Ends when they listen, too. */
+  start(addr: Deno.NetAddr): Promise<void>;
+  /** Ends when what they have in flight is finished. */
+  stop(): Promise<void>;
 }
 
 /**
@@ -43,20 +53,29 @@ export interface ListenOptions {
  * @throws {ConfigError} when the address cannot be listened on, or there is no usable certificate
  */
 export async function listen(app: App, options: ListenOptions): Promise<void> {
-  const { config, log, signal, announce } = options;
+  const { config, log, signal, facts } = options;
   const { tls } = config;
+  const threads = tls === undefined ? options.threads : null;
   const server = tls === undefined ? startPlain(app, options) : await startTls(app, {
     ...options,
     tls,
   });
-  announce(urlOf(server.scheme, server.addr));
+  announce({ url: urlOf(server.scheme, server.addr), ...facts }, log);
+  // Nobody waits for them: this thread answers already.
+  const started = threads?.start(server.addr);
   await untilAborted(signal);
   log.info({ timeoutMs: SHUTDOWN_TIMEOUT_MS }, "stopping: finishing what is in flight");
   const isDone = await Promise.race([
-    server.shutdown().then(() => true),
+    finish(server, threads).then(() => true),
     new Promise<false>((resolve) => setTimeout(() => resolve(false), SHUTDOWN_TIMEOUT_MS)),
   ]);
+  await started;
   log.info(isDone ? "stopped" : "stopped: some requests did not finish in time");
+}
+
+/** The main thread answers the others until they have ended. */
+async function finish(server: OpenServer, threads: SharedAddress | null): Promise<void> {
+  await Promise.all([server.shutdown(), threads?.stop()]);
 }
 
 interface OpenServer {
@@ -68,9 +87,13 @@ interface OpenServer {
 function startPlain(app: App, options: ListenOptions): OpenServer {
   const { host, port, log } = options;
   try {
+    const reusePort = options.threads !== null;
+    // With reusePort, another process that has the port would not be noticed.
+    if (reusePort) Deno.listen({ hostname: host, port }).close();
     const server = Deno.serve({
       hostname: host,
       port,
+      reusePort,
       onListen: () => {},
       onError: (error) => internalError(error, log),
     }, app);

@@ -9,8 +9,8 @@ import { ConfigError, describeError } from "../errors.ts";
 import { directorySizeBytes } from "../git/disk_usage.ts";
 import type { Fetch } from "../http/client.ts";
 import type { Logger } from "../log.ts";
+import { parseLogLevel } from "../log_level.ts";
 import type { Metrics } from "../metrics.ts";
-import type { ModulePath } from "../module/path.ts";
 import { openScratch } from "../scratch.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { ModuleService } from "../service.ts";
@@ -18,21 +18,18 @@ import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
-import type { SumDatabases } from "../sumdb/databases.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
-import type { PrivateSumDatabase } from "../sumdb/private_database.ts";
-import { announce } from "./banner.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
 import { listen } from "./listen.ts";
 import { openExplainer } from "./open_explainer.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { openIndex } from "./open_index.ts";
 import type { Program } from "./open_git.ts";
-import { openPrivateSumDatabase } from "./open_private_sum_database.ts";
 import { openSources } from "./open_sources.ts";
 import { openConfiguredStore } from "./open_store.ts";
 import { Prometheus } from "./prometheus.ts";
 import { allRoutes } from "./routes.ts";
+import { Threads } from "./threads/threads.ts";
 import { VERSION } from "./version.ts";
 import { createApp } from "../../routes/app.ts";
 
@@ -47,6 +44,8 @@ export interface ServeOptions {
   /** Where scratch directories are made; it may be shared with other processes and may be lost. */
   readonly scratchDir: string;
   readonly env: Readonly<Record<string, string>>;
+  /** How many threads answer requests, the main one among them. */
+  readonly threads: number;
   readonly log: Logger;
   /** Tells the server to end. */
   readonly signal: AbortSignal;
@@ -76,40 +75,47 @@ export async function serve(options: ServeOptions): Promise<void> {
     metrics,
   });
   const { source, upstreams } = sources;
-  const isPrivate = (path: ModulePath) => sources.isPrivate(path);
   const databases = openSumDatabases(config, {
     upstreams,
     openServer: (url) => new Upstream(url, fetch),
     store,
-    isPrivate,
+    isPrivate: (path) => sources.isPrivate(path),
     now: () => performance.now(),
     log,
     metrics,
   });
-  const ownDatabase = await openPrivateSumDatabase({ ...options, store, databases, isPrivate });
   const index = openIndex(config, { store, log });
   const copies = new Copies(store, { onSeen: (manifest) => index?.add(manifest) });
   const publisher = new Publisher({
     copies,
     source,
-    findHashes: (module, signal) => (ownDatabase ?? databases).findHashes(module, signal),
+    findHashes: (module, signal) => databases.findHashes(module, signal),
     zips: config.publicModules.zips,
-    isEager: isPrivate,
     scratchDirectory: scratch.directory,
     timeoutMs: PUBLISH_TIMEOUT_MS,
     log,
     metrics,
   });
   const service = new ModuleService({ copies, source, publisher, log });
+  const threads = options.threads === 1 ? null : new Threads({
+    count: options.threads - 1,
+    module: new URL("./threads/serving.ts", import.meta.url),
+    guard: auth ?? OPEN_GUARD,
+    onSeen: (module) => index?.add(module),
+    log,
+  });
   const app = createApp({
     routes: allRoutes({
       checkStore: (signal) => checkStore(store, signal),
       isStopping: () => signal.aborted,
       auth,
-      metrics,
+      metrics: {
+        contentType: metrics.contentType,
+        render: () => threads === null ? metrics.render() : threads.renderMetrics(metrics),
+      },
       index,
       explainer: openExplainer(config, { copies, sources, databases }),
-      databases: withOwn(databases, ownDatabase?.over(service)),
+      databases,
       service,
     }),
     guard: auth ?? OPEN_GUARD,
@@ -124,15 +130,20 @@ export async function serve(options: ServeOptions): Promise<void> {
     port,
     log,
     signal,
-    announce: (url) =>
-      announce({ url, store: store.description, upstream: source.description }, log),
+    facts: { store: store.description, upstream: source.description },
+    threads: threads && {
+      start: (address) => {
+        const logLevel = parseLogLevel(log.level) ?? "info";
+        const isGuarded = auth !== null;
+        return threads.start(
+          { config, env, logLevel, host, port: address.port, via, isGuarded },
+          app,
+        );
+      },
+      stop: () => threads.stop(),
+    },
   });
   await index?.drain();
-}
-
-/** The databases that clients may ask for: our own by its name, too. */
-function withOwn(databases: SumDatabases, own?: PrivateSumDatabase): Pick<SumDatabases, "find"> {
-  return { find: (name) => name === own?.name ? own : databases.find(name) };
 }
 
 /**

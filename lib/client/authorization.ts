@@ -38,8 +38,7 @@ export async function authorizationFor(options: AuthorizationOptions): Promise<s
   return tokenHeader(token);
 }
 
-/** Whether a token is good for a while. */
-export function isGood(
+function isGood(
   { obtainedAtMs, expiresAtMs }: AccessToken,
   { nowMs, isRefused }: { readonly nowMs: number; readonly isRefused: boolean },
 ): boolean {

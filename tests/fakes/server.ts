@@ -27,10 +27,6 @@ export interface ServerOptions {
   readonly dir?: string;
   /** The program; a relative path is one from the project's root. */
   readonly entry?: string;
-  /** The subcommand. Default: the program's own default. */
-  readonly command?: string;
-  /** Whether to wait until `/readyz` answers 200 besides the line of the log. Default: true. */
-  readonly isReady?: boolean;
   /** The certificate to trust, PEM, where it serves https. */
   readonly caCertificate?: string;
 }
@@ -42,8 +38,7 @@ export type LogLine = Readonly<Record<string, unknown>>;
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const server = await Server.spawn(options);
   try {
-    await server.listening();
-    if (options.isReady ?? true) await server.ready(options.caCertificate);
+    await server.ready(options.caCertificate);
     return server;
   } catch (error) {
     await server[Symbol.asyncDispose]();
@@ -96,8 +91,7 @@ export class Server implements AsyncDisposable {
     this.#logged = this.#readLog();
   }
 
-  static async spawn(options: ServerOptions) {
-    const { args = [], env = {}, dir, entry = "main.ts", command } = options;
+  static async spawn({ args = [], env = {}, dir, entry = "main.ts" }: ServerOptions) {
     const home = await Deno.makeTempDir({ prefix: "server-" });
     const cwd = dir ?? home;
     const process = new Deno.Command(Deno.execPath(), {
@@ -105,8 +99,11 @@ export class Server implements AsyncDisposable {
         "run",
         ...await startFlags(),
         resolve(ROOT, entry),
-        ...command === undefined ? [] : [command],
-        ...["--port", "0", ...args],
+        "--port",
+        "0",
+        "--workers",
+        "1",
+        ...args,
       ],
       cwd,
       clearEnv: true,
@@ -127,12 +124,9 @@ export class Server implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  async listening(): Promise<void> {
+  async ready(caCertificate?: string): Promise<void> {
     const { url } = await this.log(({ msg }) => msg === "listening", START_TIMEOUT_MS);
     this.#url = String(url);
-  }
-
-  async ready(caCertificate?: string): Promise<void> {
     using client = Deno.createHttpClient({
       caCerts: caCertificate === undefined ? [] : [caCertificate],
     });

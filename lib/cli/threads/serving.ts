@@ -1,0 +1,146 @@
+/**
+ * A further thread of the server, started by threads.ts: listens on the same port as the main one, and answers `.info`,
+ * `.mod` and `.zip` of versions that the store has. Every other request goes to the main thread as it came, and so does
+ * one of a client that is not let in; there it is counted and logged.
+ *
+ * Nothing here fetches, publishes or starts a process, so that single flight, mirrors and credentials exist once.
+ */
+/// <reference lib="deno.worker" />
+import { Remote } from "../../async/rpc.ts";
+import { type Guard, OPEN_GUARD } from "../../auth/guard.ts";
+import { createLogger, type Logger } from "../../log.ts";
+import type { ModulePath } from "../../module/path.ts";
+import type { Version } from "../../module/version.ts";
+import type { ModuleZip, ServiceOptions } from "../../service.ts";
+import { Copies } from "../../store/copies.ts";
+import type { Copy } from "../../store/manifest.ts";
+import { createApp, ElsewhereError, type HttpRequest } from "../../../routes/app.ts";
+import { type ModuleAnswers, moduleRoute } from "../../../routes/module.ts";
+import { openConfiguredStore } from "../open_store.ts";
+import { Prometheus } from "../prometheus.ts";
+import { VERSION } from "../version.ts";
+import type { MainMethods, ThreadMethods, ThreadStart } from "./protocol.ts";
+
+const metrics = new Prometheus({ version: VERSION });
+let server: Deno.HttpServer | null = null;
+
+const methods: ThreadMethods = {
+  start: async (start) => {
+    server = await serve(start);
+    return { value: null };
+  },
+  stop: async () => {
+    await server?.shutdown();
+    return { value: null };
+  },
+  metrics: async () => ({ value: await metrics.registry.getMetricsAsJSON() }),
+};
+
+const main = new Remote<MainMethods>(self, { ...methods });
+
+async function serve(start: ThreadStart): Promise<Deno.HttpServer> {
+  const { config, env, host, port, via } = start;
+  const log = createLogger(start.logLevel);
+  const store = await openConfiguredStore(config, { env, metrics });
+  const onSeen = ({ path, version }: { path: ModulePath; version: Version }) =>
+    void main.call("seen", { value: { path, version } });
+  const copies = new Copies(store, { onSeen });
+  const app = createApp({
+    routes: [moduleRoute(new StoredModules(copies)), ELSEWHERE],
+    guard: start.isGuarded ? MAIN_GUARD : OPEN_GUARD,
+    log,
+    via,
+    metrics,
+    elsewhere: handOver,
+  });
+  return Deno.serve({
+    hostname: host,
+    port,
+    reusePort: true,
+    onListen: () => {},
+    onError: (error) => internalError(error, log),
+  }, app);
+}
+
+function internalError(error: unknown, log: Logger): Response {
+  log.error({ err: error }, "a response could not be made");
+  return new Response("internal error\n", { status: 500 });
+}
+
+/** What the store has; for anything else one has to go elsewhere. */
+class StoredModules implements ModuleAnswers {
+  readonly #copies: Copies;
+
+  constructor(copies: Copies) {
+    this.#copies = copies;
+  }
+
+  async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
+    const copy = await this.#copies.read(path, version, options);
+    if (copy === null) throw new ElsewhereError();
+    options.log["cache"] = "hit";
+    return copy;
+  }
+
+  async zip(path: ModulePath, version: Version, options: ServiceOptions): Promise<ModuleZip> {
+    const copy = await this.copy(path, version, options);
+    return {
+      h1: copy.manifest.zip.h1,
+      open: async (range) => {
+        const stored = await this.#copies.openZip(copy, { range, signal: options.signal });
+        if (stored === null) throw new ElsewhereError();
+        return stored;
+      },
+    };
+  }
+
+  list(): Promise<never> {
+    return Promise.reject(new ElsewhereError());
+  }
+
+  latest(): Promise<never> {
+    return Promise.reject(new ElsewhereError());
+  }
+
+  query(): Promise<never> {
+    return Promise.reject(new ElsewhereError());
+  }
+}
+
+const ELSEWHERE = {
+  name: "elsewhere",
+  methods: ["GET", "HEAD", "POST"] as const,
+  matches: () => true,
+  read: () => {
+    throw new ElsewhereError();
+  },
+};
+
+/** Who is not let in goes to the main thread once more, which says why. */
+const MAIN_GUARD: Guard = {
+  answersDiffer: true,
+  async admit({ headers, address, requestId }, access) {
+    if (access.kind !== "module") throw new ElsewhereError();
+    const { path } = access;
+    const identity = await main.call("admit", {
+      value: { headers: [...headers], address, requestId, path },
+    });
+    if (identity === null) throw new ElsewhereError();
+    return { identity, mayRead: (asked) => asked === path };
+  },
+};
+
+async function handOver(
+  { method, url, headers, body, signal }: HttpRequest,
+  { id, address }: { id: string; address: string | null },
+): Promise<Response> {
+  const entries = [...headers].filter(([name]) => name !== "x-request-id");
+  const response = await main.call("answer", {
+    value: { method, url, headers: [...entries, ["X-Request-Id", id]], body, address },
+    transfer: body === null ? [] : [body],
+  }, signal);
+  return new Response(response.body, {
+    status: response.status,
+    headers: response.headers.map(([name, value]): [string, string] => [name, value]),
+  });
+}

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { OPEN_GUARD } from "../../auth/guard.ts";
+import { parseConfig } from "../../config/config.ts";
+import { createLogger } from "../../log.ts";
+import { Prometheus } from "../prometheus.ts";
+import type { ThreadStart } from "./protocol.ts";
+import { Threads, type ThreadsOptions } from "./threads.ts";
+
+const START: ThreadStart = {
+  config: parseConfig(""),
+  env: {},
+  logLevel: "info",
+  host: "127.0.0.1",
+  port: 0,
+  via: "1.1 test",
+  isGuarded: false,
+};
+const APP = () => Promise.resolve(new Response());
+
+interface Opened extends AsyncDisposable {
+  readonly threads: Threads;
+  readonly errors: string[];
+  /** Resolves when as many threads have come up. */
+  started(count: number): Promise<void>;
+}
+
+function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
+  const errors: string[] = [];
+  let count = 0;
+  const waiting = new Map<number, () => void>();
+  const threads = new Threads({
+    count: 2,
+    module: new URL(module, import.meta.url),
+    guard: OPEN_GUARD,
+    onSeen: () => waiting.get(++count)?.(),
+    log: createLogger("error", { write: (line) => void errors.push(JSON.parse(line).msg) }),
+    restartPauseMs: 0,
+    ...options,
+  });
+  return {
+    threads,
+    errors,
+    started: (wanted) =>
+      count >= wanted
+        ? Promise.resolve()
+        : new Promise((resolve) => void waiting.set(wanted, resolve)),
+    [Symbol.asyncDispose]: () => threads.stop(),
+  };
+}
+
+Deno.test("Threads starts another thread for one that has crashed", async () => {
+  await using opened = open("../../../tests/fakes/crashing_thread.ts");
+  const { threads, errors, started } = opened;
+  await threads.start(START, APP);
+  await started(2);
+  using metrics = new Prometheus({ version: "0" });
+  // What is asked for them crashes both, and is answered without them.
+  const page = await threads.renderMetrics(metrics);
+  assert.match(page, /^gomodproxy_build_info\{.*\} 1$/m);
+  await started(4);
+  assert.deepEqual(errors, ["a thread has crashed", "a thread has crashed"]);
+});
+
+Deno.test("Threads gives up on threads that never start", async () => {
+  await using opened = open("./there_is_none.ts", { count: 1 });
+  const { threads, errors } = opened;
+  const gaveUp = async () => {
+    while (!errors.some((line) => line.startsWith("threads cannot be started"))) {
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  };
+  await threads.start(START, APP);
+  await gaveUp();
+  assert.equal(errors.filter((line) => line === "a thread has crashed").length, 5);
+});

@@ -1,0 +1,94 @@
+/**
+ * A server with several threads, as users start it: whichever thread a connection comes to, the answers are those of a
+ * server with one; what all have counted is one page; and the end is in order.
+ */
+import assert from "node:assert/strict";
+import { tap } from "./fakes/behaviours.ts";
+import { h1OfFiles } from "./fakes/module_zip.ts";
+import { readZip } from "./fakes/read_zip.ts";
+import { type Server, startServer } from "./fakes/server.ts";
+import { startUpstream, type Upstream } from "./fakes/upstream.ts";
+
+const PATH = "example.com/m";
+const FILES = { "go.mod": `module ${PATH}\n`, "m.go": "package m\n" };
+const MODULES = ["v1.0.0", "v1.1.0"].map((version) => ({ path: PATH, version, files: FILES }));
+/** The system gives each to one of the threads; that none comes to one of three has a chance of one in 10^6. */
+const CONNECTIONS = 35;
+
+async function withThreads(
+  test: (server: Server, upstream: Upstream) => Promise<void>,
+): Promise<void> {
+  await using upstream = await startUpstream({ modules: MODULES });
+  await using server = await startServer({
+    args: ["--workers", "3"],
+    env: { GOPROXY: upstream.url },
+  });
+  await server.log(({ msg }) => msg === "all threads listen");
+  await test(server, upstream);
+}
+
+/** Asks by a connection of its own. */
+async function askAnew(url: string, init: RequestInit = {}) {
+  using client = Deno.createHttpClient({});
+  const response = await fetch(url, { ...init, client });
+  return { status: response.status, headers: response.headers, body: await response.bytes() };
+}
+
+const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+Deno.test("every thread answers what the store has, and has the rest answered", () =>
+  withThreads(async (server, upstream) => {
+    const base = `${server.url}/${PATH}/@v`;
+    await Promise.all(Array.from({ length: CONNECTIONS }, async (_, i) => {
+      const version = `v1.${i % 2}.0`;
+      const info = await askAnew(`${base}/${version}.info`, {
+        headers: { "X-Request-Id": `info-${i}` },
+      });
+      assert.equal(JSON.parse(textOf(info.body)).Version, version);
+      assert.equal(info.headers.get("X-Request-Id"), `info-${i}`);
+      const zip = await askAnew(`${base}/${version}.zip`);
+      assert.equal(h1OfFiles(await readZip(zip.body)).slice(0, 3), "h1:");
+      assert.equal(zip.body.length, Number(zip.headers.get("Content-Length")));
+      const part = await askAnew(`${base}/${version}.zip`, { headers: { "Range": "bytes=2-9" } });
+      assert.deepEqual([part.status, part.body], [206, zip.body.slice(2, 10)]);
+      const same = await askAnew(`${base}/${version}.info`, {
+        headers: { "If-None-Match": info.headers.get("ETag") ?? "" },
+      });
+      assert.deepEqual([same.status, same.body.length], [304, 0]);
+      const head = await askAnew(`${base}/${version}.mod`, { method: "HEAD" });
+      assert.deepEqual([head.status, head.headers.get("Content-Length")], [200, "21"]);
+      assert.equal(textOf((await askAnew(`${base}/list`)).body), "v1.0.0\nv1.1.0\n");
+      const unknown = await askAnew(`${base}/v9.9.9.info`);
+      assert.equal(unknown.status, 404);
+      assert.match(textOf(unknown.body), /^not found: /);
+      assert.match(textOf((await askAnew(`${server.url}/x/../y/@v/list`)).body), /not found/);
+      assert.equal((await askAnew(`${base}/list`, { method: "POST" })).status, 405);
+      assert.equal((await askAnew(`${server.url}/healthz`)).status, 200);
+    }));
+    // Nobody fetched twice because of threads.
+    assert.equal(upstream.count(/\.zip$/), 2);
+    const page = textOf((await askAnew(`${server.url}/metrics`)).body);
+    const counted = [...page.matchAll(/^gomodproxy_http_requests_total\{.*\} (\d+)$/gm)]
+      .map(([, count]) => Number(count));
+    // The one more was /readyz, at the start.
+    assert.equal(counted.reduce((sum, count) => sum + count, 0), 10 * CONNECTIONS + 1);
+    const lines = server.logs.filter(({ msg }) => msg === "request");
+    assert.equal(lines.filter(({ id }) => String(id).startsWith("info-")).length, CONNECTIONS);
+  }));
+
+Deno.test("a server with threads finishes what is in flight on any of them, then exits 0", () =>
+  withThreads(async (server, upstream) => {
+    const held = tap();
+    using _rule = upstream.misbehave(/v1\.0\.0\.zip$/, held.behaviour);
+    const inFlight = Array.from(
+      { length: CONNECTIONS },
+      () => askAnew(`${server.url}/${PATH}/@v/v1.0.0.zip`),
+    );
+    await held.arrived;
+    // Whoever has not been taken in yet would be refused.
+    await server.log(({ msg }) => msg === "all threads listen");
+    held.release();
+    for (const { status } of await Promise.all(inFlight)) assert.equal(status, 200);
+    const { code, signal } = await server.kill("SIGTERM");
+    assert.deepEqual({ code, signal }, { code: 0, signal: null });
+  }));
