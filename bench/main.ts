@@ -34,7 +34,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["start", benchStart],
 ]);
 
-const DAILY = { rounds: 3, seconds: 2 };
+const DAILY = { rounds: 3, seconds: 1 };
 const FULL = { rounds: 7, seconds: 10 };
 const SHORT_PER_LONG = 3;
 
