@@ -316,25 +316,41 @@ Examples:
     },
   );
 
-interface GoauthFlags {
+const config = program.command("config")
+  .description("Help with the configuration.")
+  .addHelpText("after", "\nExample:\n  go-mod-proxy config keygen sum.example.com");
+
+config.command("keygen")
+  .description("Make the key pair of privateSumDatabase, and say where its halves go.")
+  .argument("<name>", "the database's name: a host, perhaps with a path")
+  .option("--key-file <file>", "a new file for the secret half (default: it is printed)")
+  .option("--url <url>", "where clients reach the server", "https://proxy.example.com")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  go-mod-proxy config keygen sum.example.com
+  go-mod-proxy config keygen sum.example.com --key-file sumdb-key --url https://proxy.example.com`,
+  )
+  .action(async (name: string, { keyFile, url }: { keyFile?: string; url: string }) => {
+    const { keygen } = await import("./lib/cli/config_keygen.ts");
+    const { printLine } = await import("./lib/cli/print.ts");
+    await keygen({ name, keyFile: keyFile ?? null, url, print: printLine });
+  });
+
+interface IdentityFlags {
   provider?: ProviderName;
   audience?: string;
   tokenEnv?: string;
   tokenFile?: string;
-  cacheDir?: string;
 }
 
-program.command("goauth")
-  .description("Log the go command in at a server; for GOAUTH, with Go 1.24 or newer.")
-  .argument("<server>", "the server, as in GOPROXY", parseUrl)
-  .argument("[url]", "what go adds when a request was refused", parseUrl)
-  .addOption(providerOption())
-  .option("--audience <audience>", "what identity tokens are for (default: the server's origin)")
-  .option("--token-env <name>", "variable of the identity token (default: GO_MOD_PROXY_ID_TOKEN)")
-  .option(
-    "--token-file <file>",
-    "file of the identity token (default: /var/run/secrets/go-mod-proxy/token)",
-  )
+withIdentityOptions(
+  program.command("goauth")
+    .description("Log the go command in at a server; for GOAUTH, with Go 1.24 or newer.")
+    .argument("<server>", "the server, as in GOPROXY", parseUrl)
+    .argument("[url]", "what go adds when a request was refused", parseUrl),
+)
   .option("--cache-dir <dir>", "where access tokens are kept (default: in the user's cache)")
   .addHelpText(
     "after",
@@ -348,19 +364,106 @@ Examples:
   go env -w GOAUTH="go-mod-proxy goauth https://proxy.example.com"
   go-mod-proxy goauth https://proxy.example.com --provider github --audience proxy`,
   )
-  .action(async (server: URL, asked: URL | undefined, flags: GoauthFlags) => {
-    const { goauth } = await import("./lib/cli/goauth.ts");
-    const env = Deno.env.toObject();
-    await goauth({
-      server,
-      asked: asked ?? null,
-      provider: flags.provider,
-      audience: flags.audience,
-      tokenVariable: flags.tokenEnv,
-      tokenFile: flags.tokenFile,
-      cacheDirectory: flags.cacheDir ?? `${defaultScratchDir(env)}/goauth`,
-      env,
-    });
+  .action(
+    async (
+      server: URL,
+      asked: URL | undefined,
+      { cacheDir, ...flags }: IdentityFlags & { cacheDir?: string },
+    ) => {
+      const { goauth } = await import("./lib/cli/goauth.ts");
+      const env = Deno.env.toObject();
+      await goauth({
+        ...identityOptions(flags),
+        server,
+        asked: asked ?? null,
+        cacheDirectory: cacheDir ?? `${defaultScratchDir(env)}/goauth`,
+        env,
+      });
+    },
+  );
+
+interface ForwardFlags extends IdentityFlags {
+  serverUrl: URL;
+  user?: string;
+  passwordFile?: string;
+  passwordEnv?: string;
+  port: number;
+  logLevel: LogLevel;
+}
+
+withIdentityOptions(
+  program.command("client-forward-proxy")
+    .description("Pass on what an old go command on this machine asks, logged in at a server.")
+    .addOption(
+      new Option("--server-url <url>", "the server").makeOptionMandatory().argParser(parseUrl),
+    )
+    .option("--user <user>", "log in with a password, from one of the next two")
+    .option("--password-file <file>", "file of the password")
+    .option("--password-env <name>", "variable of the password")
+    .addOption(
+      new Option("--password <password>").hideHelp().argParser((): never => {
+        throw new InvalidArgumentError(
+          "Others see it there: use --password-file or --password-env.",
+        );
+      }),
+    )
+    .addOption(
+      new Option("--port <port>", "port to listen on, of 127.0.0.1; 0 lets the system choose")
+        .default(8081).argParser(parsePort),
+    ),
+)
+  .addOption(logLevelOption("info"))
+  .addHelpText(
+    "after",
+    `
+Without --user the identity is found as by goauth. Everybody on this machine who can reach the port has the rights of that
+identity at the server, as long as this runs. Go 1.24 and newer need it no more: see goauth.
+
+Example:
+  go-mod-proxy client-forward-proxy --server-url https://proxy.example.com --user dev --password-file ~/.proxy-password
+  GOPROXY=http://127.0.0.1:8081 go mod download`,
+  )
+  .action(
+    async (
+      { serverUrl, user, passwordFile, passwordEnv, port, logLevel, ...flags }: ForwardFlags,
+      command: Command,
+    ) => {
+      const password = passwordFile !== undefined
+        ? { file: passwordFile }
+        : passwordEnv !== undefined
+        ? { envVar: passwordEnv }
+        : null;
+      if ((user === undefined) !== (password === null) || (passwordFile && passwordEnv)) {
+        command.error("error: --user needs one of --password-file and --password-env");
+      }
+      const { clientForwardProxy } = await import("./lib/cli/client_forward_proxy.ts");
+      const { createLogger } = await import("./lib/log.ts");
+      await clientForwardProxy({
+        ...identityOptions(flags),
+        server: serverUrl,
+        port,
+        user: user === undefined || password === null ? null : { name: user, password },
+        env: Deno.env.toObject(),
+        log: createLogger(logLevel),
+        signal: untilToldToEnd(),
+      });
+      Deno.exit(0);
+    },
+  );
+
+program.command("hash-password")
+  .description("Print the hash of a password on standard input, for clientAuth.identities.")
+  .addHelpText(
+    "after",
+    `
+The hash (scrypt) is no secret: it may stand in the configuration.
+
+Example:
+  read -rs PASSWORD; printf %s "$PASSWORD" | go-mod-proxy hash-password`,
+  )
+  .action(async () => {
+    const { hashPassword } = await import("./lib/cli/hash_password.ts");
+    await hashPassword(Deno.stdin.readable);
   });
 
 program.command("healthcheck")
@@ -411,16 +514,39 @@ async function loadConfig(file: string | undefined) {
   const { parseConfig } = await import("./lib/config/config.ts");
   const { dirname } = await import("node:path");
   if (file === undefined) return { config: parseConfig(""), configDirectory: "." };
-  return { config: parseConfig(await Deno.readTextFile(file)), configDirectory: dirname(file) };
+  return { config: parseConfig(await readConfig(file)), configDirectory: dirname(file) };
 }
 
-function providerOption(): Option {
-  return new Option("--provider <provider>", "where the identity comes from").choices(PROVIDERS);
+async function readConfig(file: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(file);
+  } catch (cause) {
+    throw new ConfigError(`cannot read ${file}: ${describeError(cause)}`, { cause });
+  }
+}
+
+function withIdentityOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--provider <provider>", "where the identity comes from (default: see below)")
+        .choices(PROVIDERS),
+    )
+    .option("--audience <audience>", "what identity tokens are for (default: the server's origin)")
+    .option("--token-env <name>", "variable of the identity token (default: GO_MOD_PROXY_ID_TOKEN)")
+    .option(
+      "--token-file <file>",
+      "file of the identity token (default: /var/run/secrets/go-mod-proxy/token)",
+    );
+}
+
+function identityOptions({ provider, audience, tokenEnv, tokenFile }: IdentityFlags) {
+  return { provider, audience, tokenVariable: tokenEnv, tokenFile };
 }
 
 function logLevelOption(level: LogLevel): Option {
-  return new Option("--log-level <level>", `least urgent lines to write: ${LOG_LEVELS.join(", ")}`)
-    .env("LOG_LEVEL").default(level).argParser((text) => {
+  // The choices are for the help and for completion; the parser takes spellings of the original, too.
+  return new Option("--log-level <level>", "least urgent lines to write")
+    .env("LOG_LEVEL").default(level).choices(LOG_LEVELS).argParser((text) => {
       const parsed = parseLogLevel(text);
       if (parsed !== null) return parsed;
       throw new InvalidArgumentError(`It must be one of ${LOG_LEVELS.join(", ")}.`);

@@ -44,6 +44,8 @@ export interface PublisherOptions {
   readonly findHashes: FindHashes;
   /** When the zips of versions with known hashes are fetched. */
   readonly zips: "lazy" | "eager";
+  /** Versions whose zips are fetched with the rest all the same. Default: none. */
+  readonly isEager?: (path: ModulePath) => boolean;
   /** A directory of ours alone for what is being fetched. */
   readonly scratchDirectory: string;
   /** How long fetching and publishing one version may take, whoever waits for it. */
@@ -81,9 +83,11 @@ export class Publisher {
    */
   publish(path: ModulePath, version: Version): Promise<Copy> {
     return this.#inScratch(path, version, async (job) => {
-      const { findHashes, source, zips } = this.#options;
+      const { findHashes, source, zips, isEager } = this.#options;
       const hashes = findHashes({ path, version }, job.signal);
-      if (hashes === null || zips === "eager") return await this.#publishEagerly(job, hashes);
+      if (hashes === null || zips === "eager" || isEager?.(path)) {
+        return await this.#publishEagerly(job, hashes);
+      }
       // Both at the same time; where the version does not exist, nobody waits for its hashes.
       hashes.catch(() => {});
       const described = await source.describe(path, version, job.signal);

@@ -36,7 +36,7 @@ const TEMPLATES: Readonly<Record<SumdbFile["file"], string>> = {
   tile: "/sumdb/{database}/tile/{tile}",
 };
 
-export function sumdbRoute(databases: SumDatabases): Route {
+export function sumdbRoute(databases: Pick<SumDatabases, "find">): Route {
   return {
     name: "sumdb",
     matches: (path) => path.startsWith("sumdb/"),
@@ -58,7 +58,7 @@ function accessTo(target: SumdbTarget): Access {
 }
 
 async function answer(
-  databases: SumDatabases,
+  databases: Pick<SumDatabases, "find">,
   { target, request }: { target: SumdbTarget; request: RouteRequest },
 ): Promise<Response> {
   const database = databases.find(target.database);

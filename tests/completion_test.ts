@@ -33,7 +33,8 @@ for (
     { words: ["serve", "--log-level", "d"], want: ["debug"] },
     { words: ["--log-level", "d"], want: ["debug"] },
     { words: ["completion", ""], want: ["bash", "zsh", "fish"] },
-    { words: ["help", "exp"], want: ["export"] },
+    { words: ["help", "expo"], want: ["export"] },
+    { words: ["config", "k"], want: ["keygen"] },
     // Nothing of the line is run.
     { words: ["$(exit 1)", ""], want: await complete("") },
   ]

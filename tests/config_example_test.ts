@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { z } from "zod";
+import { AccessList } from "../lib/auth/access_list.ts";
 import { parseConfig, schema } from "../lib/config/config.ts";
+import { parseModulePath } from "../lib/module/path.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const EXAMPLE = await Deno.readTextFile(`${ROOT}/config_example.yaml`);
@@ -126,5 +128,41 @@ Deno.test("everything that the example shows is valid", async (t) => {
         }));
       });
     }
+  }
+});
+
+/** Of config_example_clientauth.yaml: a server that asks every client who it is. */
+const CLIENT_AUTH = await Deno.readTextFile(`${ROOT}/config_example_clientauth.yaml`);
+
+Deno.test("the example of clientAuth is valid and shows every key of it", () => {
+  assert.ok(parseConfig(CLIENT_AUTH).clientAuth.enabled);
+  const shown = new Set(keysIn(parse(CLIENT_AUTH)));
+  const wanted = [...KEYS.keys()].filter((key) => key.startsWith("clientAuth."));
+  assert.ok(wanted.length > 25);
+  assert.deepEqual(wanted.filter((key) => !shown.has(key)), [
+    // Not together with `secrets`; a comment shows it.
+    "clientAuth.authenticators.accessToken.secret",
+  ]);
+  assert.match(CLIENT_AUTH, /# secret: \{ file: /);
+});
+
+Deno.test("the example of clientAuth lets in and keeps out whom it says", async (t) => {
+  const { acl, identities } = parseConfig(CLIENT_AUTH).clientAuth;
+  const list = new AccessList(acl);
+  const rows = [
+    { identity: "alice", path: "github.com/my-org/lib", want: true },
+    { identity: "alice", path: "github.com/my-org/retired/v2", want: false },
+    { identity: "alice", path: "github.com/My-Org/Retired", want: false },
+    { identity: "alice", path: "github.com/my-org/x-private/sub", want: false },
+    { identity: "alice", path: "git.example.com/team/a", want: false },
+    { identity: "ci", path: "git.example.com/team/a", want: true },
+    { identity: "cluster-jobs", path: "github.com/my-org/lib", want: false },
+    { identity: "cluster-jobs", path: "example.com/public", want: true },
+  ];
+  for (const { identity, path, want } of rows) {
+    await t.step(`${identity} ${path}`, () => {
+      assert.ok(identities.some(({ name }) => name === identity));
+      assert.equal(list.decide(identity, parseModulePath(path)).isAllowed, want);
+    });
   }
 });

@@ -149,7 +149,10 @@ Deno.test("fsck finds what was damaged, and --repair adds what is missing", (t) 
 Deno.test("fsck says what it cannot do in a line", async () => {
   const { code, stdout, stderr } = await runProgram(["fsck", "--config-file", "missing.yaml"]);
   assert.deepEqual([code, stdout], [1, ""]);
-  assert.match(stderr, /missing\.yaml/);
+  assert.match(
+    stderr,
+    /^error: the configuration cannot be used\ncannot read missing\.yaml: .+\n\n?$/,
+  );
 });
 
 /** @param at from the end if negative */

@@ -86,6 +86,7 @@ interface World {
   /** Where the go command goes when the server says that there is no such module. */
   readonly elsewhere: Upstream;
   readonly actions: Actions;
+  readonly caFile: string;
   /** `host:port` of the server. */
   readonly host: string;
   /** The command line of our program. */
@@ -122,12 +123,14 @@ async function withWorld(test: (world: World) => Promise<void>): Promise<void> {
     }),
   );
   const { host } = new URL(server.url);
+  const caFile = `${directory}/ca.pem`;
   const program = [Deno.execPath(), "run", ...await startFlags(), `${ROOT}/main.ts`].join(" ");
   await test({
     server,
     upstream,
     elsewhere,
     actions,
+    caFile,
     host,
     program,
     async newGo(env) {
@@ -135,7 +138,7 @@ async function withWorld(test: (world: World) => Promise<void>): Promise<void> {
         await goCommand({
           proxy: `${server.url},${elsewhere.url}`,
           env: {
-            SSL_CERT_FILE: `${directory}/ca.pem`,
+            SSL_CERT_FILE: caFile,
             DENO_DIR: await denoDir(),
             // Nothing of the user who runs the tests.
             GIT_CONFIG_NOSYSTEM: "1",
@@ -261,6 +264,37 @@ goTest("the go command logs in over https", (t) =>
       const kept = await spoilKeptTokens(`${go.dir}/../.cache/go-mod-proxy/goauth`);
       assert.equal(kept, 1);
       assertDone(await go.run(["list", "-m", "-versions", "example.com/m"]));
+    });
+
+    await t.step("GOAUTH=off, through client-forward-proxy", async () => {
+      await using forwarder = await startServer({
+        command: "client-forward-proxy",
+        args: ["--server-url", server.url, "--user", "dev", "--password-env", "PASSWORD"],
+        env: { PASSWORD, SSL_CERT_FILE: world.caFile },
+      });
+      const go = await world.newGo({ GOAUTH: "off" });
+      const GOPROXY = `${forwarder.url},${elsewhere.url}`;
+      assertDone(await download(go, { env: { GOPROXY } }));
+      assertStopped(await download(go, { module: "example.com/secret@v1.0.0", env: { GOPROXY } }), {
+        elsewhere,
+        reason: /403 Forbidden\n\tserver response:\n\t.*"dev".*rule 1/,
+      });
+      assert.equal((await forwarder.kill("SIGTERM")).code, 0);
+    });
+
+    await t.step("GOAUTH=off, through client-forward-proxy with a wrong password", async () => {
+      await using forwarder = await startServer({
+        command: "client-forward-proxy",
+        args: ["--server-url", server.url, "--user", "dev", "--password-env", "PASSWORD"],
+        env: { PASSWORD: "wrong", SSL_CERT_FILE: world.caFile },
+        isReady: false,
+      });
+      const go = await world.newGo({ GOAUTH: "off" });
+      const result = await download(go, { env: { GOPROXY: `${forwarder.url},${elsewhere.url}` } });
+      assertStopped(result, {
+        elsewhere,
+        reason: /401 Unauthorized\n\tserver response:\n\tCannot log in at https:/,
+      });
     });
 
     await t.step("a denied module stops the build, with the reason", async () => {

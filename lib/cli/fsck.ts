@@ -17,6 +17,7 @@ import { type Finding, fsck, type FsckSummary } from "../store/fsck.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { probeStore } from "../store/probe.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
+import { fsckLog } from "./fsck_log.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { openIndex } from "./open_index.ts";
 import { openSources } from "./open_sources.ts";
@@ -66,8 +67,16 @@ export async function runFsck(options: RunFsckOptions): Promise<boolean> {
     signal,
   });
   await index?.drain();
+  const isLogFine = await fsckLog({
+    config,
+    store,
+    isPrivate,
+    report: (finding) => progress.print(lineOf(finding)),
+    print: (line) => progress.print(line),
+    signal,
+  });
   progress.print(summaryLine(summary));
-  return summary.findings.fault === 0 && indexFault === null;
+  return summary.findings.fault === 0 && indexFault === null && isLogFine;
 }
 
 /** Reads the index. What is wrong with one of its batches, or null. */

@@ -16,8 +16,7 @@ import type { SecretPlaces } from "../credentials/secret.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import type { TlsVersion } from "../http/tls_server.ts";
 import type { Logger } from "../log.ts";
-import { announce, type Listening } from "./banner.ts";
-import type { App } from "../../routes/app.ts";
+import type { ConnectionInfo } from "../../routes/app.ts";
 
 /** A large zip on a slow line may take this long to finish. */
 export const SHUTDOWN_TIMEOUT_MS = 30_000;
@@ -34,8 +33,8 @@ export interface ListenOptions {
   readonly log: Logger;
   /** Tells the server to end. */
   readonly signal: AbortSignal;
-  /** What is said of the server besides its address. */
-  readonly facts: Omit<Listening, "url">;
+  /** Is told the URL as soon as there is one. */
+  readonly announce: (url: string) => void;
   /** Further threads that share the address; null for none. By https there are none. */
   readonly threads: SharedAddress | null;
 }
@@ -47,20 +46,22 @@ export interface SharedAddress {
   stop(): Promise<void>;
 }
 
+export type Handler = (request: Request, connection: ConnectionInfo) => Promise<Response>;
+
 /**
  * Returns when the server has ended.
  *
  * @throws {ConfigError} when the address cannot be listened on, or there is no usable certificate
  */
-export async function listen(app: App, options: ListenOptions): Promise<void> {
-  const { config, log, signal, facts } = options;
+export async function listen(app: Handler, options: ListenOptions): Promise<void> {
+  const { config, log, signal, announce } = options;
   const { tls } = config;
   const threads = tls === undefined ? options.threads : null;
   const server = tls === undefined ? startPlain(app, options) : await startTls(app, {
     ...options,
     tls,
   });
-  announce({ url: urlOf(server.scheme, server.addr), ...facts }, log);
+  announce(urlOf(server.scheme, server.addr));
   // Nobody waits for them: this thread answers already.
   const started = threads?.start(server.addr);
   await untilAborted(signal);
@@ -84,7 +85,7 @@ interface OpenServer {
   shutdown(): Promise<void>;
 }
 
-function startPlain(app: App, options: ListenOptions): OpenServer {
+function startPlain(app: Handler, options: ListenOptions): OpenServer {
   const { host, port, log } = options;
   try {
     const reusePort = options.threads !== null;
@@ -106,7 +107,7 @@ function startPlain(app: App, options: ListenOptions): OpenServer {
 type TlsConfig = CertificateConfig & { readonly minVersion: TlsVersion };
 
 async function startTls(
-  app: App,
+  app: Handler,
   options: ListenOptions & { readonly tls: TlsConfig },
 ): Promise<OpenServer> {
   const { tls, places, host, port, log } = options;

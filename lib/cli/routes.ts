@@ -22,7 +22,7 @@ export interface RouteParts extends HealthOptions {
   /** Null where the configuration wants none. */
   readonly index: IndexReader | null;
   readonly explainer: Explainer;
-  readonly databases: SumDatabases;
+  readonly databases: Pick<SumDatabases, "find">;
   readonly service: ModuleService;
 }
 

@@ -11,6 +11,7 @@ import type { Fetch } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import { parseLogLevel } from "../log_level.ts";
 import type { Metrics } from "../metrics.ts";
+import type { ModulePath } from "../module/path.ts";
 import { openScratch } from "../scratch.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { ModuleService } from "../service.ts";
@@ -18,13 +19,17 @@ import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
+import type { SumDatabases } from "../sumdb/databases.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
+import type { PrivateSumDatabase } from "../sumdb/private_database.ts";
+import { announce } from "./banner.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
 import { listen } from "./listen.ts";
 import { openExplainer } from "./open_explainer.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { openIndex } from "./open_index.ts";
 import type { Program } from "./open_git.ts";
+import { openPrivateSumDatabase } from "./open_private_sum_database.ts";
 import { openSources } from "./open_sources.ts";
 import { openConfiguredStore } from "./open_store.ts";
 import { Prometheus } from "./prometheus.ts";
@@ -75,22 +80,25 @@ export async function serve(options: ServeOptions): Promise<void> {
     metrics,
   });
   const { source, upstreams } = sources;
+  const isPrivate = (path: ModulePath) => sources.isPrivate(path);
   const databases = openSumDatabases(config, {
     upstreams,
     openServer: (url) => new Upstream(url, fetch),
     store,
-    isPrivate: (path) => sources.isPrivate(path),
+    isPrivate,
     now: () => performance.now(),
     log,
     metrics,
   });
+  const ownDatabase = await openPrivateSumDatabase({ ...options, store, databases, isPrivate });
   const index = openIndex(config, { store, log });
   const copies = new Copies(store, { onSeen: (manifest) => index?.add(manifest) });
   const publisher = new Publisher({
     copies,
     source,
-    findHashes: (module, signal) => databases.findHashes(module, signal),
+    findHashes: (module, signal) => (ownDatabase ?? databases).findHashes(module, signal),
     zips: config.publicModules.zips,
+    isEager: isPrivate,
     scratchDirectory: scratch.directory,
     timeoutMs: PUBLISH_TIMEOUT_MS,
     log,
@@ -115,7 +123,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       },
       index,
       explainer: openExplainer(config, { copies, sources, databases }),
-      databases,
+      databases: withOwn(databases, ownDatabase?.over(service)),
       service,
     }),
     guard: auth ?? OPEN_GUARD,
@@ -130,7 +138,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     port,
     log,
     signal,
-    facts: { store: store.description, upstream: source.description },
+    announce: (url) =>
+      announce({ url, store: store.description, upstream: source.description }, log),
     threads: threads && {
       start: (address) => {
         const logLevel = parseLogLevel(log.level) ?? "info";
@@ -144,6 +153,11 @@ export async function serve(options: ServeOptions): Promise<void> {
     },
   });
   await index?.drain();
+}
+
+/** The databases that clients may ask for: our own by its name, too. */
+function withOwn(databases: SumDatabases, own?: PrivateSumDatabase): Pick<SumDatabases, "find"> {
+  return { find: (name) => name === own?.name ? own : databases.find(name) };
 }
 
 /**

@@ -38,7 +38,8 @@ export async function authorizationFor(options: AuthorizationOptions): Promise<s
   return tokenHeader(token);
 }
 
-function isGood(
+/** Whether a token is good for a while. */
+export function isGood(
   { obtainedAtMs, expiresAtMs }: AccessToken,
   { nowMs, isRefused }: { readonly nowMs: number; readonly isRefused: boolean },
 ): boolean {

@@ -13,6 +13,7 @@ import { keyFault, MAX_KEY_BYTES } from "../store/object_store.ts";
 import type { StorageConfig } from "../store/open.ts";
 import { clientAuth } from "./client_auth.ts";
 import { httpUrl, parseHttpUrl, secret, textFor } from "./fields.ts";
+import { privateSumDatabase, privateSumDatabaseFaults } from "./private_sum_database.ts";
 
 /** Names in a bucket have at most 1024 bytes, on GCS and on S3. */
 const MAX_PREFIX_BYTES = 1024 - MAX_KEY_BYTES - 1;
@@ -145,6 +146,8 @@ export const schema = z.strictObject({
     /** More databases that are served verified to clients, besides the one above and the `go` command's default. */
     sumDatabases: z.array(sumDatabase).default([]),
   }).prefault({}),
+  /** Our own checksum database, about private modules. Default: none. */
+  privateSumDatabase: privateSumDatabase.exactOptional(),
   /** Which published modules `/index` tells of. */
   index: z.enum(["private", "all", "off"]).default("private"),
   /** Who clients are and what they may read. Default: nobody is asked, and everybody may read everything. */
@@ -156,9 +159,9 @@ export const schema = z.strictObject({
   /** How many git processes may run at once. Default 30. */
   maxChildProcesses: z.int().positive().default(30),
 }).check((context) => {
-  for (
-    const message of [...credentialsFaults(context.value), ...sumDatabaseFaults(context.value)]
-  ) {
+  const faults = [credentialsFaults, sumDatabaseFaults, privateSumDatabaseFaults]
+    .flatMap((faultsOf) => faultsOf(context.value));
+  for (const message of faults) {
     context.issues.push({ code: "custom", input: context.value, message });
   }
 });

@@ -70,8 +70,8 @@ export const WORKERS = 8;
 /** For the largest zip from a slow store. */
 const ZIP_TIMEOUT_MS = 20 * 60_000;
 
-/** What else a store holds: the index (lib/index/), probes (probe.ts), and checksum databases (lib/sumdb/kept.ts). */
-const OTHER_FOLDERS = ["i1/", "p1/", "s1/"];
+/** What else a store holds: the index (lib/index/), probes (probe.ts), and checksum databases (lib/sumdb/), our own in l1. */
+const OTHER_FOLDERS = ["i1/", "l1/", "p1/", "s1/"];
 
 /** @throws {StorageError} when the store cannot say what it holds; an object that cannot be read is a fault */
 export async function fsck(options: FsckOptions): Promise<FsckSummary> {

@@ -88,6 +88,13 @@ export class SumDatabases {
     }
   }
 
+  /** Whether there is a database to verify public modules with, as far as is known by now. */
+  canVerify(): boolean {
+    const { verifier, ways } = this.#options;
+    return verifier !== null &&
+      (verifier.isRequired || !ways.isKnownUnsupported(verifier.database.name));
+  }
+
   async #verifyIfSupported(
     database: SumDatabase,
     module: ModuleVersion,

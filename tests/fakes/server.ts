@@ -27,6 +27,10 @@ export interface ServerOptions {
   readonly dir?: string;
   /** The program; a relative path is one from the project's root. */
   readonly entry?: string;
+  /** The subcommand. Default: the program's own default. */
+  readonly command?: string;
+  /** Whether to wait until `/readyz` answers 200 besides the line of the log. Default: true. */
+  readonly isReady?: boolean;
   /** The certificate to trust, PEM, where it serves https. */
   readonly caCertificate?: string;
 }
@@ -38,7 +42,8 @@ export type LogLine = Readonly<Record<string, unknown>>;
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const server = await Server.spawn(options);
   try {
-    await server.ready(options.caCertificate);
+    await server.listening();
+    if (options.isReady ?? true) await server.ready(options.caCertificate);
     return server;
   } catch (error) {
     await server[Symbol.asyncDispose]();
@@ -91,7 +96,8 @@ export class Server implements AsyncDisposable {
     this.#logged = this.#readLog();
   }
 
-  static async spawn({ args = [], env = {}, dir, entry = "main.ts" }: ServerOptions) {
+  static async spawn(options: ServerOptions) {
+    const { args = [], env = {}, dir, entry = "main.ts", command } = options;
     const home = await Deno.makeTempDir({ prefix: "server-" });
     const cwd = dir ?? home;
     const process = new Deno.Command(Deno.execPath(), {
@@ -99,11 +105,8 @@ export class Server implements AsyncDisposable {
         "run",
         ...await startFlags(),
         resolve(ROOT, entry),
-        "--port",
-        "0",
-        "--workers",
-        "1",
-        ...args,
+        ...command === undefined ? ["--workers", "1"] : [command],
+        ...["--port", "0", ...args],
       ],
       cwd,
       clearEnv: true,
@@ -124,9 +127,12 @@ export class Server implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  async ready(caCertificate?: string): Promise<void> {
+  async listening(): Promise<void> {
     const { url } = await this.log(({ msg }) => msg === "listening", START_TIMEOUT_MS);
     this.#url = String(url);
+  }
+
+  async ready(caCertificate?: string): Promise<void> {
     using client = Deno.createHttpClient({
       caCerts: caCertificate === undefined ? [] : [caCertificate],
     });

@@ -1,0 +1,247 @@
+/**
+ * The documents: links lead somewhere, messages are in the code, commands are those of the program, and whoever types the
+ * README's first commands has a module a moment later.
+ *
+ * A block of shell commands is checked, unless a comment before it says why that is not possible here:
+ *
+ * ```text
+ * <!-- not run: they need a Google Cloud project -->
+ * ```
+ */
+import assert from "node:assert/strict";
+import { dirname, join, relative } from "node:path";
+import { withDeadline } from "../lib/async/deadline.ts";
+import { goAvailable, goCommand, goTest } from "./fakes/go_command.ts";
+import { denoDir, runProgram } from "./fakes/server.ts";
+import { startUpstream } from "./fakes/upstream.ts";
+
+const ROOT = new URL("..", import.meta.url).pathname;
+const DOCUMENTS = [
+  "README.md",
+  ...await filesBelow("docs", /\.md$/),
+  ...await filesBelow("deploy", /\.md$/),
+];
+
+async function filesBelow(folder: string, pattern: RegExp): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(join(ROOT, folder))) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) files.push(...await filesBelow(path, pattern));
+    else if (pattern.test(name)) files.push(path);
+  }
+  return files.sort();
+}
+
+function read(file: string): Promise<string> {
+  return Deno.readTextFile(join(ROOT, file));
+}
+
+Deno.test("links in the documents lead to files of the project", async (t) => {
+  for (const file of DOCUMENTS) {
+    await t.step(file, async () => {
+      const text = await read(file);
+      const targets = [...text.matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$/gm)]
+        .map(([, inline, reference]) => inline ?? reference ?? "")
+        .filter((target) => !/^(https:|#)/.test(target))
+        .map((target) => join(dirname(file), target.replace(/#.*$/, "")));
+      for (const target of targets) {
+        assert.ok(
+          await exists(join(ROOT, target)),
+          `${relative(ROOT, join(ROOT, target))} is missing`,
+        );
+      }
+    });
+  }
+});
+
+Deno.test("messages that are explained are messages of the program", async (t) => {
+  const sources = await Promise.all(
+    ["main.ts", ...await filesBelow("lib", /\.ts$/), ...await filesBelow("routes", /\.ts$/)]
+      .filter((file) => !file.endsWith("_test.ts"))
+      // A text that goes over several lines is one.
+      .map(async (file) => (await read(file)).replaceAll(/["`] \+\s*["`]/g, "")),
+  );
+  const table = sectionOf(await read("docs/operating.md"), "What a message means");
+  const messages = [...table.matchAll(/^\| `([^`]+)` +\|/gm)].map(([, message]) => message ?? "");
+  assert.ok(messages.length > 10);
+  for (const message of messages) {
+    await t.step(message, () => {
+      const parts = message.split("…").map((part) => part.trim()).filter((part) => part !== "");
+      assert.ok(
+        sources.some((source) =>
+          source.split("\n").some((line) => parts.every((part) => line.includes(part)))
+        ),
+      );
+    });
+  }
+});
+
+/** The text below a heading, up to the next one. */
+function sectionOf(text: string, heading: string): string {
+  const [, section] = text.split(`\n## ${heading}\n`);
+  assert.ok(section !== undefined, `there is no "${heading}"`);
+  return section.split("\n## ")[0] ?? "";
+}
+
+interface Block {
+  readonly file: string;
+  readonly text: string;
+  /** Why it is not run here, or null. */
+  readonly notRun: string | null;
+}
+
+async function shellBlocks(file: string): Promise<Block[]> {
+  const text = await read(file);
+  return [...text.matchAll(/(?:<!-- not run: ([^]*?) -->\s*)?^```(?:sh|bash)\n([^]*?)^```$/gm)]
+    .map(([, notRun, block]) => ({ file, text: block ?? "", notRun: notRun ?? null }));
+}
+
+/** The lines of a block, without comments; one that is continued is one. */
+function commandsIn({ text }: Block): string[] {
+  return text.replaceAll("\\\n", " ").split("\n")
+    .map((line) => line.replace(/(^|\s)#.*$/, "").trim())
+    .filter((line) => line !== "");
+}
+
+/** What follows the program's name in a command, or null where it calls something else. */
+function programArguments(command: string): string[] | null {
+  const called = /^(?:[A-Z_]+=\S+ +)*(?:npx -y deno@\S+ task start|go-mod-proxy)(?: (.*))?$/.exec(
+    command,
+  );
+  if (called === null) return null;
+  return (called[1] ?? "").match(/"[^"]*"|\S+/g)?.map((word) => word.replaceAll('"', "")) ?? [];
+}
+
+/** Commands that are typed by a test of their own: below, or the one that is named. */
+const TESTED_ELSEWHERE: readonly { readonly command: RegExp; readonly by: string }[] = [
+  { command: /^npx -y deno@\S+ task (test|compile)$/, by: ".ci/run, tests/bundle_test.ts" },
+  { command: /^go mod download$/, by: "below" },
+  { command: /^source <\(go-mod-proxy completion (bash|zsh)\)$/, by: "tests/completion_test.ts" },
+];
+
+Deno.test("commands in the documents are the program's, or are marked as not run", async (t) => {
+  for (const file of DOCUMENTS) {
+    for (const block of await shellBlocks(file)) {
+      if (block.notRun !== null) continue;
+      for (const command of commandsIn(block)) {
+        await t.step(`${file}: ${command}`, async () => {
+          if (TESTED_ELSEWHERE.some((row) => row.command.test(command))) return;
+          if (command.startsWith("go env -w ")) return await typeGoEnv(command);
+          const args = programArguments(command);
+          assert.ok(args !== null, "it is not checked, and not marked as not run");
+          // With --help a command does nothing, and yet refuses flags and arguments that it does not know.
+          const { code, stderr } = await runProgram([...args, "--help"]);
+          assert.equal(code, 0, stderr);
+        });
+      }
+    }
+  }
+});
+
+/** The `go` command refuses settings that it does not know. Where it is missing, nothing is checked. */
+async function typeGoEnv(command: string): Promise<void> {
+  if (!goAvailable()) return;
+  const home = await Deno.makeTempDir({ prefix: "go-env-" });
+  try {
+    const { code, stderr } = await new Deno.Command("sh", {
+      args: ["-c", command],
+      clearEnv: true,
+      env: { PATH: Deno.env.get("PATH") ?? "", HOME: home, GOENV: `${home}/go.env` },
+    }).output();
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
+goTest("who types the README's first commands has a module a moment later", async () => {
+  const path = "example.com/hello";
+  await using upstream = await startUpstream({
+    modules: [{ path, version: "v1.0.0", files: { "go.mod": `module ${path}\n` } }],
+  });
+  const [start, , use] = await shellBlocks("README.md");
+  assert.ok(start !== undefined && use !== undefined);
+  await using server = await typeStart(commandsIn(start)[0] ?? "", upstream.url);
+  await using go = await goCommand({
+    proxy: "off",
+    files: { "go.mod": `module example.com/main\n\ngo 1.21\n\nrequire ${path} v1.0.0\n` },
+    // What "go env -w" writes counts where the environment says nothing.
+    env: { GOPROXY: "", GOENV: `${server.home}/go.env` },
+  });
+  for (const command of commandsIn(use)) {
+    const typed = command.replace("http://127.0.0.1:8080", server.url);
+    const { code, stderr } = await go.run(typed.split(" ").slice(1));
+    assert.equal(code, 0, `${typed}: ${stderr}`);
+  }
+  assert.ok(upstream.requests.some(({ path: asked }) => asked.endsWith("/v1.0.0.zip")));
+});
+
+interface Typed extends AsyncDisposable {
+  readonly home: string;
+  readonly url: string;
+}
+
+/** Types a command that starts the server, in a copy of the project without what a user does not have. */
+async function typeStart(command: string, upstreamUrl: string): Promise<Typed> {
+  const home = await Deno.makeTempDir({ prefix: "readme-" });
+  for (const name of ["main.ts", "deno.json", "deno.lock", "lib", "routes"]) {
+    await Deno.symlink(join(ROOT, name), `${home}/${name}`);
+  }
+  // In place of npx, which would fetch from a registry the Deno that runs already.
+  await Deno.mkdir(`${home}/bin`);
+  await Deno.writeTextFile(
+    `${home}/bin/npx`,
+    `#!/bin/sh\nshift 2\nexec "${Deno.execPath()}" "$@"\n`,
+    {
+      mode: 0o755,
+    },
+  );
+  const shell = new Deno.Command("sh", {
+    args: ["-c", `exec ${command}`],
+    cwd: home,
+    clearEnv: true,
+    env: {
+      PATH: `${home}/bin:${Deno.env.get("PATH")}`,
+      HOME: home,
+      DENO_DIR: await denoDir(),
+      NO_COLOR: "1",
+      // Another server of this machine may have the usual port.
+      PORT: "0",
+      GOPROXY: upstreamUrl,
+    },
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const log = shell.stderr.pipeThrough(new TextDecoderStream());
+  const reader = log.getReader();
+  let text = "";
+  const url = await withDeadline(async () => {
+    for (;;) {
+      const { value, done } = await reader.read();
+      const found = /"url":"(http:[^"]+)"/.exec(text += value ?? "")?.[1];
+      if (found !== undefined) return found;
+      if (done) throw new Error(`the server did not start: ${text}`);
+    }
+  }, { timeoutMs: 60_000, what: "start the server" });
+  return {
+    home,
+    url,
+    async [Symbol.asyncDispose]() {
+      shell.kill("SIGTERM");
+      while (!(await reader.read()).done);
+      await shell.status;
+      await Deno.remove(home, { recursive: true });
+    },
+  };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
