@@ -318,7 +318,8 @@ Examples:
 
 const config = program.command("config")
   .description("Help with the configuration.")
-  .addHelpText("after", "\nExample:\n  go-mod-proxy config keygen sum.example.com");
+  .helpCommand(false)
+  .addHelpText("after", "\nExample:\n  go-mod-proxy config check --config-file config.yaml");
 
 config.command("keygen")
   .description("Make the key pair of privateSumDatabase, and say where its halves go.")
@@ -336,6 +337,59 @@ Examples:
     const { keygen } = await import("./lib/cli/config_keygen.ts");
     const { printLine } = await import("./lib/cli/print.ts");
     await keygen({ name, keyFile: keyFile ?? null, url, print: printLine });
+  });
+
+config.command("check")
+  .description("Say everything that is wrong with a configuration; status 1 if anything is.")
+  .addOption(configFileOption())
+  .addHelpText(
+    "after",
+    `
+It reads the file, the secrets that the file names (keys and certificates are parsed), and one object of the store. It
+changes nothing and asks no git host, upstream or issuer. Each line on standard output is a fault, a warning, or what is
+well; the last counts them.
+
+Example:
+  go-mod-proxy config check --config-file config.yaml`,
+  )
+  .action(async ({ configFile }: { configFile?: string }) => {
+    const { checkConfig } = await import("./lib/cli/config_check.ts");
+    const { printLine } = await import("./lib/cli/print.ts");
+    const isFine = await checkConfig({
+      ...await readConfig(configFile),
+      env: Deno.env.toObject(),
+      print: printLine,
+      signal: untilToldToEnd(),
+      now: Date.now,
+    });
+    Deno.exit(isFine ? 0 : 1);
+  });
+
+config.command("explain")
+  .description("Say what applies to a module: where it comes from, with what, and who may read it.")
+  .argument("<module>", "module path, such as github.com/my-org/lib")
+  .addOption(configFileOption())
+  .option("--identity <name>", "one identity in place of all of them")
+  .addHelpText(
+    "after",
+    `
+Nobody is asked, and no secret is read. Status 1 if the identity, or without one every identity, may not read the module.
+
+Example:
+  go-mod-proxy config explain --config-file config.yaml --identity ci github.com/my-org/lib`,
+  )
+  .action(async (module: string, flags: { configFile?: string; identity?: string }) => {
+    const { explainConfig } = await import("./lib/cli/config_explain.ts");
+    const { printLine } = await import("./lib/cli/print.ts");
+    const { config } = await loadConfig(flags.configFile);
+    const mayRead = explainConfig({
+      config,
+      module,
+      identity: flags.identity ?? null,
+      env: Deno.env.toObject(),
+      print: printLine,
+    });
+    Deno.exit(mayRead ? 0 : 1);
   });
 
 interface IdentityFlags {
@@ -401,11 +455,8 @@ withIdentityOptions(
     .option("--password-file <file>", "file of the password")
     .option("--password-env <name>", "variable of the password")
     .addOption(
-      new Option("--password <password>").hideHelp().argParser((): never => {
-        throw new InvalidArgumentError(
-          "Others see it there: use --password-file or --password-env.",
-        );
-      }),
+      // The original's. Without it, the message about an unknown option would repeat what follows it.
+      new Option("--password <password>").hideHelp(),
     )
     .addOption(
       new Option("--port <port>", "port to listen on, of 127.0.0.1; 0 lets the system choose")
@@ -428,6 +479,9 @@ Example:
       { serverUrl, user, passwordFile, passwordEnv, port, logLevel, ...flags }: ForwardFlags,
       command: Command,
     ) => {
+      if (command.getOptionValue("password") !== undefined) {
+        fail("others can see a password in an argument: use --password-file or --password-env");
+      }
       const password = passwordFile !== undefined
         ? { file: passwordFile }
         : passwordEnv !== undefined
@@ -512,14 +566,16 @@ program.command("credential-helper", { hidden: true })
 
 async function loadConfig(file: string | undefined) {
   const { parseConfig } = await import("./lib/config/config.ts");
-  const { dirname } = await import("node:path");
-  if (file === undefined) return { config: parseConfig(""), configDirectory: "." };
-  return { config: parseConfig(await readConfig(file)), configDirectory: dirname(file) };
+  const { yaml, configDirectory } = await readConfig(file);
+  return { config: parseConfig(yaml), configDirectory };
 }
 
-async function readConfig(file: string): Promise<string> {
+/** @throws {ConfigError} when the file cannot be read */
+async function readConfig(file: string | undefined) {
+  const { dirname } = await import("node:path");
+  if (file === undefined) return { yaml: "", configDirectory: "." };
   try {
-    return await Deno.readTextFile(file);
+    return { yaml: await Deno.readTextFile(file), configDirectory: dirname(file) };
   } catch (cause) {
     throw new ConfigError(`cannot read ${file}: ${describeError(cause)}`, { cause });
   }

@@ -77,7 +77,7 @@ export async function openClientAuth(
   config: ClientAuthConfig,
   options: OpenClientAuthOptions,
 ): Promise<ClientAuth> {
-  await checkSecrets(config, options.places);
+  await checkClientAuthSecrets(config, options.places);
   const { now, log } = options;
   const identities = new Set(config.identities.map(({ name }) => name));
   const accessTokens = openAccessTokens(config, { ...options, identities });
@@ -206,7 +206,11 @@ async function readPasswordHash(secret: Secret, places: SecretPlaces): Promise<P
   return PasswordHash.parse(await readSecretLine(secret, places));
 }
 
-async function checkSecrets(config: ClientAuthConfig, places: SecretPlaces): Promise<void> {
+/** @throws {SecretError} with a line for each secret that cannot be used, which names its key */
+export async function checkClientAuthSecrets(
+  config: ClientAuthConfig,
+  places: SecretPlaces,
+): Promise<void> {
   const faults: string[] = [];
   for (const { key, secret, read } of secretsOf(config)) {
     try {

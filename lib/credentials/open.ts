@@ -139,7 +139,7 @@ export async function openCredentials(
   config: CredentialsConfig,
   options: OpenCredentialsOptions,
 ): Promise<PrivatePrefixes> {
-  await checkSecrets(config, options.places);
+  await checkCredentialsSecrets(config, options.places);
   const apps = new Map(
     config.gitHub.flatMap((gitHub) =>
       gitHub.gitHubApps.map((app) => [`${gitHub.host} ${app.id}`, openApp(gitHub, app, options)])
@@ -176,10 +176,10 @@ export async function openCredentials(
 }
 
 /** The private prefixes of the configuration. */
-export class PrivatePrefixes {
-  readonly all: readonly PrivatePrefix[];
+export class PrivatePrefixes<T extends { readonly pathPrefix: string } = PrivatePrefix> {
+  readonly all: readonly T[];
 
-  constructor(prefixes: readonly PrivatePrefix[]) {
+  constructor(prefixes: readonly T[]) {
     this.all = prefixes;
   }
 
@@ -189,7 +189,7 @@ export class PrivatePrefixes {
    * @throws {ForbiddenError} when only the case of its letters keeps a path from being private. Most servers do not tell
    *   them apart: as a public path it would give a private name away, as a private one it would evade rules by path.
    */
-  find(path: ModulePath): PrivatePrefix | null {
+  find(path: ModulePath): T | null {
     const prefix = this.all.find(({ pathPrefix }) => hasPathPrefix(path, pathPrefix));
     if (prefix !== undefined) return prefix;
     const folded = path.toLowerCase();
@@ -282,7 +282,11 @@ function secretsOfAuth(auth: Auth, key: string): SecretUse[] {
   return [{ key: `${key}.userPassword.password`, secret: password, read: readSecretLine }];
 }
 
-async function checkSecrets(config: CredentialsConfig, places: SecretPlaces): Promise<void> {
+/** @throws {SecretError} with a line for each secret that cannot be used, which names its key */
+export async function checkCredentialsSecrets(
+  config: CredentialsConfig,
+  places: SecretPlaces,
+): Promise<void> {
   const faults: string[] = [];
   for (const { key, secret, read } of secretsOf(config)) {
     try {
