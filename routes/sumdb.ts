@@ -15,13 +15,13 @@
  *
  * The name of a database may contain slashes.
  */
-import { type Access, ANY_CLIENT } from "../lib/auth/guard.ts";
-import { InvalidRequestError } from "../lib/errors.ts";
+import { type Access, ANY_CLIENT, type Client } from "../lib/auth/guard.ts";
+import { ForbiddenError, InvalidRequestError } from "../lib/errors.ts";
 import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import type { ServedDatabase, SumDatabases } from "../lib/sumdb/databases.ts";
 import { isDatabaseName } from "../lib/sumdb/open.ts";
-import type { ModuleVersion } from "../lib/sumdb/record.ts";
+import { moduleOfRecord, type ModuleVersion, splitRecords } from "../lib/sumdb/record.ts";
 import { type DataTile, parseTilePath, type Tile, TILE_WIDTH } from "../lib/sumdb/tile.ts";
 import type { Route, RouteRequest } from "./app.ts";
 import { FRESH, IMMUTABLE, textResponse } from "./respond.ts";
@@ -46,20 +46,20 @@ export function sumdbRoute(databases: Pick<SumDatabases, "find">): Route {
       return {
         template: TEMPLATES[target.file],
         access: accessTo(target),
-        answer: () => answer(databases, { target, request }),
+        answer: (client) => answer(databases, { target, request, client }),
       };
     },
   };
 }
 
-/** A record tells of one module; tiles and trees are of all. */
+/** A record tells of one module; trees and tiles of hashes tell of none. Of a tile of records see {@linkcode checkRecords}. */
 function accessTo(target: SumdbTarget): Access {
   return target.file === "lookup" ? { kind: "module", path: target.module.path } : ANY_CLIENT;
 }
 
 async function answer(
   databases: Pick<SumDatabases, "find">,
-  { target, request }: { target: SumdbTarget; request: RouteRequest },
+  { target, request, client }: { target: SumdbTarget; request: RouteRequest; client: Client },
 ): Promise<Response> {
   const database = databases.find(target.database);
   if (target.file === "supported") {
@@ -67,11 +67,27 @@ async function answer(
     return new Response(null, { headers: { "Cache-Control": FRESH } });
   }
   const { bytes, contentType, cacheControl } = await read(database, target, request.signal);
+  if (target.file === "tile" && target.tile.level === "data") checkRecords(bytes, client);
   return textResponse(bytes, {
     request,
     contentType,
     cacheControl: database.isVerified ? cacheControl : "no-store",
   });
+}
+
+/**
+ * A tile of records names all its modules, and cannot be given in part. Auditors read it; the `go` command does not.
+ *
+ * @throws {ForbiddenError} when the client may not know of one of them
+ */
+function checkRecords(tile: Uint8Array<ArrayBuffer>, client: Client): void {
+  // Nobody is asked who they are.
+  if (client.identity === null) return;
+  const isReadable = splitRecords(tile)?.every((text) => client.mayRead(moduleOfRecord(text).path));
+  if (isReadable) return;
+  throw new ForbiddenError(
+    `Cannot give these records to "${client.identity}": they tell of modules that the access list does not allow`,
+  );
 }
 
 /** What a path below `/sumdb/` asks for. */

@@ -13,7 +13,11 @@ import { createFetch } from "../lib/http/client.ts";
 import { createLogger } from "../lib/log.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { parseVersion } from "../lib/module/version.ts";
+import type { ServedDatabase } from "../lib/sumdb/databases.ts";
+import { formatRecordText, joinRecords } from "../lib/sumdb/record.ts";
+import { createApp } from "../routes/app.ts";
 import { MAX_BODY_BYTES } from "../routes/auth.ts";
+import { sumdbRoute } from "../routes/sumdb.ts";
 import { startTestApp, type TestApp } from "./fakes/app.ts";
 import { FakeIssuer } from "./fakes/issuer.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
@@ -212,6 +216,40 @@ Deno.test("B14: the index and checksum databases tell nobody of modules that the
   const lookup = "sumdb/sum.example.com/lookup/example.com/secret@v1.0.0";
   assert.equal((await world.app.text(lookup, as("dev"))).status, 403);
   assert.equal((await world.app.text("index", as("nobody"))).body, "");
+});
+
+Deno.test("B14: a tile of records is for those who may know of all its modules", async () => {
+  const records = (...names: string[]) =>
+    joinRecords(names.map((name) => {
+      const path = parseModulePath(`example.com/${name}`);
+      const module = { path, version: parseVersion(path, "v1.0.0") };
+      const text = formatRecordText(module, { zipH1: "h1:a", goModH1: "h1:b" });
+      return new TextEncoder().encode(text);
+    }));
+  const nobody = () => Promise.reject(new Error("not asked for"));
+  const tiles = [records("open", "secret"), records("open"), new TextEncoder().encode("nonsense")];
+  const database: ServedDatabase = {
+    isVerified: true,
+    supported: nobody,
+    latest: nobody,
+    lookup: nobody,
+    tile: ({ number }) => Promise.resolve(tiles[number] ?? new Uint8Array()),
+  };
+  const app = createApp({
+    routes: [sumdbRoute({ find: () => database })],
+    guard: await openAuth(),
+    log: createLogger("error", { write: () => {} }),
+    via: "1.1 test",
+  });
+  const statusOf = async (tile: string, user: string) => {
+    const url = `http://proxy.test/sumdb/sum.example.com/tile/8/${tile}`;
+    return (await app(new Request(url, as(user)))).status;
+  };
+  assert.equal(await statusOf("data/000", "ops"), 200);
+  assert.equal(await statusOf("data/000", "dev"), 403);
+  assert.equal(await statusOf("data/001", "dev"), 200);
+  assert.equal(await statusOf("data/002", "dev"), 403, "what cannot be read is not given");
+  assert.equal(await statusOf("0/000", "dev"), 200, "hashes tell nothing");
 });
 
 function post(app: TestApp, path: string, init: RequestInit): Promise<Response> {
