@@ -37,15 +37,17 @@ interface Place {
   readonly files: string;
   /** Of private modules, by module path. */
   readonly repositoryUrls: ReadonlyMap<string, string>;
+  readonly clientAuth: object;
 }
 
 const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
-  "ours": async ({ upstream, folder, port, denoFlags, repositoryUrls }) => {
+  "ours": async ({ upstream, folder, port, denoFlags, repositoryUrls, clientAuth }) => {
     const privateModules = [...repositoryUrls].map(([pathPrefix, repository]) => (
       { pathPrefix, auth: { none: true }, repository }
     ));
     const config = {
       privateModules,
+      clientAuth,
       storage: { disk: { path: join(folder, "data") } },
       parentProxy: { url: upstream.url },
       publicModules: {
@@ -125,6 +127,8 @@ export interface StartOptions {
   readonly files?: string;
   /** Of private modules, by module path; ours and Athens know what to do with them. Default: none. */
   readonly repositoryUrls?: ReadonlyMap<string, string>;
+  /** The section of our configuration. Default: nobody is asked who they are. */
+  readonly clientAuth?: object;
   /** More flags for `deno run` of ours. Default: none. */
   readonly denoFlags?: readonly string[];
   /** What to ask for to see that it is there. Default: nothing, it is there when it takes connections. */
@@ -151,8 +155,9 @@ export class Contestant implements AsyncDisposable {
   }
 
   static async start(name: Name, options: StartOptions) {
-    const { upstream, files = "", repositoryUrls = new Map(), denoFlags = [], untilAnswers } =
+    const { upstream, files = "", repositoryUrls = new Map(), clientAuth = {}, denoFlags = [] } =
       options;
+    const { untilAnswers } = options;
     const folder = await Deno.makeTempDir({ prefix: `bench-${name}-` });
     const home = join(folder, "home");
     await Deno.mkdir(home);
@@ -163,6 +168,7 @@ export class Contestant implements AsyncDisposable {
       port,
       files,
       repositoryUrls,
+      clientAuth,
       denoFlags,
     });
     const startedMs = performance.now();
@@ -197,8 +203,8 @@ export class Contestant implements AsyncDisposable {
   }
 
   /** Asks for each of these once, so that they are in the cache. @throws {Error} when an answer is no success */
-  async warm(paths: readonly string[]): Promise<void> {
-    for (const path of paths) await get(`${this.url}/${path}`);
+  async warm(paths: readonly string[], headers: Record<string, string> = {}): Promise<void> {
+    for (const path of paths) await get(`${this.url}/${path}`, headers);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -217,8 +223,8 @@ export class Contestant implements AsyncDisposable {
 }
 
 /** Reads the answer to its end. @returns its size in bytes. @throws {Error} when it is no success */
-export async function get(url: string): Promise<number> {
-  const response = await fetch(url);
+export async function get(url: string, headers: Record<string, string> = {}): Promise<number> {
+  const response = await fetch(url, { headers });
   let sizeBytes = 0;
   for await (const chunk of response.body ?? []) sizeBytes += chunk.length;
   if (!response.ok) throw new Error(`${url} answers ${response.status}`);

@@ -14,6 +14,8 @@ export interface Load {
   readonly paths: readonly string[];
   readonly connections: number;
   readonly seconds: number;
+  /** The header `Authorization`. Default: none. */
+  readonly authorization?: string | undefined;
 }
 
 export interface Served {
@@ -27,11 +29,13 @@ export interface Served {
 }
 
 /** @throws {Error} when an answer is no success, a connection fails, or there is no wrk */
-export async function load({ url, paths, connections, seconds }: Load): Promise<Served> {
+export async function load(
+  { url, paths, connections, seconds, authorization }: Load,
+): Promise<Served> {
   const folder = await Deno.makeTempDir({ prefix: "load-" });
   try {
     const script = join(folder, "load.lua");
-    await Deno.writeTextFile(script, scriptFor(paths));
+    await Deno.writeTextFile(script, scriptFor(paths, authorization));
     const threads = Math.min(connections, 2);
     const args = [`-t${threads}`, `-c${connections}`, `-d${seconds}`, "--timeout=60"];
     const { success, stdout, stderr } = await wrk([...args, "-s", script, url]);
@@ -56,8 +60,9 @@ async function wrk(args: string[]): Promise<Deno.CommandOutput> {
 }
 
 /** Lua, by the interface of wrk's SCRIPTING file. wrk counts in microseconds. */
-function scriptFor(paths: readonly string[]): string {
+function scriptFor(paths: readonly string[], authorization: string | undefined): string {
   return `
+${authorization === undefined ? "" : `wrk.headers["Authorization"] = "${authorization}"`}
 local paths = { ${paths.map((path) => `"/${path}"`).join(", ")} }
 local requests, next_request = {}, 0
 function init()

@@ -14,6 +14,7 @@ import { Argument, Command, InvalidArgumentError } from "commander";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { type Name, PEERS, versionOf } from "./contestants.ts";
+import { benchAuth } from "./auth.ts";
 import { benchCold } from "./cold.ts";
 import { benchGit } from "./git.ts";
 import { benchMemory } from "./memory.ts";
@@ -27,6 +28,7 @@ type Suite = (options: BenchOptions) => Promise<Report>;
 
 const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["warm", benchWarm],
+  ["auth", benchAuth],
   ["cold", benchCold],
   ["git", benchGit],
   ["memory", benchMemory],

@@ -22,6 +22,8 @@ export interface RouteRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: Headers;
+  /** {@linkcode Guard.answersDiffer} */
+  readonly answersDiffer: boolean;
   /** Null for requests that have none. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
   /** What the client wrote or was given to find this request in the log. */
@@ -210,9 +212,10 @@ async function dispatch(request: HttpRequest, context: AnswerContext): Promise<R
   if (method === null) return methodNotAllowed(methods);
   facts["route"] = route.name;
   const { origin, searchParams: query } = new URL(request.url);
+  const { answersDiffer } = context.guard;
   const errand = understand(
     route,
-    { method, origin, path, query, headers, body, id, address, signal, log: facts },
+    { method, origin, path, query, headers, answersDiffer, body, id, address, signal, log: facts },
   );
   exchange.template = errand.template ?? `/${route.name}`;
   const client = await context.guard.admit({ headers, address, requestId: id }, errand.access);

@@ -24,10 +24,13 @@ export const STALE = "public, max-age=5";
 /** What one client may have, another may not: nothing between keeps it for all. The client itself may. */
 export function keepForOneClient(headers: Headers): void {
   const cacheControl = headers.get("Cache-Control");
-  if (cacheControl !== null) {
-    headers.set("Cache-Control", cacheControl.replace(/\bpublic\b/, "private"));
-  }
+  if (cacheControl === null || !cacheControl.startsWith("public")) return;
+  headers.set("Cache-Control", forOneClient(cacheControl));
   headers.append("Vary", "Authorization");
+}
+
+function forOneClient(cacheControl: string): string {
+  return cacheControl.replace(/^public\b/, "private");
 }
 
 /** The `go` command cuts a body off at 648 bytes; the id line needs about 60 of them. */
@@ -75,7 +78,12 @@ function shownText(error: unknown): string {
 }
 
 export interface TextOptions {
-  readonly request: { readonly method: string; readonly headers: Headers };
+  readonly request: {
+    readonly method: string;
+    readonly headers: Headers;
+    /** {@linkcode keepForOneClient}, done here because it takes time afterwards. */
+    readonly answersDiffer: boolean;
+  };
   readonly contentType: string;
   readonly cacheControl: string;
 }
@@ -88,7 +96,13 @@ export function textResponse(
   const ready = text instanceof ReadyText ? text : new ReadyText(text);
   const form = ready.form(() => acceptsGzip(request.headers));
   // A plain object, because the runtime takes it over faster than a Headers.
-  const headers = { "Content-Type": contentType, "Cache-Control": cacheControl, "Vary": VARY };
+  const headers = request.answersDiffer
+    ? {
+      "Content-Type": contentType,
+      "Cache-Control": forOneClient(cacheControl),
+      "Vary": `${VARY}, Authorization`,
+    }
+    : { "Content-Type": contentType, "Cache-Control": cacheControl, "Vary": VARY };
   if (matches(request.headers.get("If-None-Match"), form.etag)) {
     return new Response(null, { status: 304, headers: { ...headers, "ETag": form.etag } });
   }

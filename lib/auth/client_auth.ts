@@ -3,12 +3,12 @@
  * and gives access tokens to those who log in.
  *
  * What has been verified is kept for at most {@linkcode VERIFIED_FOR_MS}, so that neither a password is hashed nor a
- * signature checked for every file of a build. A key in the table is an HMAC of the header, never the header.
+ * signature checked for every file of a build. A key in the table is a keyed hash of the header, never the header.
  *
  * The log has an `audit` line for each log-in and each denial.
  */
 import { LRUCache } from "lru-cache";
-import { createHmac, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { SingleFlight } from "../async/single_flight.ts";
 import {
   ForbiddenError,
@@ -56,7 +56,7 @@ const STRANGER: Client = { identity: null, mayRead: () => false };
 export class ClientAuth implements Guard {
   readonly answersDiffer = true;
   readonly #options: ClientAuthOptions;
-  readonly #key = randomBytes(32);
+  readonly #key = randomBytes(32).toString("base64");
   readonly #sessions = new LRUCache<string, Session>({ max: MAX_VERIFIED });
   readonly #underWay = new SingleFlight<Session>(MAX_UNDER_WAY);
   readonly #failedLogins: FailedLogins;
@@ -200,8 +200,9 @@ export class ClientAuth implements Guard {
     return error;
   }
 
+  /** With a secret key before it; an HMAC proper takes four times as long, and nobody sees these who could extend one. */
   #keyOf(header: string): string {
-    return createHmac("sha256", this.#key).update(header).digest("base64");
+    return hash("sha256", this.#key + header);
   }
 }
 
