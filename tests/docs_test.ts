@@ -54,6 +54,22 @@ Deno.test("links in the documents lead to files of the project", async (t) => {
   }
 });
 
+Deno.test("every cell of the comparison has its evidence", async () => {
+  const section = sectionOf(await read("README.md"), "Beside others");
+  const defined = new Set([...section.matchAll(/^\[([^\]]+)\]: https:/gm)].map(([, name]) => name));
+  const rows = section.split("\n").filter((line) => line.startsWith("|")).slice(2)
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  assert.ok(rows.length > 10);
+  for (const [what = "", ours = "", ...others] of rows) {
+    assert.equal(others.length, 4, what);
+    for (const part of ours.split("), ")) assert.match(part, /^\[[^\]]+\]\([^)]+\)?$/, what);
+    for (const cell of others) {
+      const names = [...cell.matchAll(/\]\[([^\]]+)\]/g)].map(([, name]) => name);
+      assert.ok(names.length > 0 && names.every((name) => defined.has(name)), `${what}: ${cell}`);
+    }
+  }
+});
+
 Deno.test("messages that are explained are messages of the program", async (t) => {
   const sources = await Promise.all(
     ["main.ts", ...await filesBelow("lib", /\.ts$/), ...await filesBelow("routes", /\.ts$/)]
