@@ -94,6 +94,10 @@ export const METRICS = {
   gomodproxy_git_processes_running: gauge("git processes that run."),
   gomodproxy_git_processes_waiting: gauge("git processes that wait for their turn."),
   gomodproxy_scratch_bytes: gauge("What fetches that are under way take in the scratch directory."),
+  gomodproxy_limited_requests_total: counter(
+    "Requests that were refused because too many were under way: of all, or of one client.",
+    ["limit"],
+  ),
   gomodproxy_event_loop_lag_seconds: {
     type: "gauge",
     help: "By how much the event loop was late, at its worst since the last scrape.",

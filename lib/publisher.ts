@@ -16,6 +16,7 @@ import type { Logger } from "./log.ts";
 import { type Metrics, NO_METRICS } from "./metrics.ts";
 import type { ModulePath } from "./module/path.ts";
 import type { Version } from "./module/version.ts";
+import type { ScratchQuota } from "./scratch_quota.ts";
 import type { DescribedCopy, FetchedZip, Source } from "./source/source.ts";
 import type { Copies } from "./store/copies.ts";
 import { type Copy, makeCopy } from "./store/manifest.ts";
@@ -48,6 +49,8 @@ export interface PublisherOptions {
   readonly isEager?: (path: ModulePath) => boolean;
   /** A directory of ours alone for what is being fetched. */
   readonly scratchDirectory: string;
+  /** The room there. Default: as much as the disk has. */
+  readonly quota?: ScratchQuota;
   /** How long fetching and publishing one version may take, whoever waits for it. */
   readonly timeoutMs: number;
   readonly log: Logger;
@@ -179,7 +182,8 @@ export class Publisher {
     version: Version,
     work: (job: Job) => Promise<T>,
   ): Promise<T> {
-    const { scratchDirectory, timeoutMs } = this.#options;
+    const { scratchDirectory, quota, timeoutMs } = this.#options;
+    await quota?.check();
     const directory = await Deno.makeTempDir({ dir: scratchDirectory, prefix: "fetch-" });
     try {
       return await withDeadline((signal) => work({ path, version, directory, signal }), {

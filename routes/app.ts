@@ -9,6 +9,8 @@ import type { Logger } from "../lib/log.ts";
 import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
 import { withRequestId } from "../lib/request_id.ts";
 import { describeRequest } from "../lib/trace.ts";
+import type { ConcurrencyLimit } from "./concurrency_limit.ts";
+import { withoutSlowClient } from "./slow_client.ts";
 import { errorResponse, keepForOneClient } from "./respond.ts";
 
 export type Method = "GET" | "HEAD" | "POST";
@@ -52,6 +54,8 @@ export interface Route {
   readonly name: string;
   /** Default: GET and HEAD. */
   readonly methods?: readonly Method[];
+  /** It is answered however much is under way: for those who watch over the server. */
+  readonly isUnlimited?: boolean;
   /** Whether this route answers this path. The first that does wins. */
   matches(path: string): boolean;
   /**
@@ -89,6 +93,10 @@ export interface AppOptions {
     request: HttpRequest,
     exchange: { readonly id: string; readonly address: string | null },
   ) => Promise<Response>;
+  /** How much may be under way at once. Default: anything. */
+  readonly concurrency?: ConcurrencyLimit;
+  /** For how long a client may take nothing of a large body. Default: for ever. */
+  readonly slowClientTimeoutMs?: number;
 }
 
 export type App = (request: HttpRequest, connection?: ConnectionInfo) => Promise<Response>;
@@ -109,6 +117,7 @@ export function createApp(options: AppOptions): App {
       template: "other",
       facts: {},
       isElsewhere: false,
+      slots: new DisposableStack(),
     };
     inFlight++;
     const response = await withRequestId(
@@ -117,17 +126,28 @@ export function createApp(options: AppOptions): App {
     );
     if (exchange.isElsewhere) {
       inFlight--;
+      exchange.slots.dispose();
       return response;
     }
     response.headers.set("X-Request-Id", exchange.id);
     if (options.guard.answersDiffer) keepForOneClient(response.headers);
     describeRequest({ method: request.method, ...exchange });
+    let isEnded = false;
     const end = (isAborted: boolean) => {
+      if (isEnded) return;
+      isEnded = true;
       inFlight--;
+      exchange.slots.dispose();
       record({ request, response, exchange, isAborted }, { ...options, metrics });
     };
     (connection.completed ?? Promise.resolve()).then(() => end(false), () => end(true));
-    return response;
+    const { slowClientTimeoutMs: timeoutMs } = options;
+    if (timeoutMs === undefined) return response;
+    const onCutOff = () => {
+      exchange.facts["error"] = `the client took nothing for ${timeoutMs / 1000} s`;
+      end(true);
+    };
+    return withoutSlowClient(response, { timeoutMs, onCutOff });
   };
 }
 
@@ -142,6 +162,8 @@ interface Exchange {
   readonly facts: Record<string, unknown>;
   /** It was answered by {@linkcode AppOptions.elsewhere}. */
   isElsewhere: boolean;
+  /** Its places among those that are under way. */
+  readonly slots: DisposableStack;
 }
 
 interface Ended {
@@ -205,6 +227,8 @@ async function dispatch(request: HttpRequest, context: AnswerContext): Promise<R
   if (headers.get("Via")?.split(",").some((hop) => hop.trim() === context.via)) {
     throw new UpstreamError("Cannot answer: this server is configured as its own upstream");
   }
+  const refusal = refusalOf(request);
+  if (refusal !== null) return refusal;
   const path = decodePath(rawPath(request.url));
   const route = context.routes.find((route) => route.matches(path)) ?? NO_ROUTE;
   const { methods = READ_METHODS } = route;
@@ -218,8 +242,14 @@ async function dispatch(request: HttpRequest, context: AnswerContext): Promise<R
     { method, origin, path, query, headers, answersDiffer, body, id, address, signal, log: facts },
   );
   exchange.template = errand.template ?? `/${route.name}`;
+  const concurrency = route.isUnlimited ? undefined : context.concurrency;
+  if (concurrency !== undefined) exchange.slots.use(concurrency.enter());
   const client = await context.guard.admit({ headers, address, requestId: id }, errand.access);
   if (client.identity !== null) facts["identity"] = client.identity;
+  if (concurrency !== undefined) {
+    const who = client.identity === null ? `address ${address}` : `identity ${client.identity}`;
+    exchange.slots.use(concurrency.enterAs(who));
+  }
   return await errand.answer(client);
 }
 
@@ -250,6 +280,25 @@ function methodNotAllowed(allowed: readonly Method[]): Response {
   return new Response(`method not allowed: only ${allowed.join(" and ")}\n`, {
     status: 405,
     headers: { "Allow": allowed.join(", "), "Content-Type": "text/plain; charset=utf-8" },
+  });
+}
+
+/** Longer than any URL that Go's tools produce, with its query. Deno itself takes up to 64 KiB. */
+const MAX_URL_LENGTH = 8192;
+
+/** The answer to what is not even looked at: a URL that is too long, a body where there is none. */
+function refusalOf({ url, method, headers }: HttpRequest): Response | null {
+  if (url.length > MAX_URL_LENGTH) return refuse(414, `URL longer than ${MAX_URL_LENGTH} bytes`);
+  if (method === "POST") return null;
+  const hasBody = Number(headers.get("Content-Length") ?? 0) > 0 ||
+    headers.has("Transfer-Encoding");
+  return hasBody ? refuse(400, `a ${method} with a body`) : null;
+}
+
+function refuse(status: number, reason: string): Response {
+  return new Response(`not taken: ${reason}\n`, {
+    status,
+    headers: { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
   });
 }
 

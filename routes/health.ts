@@ -16,11 +16,13 @@ export function healthRoutes({ checkStore, isStopping }: HealthOptions): Route[]
   return [
     {
       name: "healthz",
+      isUnlimited: true,
       matches: (path) => path === "healthz",
       read: () => ({ access: ANYONE, answer: () => ok() }),
     },
     {
       name: "readyz",
+      isUnlimited: true,
       matches: (path) => path === "readyz",
       read: ({ signal }) => ({
         access: ANYONE,

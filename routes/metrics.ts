@@ -11,6 +11,7 @@ export interface MetricsPage {
 export function metricsRoute(page: MetricsPage): Route {
   return {
     name: "metrics",
+    isUnlimited: true,
     matches: (path) => path === "metrics",
     read: () => ({
       access: ANY_CLIENT,

@@ -6,13 +6,13 @@ import { OPEN_GUARD } from "../auth/guard.ts";
 import { clientAuthWarnings, openClientAuth } from "../auth/open.ts";
 import type { Config } from "../config/config.ts";
 import { ConfigError, describeError } from "../errors.ts";
-import { directorySizeBytes } from "../git/disk_usage.ts";
 import type { Fetch } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import { parseLogLevel } from "../log_level.ts";
 import type { Metrics } from "../metrics.ts";
 import type { ModulePath } from "../module/path.ts";
 import { openScratch } from "../scratch.ts";
+import { ScratchQuota } from "../scratch_quota.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { ModuleService } from "../service.ts";
 import { Upstream } from "../source/upstream.ts";
@@ -37,6 +37,7 @@ import { allRoutes } from "./routes.ts";
 import { Threads } from "./threads/threads.ts";
 import { VERSION } from "./version.ts";
 import { createApp } from "../../routes/app.ts";
+import { ConcurrencyLimit } from "../../routes/concurrency_limit.ts";
 
 export interface ServeOptions {
   readonly config: Config;
@@ -68,7 +69,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   using metrics = new Prometheus({ version: VERSION });
   const store = await openProbedStore({ ...options, metrics });
   await using scratch = await openScratch(options.scratchDir);
-  metrics.gauge("gomodproxy_scratch_bytes", () => directorySizeBytes(scratch.directory));
+  const { limits } = config;
+  const quota = new ScratchQuota({
+    directory: scratch.directory,
+    maxBytes: limits.scratchMaxMiB * 1024 * 1024,
+    now: () => performance.now(),
+  });
+  metrics.gauge("gomodproxy_scratch_bytes", () => quota.sizeBytes());
   const via = newVia();
   const fetch = await openFetch(config, { env, via });
   const auth = await openGuard(options, fetch);
@@ -100,6 +107,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     zips: config.publicModules.zips,
     isEager: isPrivate,
     scratchDirectory: scratch.directory,
+    quota,
     timeoutMs: PUBLISH_TIMEOUT_MS,
     log,
     metrics,
@@ -130,6 +138,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     log,
     via,
     metrics,
+    concurrency: new ConcurrencyLimit(limits, metrics),
+    slowClientTimeoutMs: limits.slowClientTimeoutSeconds * 1000,
   });
   await listen(app, {
     config: config.listen,

@@ -156,6 +156,19 @@ export const schema = z.strictObject({
     /** What the git repositories of public modules, and of each private prefix, may take in the scratch directory. */
     maxSizeMiB: z.int().positive().default(20 * 1024),
   }).prefault({}),
+  limits: z.strictObject({
+    /** How many requests may be under way at once. More are answered with 503. */
+    maxConcurrentRequests: z.int().positive().default(2000),
+    /**
+     * How many of one identity, or of one address where nobody says who they are. More are answered with 429. Behind a
+     * load balancer, all clients without an identity have its address.
+     */
+    maxConcurrentRequestsPerClient: z.int().positive().default(500),
+    /** What fetches may take in the scratch directory, in MiB. While it is used up, fetches are answered with 503. */
+    scratchMaxMiB: z.int().positive().default(10 * 1024),
+    /** For how many seconds a client may take nothing of a large body, before its connection is ended. */
+    slowClientTimeoutSeconds: z.int().positive().default(60),
+  }).prefault({}),
   /** How many git processes may run at once. Default 30. */
   maxChildProcesses: z.int().positive().default(30),
 }).check((context) => {

@@ -15,6 +15,7 @@ import type { ModuleZip, ServiceOptions } from "../../service.ts";
 import { Copies } from "../../store/copies.ts";
 import type { Copy } from "../../store/manifest.ts";
 import { createApp, ElsewhereError, type HttpRequest } from "../../../routes/app.ts";
+import { ConcurrencyLimit } from "../../../routes/concurrency_limit.ts";
 import { type ModuleAnswers, moduleRoute } from "../../../routes/module.ts";
 import { openConfiguredStore } from "../open_store.ts";
 import { Prometheus } from "../prometheus.ts";
@@ -51,6 +52,8 @@ async function serve(start: ThreadStart): Promise<Deno.HttpServer> {
     log,
     via,
     metrics,
+    concurrency: new ConcurrencyLimit(config.limits, metrics),
+    slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
     elsewhere: handOver,
   });
   return Deno.serve({
@@ -79,6 +82,7 @@ class StoredModules implements ModuleAnswers {
     const copy = await this.#copies.read(path, version, options);
     if (copy === null) throw new ElsewhereError();
     options.log["cache"] = "hit";
+    options.log["source"] = copy.manifest.source;
     return copy;
   }
 
@@ -109,6 +113,7 @@ class StoredModules implements ModuleAnswers {
 
 const ELSEWHERE = {
   name: "elsewhere",
+  isUnlimited: true,
   methods: ["GET", "HEAD", "POST"] as const,
   matches: () => true,
   read: () => {

@@ -1,0 +1,61 @@
+/**
+ * How many requests may be under way at once: of all clients, so that this server does not break down, and of each client,
+ * so that one does not keep out the others. A request is under way until its answer has been sent.
+ */
+import { OverloadedError, TooManyRequestsError } from "../lib/errors.ts";
+import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
+
+export interface ConcurrencyLimits {
+  /** Of all clients together. */
+  readonly maxConcurrentRequests: number;
+  /** Of one identity; where nobody says who they are, of one address. */
+  readonly maxConcurrentRequestsPerClient: number;
+}
+
+/** When a client that has too much under way is to try again. */
+const RETRY_AFTER_SECONDS = 1;
+
+export class ConcurrencyLimit {
+  readonly #limits: ConcurrencyLimits;
+  readonly #metrics: Metrics;
+  /** Those who have something under way, and how much. */
+  readonly #ofClients = new Map<string, number>();
+  #ofAll = 0;
+
+  constructor(limits: ConcurrencyLimits, metrics: Metrics = NO_METRICS) {
+    this.#limits = limits;
+    this.#metrics = metrics;
+  }
+
+  /** @throws {OverloadedError} when too many are under way */
+  enter(): Disposable {
+    const { maxConcurrentRequests: max } = this.#limits;
+    if (this.#ofAll >= max) {
+      this.#metrics.add("gomodproxy_limited_requests_total", { limit: "all" });
+      throw new OverloadedError(`Cannot take another request: ${max} are under way`);
+    }
+    this.#ofAll++;
+    return { [Symbol.dispose]: () => void this.#ofAll-- };
+  }
+
+  /** @throws {TooManyRequestsError} when too many of this client are under way */
+  enterAs(client: string): Disposable {
+    const { maxConcurrentRequestsPerClient: max } = this.#limits;
+    const count = this.#ofClients.get(client) ?? 0;
+    if (count >= max) {
+      this.#metrics.add("gomodproxy_limited_requests_total", { limit: "client" });
+      throw new TooManyRequestsError(
+        `Cannot take another request of yours: ${max} are under way`,
+        RETRY_AFTER_SECONDS,
+      );
+    }
+    this.#ofClients.set(client, count + 1);
+    return { [Symbol.dispose]: () => this.#leave(client) };
+  }
+
+  #leave(client: string): void {
+    const count = this.#ofClients.get(client) ?? 0;
+    if (count > 1) this.#ofClients.set(client, count - 1);
+    else this.#ofClients.delete(client);
+  }
+}

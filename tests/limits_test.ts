@@ -1,0 +1,179 @@
+/** What the server takes on, and what it answers beyond it. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { tap } from "./fakes/behaviours.ts";
+import { type Server, startServer } from "./fakes/server.ts";
+import { startUpstream, type Upstream, type UpstreamModule } from "./fakes/upstream.ts";
+
+const MODULE: UpstreamModule = {
+  path: "example.com/m",
+  version: "v1.0.0",
+  files: { "go.mod": "module example.com/m\n", "m.go": "package m\n" },
+};
+/** More than the system buffers between two sockets. */
+const LARGE: UpstreamModule = {
+  path: "example.com/large",
+  version: "v1.0.0",
+  files: {
+    "go.mod": "module example.com/large\n",
+    "data.bin": new Uint8Array(randomBytes(32 * 1024 * 1024)),
+  },
+};
+
+interface World extends AsyncDisposable {
+  readonly upstream: Upstream;
+  readonly server: Server;
+  readonly directory: string;
+}
+
+async function startWorld(limits: string, module = MODULE): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const upstream = stack.use(await startUpstream({ modules: [module] }));
+  const directory = await Deno.makeTempDir({ prefix: "limits-" });
+  stack.defer(() => Deno.remove(directory, { recursive: true }));
+  await Deno.writeTextFile(`${directory}/config.yaml`, `limits: { ${limits} }\n`);
+  const args = [
+    "--workers",
+    "1",
+    "--config-file",
+    `${directory}/config.yaml`,
+    "--scratch-dir",
+    `${directory}/scratch`,
+  ];
+  const server = stack.use(await startServer({ args, env: { GOPROXY: upstream.url } }));
+  const all = stack.move();
+  return { upstream, server, directory, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+async function answerOf(url: string, init: RequestInit = {}) {
+  const response = await fetch(url, init);
+  const retryAfter = response.headers.get("Retry-After");
+  return { status: response.status, retryAfter, body: await response.text() };
+}
+
+for (
+  const { limit, name, status, retryAfter } of [
+    { limit: "maxConcurrentRequests: 2", name: "all", status: 503, retryAfter: "5" },
+    { limit: "maxConcurrentRequestsPerClient: 2", name: "client", status: 429, retryAfter: "1" },
+  ]
+) {
+  Deno.test(`with ${limit} a third request is answered ${status}`, async () => {
+    await using world = await startWorld(limit);
+    const { upstream, server } = world;
+    const held = tap();
+    using _rule = upstream.misbehave(/zip$/, held.behaviour);
+    const zip = `${server.url}/example.com/m/@v/v1.0.0.zip`;
+    const first = answerOf(zip);
+    const second = answerOf(zip);
+    await held.arrived;
+    const metrics = async () => (await answerOf(`${server.url}/metrics`)).body;
+    while (!/^gomodproxy_http_requests_in_flight 3$/m.test(await metrics()));
+    const third = await answerOf(`${server.url}/`);
+    assert.equal(third.status, status);
+    assert.equal(third.retryAfter, retryAfter);
+    assert.match(third.body, /^Cannot take another request.*: 2 are under way$/m);
+    // Those who watch over it are answered all the same.
+    assert.equal((await answerOf(`${server.url}/healthz`)).status, 200);
+    assert.equal((await answerOf(`${server.url}/readyz`)).status, 200);
+    const line = `gomodproxy_limited_requests_total{limit="${name}"} 1`;
+    assert.ok((await metrics()).includes(line));
+    held.release();
+    assert.equal((await first).status, 200);
+    assert.equal((await second).status, 200);
+    assert.equal((await answerOf(`${server.url}/`)).status, 200);
+  });
+}
+
+Deno.test("what is in the scratch directory keeps fetches from beginning, and nothing else", async () => {
+  await using world = await startWorld("scratchMaxMiB: 1");
+  const { server, directory } = world;
+  const url = `${server.url}/example.com/m/@v/v1.0.0.info`;
+  const run = [...Deno.readDirSync(`${directory}/scratch`)].find(({ name }) =>
+    name.startsWith("run-")
+  );
+  const leftover = `${directory}/scratch/${run?.name}/leftover`;
+  await Deno.writeFile(leftover, new Uint8Array(1024 * 1024));
+  const refused = await answerOf(url);
+  assert.equal(refused.status, 503);
+  assert.equal(refused.retryAfter, "5");
+  assert.match(refused.body, /1048576 of 1048576 bytes of scratch space/);
+  const list = await answerOf(`${server.url}/example.com/m/@v/list`);
+  assert.deepEqual([list.status, list.body], [200, "v1.0.0\n"]);
+  await Deno.remove(leftover);
+  // The measure is a second old at most.
+  while ((await answerOf(url)).status === 503);
+  assert.equal((await answerOf(url)).status, 200);
+});
+
+Deno.test("a client that reads nothing of a large zip is cut off", async () => {
+  await using world = await startWorld(
+    "slowClientTimeoutSeconds: 1, maxConcurrentRequests: 1",
+    LARGE,
+  );
+  const { server } = world;
+  const { hostname, port } = new URL(server.url);
+  const connection = await Deno.connect({ hostname, port: Number(port) });
+  const path = "/example.com/large/@v/v1.0.0.zip";
+  const request = `GET ${path} HTTP/1.1\r\nHost: proxy.example.com\r\n\r\n`;
+  await connection.write(new TextEncoder().encode(request));
+  const line = await server.log(({ msg, aborted }) => msg === "request" && aborted === true);
+  assert.equal(line["path"], path);
+  assert.equal(line["error"], "the client took nothing for 1 s");
+  // When it reads at last, it finds that there is an end to it.
+  let sizeBytes = 0;
+  for await (const chunk of connection.readable) sizeBytes += chunk.length;
+  assert.ok(sizeBytes < 32 * 1024 * 1024, `${sizeBytes} bytes`);
+  // Its place is free, and whoever reads gets everything.
+  const response = await fetch(`${server.url}${path}`);
+  assert.equal(response.status, 200);
+  const bytes = await response.bytes();
+  assert.equal(bytes.length, Number(response.headers.get("Content-Length")));
+});
+
+const REFUSED: { name: string; request: string; want: RegExp }[] = [
+  { name: "a URL of 9 KiB", request: `GET /${"a".repeat(9000)} HTTP/1.1`, want: /^HTTP\/1.1 414 / },
+  {
+    name: "a query of 9 KiB",
+    request: `GET /?${"a".repeat(9000)} HTTP/1.1`,
+    want: /^HTTP\/1.1 414 /,
+  },
+  {
+    name: "a GET with a body",
+    request: "GET / HTTP/1.1\r\nContent-Length: 1",
+    want: /^HTTP\/1.1 400 .*a GET with a body/s,
+  },
+  {
+    name: "a GET with a body of unknown length",
+    request: "GET / HTTP/1.1\r\nTransfer-Encoding: chunked",
+    want: /^HTTP\/1.1 400 .*a GET with a body/s,
+  },
+  {
+    name: "200 headers",
+    request: `GET / HTTP/1.1${"\r\nX-A: b".repeat(200)}`,
+    want: /^HTTP\/1.1 4/,
+  },
+  {
+    name: "a header of 256 KiB",
+    request: `GET / HTTP/1.1\r\nX-A: ${"b".repeat(256 * 1024)}`,
+    want: /^HTTP\/1.1 4/,
+  },
+];
+
+Deno.test("what is too large, or has what it must not have, is refused", async (t) => {
+  await using server = await startServer({ env: { GOPROXY: "off" } });
+  const { hostname, port } = new URL(server.url);
+  for (const { name, request, want } of REFUSED) {
+    await t.step(name, async () => {
+      using connection = await Deno.connect({ hostname, port: Number(port) });
+      const text = `${request}\r\nHost: proxy.example.com\r\nConnection: close\r\n\r\n1`;
+      // It may hang up before it has heard everything.
+      const sent = connection.write(new TextEncoder().encode(text)).catch(() => 0);
+      const buffer = new Uint8Array(4096);
+      const size = await connection.read(buffer) ?? 0;
+      assert.match(new TextDecoder().decode(buffer.subarray(0, size)), want);
+      await sent;
+    });
+  }
+  const { status } = await answerOf(`${server.url}/`);
+  assert.equal(status, 200);
+});
