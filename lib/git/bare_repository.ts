@@ -52,6 +52,7 @@ export interface LocalRunOptions {
   readonly signal?: AbortSignal | undefined;
   readonly input?: string | ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly timeoutMs?: number;
+  readonly maxOutputBytes?: number;
   readonly exitCodes?: readonly number[];
   /** As for Git. Default: true, as is right for what reads objects and refs. */
   readonly isAlone?: boolean;
@@ -169,7 +170,8 @@ export class BareRepository {
   async receive({ pack, shallow, unshallow, refs }: Received): Promise<void> {
     await this.#grow(async (signal) => {
       const options = { signal, what: "take in a pack", isAlone: true };
-      await this.run(["index-pack", "--stdin", "--fix-thin"], {
+      // What it adds, to make the pack whole, it takes as long to compress as for all the rest.
+      await this.run(["-c", "core.compression=0", "index-pack", "--stdin", "--fix-thin"], {
         ...options,
         input: pack,
         timeoutMs: this.#options.limits.fetchTimeoutMs,
@@ -183,13 +185,24 @@ export class BareRepository {
     });
   }
 
+  /** Whether there is a ref of this name. Faster than to ask git, where mostly there is none. */
+  async hasRef(name: string): Promise<boolean> {
+    if (await statOrNull(`${this.#path}/${name}`) !== null) return true;
+    const packed = await this.#readText("packed-refs");
+    return packed.split("\n").some((line) => line.endsWith(` ${name}`));
+  }
+
   /** The commits that are here without those before them. */
   async shallow(): Promise<Hash[]> {
+    return (await this.#readText("shallow")).split("\n").filter(isHash);
+  }
+
+  /** A file of the repository's; empty where there is none. */
+  async #readText(name: string): Promise<string> {
     try {
-      const text = await Deno.readTextFile(`${this.#path}/shallow`);
-      return text.split("\n").filter(isHash);
+      return await Deno.readTextFile(`${this.#path}/${name}`);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return [];
+      if (error instanceof Deno.errors.NotFound) return "";
       throw error;
     }
   }

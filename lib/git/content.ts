@@ -30,6 +30,8 @@ const MAX_JOINT = 50;
 /** Commits that the server is told of, to send only what differs: the last ones that we got. */
 const MAX_HAVES = 64;
 const SHA1_DIGITS = 40;
+/** What `git cat-file --batch` prints besides a file's content: a hash, a type, a size. */
+const BATCH_HEADER_MAX_BYTES = 128;
 /** Commits that are remembered to be there. To forget one costs a look into the repository. */
 const MAX_REMEMBERED = 10_000;
 
@@ -56,9 +58,17 @@ export class ContentMirror {
   /** The commit with its files, fetched if need be; null when `hash` is no commit. */
   async snapshot(wanted: Wanted, options: CallOptions): Promise<Snapshot | null> {
     const commit = await this.#repository.healing(() => this.#open(wanted, options));
-    return commit === null ? null : {
+    if (commit === null) return null;
+    let last: { readonly path: string; readonly bytes: Uint8Array<ArrayBuffer> } | null = null;
+    return {
       commit,
-      readFile: (path, options) => this.#readFile(wanted, path, options),
+      readFile: async (path, options) => {
+        // A module's go.mod is read for its version, and again for its zip.
+        if (last?.path === path && last.bytes.length <= options.limitBytes) return last.bytes;
+        const bytes = await this.#readFile(wanted, path, options);
+        if (bytes !== null) last = { path, bytes };
+        return bytes;
+      },
       listTree: (dir, options = {}) => this.#listTree(wanted, dir, options),
       listFiles: (paths, options = {}) => this.#listFiles(wanted, paths, options),
       archive: (dir, options = {}) => this.#archive(wanted, dir, options),
@@ -84,7 +94,8 @@ export class ContentMirror {
         this.#waiting.delete(wanted);
         const generation = await this.#repository.create(hash.length === 64 ? "sha256" : "sha1");
         // Somebody may have fetched it with theirs, another process too, or we did and have forgotten.
-        let commit = await readCommit(this.#repository, nameOf(hash));
+        const mayBeHere = await this.#repository.hasRef(nameOf(hash));
+        let commit = mayBeHere ? await readCommit(this.#repository, nameOf(hash)) : null;
         if (commit?.hash !== hash) {
           await this.#remote.access((access) => this.#fetchFrom(access, wanted));
           commit = await readCommit(this.#repository, nameOf(hash));
@@ -196,20 +207,38 @@ export class ContentMirror {
   ): Promise<Uint8Array<ArrayBuffer> | null> {
     const options = { signal, what: `read ${path} of ${wanted.hash}` };
     return await this.#prepared(wanted, { signal }, async () => {
-      const { stdout } = await this.#run(
-        ["ls-tree", "-z", "-l", "--full-tree", "--end-of-options", wanted.hash, path],
-        options,
-      );
-      const entries = parseTree(new Blob([stdout]).stream(), { maxEntries: 1 });
-      const { value: entry } = await entries.next();
-      if (entry === undefined || entry.kind === "submodule") return null;
-      if (entry.sizeBytes > limitBytes) {
+      const { stdout } = await this.#run(["cat-file", "--batch", "-z"], {
+        ...options,
+        input: `${wanted.hash}:${path}\0`,
+        maxOutputBytes: limitBytes + BATCH_HEADER_MAX_BYTES,
+      });
+      const content = contentOf(stdout) ?? await this.#explainNoFile(wanted, path, options);
+      if (content !== null && content.length > limitBytes) {
         throw new LimitExceededError(
-          `Cannot read ${path} of ${wanted.hash}: it has ${entry.sizeBytes} bytes, and ${limitBytes} is the limit`,
+          `Cannot read ${path} of ${wanted.hash}: it has over ${limitBytes} bytes, which is the limit`,
         );
       }
-      return (await this.#run(["cat-file", "blob", entry.hash], options)).stdout;
+      return content;
     });
+  }
+
+  /**
+   * Null when there is no file of this name.
+   *
+   * @throws {GitError} when there is one
+   */
+  async #explainNoFile(
+    { hash }: Wanted,
+    path: string,
+    options: LocalRunOptions,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const args = ["ls-tree", "-z", "-l", "--full-tree", "--end-of-options", hash, path];
+    const { stdout } = await this.#run(args, options);
+    const entries = parseTree(new Blob([stdout]).stream(), { maxEntries: 1 });
+    const { value: entry } = await entries.next();
+    if (entry === undefined || entry.kind === "submodule") return null;
+    // What is listed and cannot be read is damaged.
+    return (await this.#run(["cat-file", "blob", entry.hash], options)).stdout;
   }
 
   async *#listTree(
@@ -310,6 +339,16 @@ export class ContentMirror {
   async #run(args: readonly string[], options: LocalRunOptions): Promise<GitOutput> {
     return await this.#repository.run(args, options);
   }
+}
+
+/** What `git cat-file --batch` prints of one file, `<hash> blob <size>\n<content>\n`; null where it is something else. */
+function contentOf(printed: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | null {
+  const newline = printed.indexOf("\n".charCodeAt(0));
+  const header = new TextDecoder().decode(printed.subarray(0, Math.max(newline, 0)));
+  const sizeBytes = /^[0-9a-f]+ blob (\d+)$/.exec(header)?.[1];
+  return sizeBytes === undefined
+    ? null
+    : printed.subarray(newline + 1, newline + 1 + Number(sizeBytes));
 }
 
 /** The ref that keeps a commit. */
