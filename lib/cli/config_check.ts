@@ -13,6 +13,7 @@ import { ConfigError, describeError } from "../errors.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { parseSourceList } from "../source/source_list.ts";
 import { PROBE_KEY } from "../store/probe.ts";
+import { readSumDatabaseKey } from "./open_private_sum_database.ts";
 import { openConfiguredStore } from "./open_store.ts";
 import { plural } from "./print.ts";
 
@@ -93,16 +94,22 @@ class Report {
 
 async function checkSecrets(
   config: Config,
-  { configDirectory, env, now }: CheckConfigOptions,
+  options: CheckConfigOptions,
   report: Report,
 ): Promise<void> {
+  const { configDirectory, env, now } = options;
   const places: SecretPlaces = { directory: configDirectory, env: (name) => env[name] };
   await report.faultsOf(() => checkCredentialsSecrets(config, places));
   for (const warning of credentialsWarnings(config)) report.warn(warning);
-  const { clientAuth, listen: { tls } } = config;
+  const { clientAuth, listen: { tls }, privateSumDatabase } = config;
   if (clientAuth.enabled) {
     await report.faultsOf(() => checkClientAuthSecrets(clientAuth, places));
     for (const warning of clientAuthWarnings(clientAuth)) report.warn(warning);
+  }
+  if (privateSumDatabase !== undefined) {
+    await report.faultsOf(() => readSumDatabaseKey(options, privateSumDatabase));
+    const warning = secretWarning(privateSumDatabase.privateKey);
+    if (warning !== null) report.warn(`privateSumDatabase.privateKey: ${warning}`);
   }
   if (tls === undefined) return;
   const certificate = await report.faultsOf(() => readCertificate(tls, places), "listen.tls");

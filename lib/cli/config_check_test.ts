@@ -71,6 +71,7 @@ clientAuth:
   authenticators: { accessToken: { audience: a, secret: { envVar: SHORT } } }
   identities: [{ name: dev, password: { envVar: UNSET } }]
 listen: { tls: { certificate: { file: key.pem }, privateKey: { file: key.pem } } }
+privateSumDatabase: { name: sum.example.com, privateKey: { file: key.pem } }
 `,
     { files: { "key.pem": "no key" }, env: { SHORT: "short" } },
   );
@@ -81,8 +82,9 @@ listen: { tls: { certificate: { file: key.pem }, privateKey: { file: key.pem } }
     "fault    clientAuth.authenticators.accessToken.secret: ",
     "fault    clientAuth.identities[0].password: ",
     "fault    listen.tls: ",
+    "fault    privateSumDatabase.privateKey: ",
     "warning  privateModules[2].auth.token: ",
-    "5 faults, 1 warning",
+    "6 faults, 1 warning",
   ];
   for (const key of keys) {
     assert.ok(lines.some((line) => line.startsWith(key)), `${key}\n${lines.join("\n")}`);

@@ -38,7 +38,7 @@ export function explainConfig(options: ExplainConfigOptions): boolean {
 type Lines = readonly (readonly [name: string, text: string])[];
 
 function explainSource(path: ModulePath, config: Config, env: ExplainConfigOptions["env"]): Lines {
-  const { privateModules, publicModules } = config;
+  const { privateModules, publicModules, privateSumDatabase: own } = config;
   let found: PrivateModules | null;
   try {
     found = new PrivatePrefixes(privateModules).find(path);
@@ -52,13 +52,21 @@ function explainSource(path: ModulePath, config: Config, env: ExplainConfigOptio
       ["source", `git alone: private prefix "${found.pathPrefix}" (${key})`],
       ["repository", describeRepository(path, found)],
       ["credential", describeAuth(found, config)],
-      ["database", "none: the path is told to nobody"],
+      [
+        "database",
+        own === undefined
+          ? "none: the path is told to nobody"
+          : `${own.name} (privateSumDatabase): the path is told to nobody else`,
+      ],
       ["zips", "eager: with the rest"],
     ];
   }
   return [
     ["source", `${describeUpstreams(config, env)}: no private prefix covers the path`],
     ["database", describeDatabase(publicModules.sumDatabase)],
+    ...(own?.combined
+      ? [["database", `${own.name} (privateSumDatabase), for clients that verify with it`] as const]
+      : []),
     [
       "zips",
       publicModules.sumDatabase === "off"

@@ -96,6 +96,42 @@ const ROWS: { name: string; asked: Asked; mayRead: boolean; want: readonly strin
     ],
   },
   {
+    name: "a private module with a checksum database of one's own",
+    asked: {
+      module: "example.com/m",
+      yaml: `
+privateModules: [{ pathPrefix: example.com/m, auth: { none: true } }]
+privateSumDatabase: { name: sum.example.com, privateKey: hidden }
+`,
+    },
+    mayRead: true,
+    want: [
+      "module      example.com/m",
+      'source      git alone: private prefix "example.com/m" (privateModules[0])',
+      "repository  as https://example.com/m?go-get=1 says, or as its host's paths do",
+      "credential  none",
+      "database    sum.example.com (privateSumDatabase): the path is told to nobody else",
+      "zips        eager: with the rest",
+      "access      everybody: clientAuth.enabled is false",
+    ],
+  },
+  {
+    name: "a public module with a checksum database of one's own",
+    asked: {
+      module: "example.com/m",
+      yaml: "privateSumDatabase: { name: sum.example.com, privateKey: hidden }",
+    },
+    mayRead: true,
+    want: [
+      "module      example.com/m",
+      "source      direct (default): no private prefix covers the path",
+      "database    sum.golang.org, where an upstream supports it (default)",
+      "database    sum.example.com (privateSumDatabase), for clients that verify with it",
+      "zips        lazy: when somebody asks for one that the database knows",
+      "access      everybody: clientAuth.enabled is false",
+    ],
+  },
+  {
     name: "the defaults",
     asked: {
       module: "example.com/m",

@@ -43,7 +43,7 @@ export async function openPrivateSumDatabase(
     options;
   if (config === undefined) return null;
   const { name, combined } = config;
-  const key = await readKey(options, config);
+  const key = await readSumDatabaseKey(options, config);
   const warning = secretWarning(config.privateKey);
   if (warning !== null) logger.warn(`privateSumDatabase.privateKey: ${warning}`);
   const log = new PrivateLog({ name, store, log: logger });
@@ -65,8 +65,9 @@ export async function openPrivateSumDatabase(
   };
 }
 
-async function readKey(
-  { configDirectory, env }: OpenPrivateSumDatabaseOptions,
+/** @throws {ConfigError} when it cannot be used */
+export async function readSumDatabaseKey(
+  { configDirectory, env }: Pick<OpenPrivateSumDatabaseOptions, "configDirectory" | "env">,
   { name, privateKey }: NonNullable<Config["privateSumDatabase"]>,
 ): Promise<SignerKey> {
   const fail = (fault: string, cause?: unknown) =>
