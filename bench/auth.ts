@@ -3,7 +3,7 @@
  * work is least.
  *
  * One server asks nobody, the other has an access list of ten rules of which the last applies. Both run all the time, and one
- * at a time is asked, by clients that show the same credentials with every request, as those of a build do.
+ * at a time is asked. Both get the same requests, all with the same credentials, as those of a build have them.
  */
 import { Contestant } from "./contestants.ts";
 import { FakeIssuer } from "../tests/fakes/issuer.ts";
@@ -49,7 +49,7 @@ export async function benchAuth({ rounds, seconds, say }: BenchOptions): Promise
     for (const [kind, authorization] of Object.entries(credentials)) {
       say(`round ${round + 1} of ${rounds}: ${kind}`);
       const turns = [
-        { side: OPEN, contestant: open },
+        { side: OPEN, contestant: open, authorization },
         { side: "ours", contestant: guarded, authorization },
       ];
       if (round % 2 === 1) turns.reverse();
@@ -58,7 +58,9 @@ export async function benchAuth({ rounds, seconds, say }: BenchOptions): Promise
   }
   return {
     suite: "auth",
-    notes: [`${CONNECTIONS} connections, .info of ${PATHS.length} modules; ten rules.`],
+    notes: [
+      `${CONNECTIONS} connections, .info of ${PATHS.length} modules; ten rules; both get the same requests.`,
+    ],
     rows: samples.rows(),
   };
 }
@@ -66,7 +68,7 @@ export async function benchAuth({ rounds, seconds, say }: BenchOptions): Promise
 interface Turn {
   readonly side: string;
   readonly contestant: Contestant;
-  readonly authorization?: string | undefined;
+  readonly authorization: string;
 }
 
 async function measure(
