@@ -3,12 +3,10 @@
  * and gives access tokens to those who log in.
  *
  * What has been verified is kept for at most {@linkcode VERIFIED_FOR_MS}, so that neither a password is hashed nor a
- * signature checked for every file of a build. A key in the table is a keyed hash of the header, never the header.
+ * signature checked for every file of a build.
  *
  * The log has an `audit` line for each log-in and each denial.
  */
-import { LRUCache } from "lru-cache";
-import { hash, randomBytes } from "node:crypto";
 import { SingleFlight } from "../async/single_flight.ts";
 import {
   ForbiddenError,
@@ -17,17 +15,16 @@ import {
   UnauthenticatedError,
 } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { ModulePath } from "../module/path.ts";
 import type { AccessList } from "./access_list.ts";
 import type { AccessToken, AccessTokens } from "./access_tokens.ts";
 import type { Authenticator, LoginMethod, Proof } from "./authenticator.ts";
 import { type Credentials, parseAuthorization } from "./credentials.ts";
 import { FailedLogins } from "./failed_logins.ts";
 import type { Access, Client, Guard, Knock } from "./guard.ts";
+import { type Session, Sessions } from "./sessions.ts";
 
 /** A password that is withdrawn counts for this long yet; a token never longer than it says. */
 export const VERIFIED_FOR_MS = 60_000;
-const MAX_VERIFIED = 10_000;
 /** Different credentials that are looked at, at once. */
 const MAX_UNDER_WAY = 1_000;
 /** What a log line shows of a name that a client says it has. */
@@ -45,10 +42,7 @@ export interface ClientAuthOptions {
   readonly log: Logger;
 }
 
-interface Session {
-  readonly client: Client & { readonly identity: string };
-  readonly endsMs: number;
-}
+type KnownClient = Client & { readonly identity: string };
 
 /** Of whom nothing is known, where nothing needs to be. */
 const STRANGER: Client = { identity: null, mayRead: () => false };
@@ -56,14 +50,20 @@ const STRANGER: Client = { identity: null, mayRead: () => false };
 export class ClientAuth implements Guard {
   readonly answersDiffer = true;
   readonly #options: ClientAuthOptions;
-  readonly #key = randomBytes(32).toString("base64");
-  readonly #sessions = new LRUCache<string, Session>({ max: MAX_VERIFIED });
+  readonly #sessions: Sessions;
+  readonly #clients: ReadonlyMap<string, KnownClient>;
   readonly #underWay = new SingleFlight<Session>(MAX_UNDER_WAY);
   readonly #failedLogins: FailedLogins;
 
   constructor(options: ClientAuthOptions) {
     this.#options = options;
-    this.#failedLogins = new FailedLogins(options.now);
+    const { identities, accessList, now } = options;
+    this.#sessions = new Sessions(now);
+    this.#clients = new Map([...identities].map((identity) => [identity, {
+      identity,
+      mayRead: (path) => accessList.decide(identity, path).isAllowed,
+    }]));
+    this.#failedLogins = new FailedLogins(now);
   }
 
   admit(knock: Knock, access: Access): Client | Promise<Client> {
@@ -75,13 +75,16 @@ export class ClientAuth implements Guard {
         { knock, access },
       );
     }
-    const key = this.#keyOf(header);
-    const session = this.#sessions.get(key);
-    if (session !== undefined && this.#options.now() < session.endsMs) {
-      return this.#permitted(session.client, { knock, access });
-    }
+    const key = this.#sessions.keyOf(header);
+    const session = this.#sessions.find(key);
+    if (session !== null) return this.#permitted(session, { knock, access });
     return this.#open(key, header, { knock, access })
-      .then(({ client }) => this.#permitted(client, { knock, access }));
+      .then((opened) => this.#permitted(opened, { knock, access }));
+  }
+
+  /** Whose a header is, if it has been verified a moment ago. Nothing is verified, counted or logged for it. */
+  recognize(header: string): Session | null {
+    return this.#sessions.find(this.#sessions.keyOf(header));
   }
 
   /** The ways to log in that there are here, by their names below `/auth/`. */
@@ -124,12 +127,8 @@ export class ClientAuth implements Guard {
           knock,
           authenticators,
         });
-        const client = {
-          identity,
-          mayRead: (path: ModulePath) => this.#options.accessList.decide(identity, path).isAllowed,
-        };
-        const session = { client, endsMs: Math.min(expiresMs, now() + VERIFIED_FOR_MS) };
-        this.#sessions.set(key, session);
+        const session = { identity, endsMs: Math.min(expiresMs, now() + VERIFIED_FOR_MS) };
+        this.#sessions.add(key, session);
         return session;
       });
     } catch (error) {
@@ -159,17 +158,19 @@ export class ClientAuth implements Guard {
     }
   }
 
-  #permitted(client: Session["client"], denied: Denied): Client {
+  #permitted({ identity }: Session, denied: Denied): Client {
+    const client = this.#clients.get(identity);
+    if (client === undefined) throw new Error(`No identity "${identity}"`);
     const { access } = denied;
     if (access?.kind !== "module") return client;
-    const { isAllowed, rule } = this.#options.accessList.decide(client.identity, access.path);
+    const { isAllowed, rule } = this.#options.accessList.decide(identity, access.path);
     if (isAllowed) return client;
     const reason = rule === null ? "no rule allows it" : `rule ${rule + 1} denies it`;
     throw this.#audited(
       new ForbiddenError(
-        `Cannot give "${access.path}" to "${client.identity}": the access list does not allow it (${reason})`,
+        `Cannot give "${access.path}" to "${identity}": the access list does not allow it (${reason})`,
       ),
-      { ...denied, identity: client.identity },
+      { ...denied, identity },
     );
   }
 
@@ -198,11 +199,6 @@ export class ClientAuth implements Guard {
       reason: error.message,
     }, "denied");
     return error;
-  }
-
-  /** With a secret key before it; an HMAC proper takes four times as long, and nobody sees these who could extend one. */
-  #keyOf(header: string): string {
-    return hash("sha256", this.#key + header);
   }
 }
 

@@ -116,7 +116,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const threads = options.threads === 1 ? null : new Threads({
     count: options.threads - 1,
     module: new URL("./threads/serving.ts", import.meta.url),
-    guard: auth ?? OPEN_GUARD,
+    recognize: (header) => auth?.recognize(header) ?? null,
     onSeen: (module) => index?.add(module),
     log,
   });

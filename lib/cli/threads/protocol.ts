@@ -4,10 +4,10 @@
  */
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { Method } from "../../async/rpc.ts";
+import type { Session } from "../../auth/sessions.ts";
 import type { Config } from "../../config/config.ts";
 import type { ModuleVersion } from "../../index/entry.ts";
 import type { LogLevel } from "../../log_level.ts";
-import type { ModulePath } from "../../module/path.ts";
 
 /** What a thread is told when it starts. */
 export interface ThreadStart {
@@ -18,7 +18,7 @@ export interface ThreadStart {
   /** The one that the main thread listens on. */
   readonly port: number;
   readonly via: string;
-  /** Whether clients have to be let in, which the main thread decides. */
+  /** Whether clients have to prove who they are, which the main thread looks at. */
   readonly isGuarded: boolean;
 }
 
@@ -38,18 +38,11 @@ export interface SentResponse {
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer> | null;
 }
 
-export interface SentKnock {
-  readonly headers: readonly (readonly [string, string])[];
-  readonly address: string | null;
-  readonly requestId: string;
-  readonly path: ModulePath;
-}
-
 /** What the main thread does for the others. */
 export interface MainMethods {
   readonly answer: Method<SentRequest, SentResponse>;
-  /** The client's identity; null for one that is not let in. */
-  readonly admit: Method<SentKnock, string | null>;
+  /** Whose a header `Authorization` is; null where that would have to be verified. */
+  readonly recognize: Method<string, Session | null>;
   /** A manifest was read from the store. */
   readonly seen: Method<ModuleVersion, null>;
 }

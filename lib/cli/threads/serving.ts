@@ -7,7 +7,9 @@
  */
 /// <reference lib="deno.worker" />
 import { Remote } from "../../async/rpc.ts";
-import { type Guard, OPEN_GUARD } from "../../auth/guard.ts";
+import { AccessList } from "../../auth/access_list.ts";
+import { type Client, type Guard, OPEN_GUARD } from "../../auth/guard.ts";
+import { type Session, Sessions } from "../../auth/sessions.ts";
 import { createLogger, type Logger } from "../../log.ts";
 import type { ModulePath } from "../../module/path.ts";
 import type { Version } from "../../module/version.ts";
@@ -48,7 +50,7 @@ async function serve(start: ThreadStart): Promise<Deno.HttpServer> {
   const copies = new Copies(store, { onSeen });
   const app = createApp({
     routes: [moduleRoute(new StoredModules(copies)), ELSEWHERE],
-    guard: start.isGuarded ? MAIN_GUARD : OPEN_GUARD,
+    guard: guardOf(start),
     log,
     via,
     metrics,
@@ -121,19 +123,34 @@ const ELSEWHERE = {
   },
 };
 
-/** Who is not let in goes to the main thread once more, which says why. */
-const MAIN_GUARD: Guard = {
-  answersDiffer: true,
-  async admit({ headers, address, requestId }, access) {
-    if (access.kind !== "module") throw new ElsewhereError();
-    const { path } = access;
-    const identity = await main.call("admit", {
-      value: { headers: [...headers], address, requestId, path },
-    });
-    if (identity === null) throw new ElsewhereError();
-    return { identity, mayRead: (asked) => asked === path };
-  },
-};
+/**
+ * Lets in those whom the main thread has recognized, to what the access list allows. All others go to the main thread, which
+ * looks at what they show, counts wrong passwords, and says why somebody is denied.
+ */
+function guardOf({ isGuarded, config }: ThreadStart): Guard {
+  if (!isGuarded) return OPEN_GUARD;
+  const sessions = new Sessions(Date.now);
+  const accessList = new AccessList(config.clientAuth.acl);
+  const clientOf = ({ identity }: Session, path: ModulePath): Client => {
+    if (!accessList.decide(identity, path).isAllowed) throw new ElsewhereError();
+    return { identity, mayRead: (asked) => accessList.decide(identity, asked).isAllowed };
+  };
+  return {
+    answersDiffer: true,
+    admit({ headers }, access) {
+      const header = headers.get("Authorization");
+      if (access.kind !== "module" || header === null) throw new ElsewhereError();
+      const key = sessions.keyOf(header);
+      const known = sessions.find(key);
+      if (known !== null) return clientOf(known, access.path);
+      return main.call("recognize", { value: header }).then((session) => {
+        if (session === null) throw new ElsewhereError();
+        sessions.add(key, session);
+        return clientOf(session, access.path);
+      });
+    },
+  };
+}
 
 async function handOver(
   { method, url, headers, body, signal }: HttpRequest,

@@ -8,15 +8,14 @@
 import { AggregatorRegistry } from "prom-client";
 import { type MessagePlace, Remote } from "../../async/rpc.ts";
 import { pause } from "../../async/pause.ts";
-import type { Guard } from "../../auth/guard.ts";
-import { describeError, ProxyError } from "../../errors.ts";
+import type { Session } from "../../auth/sessions.ts";
+import { describeError } from "../../errors.ts";
 import type { ModuleVersion } from "../../index/entry.ts";
 import type { Logger } from "../../log.ts";
 import type { App } from "../../../routes/app.ts";
 import type { Prometheus } from "../prometheus.ts";
 import type {
   MainMethods,
-  SentKnock,
   SentRequest,
   SentResponse,
   ThreadMethods,
@@ -36,7 +35,8 @@ export interface ThreadsOptions {
   readonly count: number;
   /** The module that a thread runs. */
   readonly module: URL;
-  readonly guard: Guard;
+  /** Whose a header `Authorization` is; null where that would have to be verified. */
+  readonly recognize: (header: string) => Session | null;
   readonly onSeen: (module: ModuleVersion) => void;
   readonly log: Logger;
   readonly restartPauseMs?: number;
@@ -77,10 +77,10 @@ export class Threads {
   }
 
   #methods(app: App): MainMethods {
-    const { guard, onSeen } = this.#options;
+    const { recognize, onSeen } = this.#options;
     return {
       answer: (request, signal) => answer(app, request, signal),
-      admit: (knock) => admit(guard, knock),
+      recognize: (header) => ({ value: recognize(header) }),
       seen: (module) => {
         onSeen(module);
         return { value: null };
@@ -207,18 +207,4 @@ async function send(response: Response) {
   const body = await response.bytes();
   const value: SentResponse = { ...head, body };
   return { value, transfer: [body.buffer] };
-}
-
-async function admit(guard: Guard, { headers, address, requestId, path }: SentKnock) {
-  const entries = headers.map(([name, value]): [string, string] => [name, value]);
-  try {
-    const client = await guard.admit(
-      { headers: new Headers(entries), address, requestId },
-      { kind: "module", path },
-    );
-    return { value: client.identity };
-  } catch (error) {
-    if (error instanceof ProxyError) return { value: null };
-    throw error;
-  }
 }
