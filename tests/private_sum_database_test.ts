@@ -52,15 +52,7 @@ async function startWorld({ combined = true } = {}): Promise<World> {
   const directory = await Deno.makeTempDir({ prefix: "private-sumdb-" });
   stack.defer(() => Deno.remove(directory, { recursive: true }));
   const keyFile = join(directory, "sumdb-key");
-  const { code, stdout, stderr } = await runProgram([
-    "config",
-    "keygen",
-    NAME,
-    "--key-file",
-    keyFile,
-  ]);
-  assert.equal(code, 0, stderr);
-  const verifierKey = /GOSUMDB="(\S+) https:/.exec(stdout)?.[1] ?? assert.fail(stdout);
+  const verifierKey = await keygen(keyFile);
   const { name, verifierKey: publicKey } = publicSumdb;
   const common = `
 parentProxy: { url: "${upstream.url}" }
@@ -90,6 +82,19 @@ privateModules:
     startStranger: () => startIn(join(directory, "stranger.yaml")),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
+}
+
+/** Makes a key as users do. What it says clients are to put into GOSUMDB, without the URL. */
+async function keygen(keyFile: string): Promise<string> {
+  const { code, stdout, stderr } = await runProgram([
+    "config",
+    "keygen",
+    NAME,
+    "--key-file",
+    keyFile,
+  ]);
+  assert.equal(code, 0, stderr);
+  return /GOSUMDB="(\S+) https:/.exec(stdout)?.[1] ?? assert.fail(stdout);
 }
 
 async function newGo({ verifierKey }: World, proxy: Server, sumdb = proxy): Promise<GoCommand> {
@@ -218,6 +223,29 @@ goTest("go refuses a private module whose tag was moved", async (t) => {
     await using go = await newGo(world, third);
     assertOk(await go.run(["mod", "download", LIB]));
   });
+});
+
+goTest("a new key goes on with the log, and clients have to be told", async () => {
+  await using world = await startWorld();
+  const server = await world.start();
+  await using go = await newGo(world, server);
+  assertOk(await go.run(["mod", "download", LIB]));
+  await server.kill();
+  const keyFile = join(world.configFile, "../sumdb-key");
+  await Deno.remove(keyFile);
+  const verifierKey = await keygen(keyFile);
+  const again = await world.start();
+  const env = { GOPROXY: again.url, GOSUMDB: `${verifierKey} ${again.url}/sumdb/${NAME}` };
+  const download = async () => {
+    assertOk(await go.run(["clean", "-modcache"]));
+    return await go.run(["mod", "download", "all"], { env });
+  };
+  const { code, stderr } = await download();
+  assert.equal(code, 1);
+  assert.match(stderr, /reading tree note: note has no verifiable signatures/);
+  await Deno.remove(join(go.moduleCache, "../sumdb", NAME), { recursive: true });
+  assertOk(await download());
+  assert.equal((await walk(world)).tree.size, 4);
 });
 
 goTest("fsck walks the log, and compares it with what is published", async (t) => {
