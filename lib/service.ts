@@ -86,7 +86,7 @@ export class ModuleService {
    * @throws {ProxyError} of another kind when that could not be found out
    */
   async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
-    const published = await this.#copies.read(path, version, { signal: options.signal });
+    const published = await this.#copies.read(path, version, options);
     options.log["cache"] = published === null ? "miss" : "hit";
     if (published === null && !options.mayFetch) throw notCached(`${path}@${version}`);
     const copy = published ?? await this.#fetches.run(
@@ -166,10 +166,10 @@ export class ModuleService {
   /** The zip of a version. Throws as {@linkcode copy}. */
   async zip(path: ModulePath, version: Version, options: ServiceOptions): Promise<ModuleZip> {
     const copy = await this.copy(path, version, options);
-    const { signal } = options;
     return {
       h1: copy.manifest.zip.h1,
       open: async (range) => {
+        const { signal } = options;
         const stored = await this.#copies.openZip(copy, { range, signal });
         if (stored !== null) return stored;
         if (!options.mayFetch) throw notCached(`the zip of ${path}@${version}`);

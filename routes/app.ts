@@ -107,6 +107,7 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 export function createApp(options: AppOptions): App {
   const { metrics = NO_METRICS } = options;
+  const requestId = requestIds();
   let inFlight = 0;
   metrics.gauge("gomodproxy_http_requests_in_flight", () => inFlight);
   return async function app(request, connection = {}) {
@@ -221,7 +222,7 @@ async function answer(request: HttpRequest, context: AnswerContext): Promise<Res
 }
 
 async function dispatch(request: HttpRequest, context: AnswerContext): Promise<Response> {
-  const { headers, signal, body } = request;
+  const { headers } = request;
   const { exchange } = context;
   const { id, address, facts } = exchange;
   if (headers.get("Via")?.split(",").some((hop) => hop.trim() === context.via)) {
@@ -235,11 +236,10 @@ async function dispatch(request: HttpRequest, context: AnswerContext): Promise<R
   const method = allowedMethod(request.method, methods);
   if (method === null) return methodNotAllowed(methods);
   facts["route"] = route.name;
-  const { origin, searchParams: query } = new URL(request.url);
   const { answersDiffer } = context.guard;
   const errand = understand(
     route,
-    { method, origin, path, query, headers, answersDiffer, body, id, address, signal, log: facts },
+    new IncomingRequest(request, { method, path, answersDiffer, exchange }),
   );
   exchange.template = errand.template ?? `/${route.name}`;
   const concurrency = route.isUnlimited ? undefined : context.concurrency;
@@ -251,6 +251,53 @@ async function dispatch(request: HttpRequest, context: AnswerContext): Promise<R
     exchange.slots.use(concurrency.enterAs(who));
   }
   return await errand.answer(client);
+}
+
+/** A request whose parts are made when somebody wants them: for most requests nobody wants most of them. */
+class IncomingRequest implements RouteRequest {
+  readonly method: Method;
+  readonly path: string;
+  readonly headers: Headers;
+  readonly id: string;
+  readonly address: string | null;
+  readonly answersDiffer: boolean;
+  readonly log: Record<string, unknown>;
+  readonly #request: HttpRequest;
+
+  constructor(
+    request: HttpRequest,
+    { method, path, answersDiffer, exchange }: {
+      method: Method;
+      path: string;
+      answersDiffer: boolean;
+      exchange: Exchange;
+    },
+  ) {
+    this.#request = request;
+    this.method = method;
+    this.path = path;
+    this.headers = request.headers;
+    this.id = exchange.id;
+    this.address = exchange.address;
+    this.answersDiffer = answersDiffer;
+    this.log = exchange.facts;
+  }
+
+  get origin(): string {
+    return new URL(this.#request.url).origin;
+  }
+
+  get query(): URLSearchParams {
+    return new URL(this.#request.url).searchParams;
+  }
+
+  get body(): RouteRequest["body"] {
+    return this.#request.body;
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
 }
 
 /** Who asks for what cannot be is asked who they are all the same: a stranger learns nothing of how paths are read. */
@@ -310,13 +357,15 @@ function addressOf({ remoteAddr }: ConnectionInfo): string | null {
 function rawPath(url: string): string {
   const start = url.indexOf("/", url.indexOf("//") + 2);
   if (start === -1) return "";
-  return url.slice(start + 1).replace(/[?#].*$/s, "");
+  const end = url.slice(start + 1).search(/[?#]/);
+  return end === -1 ? url.slice(start + 1) : url.slice(start + 1, start + 1 + end);
 }
 
 function decodePath(raw: string): string {
   if (raw.length > MAX_PATH_LENGTH) {
     throw new InvalidRequestError(`Cannot read the path: longer than ${MAX_PATH_LENGTH} bytes`);
   }
+  if (!raw.includes("%")) return raw;
   try {
     return decodeURIComponent(raw);
   } catch (cause) {
@@ -324,7 +373,12 @@ function decodePath(raw: string): string {
   }
 }
 
-function requestId(headers: Headers): string {
-  const given = headers.get("X-Request-Id");
-  return given !== null && REQUEST_ID.test(given) ? given : crypto.randomUUID();
+/** Ids for requests that have none: what no other process and no other thread gives, and a number. */
+function requestIds(): (headers: Headers) => string {
+  const prefix = crypto.randomUUID().slice(0, 18);
+  let last = 0;
+  return (headers) => {
+    const given = headers.get("X-Request-Id");
+    return given !== null && REQUEST_ID.test(given) ? given : `${prefix}-${(++last).toString(36)}`;
+  };
 }

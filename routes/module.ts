@@ -11,6 +11,7 @@
  *
  * Below `cached-only/`, and with the header `Disable-Module-Fetch: true`, everything is answered from the store alone.
  */
+import { LRUCache } from "lru-cache";
 import { InvalidRequestError } from "../lib/errors.ts";
 import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
 import { formatInfo } from "../lib/module/info.ts";
@@ -42,20 +43,16 @@ const TEMPLATES: Readonly<Record<Target["file"], string>> = {
 export type ModuleAnswers = Pick<ModuleService, "copy" | "query" | "list" | "latest" | "zip">;
 
 export function moduleRoute(service: ModuleAnswers): Route {
+  const targetOf = rememberTargets();
   const answers: Answers = { service, texts: new WeakMap() };
   return {
     name: "module",
     matches: (path) => /\/@(v\/|latest$)/.test(path),
     read: (request) => {
       const cachedOnly = request.path.startsWith(CACHED_ONLY);
-      const target = parseTarget(
-        cachedOnly ? request.path.slice(CACHED_ONLY.length) : request.path,
-      );
-      const options: ServiceOptions = {
-        mayFetch: !cachedOnly && !isTrue(request.headers.get("Disable-Module-Fetch")),
-        signal: request.signal,
-        log: request.log,
-      };
+      const target = targetOf(cachedOnly ? request.path.slice(CACHED_ONLY.length) : request.path);
+      const mayFetch = !cachedOnly && !isTrue(request.headers.get("Disable-Module-Fetch"));
+      const options = new RequestOptions(request, mayFetch);
       request.log["module"] = target.module;
       return {
         template: TEMPLATES[target.file],
@@ -64,6 +61,23 @@ export function moduleRoute(service: ModuleAnswers): Route {
       };
     },
   };
+}
+
+/** The signal is made when it is read, and what the store has in memory needs none. */
+class RequestOptions implements ServiceOptions {
+  readonly mayFetch: boolean;
+  readonly log: Record<string, unknown>;
+  readonly #request: RouteRequest;
+
+  constructor(request: RouteRequest, mayFetch: boolean) {
+    this.#request = request;
+    this.mayFetch = mayFetch;
+    this.log = request.log;
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
 }
 
 /** What is answered, and what was made ready for it. */
@@ -111,6 +125,8 @@ interface VersionTarget {
   readonly module: ModulePath;
   /** As asked for: a canonical version or, for `.info`, any other name of a revision. */
   readonly version: string;
+  /** The version, if it is one that the module can have. */
+  readonly canonical: Version | null;
 }
 
 /**
@@ -131,7 +147,26 @@ export function parseTarget(path: string): Target {
       `Cannot read "@v/${name}": not list, <version>.info, <version>.mod or <version>.zip`,
     );
   }
-  return { file: extension, module, version: unescapeVersion(escaped) };
+  const version = unescapeVersion(escaped);
+  const canonical = isVersionOf(module, version) ? version : null;
+  return { file: extension, module, version, canonical };
+}
+
+/** Paths that were asked for lately; with their targets they take a few megabytes. */
+const MAX_TARGETS = 5_000;
+/** Longer ones are not worth remembering. */
+const MAX_REMEMBERED_PATH_LENGTH = 256;
+
+/** {@linkcode parseTarget}, for the same paths again and again. */
+function rememberTargets(): (path: string) => Target {
+  const targets = new LRUCache<string, Target>({ max: MAX_TARGETS });
+  return (path) => {
+    const known = targets.get(path);
+    if (known !== undefined) return known;
+    const target = parseTarget(path);
+    if (path.length <= MAX_REMEMBERED_PATH_LENGTH) targets.set(path, target);
+    return target;
+  };
 }
 
 interface Context<T extends Target> {
@@ -161,11 +196,11 @@ async function versionFile(
   const { service } = answers;
   const { module, version, file } = target;
   request.log["version"] = version;
-  if (file === "info" && !isVersionOf(module, version)) {
+  if (file === "info" && target.canonical === null) {
     const copy = await service.query(module, parseQuery(version), options);
     return infoResponse(textsOf(answers, copy), request, FRESH);
   }
-  const canonical = parseRequestedVersion(target);
+  const canonical = target.canonical ?? parseRequestedVersion(target);
   if (file === "zip") {
     return await zipResponse(service, { module, version: canonical, request, options });
   }

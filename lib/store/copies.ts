@@ -67,10 +67,11 @@ export class Copies {
   async read(
     path: ModulePath,
     version: Version,
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<Copy | null> {
     const cached = this.#cache.get(nameOf({ path, version }));
     if (cached !== undefined) return cached;
+    const { signal } = options;
     const copy = await withDeadline(
       (signal) => readCopy(this.#store, { path, version }, { signal }),
       { timeoutMs: this.#readTimeoutMs, what: `read ${path}@${version} from the store`, signal },
