@@ -2,18 +2,20 @@
  * The log, by pino, on standard error: one JSON object a line, or on a terminal a line for people. The only file that
  * prints.
  *
+ * - Lines are written together, some milliseconds late (gathered_lines.ts).
  * - A line that is written while a request is answered has the request's id, as `id`.
  * - Nothing secret reaches it: callers log names, sizes and error messages, which have no secrets by the conventions. Of
  *   errors it takes kind, message, stack and causes alone; libraries attach whole requests to theirs.
  */
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
+import { GatheredLines } from "./gathered_lines.ts";
 import { readableLine } from "./log_line.ts";
 import type { LogLevel } from "./log_level.ts";
 import { currentRequestId } from "./request_id.ts";
 
 export type { Logger };
 
-/** A logger that writes to `destination`, by default standard error, at once: no line is lost when the process ends. */
+/** A logger that writes to `destination`, by default standard error. No line is lost when the program ends or fails. */
 export function createLogger(
   level: LogLevel,
   destination: DestinationStream = standardError(),
@@ -54,8 +56,18 @@ function plainError(error: unknown, depth = 0): PlainError {
 }
 
 function standardError(): DestinationStream {
-  const encoder = new TextEncoder();
-  const print = (text: string) => void Deno.stderr.writeSync(encoder.encode(text));
-  if (!Deno.stderr.isTerminal()) return { write: print };
-  return { write: (line) => print(`${readableLine(line, { colors: !Deno.noColor })}\n`) };
+  if (Deno.stderr.isTerminal()) {
+    const encoder = new TextEncoder();
+    const readable = (line: string) => `${readableLine(line, { colors: !Deno.noColor })}\n`;
+    return { write: (line) => void Deno.stderr.writeSync(encoder.encode(readable(line))) };
+  }
+  const lines = new GatheredLines(writeAll);
+  for (const end of ["unload", "error", "unhandledrejection"]) {
+    globalThis.addEventListener(end, () => lines.flush());
+  }
+  return lines;
+}
+
+function writeAll(bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) done += Deno.stderr.writeSync(bytes.subarray(done));
 }

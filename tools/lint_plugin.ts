@@ -27,7 +27,13 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/async/", "lib/scratch.ts", "lib/metrics.ts"],
   ["lib/trace.ts"],
   ["lib/errors.ts", "lib/log.ts"],
-  ["lib/log_level.ts", "lib/log_line.ts", "lib/redact.ts", "lib/request_id.ts"],
+  [
+    "lib/log_level.ts",
+    "lib/log_line.ts",
+    "lib/gathered_lines.ts",
+    "lib/redact.ts",
+    "lib/request_id.ts",
+  ],
   ["deno.json"],
 ];
 

@@ -25,15 +25,22 @@ import { VERSION } from "../version.ts";
 import type { MainMethods, ThreadMethods, ThreadStart } from "./protocol.ts";
 
 const metrics = new Prometheus({ version: VERSION });
-let server: Deno.HttpServer | null = null;
+let serving: Serving | null = null;
+
+interface Serving {
+  readonly server: Deno.HttpServer;
+  readonly log: Logger;
+}
 
 const methods: ThreadMethods = {
   start: async (start) => {
-    server = await serve(start);
+    serving = await serve(start);
     return { value: null };
   },
   stop: async () => {
-    await server?.shutdown();
+    await serving?.server.shutdown();
+    // The main thread ends this one with no more ado.
+    serving?.log.flush();
     return { value: null };
   },
   metrics: async () => ({ value: await metrics.registry.getMetricsAsJSON() }),
@@ -41,7 +48,7 @@ const methods: ThreadMethods = {
 
 const main = new Remote<MainMethods>(self, { ...methods });
 
-async function serve(start: ThreadStart): Promise<Deno.HttpServer> {
+async function serve(start: ThreadStart): Promise<Serving> {
   const { config, env, host, port, via } = start;
   const log = createLogger(start.logLevel);
   const store = await openConfiguredStore(config, { env, metrics });
@@ -58,13 +65,14 @@ async function serve(start: ThreadStart): Promise<Deno.HttpServer> {
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
     elsewhere: handOver,
   });
-  return Deno.serve({
+  const server = Deno.serve({
     hostname: host,
     port,
     reusePort: true,
     onListen: () => {},
     onError: (error) => internalError(error, log),
   }, app);
+  return { server, log };
 }
 
 function internalError(error: unknown, log: Logger): Response {
