@@ -148,6 +148,16 @@ for (const http2 of [true, false]) {
   });
 }
 
+for (const protocol of ["h2", "http/1.1"]) {
+  Deno.test(`TlsServer ends although an idle client stays, with ${protocol}`, async () => {
+    await using served = await serve(() => new Response("ok"));
+    const http2 = protocol === "h2";
+    using client = Deno.createHttpClient({ caCerts: [authority.certificate], http2 });
+    assert.equal(await (await fetch(served.url, { client })).text(), "ok");
+    await served.server.shutdown();
+  });
+}
+
 Deno.test("TlsServer answers what a handler throws as onError says", async () => {
   await using served = await serve(() => {
     throw new Error("a bug");
