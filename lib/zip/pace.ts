@@ -1,19 +1,28 @@
 /**
  * Work that computes for long gives other requests a turn now and then. zlib and hashes run on the only thread there is,
  * also where their interface looks asynchronous: a promise that is resolved already gives nobody else a turn.
+ *
+ * To give a turn costs a millisecond, on a busy machine several. So there is none before so much time has gone by; and
+ * the clock is only looked at when so much has been worked off that it may have.
  */
 import { setTimeout } from "node:timers/promises";
 
-/** How much is worked off before others have their turn: some milliseconds of inflating and hashing. */
-const TURN_BYTES = 1024 * 1024;
+/** How much is worked off before the clock is looked at: some milliseconds of inflating and hashing. */
+const LOOK_BYTES = 1024 * 1024;
+/** How long the work goes on before others have their turn. */
+const TURN_MS = 8;
 
 export class Pace {
   readonly #signal: AbortSignal | undefined;
+  readonly #now: () => number;
   #spentBytes = 0;
+  #turnStartMs: number;
 
-  /** `signal` ends the work at its next turn. */
-  constructor(signal: AbortSignal | undefined) {
+  /** @param signal ends the work at its next turn. @param now in milliseconds */
+  constructor(signal: AbortSignal | undefined, now: () => number = () => performance.now()) {
     this.#signal = signal;
+    this.#now = now;
+    this.#turnStartMs = now();
   }
 
   /**
@@ -24,10 +33,13 @@ export class Pace {
    */
   async spend(costBytes: number): Promise<void> {
     this.#spentBytes += costBytes;
-    if (this.#spentBytes < TURN_BYTES) return;
+    if (this.#spentBytes < LOOK_BYTES) return;
     this.#spentBytes = 0;
-    // Not setImmediate(): in Deno it goes first again before much of what has arrived meanwhile.
-    await setTimeout(0);
+    if (this.#now() - this.#turnStartMs >= TURN_MS) {
+      // Not setImmediate(): in Deno it goes first again before much of what has arrived meanwhile.
+      await setTimeout(0);
+      this.#turnStartMs = this.#now();
+    }
     this.#signal?.throwIfAborted();
   }
 }

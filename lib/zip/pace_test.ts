@@ -1,31 +1,40 @@
 import assert from "node:assert/strict";
-import { setImmediate } from "node:timers";
+import { clearImmediate, setImmediate } from "node:timers";
 import { Pace } from "./pace.ts";
 
 const MIB = 1024 * 1024;
 
-Deno.test("Pace gives others a turn when a megabyte is spent", async () => {
-  const pace = new Pace(undefined);
+/** Whether others have their turn while so much is spent. */
+async function isTurn(pace: Pace, costBytes: number): Promise<boolean> {
   let isTaken = false;
-  setImmediate(() => isTaken = true);
-  await pace.spend(MIB - 1);
-  assert.equal(isTaken, false);
-  await pace.spend(1);
-  assert.equal(isTaken, true);
+  const turn = setImmediate(() => isTaken = true);
+  await pace.spend(costBytes);
+  clearImmediate(turn);
+  return isTaken;
+}
+
+Deno.test("Pace gives others a turn when a megabyte and some time are spent", async () => {
+  let nowMs = 0;
+  const pace = new Pace(undefined, () => nowMs);
+  assert.equal(await isTurn(pace, MIB), false);
+  nowMs = 8;
+  assert.equal(await isTurn(pace, MIB - 1), false);
+  assert.equal(await isTurn(pace, 1), true);
 });
 
 Deno.test("Pace starts to count again after a turn", async () => {
-  const pace = new Pace(undefined);
-  await pace.spend(MIB);
-  let isTaken = false;
-  setImmediate(() => isTaken = true);
-  await pace.spend(MIB - 1);
-  assert.equal(isTaken, false);
-  await pace.spend(1);
-  assert.equal(isTaken, true);
+  let nowMs = 0;
+  const pace = new Pace(undefined, () => nowMs);
+  nowMs = 8;
+  assert.equal(await isTurn(pace, MIB), true);
+  nowMs = 15;
+  assert.equal(await isTurn(pace, MIB), false);
+  nowMs = 16;
+  assert.equal(await isTurn(pace, MIB - 1), false);
+  assert.equal(await isTurn(pace, 1), true);
 });
 
-Deno.test("Pace throws the reason of its signal at the next turn", async () => {
+Deno.test("Pace throws the reason of its signal at the next look", async () => {
   const controller = new AbortController();
   const reason = new Error("nobody waits any more");
   const pace = new Pace(controller.signal);

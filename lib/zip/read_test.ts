@@ -262,7 +262,7 @@ Deno.test("inspectZip() passes on that a file cannot be read", async () => {
   await assert.rejects(inspectZip("/nowhere/a.zip", { path, version }), Deno.errors.NotFound);
 });
 
-/** How often the work stops to give others a turn; it looks at its signal then. */
+/** How often the work looks whether it is time to give others a turn; it looks at its signal then. */
 async function countTurns(zip: Uint8Array): Promise<number> {
   let turns = 0;
   const { signal } = new AbortController();
@@ -270,7 +270,7 @@ async function countTurns(zip: Uint8Array): Promise<number> {
   return turns;
 }
 
-Deno.test("inspectZip() gives others a turn for every megabyte or some hundred files", async (t) => {
+Deno.test("inspectZip() may give others a turn for every megabyte or some hundred files", async (t) => {
   const zips: { about: string; files: [name: string, content: Uint8Array][] }[] = [
     { about: "8 MiB in one file", files: [[`${PREFIX}a`, new Uint8Array(8 * MIB)]] },
     {
