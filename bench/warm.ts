@@ -15,6 +15,7 @@ import { Upstream } from "./upstream.ts";
 
 const CONNECTIONS = 32;
 const PULLING_CLIENTS = 8;
+const HEAT_UP_SECONDS = 3;
 const ZIP_BYTES = [100_000, 5_000_000, 70_000_000];
 const LARGEST = largeModule(Math.max(...ZIP_BYTES));
 
@@ -38,6 +39,7 @@ export async function benchWarm({ rounds, seconds, say }: BenchOptions): Promise
       ...Object.values(SMALL_FILES).flat(),
       ...ZIP_BYTES.map((sizeBytes) => fileOf(largeModule(sizeBytes), "zip")),
     ]);
+    await heatUp(contestant);
     contestants.push(contestant);
   }
   const samples = new Samples();
@@ -61,6 +63,12 @@ export async function benchWarm({ rounds, seconds, say }: BenchOptions): Promise
     ],
     rows: samples.rows(),
   };
+}
+
+/** A server is asked for a while before it is measured, so that what is compiled as it runs is compiled. */
+async function heatUp({ url }: Contestant): Promise<void> {
+  const paths = [...SMALL_FILES[".info"] ?? [], ...SMALL_FILES[".mod"] ?? []];
+  await load({ url, paths, connections: CONNECTIONS, seconds: HEAT_UP_SECONDS });
 }
 
 interface Measuring {
