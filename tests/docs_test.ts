@@ -10,6 +10,8 @@
  */
 import assert from "node:assert/strict";
 import { dirname, join, relative } from "node:path";
+import { parse } from "yaml";
+import { parseConfig, schema } from "../lib/config/config.ts";
 import { withDeadline } from "../lib/async/deadline.ts";
 import { goAvailable, goCommand, goTest } from "./fakes/go_command.ts";
 import { denoDir, runProgram } from "./fakes/server.ts";
@@ -98,6 +100,23 @@ function sectionOf(text: string, heading: string): string {
   assert.ok(section !== undefined, `there is no "${heading}"`);
   return section.split("\n## ")[0] ?? "";
 }
+
+Deno.test("configurations in the documents can be used", async (t) => {
+  const keys = Object.keys(schema.shape);
+  let count = 0;
+  for (const file of DOCUMENTS) {
+    for (const [, yaml = ""] of (await read(file)).matchAll(/^```yaml\n([^]*?)^```$/gm)) {
+      const value: unknown = parse(yaml);
+      // Others have YAML too: CI systems, bots.
+      const isOurs = typeof value === "object" && value !== null &&
+        Object.keys(value).some((key) => keys.includes(key));
+      if (!isOurs) continue;
+      count++;
+      await t.step(`${file}: ${yaml.split("\n")[0]}`, () => void parseConfig(yaml));
+    }
+  }
+  assert.ok(count > 3);
+});
 
 interface Block {
   readonly file: string;
