@@ -158,7 +158,9 @@ goTest(
     );
     await t.step("another client, at the other replica, while nothing else is there", async () => {
       await world.upstream.down();
-      await using other = await newGo(world, two);
+      // GOPROXY alone says where the database is.
+      const { verifierKey: sumdb } = world;
+      await using other = await goCommand({ proxy: two.url, sumdb, files: MAIN });
       assertOk(await other.run(["mod", "download", "all"]));
     });
     await t.step(
