@@ -44,6 +44,10 @@ export async function benchAuth({ rounds, seconds, say }: BenchOptions): Promise
   };
   await open.warm(PATHS);
   await guarded.warm(PATHS, { Authorization: basic });
+  say("until all is compiled");
+  for (const { url } of [open, guarded]) {
+    await load({ url, paths: PATHS, connections: CONNECTIONS, seconds, authorization: basic });
+  }
   const samples = new Samples();
   for (let round = 0; round < rounds; round++) {
     for (const [kind, authorization] of Object.entries(credentials)) {
