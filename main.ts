@@ -8,6 +8,7 @@ import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { completionScript, type Shell, SHELLS } from "./lib/cli/completion.ts";
 import { VERSION } from "./lib/cli/version.ts";
 import { ConfigError, describeError, ProxyError } from "./lib/errors.ts";
+import type { Config } from "./lib/config/config.ts";
 import type { ImportKind } from "./lib/cli/import.ts";
 import { type ProviderName, PROVIDERS } from "./lib/client/providers.ts";
 import { LOG_LEVELS, type LogLevel, parseLogLevel } from "./lib/log_level.ts";
@@ -56,10 +57,11 @@ Examples:
   .action(async ({ configFile, scratchDir, logLevel, workers, ...address }: ServeFlags) => {
     const { serve } = await import("./lib/cli/serve.ts");
     const { createLogger } = await import("./lib/log.ts");
+    const loaded = await loadConfig(configFile);
     const env = Deno.env.toObject();
     await serve({
       ...address,
-      ...await loadConfig(configFile),
+      ...loaded,
       env,
       scratchDir: scratchDir ?? defaultScratchDir(env),
       program: thisProgram(),
@@ -92,9 +94,10 @@ Example:
   .action(async (module: string, { configFile, scratchDir, logLevel }: CheckSourceFlags) => {
     const { checkSource } = await import("./lib/cli/check_source.ts");
     const { printLine } = await import("./lib/cli/print.ts");
+    const loaded = await loadConfig(configFile);
     const env = Deno.env.toObject();
     const isFine = await checkSource({
-      ...await loadConfig(configFile),
+      ...loaded,
       module,
       env,
       scratchDir: scratchDir ?? defaultScratchDir(env),
@@ -134,10 +137,11 @@ Examples:
     const { runExplain } = await import("./lib/cli/explain.ts");
     const { explanationText } = await import("./lib/explain_text.ts");
     const { printLine } = await import("./lib/cli/print.ts");
+    const loaded = await loadConfig(configFile);
     const env = Deno.env.toObject();
     const signal = untilToldToEnd();
     const explanation = await runExplain({
-      ...await loadConfig(configFile),
+      ...loaded,
       module,
       env,
       scratchDir: scratchDir ?? defaultScratchDir(env),
@@ -180,10 +184,11 @@ Examples:
   .action(async ({ configFile, repair, scratchDir, logLevel }: FsckFlags) => {
     const { runFsck } = await import("./lib/cli/fsck.ts");
     const { createLogger } = await import("./lib/log.ts");
+    const loaded = await loadConfig(configFile);
     const env = Deno.env.toObject();
     const signal = untilToldToEnd();
     const isFine = await runFsck({
-      ...await loadConfig(configFile),
+      ...loaded,
       repair,
       env,
       scratchDir: scratchDir ?? defaultScratchDir(env),
@@ -227,10 +232,11 @@ Examples:
       const { configFile, times, scratchDir, logLevel } = flags;
       const { createLogger } = await import("./lib/log.ts");
       const { runImport } = await import("./lib/cli/import.ts");
+      const loaded = await loadConfig(configFile);
       const env = Deno.env.toObject();
       const signal = untilToldToEnd();
       const isFine = await runImport({
-        ...await loadConfig(configFile),
+        ...loaded,
         kind,
         directory,
         timesFile: times,
@@ -268,10 +274,11 @@ Examples:
   .action(async (files: string[], { configFile, scratchDir, logLevel }: PrefetchFlags) => {
     const { createLogger } = await import("./lib/log.ts");
     const { runPrefetch } = await import("./lib/cli/prefetch.ts");
+    const loaded = await loadConfig(configFile);
     const env = Deno.env.toObject();
     const signal = untilToldToEnd();
     const isFine = await runPrefetch({
-      ...await loadConfig(configFile),
+      ...loaded,
       files,
       env,
       scratchDir: scratchDir ?? defaultScratchDir(env),
@@ -567,7 +574,30 @@ program.command("credential-helper", { hidden: true })
 async function loadConfig(file: string | undefined) {
   const { parseConfig } = await import("./lib/config/config.ts");
   const { yaml, configDirectory } = await readConfig(file);
-  return { config: parseConfig(yaml), configDirectory };
+  const config = parseConfig(yaml);
+  await setOutboundVariables(config, configDirectory);
+  return { config, configDirectory };
+}
+
+/**
+ * What the configuration says about outgoing connections goes where the runtime, its libraries and git look for it: all of
+ * them read the variables, and not all of them can be told otherwise.
+ */
+async function setOutboundVariables(config: Config, directory: string): Promise<void> {
+  const { proxyVariables } = await import("./lib/config/http_proxy.ts");
+  const { resolve } = await import("node:path");
+  const env = (name: string) => Deno.env.get(name);
+  const variables = await proxyVariables(config.httpProxy, { directory, env });
+  if (variables !== "as they are") {
+    for (const name of ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY"]) {
+      Deno.env.delete(name);
+      Deno.env.delete(name.toLowerCase());
+    }
+    for (const [name, value] of Object.entries(variables === "none" ? {} : variables)) {
+      Deno.env.set(name, value);
+    }
+  }
+  if (config.caFile !== undefined) Deno.env.set("SSL_CERT_FILE", resolve(directory, config.caFile));
 }
 
 /** @throws {ConfigError} when the file cannot be read */

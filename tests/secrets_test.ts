@@ -26,6 +26,9 @@ const PLANTED = {
   proxyAuthorization: plant("proxy-authorization"),
   query: plant("query"),
   signature: plant("signature"),
+  httpProxyPassword: plant("http-proxy-password"),
+  clientPassword: plant("client-password"),
+  tokenSecret: plant("token-secret"),
 };
 
 /** All forms in which a secret may turn up. */
@@ -69,6 +72,10 @@ Deno.test("no secret is in any output", async () => {
   );
   const { host } = new URL(upstream.url);
   const config = `
+httpProxy: { url: "http://127.0.0.1:1", user: u, password: ${PLANTED.httpProxyPassword} }
+clientAuth:
+  identities: [{ name: u, password: ${PLANTED.clientPassword} }]
+  authenticators: { accessToken: { audience: a, secret: ${PLANTED.tokenSecret} } }
 parentProxy: { url: "http://u:${PLANTED.upstreamPassword}@${host}" }
 privateModules:
   - { pathPrefix: git.example.com/a, auth: { token: ${PLANTED.token} }, repository: ${git.url}/a.git }

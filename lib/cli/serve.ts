@@ -65,6 +65,9 @@ export async function serve(options: ServeOptions): Promise<void> {
       "tls.minVersion: outgoing connections may use TLS 1.2 where a server has nothing newer",
     );
   }
+  if ((env["HTTP_PROXY"] ?? env["http_proxy"]) && !(env["HTTPS_PROXY"] ?? env["https_proxy"])) {
+    log.warn("HTTP_PROXY is for plain http alone; for https, set HTTPS_PROXY or httpProxy.url");
+  }
   const entries = chooseUpstreams(config, { env, port, log });
   using metrics = new Prometheus({ version: VERSION });
   const store = await openProbedStore({ ...options, metrics });

@@ -12,6 +12,7 @@ import { sumDatabaseFaults } from "../sumdb/open.ts";
 import { keyFault, MAX_KEY_BYTES } from "../store/object_store.ts";
 import type { StorageConfig } from "../store/open.ts";
 import { clientAuth } from "./client_auth.ts";
+import { httpProxy } from "./http_proxy.ts";
 import { httpUrl, parseHttpUrl, secret, textFor } from "./fields.ts";
 import { privateSumDatabase, privateSumDatabaseFaults } from "./private_sum_database.ts";
 
@@ -107,6 +108,13 @@ export const schema = z.strictObject({
   tls: z.strictObject({
     minVersion: z.string().regex(/^TLS1\.[0-3]$/i, "not one of TLS1.0 to TLS1.3").exactOptional(),
   }).prefault({}),
+  /** Default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say. */
+  httpProxy: httpProxy.prefault({}),
+  /**
+   * A file of root certificates in PEM that count besides the usual ones, relative to this file's directory. Default: the
+   * file that SSL_CERT_FILE names.
+   */
+  caFile: z.string().min(1).exactOptional(),
   /** Where modules are kept: exactly one store. Default: the directory `./data`. */
   storage: storage.default({ disk: { path: "./data" } }),
   /** Where public modules come from: a list as in `GOPROXY`. Default: that variable, else `direct`. */

@@ -21,7 +21,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export interface ServerOptions {
   /** What follows `main.ts --port 0`. */
   readonly args?: readonly string[];
-  /** Variables besides PATH, HOME, TMPDIR, DENO_DIR and NO_COLOR. */
+  /** Variables besides PATH, HOME, TMPDIR, DENO_DIR, DENO_NO_UPDATE_CHECK and NO_COLOR. */
   readonly env?: Readonly<Record<string, string>>;
   /** The folder to run in, which stays. Default: a new one, removed in the end. */
   readonly dir?: string;
@@ -217,6 +217,7 @@ async function environment(home: string): Promise<Record<string, string>> {
     HOME: home,
     TMPDIR: home,
     DENO_DIR: await denoDir(),
+    DENO_NO_UPDATE_CHECK: "1",
     NO_COLOR: "1",
   };
 }
