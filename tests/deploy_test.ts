@@ -203,8 +203,10 @@ for (
       assert.ok(mounted.includes(privateKey.file.replace(/\/[^/]+$/, "")), privateKey.file);
     }
     const scratch = volumes.find(({ name }) => name === "scratch")?.emptyDir?.sizeLimit ?? "0Gi";
-    const mirrorsGiB = (1 + config.privateModules.length) * config.gitMirrors.maxSizeMiB / 1024;
-    assert.ok(Number.parseInt(scratch) > mirrorsGiB, `${mirrorsGiB} GiB of mirrors in ${scratch}`);
+    const { gitMirrors, limits, privateModules } = config;
+    const mirrorsMiB = (1 + privateModules.length) * gitMirrors.maxSizeMiB;
+    const neededGiB = (mirrorsMiB + limits.scratchMaxMiB) / 1024;
+    assert.ok(Number.parseInt(scratch) > neededGiB, `${neededGiB} GiB in a volume of ${scratch}`);
   });
 }
 
