@@ -30,6 +30,8 @@ const MAX_JOINT = 50;
 /** Commits that the server is told of, to send only what differs: the last ones that we got. */
 const MAX_HAVES = 64;
 const SHA1_DIGITS = 40;
+/** git's exit code when an option names an object that is not there. */
+const USAGE = 129;
 /** What `git cat-file --batch` prints besides a file's content: a hash, a type, a size. */
 const BATCH_HEADER_MAX_BYTES = 128;
 /** Commits that are remembered to be there. To forget one costs a look into the repository. */
@@ -174,12 +176,20 @@ export class ContentMirror {
     const refspecs = ["+refs/heads/*:refs/origin/heads/*", "+refs/tags/*:refs/origin/tags/*"];
     if (hasHead) refspecs.push("+HEAD:refs/origin/HEAD");
     await this.#repository.fetch(refspecs, { args, network });
-    const { exitCode } = await this.#run(["update-ref", nameOf(hash), hash], {
-      what: `keep commit ${hash}`,
-      exitCodes: [0, FATAL],
-    });
-    if (exitCode !== FATAL) return;
-    throw new RefsMovedError(`Cannot use commit ${hash}: the ref that led to it has changed`);
+    // That it is there is not enough: it may have come before its ref moved away.
+    if (!await this.#isFetched("--points-at", hash) && !await this.#isFetched("--contains", hash)) {
+      throw new RefsMovedError(`Cannot use commit ${hash}: the ref that led to it has changed`);
+    }
+    await this.#run(["update-ref", nameOf(hash), hash], { what: `keep commit ${hash}` });
+  }
+
+  /** Whether one of the remote's refs points to an object, or (`--contains`) leads to a commit. */
+  async #isFetched(how: "--points-at" | "--contains", hash: Hash): Promise<boolean> {
+    const { stdout } = await this.#run(
+      ["for-each-ref", `${how}=${hash}`, "--count=1", "--format=%(refname)", "refs/origin"],
+      { what: `find out where ${hash} belongs`, exitCodes: [0, FATAL, USAGE] },
+    );
+    return stdout.length > 0;
   }
 
   /**

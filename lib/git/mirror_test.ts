@@ -709,6 +709,55 @@ Deno.test("Repository works with a server of plain files (dumb http)", async (t)
   }
 });
 
+for (const protocolV2 of [true, false]) {
+  const by = protocolV2 ? "our own requests" : "git";
+
+  Deno.test(`Repository.snapshot() fetches all that is waited for in one go, by ${by}`, async () => {
+    await using scene = await open();
+    const { origin, repository, server } = scene;
+    server.protocolV2 = protocolV2;
+    const hashes: string[] = [];
+    for (let i = 0; i < 5; i++) hashes.push(await origin.commit({ "a": `${i}` }, { tag: `v${i}` }));
+    const refs = await repository.refs();
+    const asked = server.requests.length;
+    const snapshots = await Promise.all(hashes.map(async (hash) => {
+      assert.ok(isHash(hash));
+      return await repository.snapshot(refs, hash);
+    }));
+    const requests = server.requests.slice(asked);
+    // One by one they would be 10 and 15.
+    assert.ok(requests.length <= 3, `${requests.length} requests`);
+    for (const [i, snapshot] of snapshots.entries()) {
+      assert.ok(snapshot !== null);
+      assert.equal(await readText(snapshot, "a"), `${i}`);
+    }
+  });
+
+  Deno.test(`Repository.snapshot() fetches the others where a tag has gone, by ${by}`, async () => {
+    await using scene = await open();
+    const { origin, repository, server } = scene;
+    server.protocolV2 = protocolV2;
+    const hashes: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      const branch = `b${i}`;
+      hashes.push(await origin.commit({ "a": `${i}` }, { branch, tag: `v${i}` }));
+    }
+    const refs = await repository.refs();
+    await origin.deleteRef("refs/tags/v1");
+    await origin.deleteRef("refs/heads/b1");
+    await origin.setRef("refs/tags/v2", hashes[3] ?? "");
+    await origin.setRef("refs/heads/b2", hashes[3] ?? "");
+    const outcomes = await Promise.allSettled(hashes.map(async (hash) => {
+      assert.ok(isHash(hash));
+      return await repository.snapshot(refs, hash);
+    }));
+    const statuses = outcomes.map(({ status }) => status);
+    assert.deepEqual(statuses, ["fulfilled", "rejected", "rejected", "fulfilled"]);
+    const [, , moved] = outcomes;
+    assert.ok(moved?.status === "rejected" && moved.reason instanceof RefsMovedError);
+  });
+}
+
 Deno.test("Snapshot.readFile() reads blobs", async (t) => {
   await using scene = await open();
   const hash = await scene.origin.commit({
