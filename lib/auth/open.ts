@@ -9,6 +9,7 @@ import {
   type SecretPlaces,
   secretWarning,
 } from "../credentials/secret.ts";
+import { describeError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import { AccessList, type AccessRule } from "./access_list.ts";
@@ -217,7 +218,7 @@ export async function checkClientAuthSecrets(
       await read(secret, places);
     } catch (error) {
       if (!(error instanceof SecretError || error instanceof PasswordHashError)) throw error;
-      faults.push(`${key}: ${error.message}`);
+      faults.push(`${key}: ${describeError(error)}`);
     }
   }
   if (faults.length > 0) throw new SecretError(faults.join("\n"));

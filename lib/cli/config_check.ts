@@ -79,7 +79,10 @@ class Report {
     try {
       return await work();
     } catch (error) {
-      const text = error instanceof ConfigError ? error.message : describeError(error);
+      // A message of more lines has its causes inside.
+      const text = error instanceof ConfigError && key === undefined
+        ? error.message
+        : describeError(error);
       for (const line of text.split("\n").filter((line) => line !== "")) {
         this.fault(key === undefined ? line : `${key}: ${line}`);
       }

@@ -77,7 +77,7 @@ privateSumDatabase: { name: sum.example.com, privateKey: { file: key.pem } }
   );
   assert.equal(isFine, false);
   const keys = [
-    "fault    privateModules[1].auth.token: ",
+    'fault    privateModules[1].auth.token: Cannot read the secret in file "missing": No such file',
     "fault    gitHub[0].gitHubApps[0].privateKey: ",
     "fault    clientAuth.authenticators.accessToken.secret: ",
     "fault    clientAuth.identities[0].password: ",

@@ -18,7 +18,7 @@
  * https (a GitHub App: at the App's host); where the prefix names its repository, those at that one's host; with netrc,
  * those that it has an entry for. Plain http counts for hosts that the configuration allows it for.
  */
-import { ForbiddenError } from "../errors.ts";
+import { describeError, ForbiddenError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasPathPrefix, type ModulePath } from "../module/path.ts";
 import { defaultApiBaseUrl, type Fetch, GitHubApp } from "./github_app.ts";
@@ -293,7 +293,7 @@ export async function checkCredentialsSecrets(
       await read(secret, places);
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
-      faults.push(`${key}: ${error.message}`);
+      faults.push(`${key}: ${describeError(error)}`);
     }
   }
   if (faults.length > 0) throw new SecretError(faults.join("\n"));
