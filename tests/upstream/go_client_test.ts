@@ -1,6 +1,7 @@
 /**
  * The real `go` command and real modules: more than 200 of them, and a toolchain, through this server, from the upstream of
- * this machine (`go env GOPROXY`), with the machine's own GOSUMDB. Then again with the upstream switched off.
+ * this machine (`go env GOPROXY`), with the machine's own GOSUMDB. Then again with the upstream switched off. The command
+ * itself can reach nothing but this server.
  *
  * It needs the network and some 300 MB of it, so it is a task of its own: `deno task test:upstream`. Where the upstream
  * cannot be reached it says SKIP, and fails with `CI=true`. Branches and commits are tested on loopback alone
@@ -8,11 +9,16 @@
  */
 import assert from "node:assert/strict";
 import { type GoCommand, goCommand, goTest } from "../fakes/go_command.ts";
-import { startServer } from "../fakes/server.ts";
+import { type Server, startServer } from "../fakes/server.ts";
+import { report } from "../report.ts";
 
 /** A program whose graph has 229 modules, of all ages and shapes, among them zips of up to 30 MB. */
 const PROGRAM = "github.com/prometheus/prometheus@v0.305.0";
 const MIN_MODULES = 200;
+/** Of some 20 kB each. */
+const SMALL_MODULES = ["sync", "mod", "term", "time"].map((name) => `golang.org/x/${name}`);
+const VERSIONS_EACH = 30;
+const MIN_LOOKUPS = 300;
 const TOOLCHAIN = "go1.25.5";
 
 async function goEnv(name: string): Promise<string> {
@@ -35,6 +41,12 @@ async function succeed(go: GoCommand, ...args: string[]): Promise<string> {
   return stdout;
 }
 
+/** The paths of all records that clients were given. */
+function lookupsAt({ logs }: Server): Set<unknown> {
+  const paths = logs.filter(({ status }) => status === 200).map(({ path }) => String(path));
+  return new Set(paths.filter((path) => /^\/sumdb\/.*\/lookup\//.test(path)));
+}
+
 const MAIN = { "go.mod": "module example.com/main\n\ngo 1.24\n" };
 
 goTest("real modules come through this server, and again with the upstream off", async (t) => {
@@ -42,10 +54,13 @@ goTest("real modules come through this server, and again with the upstream off",
   const directory = await Deno.makeTempDir({ prefix: "upstream-" });
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(directory, { recursive: true }));
+  // Nothing listens on the discard port. A proxy is not asked for what is on this machine.
+  const closed = { HTTPS_PROXY: "http://127.0.0.1:9", HTTP_PROXY: "http://127.0.0.1:9" };
   const newGo = async (url: string) =>
-    stack.use(await goCommand({ proxy: url, sumdb, files: MAIN }));
+    stack.use(await goCommand({ proxy: url, sumdb, files: MAIN, env: closed }));
   let goSum = "";
   let goMod = "";
+  const small: string[] = [];
 
   {
     const env = { ...networkEnv(), GOPROXY: proxy };
@@ -59,6 +74,26 @@ goTest("real modules come through this server, and again with the upstream off",
       assert.match(await succeed(go, "mod", "verify"), /^all modules verified$/m);
       goSum = await Deno.readTextFile(`${go.dir}/go.sum`);
       goMod = await Deno.readTextFile(`${go.dir}/go.mod`);
+    });
+
+    await t.step(
+      "older versions of small modules, to have more of the checksum database",
+      async () => {
+        const lists = await succeed(go, "list", "-m", "-versions", ...SMALL_MODULES);
+        for (const line of lists.trim().split("\n")) {
+          const [path, ...versions] = line.split(" ");
+          small.push(...versions.slice(0, VERSIONS_EACH).map((version) => `${path}@${version}`));
+        }
+        await succeed(go, "mod", "download", ...small);
+      },
+    );
+
+    await t.step("each was verified with the checksum database", () => {
+      const looked = lookupsAt(server);
+      report(`${looked.size} different lookups`);
+      assert.ok(looked.size > MIN_LOOKUPS);
+      const versions = goSum.trim().split("\n").map((line) => line.split(/\/go\.mod | h1:/)[0]);
+      assert.ok(looked.size > new Set(versions).size);
     });
 
     await t.step("versions and latest", async () => {
@@ -83,11 +118,12 @@ goTest("real modules come through this server, and again with the upstream off",
     // Nothing listens on the discard port.
     const env = { GOPROXY: "http://127.0.0.1:9" };
     await using server = await startServer({ dir: directory, env });
-    await t.step("upstream off: the same graph, from empty caches", async () => {
+    await t.step("upstream off: the same graph, from empty caches and without go.sum", async () => {
       const go = await newGo(server.url);
       await go.writeFile("go.mod", goMod);
-      await go.writeFile("go.sum", goSum);
       await succeed(go, "mod", "download", "all");
+      await succeed(go, "mod", "download", ...small);
+      assert.ok(lookupsAt(server).size > MIN_LOOKUPS);
       assert.match(await succeed(go, "mod", "verify"), /^all modules verified$/m);
     });
   }
