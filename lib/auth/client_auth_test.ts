@@ -154,6 +154,25 @@ Deno.test("ClientAuth.admit() looks at the same credentials once a minute", asyn
   assert.equal(world.looks, 2);
 });
 
+Deno.test("ClientAuth.recognize() knows whom admit() has verified a moment ago, and looks at nobody", async () => {
+  const world = new World();
+  const right = basic("dev", "dev-pass");
+  const wrong = basic("dev", "wrong");
+  assert.equal(world.auth.recognize(right), null);
+  await world.admit(right);
+  await assert.rejects(world.admit(wrong));
+  const { looks } = world;
+  const lines = world.log.length;
+  assert.deepEqual(world.auth.recognize(right), {
+    identity: "dev",
+    endsMs: world.nowMs + VERIFIED_FOR_MS,
+  });
+  assert.equal(world.auth.recognize(wrong), null);
+  world.nowMs += VERIFIED_FOR_MS;
+  assert.equal(world.auth.recognize(right), null);
+  assert.deepEqual([world.looks, world.log.length], [looks, lines]);
+});
+
 Deno.test("ClientAuth.admit() does not go on with a token that has expired", async () => {
   const world = new World();
   const { token } = await world.tokens.issue("dev");
