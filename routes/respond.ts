@@ -153,9 +153,9 @@ export async function blobResponse(
   const range = wantedRange(request.headers, etag, whole.sizeBytes);
   if (range === null && request.method === "GET") {
     headers.set("Content-Length", String(whole.sizeBytes));
-    return new Response(whole.body, { headers });
+    return new Response(whole.bytes ?? whole.body, { headers });
   }
-  await whole.body.cancel();
+  if (whole.bytes === undefined) await whole.body.cancel();
   if (range === "unsatisfiable") {
     headers.set("Content-Range", `bytes */${whole.sizeBytes}`);
     return new Response(null, { status: 416, headers });
@@ -163,7 +163,8 @@ export async function blobResponse(
   const { start, end } = range ?? { start: 0, end: whole.sizeBytes };
   headers.set("Content-Length", String(end - start));
   if (range !== null) headers.set("Content-Range", `bytes ${start}-${end - 1}/${whole.sizeBytes}`);
-  const body = request.method === "HEAD" ? null : (await open({ start, end })).body;
+  const part = request.method === "HEAD" ? null : await open({ start, end });
+  const body = part === null ? null : part.bytes ?? part.body;
   return new Response(body, { status: range === null ? 200 : 206, headers });
 }
 

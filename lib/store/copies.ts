@@ -1,7 +1,7 @@
 /**
  * The published copies, as the rest of the program sees them: a store, the protocol over it, deadlines for each call, and
- * manifests kept in memory. A manifest never changes, so one that was read once is right for ever; that there is none is
- * never remembered.
+ * manifests and small zips kept in memory. Neither ever changes, so one that was read once is right for ever; that there is
+ * none is never remembered.
  */
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
@@ -9,7 +9,14 @@ import { compareVersions, type Version } from "../module/version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { manifestFolders, versionOfName, zipKey } from "./keys.ts";
 import type { Copy, Manifest } from "./manifest.ts";
-import type { ByteRange, Content, ObjectStore, StoredObject } from "./object_store.ts";
+import {
+  type ByteRange,
+  type Content,
+  ObjectInMemory,
+  type ObjectStore,
+  readAll,
+  type StoredObject,
+} from "./object_store.ts";
 import {
   type CallOptions,
   type Publication,
@@ -22,6 +29,8 @@ import {
 export interface CopiesOptions {
   /** How much memory manifests may take. Default 64 MiB. */
   readonly cacheSizeBytes?: number;
+  /** How much memory small zips may take. Default 32 MiB. */
+  readonly zipCacheSizeBytes?: number;
   /** Told of each copy that was read from the store or published to it; of one that was forgotten meanwhile, again. */
   readonly onSeen?: (manifest: Manifest) => void;
   /** How long the store may take to answer a read or a list. Default 20 s. */
@@ -40,10 +49,15 @@ export interface OpenZipOptions extends CallOptions {
  */
 const ENTRY_OVERHEAD_BYTES = 2048;
 
+/** Opening a file, or asking a bucket, costs more than sending this much; larger zips are streams. */
+export const MAX_SMALL_ZIP_BYTES = 128 * 1024;
+
 export class Copies {
   readonly #store: ObjectStore;
   readonly #cache: LRUCache<string, Copy>;
   readonly #onSeen: (manifest: Manifest) => void;
+  /** By their h1, which a copy's one zip has alone. */
+  readonly #smallZips: LRUCache<string, Uint8Array<ArrayBuffer>>;
   readonly #readTimeoutMs: number;
   readonly #writeTimeoutMs: number;
 
@@ -52,6 +66,11 @@ export class Copies {
     this.#cache = new LRUCache({
       maxSize: options.cacheSizeBytes ?? 64 * 1024 * 1024,
       sizeCalculation: ({ goMod }) => 2 * goMod.length + ENTRY_OVERHEAD_BYTES,
+    });
+    this.#smallZips = new LRUCache({
+      maxSize: options.zipCacheSizeBytes ?? 32 * 1024 * 1024,
+      // An empty one is no zip, and the cache takes nothing without a size.
+      sizeCalculation: (bytes) => Math.max(1, bytes.length),
     });
     this.#onSeen = options.onSeen ?? (() => {});
     this.#readTimeoutMs = options.readTimeoutMs ?? 20_000;
@@ -105,10 +124,17 @@ export class Copies {
     { range, signal }: OpenZipOptions = {},
   ): Promise<StoredObject | null> {
     const { path, version, zip } = manifest;
-    return await withDeadline(
-      (signal) => this.#store.get(zipKey(path, version, zip.h1), { range, signal }),
-      { timeoutMs: this.#readTimeoutMs, what: `read the zip of ${path}@${version}`, signal },
-    );
+    const cached = this.#smallZips.get(zip.h1);
+    if (cached !== undefined) return new ObjectInMemory(cached, range);
+    return await withDeadline(async (signal) => {
+      const key = zipKey(path, version, zip.h1);
+      const object = await this.#store.get(key, { range, signal });
+      const isSmall = object !== null && object.sizeBytes <= MAX_SMALL_ZIP_BYTES;
+      if (!isSmall || range !== undefined) return object;
+      const bytes = await readAll(object, signal);
+      this.#smallZips.set(zip.h1, bytes);
+      return new ObjectInMemory(bytes);
+    }, { timeoutMs: this.#readTimeoutMs, what: `read the zip of ${path}@${version}`, signal });
   }
 
   /** {@linkcode publish}, to this store. */

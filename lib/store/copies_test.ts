@@ -3,7 +3,7 @@ import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { DeadlineError, InvalidRequestError, StorageError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
-import { Copies } from "./copies.ts";
+import { Copies, MAX_SMALL_ZIP_BYTES } from "./copies.ts";
 import { manifestFolders, zipKey } from "./keys.ts";
 import { type Copy, makeCopy } from "./manifest.ts";
 import { MemoryStore } from "./memory.ts";
@@ -116,6 +116,37 @@ Deno.test("Copies.openZip() opens the published zip, or a range of it, or null",
   const part = await copies.openZip(copy, { range: { start: 1, end: 3 } });
   assert.ok(part !== null);
   assert.deepEqual(await readAll(part), ZIP.slice(1, 3));
+});
+
+Deno.test("Copies.openZip() reads a small zip once, and a range of it from memory", async () => {
+  const store = new FaultyStore(new MemoryStore());
+  const copies = new Copies(store);
+  const { copy } = await copies.publish({ ...copyOf("v1.0.0"), zip: bytesContent(ZIP) });
+  assert.equal((await copies.openZip(copy))?.bytes?.length, ZIP.length);
+  const before = store.calls.length;
+  for (const range of [undefined, { start: 1, end: 3 }, { start: 2, end: 2 }]) {
+    const object = await copies.openZip(copy, { range });
+    assert.ok(object !== null);
+    assert.equal(object.sizeBytes, ZIP.length);
+    assert.deepEqual(object.bytes, ZIP.slice(range?.start, range?.end));
+    assert.deepEqual(await new Response(object.body).bytes(), object.bytes);
+  }
+  await assert.rejects(copies.openZip(copy, { range: { start: 0, end: 5 } }), StorageError);
+  assert.equal(store.calls.length, before);
+});
+
+Deno.test("Copies.openZip() gives a large zip as a stream, each time anew", async () => {
+  const store = new FaultyStore(new MemoryStore());
+  const copies = new Copies(store);
+  const zip = bytesContent(new Uint8Array(MAX_SMALL_ZIP_BYTES + 1));
+  const { copy } = await copies.publish({ ...copyOf("v1.0.0"), zip });
+  const before = store.calls.length;
+  for (let i = 0; i < 2; i++) {
+    const object = await copies.openZip(copy);
+    assert.equal(object?.bytes, undefined);
+    await object?.body.cancel();
+  }
+  assert.equal(store.calls.length, before + 2);
 });
 
 Deno.test("Copies.storeZip() completes a copy that was published without its zip", async () => {

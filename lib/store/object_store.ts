@@ -37,6 +37,26 @@ export interface StoredObject {
   /** The size of the whole object, also where a range was asked for. */
   readonly sizeBytes: number;
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** What `body` gives, where it is in memory anyway. Who takes it leaves `body` alone. */
+  readonly bytes?: Uint8Array<ArrayBuffer>;
+}
+
+/** An object, or a range of one, in memory; a stream of it is made for who wants one. */
+export class ObjectInMemory implements StoredObject {
+  readonly sizeBytes: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  #body: StoredObject["body"] | null = null;
+
+  /** @throws {StorageError} when the object has not all of the range */
+  constructor(object: Uint8Array<ArrayBuffer>, range?: ByteRange) {
+    if (range !== undefined) assertRange(range, object.length);
+    this.sizeBytes = object.length;
+    this.bytes = range === undefined ? object : object.subarray(range.start, range.end);
+  }
+
+  get body(): StoredObject["body"] {
+    return this.#body ??= new Blob([this.bytes]).stream();
+  }
 }
 
 export interface GetOptions {
