@@ -4,13 +4,13 @@
  *
  * ```text
  * <folder>/<32 hex digits of the SHA-256 of a module's directory>   the index
- * <folder>/<UUID>.zip                                               the zip that an index names
+ * <folder>/<32 hex digits>-<UUID>.zip                               the zip that this index names
  * ```
  *
  * An index is two lines: the SHA-256 of the second one in hex, and JSON:
  *
  * ```json
- * {"format":1,"zip":"<UUID>.zip","conversion":"…",
+ * {"format":1,"zip":"<its name>","conversion":"…",
  *  "files":[["a/b.go","<blob>","<SHA-256 of the content>",<its CRC-32>,<its size>,<offset>,<deflated size>,<deflated CRC-32>]]}
  * ```
  *
@@ -107,7 +107,7 @@ export class Seeds {
   /** The seed for the module in a directory; null if there is none that is sound and fits. */
   async open(dir: string, conversion: string): Promise<Seed | null> {
     try {
-      const index = parseIndex(await Deno.readTextFile(this.#indexOf(dir)));
+      const index = parseIndex(await Deno.readTextFile(`${this.#folder}/${indexOf(dir)}`));
       if (index?.conversion !== conversion) return null;
       return new Seed(await Deno.open(`${this.#folder}/${index.zip}`), index.files);
     } catch (error) {
@@ -135,36 +135,41 @@ export class Seeds {
       ]);
     }
     if (rows.length > MAX_FILES) return;
-    const zip = `${crypto.randomUUID()}.zip`;
+    const index = indexOf(dir);
+    const zip = `${index}-${crypto.randomUUID()}.zip`;
     const text = formatIndex({ format: FORMAT, zip, conversion, files: rows });
     if (text.length > MAX_INDEX_BYTES) return;
     await Deno.mkdir(this.#folder, { recursive: true });
     await Deno.link(file, `${this.#folder}/${zip}`);
     const fresh = `${this.#folder}/${zip}.new`;
     await Deno.writeTextFile(fresh, text);
-    await Deno.rename(fresh, this.#indexOf(dir));
-    await this.#tidy();
+    await Deno.rename(fresh, `${this.#folder}/${index}`);
+    await this.#tidy(index, zip);
   }
 
-  #indexOf(dir: string): string {
-    const name = createHash("sha256").update(dir).digest("hex").slice(0, 32);
-    return `${this.#folder}/${name}`;
-  }
-
-  /** Removes the indexes that are too many, and the zips that no index names. */
-  async #tidy(): Promise<void> {
-    const indexes: { path: string; madeAtMs: number; zip: string | null }[] = [];
-    const others: string[] = [];
-    for await (const { name } of Deno.readDir(this.#folder)) {
-      const path = `${this.#folder}/${name}`;
-      if (!/^[0-9a-f]{32}$/.test(name)) others.push(path);
-      else indexes.push({ path, ...await readStart(path) });
+  /** Removes what an index named before, and the indexes that are too many, with their zips. */
+  async #tidy(index: string, zip: string): Promise<void> {
+    const names = (await Array.fromAsync(Deno.readDir(this.#folder))).map(({ name }) => name);
+    const indexes = names.filter((name) => /^[0-9a-f]{32}$/.test(name));
+    const unused = names.filter((name) => name.startsWith(`${index}-`) && name !== zip);
+    if (indexes.length > MAX_SEEDS) {
+      const old = await this.#oldest(indexes, indexes.length - MAX_SEEDS);
+      unused.push(...names.filter((name) => old.some((index) => name.startsWith(index))));
     }
-    indexes.sort((a, b) => b.madeAtMs - a.madeAtMs);
-    for (const { path } of indexes.splice(MAX_SEEDS)) await removeIfThere(path);
-    const named = new Set(indexes.map(({ zip }) => `${this.#folder}/${zip}`));
-    for (const path of others) if (!named.has(path)) await removeIfThere(path);
+    for (const name of unused) await removeIfThere(`${this.#folder}/${name}`);
   }
+
+  async #oldest(indexes: readonly string[], count: number): Promise<string[]> {
+    const made = await Promise.all(indexes.map(async (index) => {
+      const { mtime } = await Deno.stat(`${this.#folder}/${index}`);
+      return { index, atMs: mtime?.getTime() ?? 0 };
+    }));
+    return made.sort((a, b) => a.atMs - b.atMs).slice(0, count).map(({ index }) => index);
+  }
+}
+
+function indexOf(dir: string): string {
+  return createHash("sha256").update(dir).digest("hex").slice(0, 32);
 }
 
 /** A seed that is open. */
@@ -248,21 +253,6 @@ function parseIndex(text: string): Index | null {
 
 function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex");
-}
-
-/** When an index was made, and the zip that it names: its second line begins with that. */
-async function readStart(path: string): Promise<{ madeAtMs: number; zip: string | null }> {
-  try {
-    using file = await Deno.open(path);
-    const start = new Uint8Array(200);
-    const read = await file.read(start);
-    const text = new TextDecoder().decode(start.subarray(0, read ?? 0));
-    const zip = /"zip":"([0-9a-f-]+\.zip)"/.exec(text)?.[1] ?? null;
-    return { madeAtMs: (await file.stat()).mtime?.getTime() ?? 0, zip };
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return { madeAtMs: 0, zip: null };
-  }
 }
 
 async function removeIfThere(path: string): Promise<void> {
