@@ -127,12 +127,17 @@ export function meaningOf(error: unknown): Meaning {
   return error instanceof ProxyError ? error.meaning : "internal";
 }
 
-/** The message of a thrown value, followed by those of its causes, for a log line. At most 8 levels deep. */
+/**
+ * The message of a thrown value, followed by those of its causes, for a log line. At most 8 levels deep. A cause that the
+ * message before it ends with is not said again.
+ */
 export function describeError(error: unknown): string {
   const messages: string[] = [];
   let current: unknown = error;
-  while (current !== undefined && messages.length < 8) {
-    messages.push(current instanceof Error ? current.message : String(current));
+  // A cause may be its own.
+  for (let depth = 0; current !== undefined && depth < 8; depth++) {
+    const message = current instanceof Error ? current.message : String(current);
+    if (!messages.at(-1)?.endsWith(message)) messages.push(message);
     current = current instanceof Error ? current.cause : undefined;
   }
   return messages.join(": ");

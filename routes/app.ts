@@ -228,9 +228,9 @@ async function dispatch(request: HttpRequest, context: AnswerContext): Promise<R
   if (headers.get("Via")?.split(",").some((hop) => hop.trim() === context.via)) {
     throw new UpstreamError("Cannot answer: this server is configured as its own upstream");
   }
+  const path = decodePath(rawPath(request.url));
   const refusal = refusalOf(request);
   if (refusal !== null) return refusal;
-  const path = decodePath(rawPath(request.url));
   const route = context.routes.find((route) => route.matches(path)) ?? NO_ROUTE;
   const { methods = READ_METHODS } = route;
   const method = allowedMethod(request.method, methods);
@@ -330,7 +330,10 @@ function methodNotAllowed(allowed: readonly Method[]): Response {
   });
 }
 
-/** Longer than any URL that Go's tools produce, with its query. Deno itself takes up to 64 KiB. */
+/**
+ * With its query; no path of Go's tools has one. Deno itself takes up to 64 KiB. A path that is too long by itself is no
+ * module's and known not to exist.
+ */
 const MAX_URL_LENGTH = 8192;
 
 /** The answer to what is not even looked at: a URL that is too long, a body where there is none. */

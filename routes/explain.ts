@@ -7,6 +7,7 @@
 import { type Explainer, parseModuleVersion } from "../lib/explain.ts";
 import { explanationText } from "../lib/explain_text.ts";
 import type { Route } from "./app.ts";
+import { textResponse } from "./respond.ts";
 
 const PREFIX = "explain/";
 
@@ -14,7 +15,8 @@ export function explainRoute(explainer: Explainer): Route {
   return {
     name: "explain",
     matches: (path) => path.startsWith(PREFIX),
-    read: ({ path, headers, log, signal }) => {
+    read: (request) => {
+      const { path, headers, log, signal } = request;
       const module = parseModuleVersion(path.slice(PREFIX.length));
       log["module"] = module.path;
       log["version"] = module.version;
@@ -24,10 +26,13 @@ export function explainRoute(explainer: Explainer): Route {
         answer: async ({ identity }) => {
           const identities = identity === null ? [] : [identity];
           const explanation = await explainer.explain(module, { identities, signal });
-          const init = { headers: { "Cache-Control": "no-store", "Vary": "Accept" } };
-          return /\bapplication\/json\b/.test(headers.get("Accept") ?? "")
-            ? Response.json(explanation, init)
-            : new Response(explanationText(explanation), init);
+          const isForMachines = /\bapplication\/json\b/.test(headers.get("Accept") ?? "");
+          const text = isForMachines ? JSON.stringify(explanation) : explanationText(explanation);
+          return textResponse(new TextEncoder().encode(text), {
+            request,
+            contentType: isForMachines ? "application/json" : "text/plain; charset=utf-8",
+            cacheControl: "no-store",
+          });
         },
       };
     },

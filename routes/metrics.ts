@@ -1,6 +1,7 @@
 /** `/metrics`: what Prometheus reads. With client authentication, Prometheus is a client like any other. */
 import { ANY_CLIENT } from "../lib/auth/guard.ts";
 import type { Route } from "./app.ts";
+import { textResponse } from "./respond.ts";
 
 /** The page, as it is now. */
 export interface MetricsPage {
@@ -13,11 +14,13 @@ export function metricsRoute(page: MetricsPage): Route {
     name: "metrics",
     isUnlimited: true,
     matches: (path) => path === "metrics",
-    read: () => ({
+    read: (request) => ({
       access: ANY_CLIENT,
       answer: async () =>
-        new Response(await page.render(), {
-          headers: { "Content-Type": page.contentType, "Cache-Control": "no-store" },
+        textResponse(new TextEncoder().encode(await page.render()), {
+          request,
+          contentType: page.contentType,
+          cacheControl: "no-store",
         }),
     }),
   };
