@@ -17,10 +17,11 @@ const CONNECTIONS = 35;
 
 async function withThreads(
   test: (server: Server, upstream: Upstream) => Promise<void>,
+  args: readonly string[] = [],
 ): Promise<void> {
   await using upstream = await startUpstream({ modules: MODULES });
   await using server = await startServer({
-    args: ["--workers", "3"],
+    args: ["--workers", "3", ...args],
     env: { GOPROXY: upstream.url },
   });
   await server.log(({ msg }) => msg === "all threads listen");
@@ -92,3 +93,37 @@ Deno.test("a server with threads finishes what is in flight on any of them, then
     const { code, signal } = await server.kill("SIGTERM");
     assert.deepEqual({ code, signal }, { code: 0, signal: null });
   }));
+
+const CLIENT_AUTH = `
+clientAuth:
+  enabled: true
+  acl: [{ identities: [reader], modules: [${PATH}] }]
+  identities:
+    - { name: reader, password: reader-pass }
+    - { name: other, password: other-pass }
+`;
+
+Deno.test("no thread answers a client that it should not, and each denial is one line of audit", async () => {
+  const configFile = await Deno.makeTempFile({ suffix: ".yaml" });
+  try {
+    await Deno.writeTextFile(configFile, CLIENT_AUTH);
+    await withThreads(async (server) => {
+      const info = `${server.url}/${PATH}/@v/v1.0.0.info`;
+      const statusOf = async (user: string | null) => {
+        const Authorization = `Basic ${btoa(`${user}:${user}-pass`)}`;
+        return (await askAnew(info, user === null ? {} : { headers: { Authorization } })).status;
+      };
+      for (let i = 0; i < CONNECTIONS; i++) {
+        const statuses = [];
+        for (const user of ["reader", "other", null]) statuses.push(await statusOf(user));
+        assert.deepEqual(statuses, [200, 403, 401]);
+      }
+      assert.equal(await statusOf("nobody"), 401);
+      const denials = server.logs.filter(({ audit }) => audit === "denied");
+      assert.equal(denials.length, 2 * CONNECTIONS + 1);
+      assert.equal(denials.filter(({ identity }) => identity === "other").length, CONNECTIONS);
+    }, ["--config-file", configFile]);
+  } finally {
+    await Deno.remove(configFile);
+  }
+});
