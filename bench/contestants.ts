@@ -38,10 +38,13 @@ interface Place {
   /** Of private modules, by module path. */
   readonly repositoryUrls: ReadonlyMap<string, string>;
   readonly clientAuth: object;
+  /** When ours fetches zips. */
+  readonly zips: "lazy" | "eager";
 }
 
 const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
-  "ours": async ({ upstream, folder, port, denoFlags, repositoryUrls, clientAuth }) => {
+  "ours": async (place) => {
+    const { upstream, folder, port, denoFlags, repositoryUrls, clientAuth, zips } = place;
     const privateModules = [...repositoryUrls].map(([pathPrefix, repository]) => (
       { pathPrefix, auth: { none: true }, repository }
     ));
@@ -51,6 +54,7 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
       storage: { disk: { path: join(folder, "data") } },
       parentProxy: { url: upstream.url },
       publicModules: {
+        zips,
         sumDatabase: {
           name: upstream.sumdbName,
           publicKey: upstream.verifierKey.slice(upstream.sumdbName.length + 1),
@@ -129,6 +133,8 @@ export interface StartOptions {
   readonly repositoryUrls?: ReadonlyMap<string, string>;
   /** The section of our configuration. Default: nobody is asked who they are. */
   readonly clientAuth?: object;
+  /** When ours fetches zips. Default: as it does by default. */
+  readonly zips?: "lazy" | "eager";
   /** More flags for `deno run` of ours. Default: none. */
   readonly denoFlags?: readonly string[];
   /** What to ask for to see that it is there. Default: nothing, it is there when it takes connections. */
@@ -157,7 +163,7 @@ export class Contestant implements AsyncDisposable {
   static async start(name: Name, options: StartOptions) {
     const { upstream, files = "", repositoryUrls = new Map(), clientAuth = {}, denoFlags = [] } =
       options;
-    const { untilAnswers } = options;
+    const { untilAnswers, zips = "lazy" } = options;
     const folder = await Deno.makeTempDir({ prefix: `bench-${name}-` });
     const home = join(folder, "home");
     await Deno.mkdir(home);
@@ -170,6 +176,7 @@ export class Contestant implements AsyncDisposable {
       repositoryUrls,
       clientAuth,
       denoFlags,
+      zips,
     });
     const startedMs = performance.now();
     const process = new Deno.Command(program, {

@@ -22,6 +22,7 @@ import { benchPrivate } from "./private.ts";
 import { type Facts, type Report, toJson, toMarkdown } from "./report.ts";
 import type { BenchOptions } from "./suite.ts";
 import { benchStart } from "./start.ts";
+import { benchSumdb } from "./sumdb.ts";
 import { benchWarm } from "./warm.ts";
 
 type Suite = (options: BenchOptions) => Promise<Report>;
@@ -34,6 +35,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["memory", benchMemory],
   ["private", benchPrivate],
   ["start", benchStart],
+  ["sumdb", benchSumdb],
 ]);
 
 const DAILY = { rounds: 3, seconds: 1 };
