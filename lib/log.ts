@@ -23,7 +23,7 @@ export function createLogger(
   const options = {
     level,
     base: null,
-    timestamp: stdTimeFunctions.isoTime,
+    timestamp: isoTimes(),
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: (error: unknown) => plainError(error) },
     mixin: () => {
@@ -32,6 +32,17 @@ export function createLogger(
     },
   };
   return pino(options, destination);
+}
+
+/** pino's own, which makes the text once for all lines of a millisecond. */
+function isoTimes(): () => string {
+  let text = "";
+  let textMs = NaN;
+  return () => {
+    const nowMs = Date.now();
+    if (nowMs !== textMs) [text, textMs] = [stdTimeFunctions.isoTime(), nowMs];
+    return text;
+  };
 }
 
 interface PlainError {
