@@ -102,7 +102,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   });
   const ownDatabase = await openPrivateSumDatabase({ ...options, store, databases, isPrivate });
   const index = openIndex(config, { store, log });
-  const copies = new Copies(store, { onSeen: (manifest) => index?.add(manifest) });
+  const copies = new Copies(store, {
+    threads: options.threads,
+    onSeen: (manifest) => index?.add(manifest),
+  });
   const publisher = new Publisher({
     copies,
     source,
@@ -158,7 +161,16 @@ export async function serve(options: ServeOptions): Promise<void> {
         const logLevel = parseLogLevel(log.level) ?? "info";
         const isGuarded = auth !== null;
         return threads.start(
-          { config, env, logLevel, host, port: address.port, via, isGuarded },
+          {
+            config,
+            env,
+            logLevel,
+            host,
+            port: address.port,
+            via,
+            threads: options.threads,
+            isGuarded,
+          },
           app,
         );
       },

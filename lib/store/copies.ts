@@ -27,6 +27,8 @@ import {
 } from "./publish.ts";
 
 export interface CopiesOptions {
+  /** Among how many of a process's threads, each with its own, the memory is to be shared. Default 1. */
+  readonly threads?: number;
   /** How much memory manifests may take. Default 64 MiB. */
   readonly cacheSizeBytes?: number;
   /** How much memory small zips may take. Default 32 MiB. */
@@ -63,12 +65,13 @@ export class Copies {
 
   constructor(store: ObjectStore, options: CopiesOptions = {}) {
     this.#store = store;
+    const { threads = 1 } = options;
     this.#cache = new LRUCache({
-      maxSize: options.cacheSizeBytes ?? 64 * 1024 * 1024,
+      maxSize: Math.floor((options.cacheSizeBytes ?? 64 * 1024 * 1024) / threads),
       sizeCalculation: ({ goMod }) => 2 * goMod.length + ENTRY_OVERHEAD_BYTES,
     });
     this.#smallZips = new LRUCache({
-      maxSize: options.zipCacheSizeBytes ?? 32 * 1024 * 1024,
+      maxSize: Math.floor((options.zipCacheSizeBytes ?? 32 * 1024 * 1024) / threads),
       // An empty one is no zip, and the cache takes nothing without a size.
       sizeCalculation: (bytes) => Math.max(1, bytes.length),
     });

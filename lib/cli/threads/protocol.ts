@@ -18,6 +18,8 @@ export interface ThreadStart {
   /** The one that the main thread listens on. */
   readonly port: number;
   readonly via: string;
+  /** How many threads the process has, the main one among them. */
+  readonly threads: number;
   /** Whether clients have to prove who they are, which the main thread looks at. */
   readonly isGuarded: boolean;
 }

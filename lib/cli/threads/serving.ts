@@ -54,7 +54,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
   const store = await openConfiguredStore(config, { env, metrics });
   const onSeen = ({ path, version }: { path: ModulePath; version: Version }) =>
     void main.call("seen", { value: { path, version } });
-  const copies = new Copies(store, { onSeen });
+  const copies = new Copies(store, { threads: start.threads, onSeen });
   const app = createApp({
     routes: [moduleRoute(new StoredModules(copies)), ELSEWHERE],
     guard: guardOf(start),

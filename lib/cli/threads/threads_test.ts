@@ -12,6 +12,7 @@ const START: ThreadStart = {
   host: "127.0.0.1",
   port: 0,
   via: "1.1 test",
+  threads: 2,
   isGuarded: false,
 };
 const APP = () => Promise.resolve(new Response());
