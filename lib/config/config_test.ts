@@ -14,6 +14,8 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       clientAuth: { enabled: false, acl: [], authenticators: { oidc: [] }, identities: [] },
       gitMirrors: { maxSizeMiB: 20_480 },
       index: "private",
+      listen: {},
+      tls: {},
       maxChildProcesses: 30,
     });
   }
