@@ -16,6 +16,13 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       index: "private",
       listen: {},
       tls: {},
+      httpProxy: {},
+      limits: {
+        maxConcurrentRequests: 2000,
+        maxConcurrentRequestsPerClient: 500,
+        scratchMaxMiB: 10_240,
+        slowClientTimeoutSeconds: 60,
+      },
       maxChildProcesses: 30,
     });
   }
