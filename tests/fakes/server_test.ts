@@ -8,15 +8,23 @@ Deno.test("startServer() waits until the program is ready", async () => {
     env: { COLOUR: "red" },
   });
   const seen = await server.log(({ msg }) => msg === "started");
-  assert.deepEqual(seen["args"], ["--port", "0", "--fast"]);
+  assert.deepEqual(seen["args"], ["--workers", "1", "--port", "0", "--fast"]);
   assert.equal(seen["cwd"], await Deno.realPath(server.dir));
   assert.equal(await (await fetch(`${server.url}/hello`)).text(), "hello");
 });
 
-Deno.test("startServer() passes on PATH and nothing else of the environment", async () => {
+Deno.test("startServer() passes on what it needs and nothing else of the environment", async () => {
   await using server = await startServer({ entry: PROGRAM, env: { COLOUR: "red" } });
   const { env } = await server.log(({ msg }) => msg === "started");
-  assert.deepEqual(env, ["COLOUR", "DENO_DIR", "HOME", "NO_COLOR", "PATH", "TMPDIR"]);
+  assert.deepEqual(env, [
+    "COLOUR",
+    "DENO_DIR",
+    "DENO_NO_UPDATE_CHECK",
+    "HOME",
+    "NO_COLOR",
+    "PATH",
+    "TMPDIR",
+  ]);
 });
 
 Deno.test("startServer() gives the permissions of the start task and no more", async () => {

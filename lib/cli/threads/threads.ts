@@ -24,7 +24,9 @@ import type {
 
 /** Larger bodies go over as streams. */
 const MAX_COPIED_BODY_BYTES = 64 * 1024;
-/** How long a thread may take until it listens, or says what it has counted. */
+/** How long a thread may take until it listens: it has all modules to compile, perhaps on a machine with no time for it. */
+const START_TIMEOUT_MS = 120_000;
+/** How long it may take to say what it has counted. */
 const CALL_TIMEOUT_MS = 30_000;
 /** Before a crashed thread is started anew, so that one that cannot live does not take all of the machine. */
 const RESTART_PAUSE_MS = 1_000;
@@ -149,7 +151,7 @@ class Thread {
   }
 
   async start(start: ThreadStart): Promise<void> {
-    await this.#remote.call("start", { value: start }, AbortSignal.timeout(CALL_TIMEOUT_MS));
+    await this.#remote.call("start", { value: start }, AbortSignal.timeout(START_TIMEOUT_MS));
     this.#hasStarted = true;
   }
 
