@@ -85,6 +85,10 @@ export const METRICS = {
     ["operation"],
   ),
   gomodproxy_store_retries_total: counter("Requests to the store that were sent again.", []),
+  gomodproxy_store_cache_requests_total: counter(
+    "Objects that storage.cache was asked for: hit, miss (and the bucket has it), damaged (and dropped).",
+    ["result"],
+  ),
   gomodproxy_git_processes_total: counter(
     "git processes that ended, by exit code; killed: by us.",
     ["command", "exit"],

@@ -107,8 +107,10 @@ Deno.test("everything that the example shows is valid", async (t) => {
       authenticators: z.object({ accessToken: z.record(z.string(), z.unknown()) }).loose(),
     }).loose(),
   }).loose().parse(parse(COMPLETE));
-  const { storage, clientAuth } = complete;
-  for (const store of Object.keys(storage)) {
+  const { storage: { disk, cache, ...buckets }, clientAuth } = complete;
+  const cached = Object.entries(buckets).map(([name, bucket]) => ({ [name]: bucket, cache }));
+  for (const storage of [{ disk }, ...cached]) {
+    const [store] = Object.keys(storage);
     for (const secret of ["secret", "secrets"]) {
       await t.step(`${store}, ${secret}`, () => {
         const { accessToken } = clientAuth.authenticators;
@@ -117,7 +119,7 @@ Deno.test("everything that the example shows is valid", async (t) => {
         );
         parseConfig(JSON.stringify({
           ...complete,
-          storage: { [store]: storage[store] },
+          storage,
           clientAuth: {
             ...clientAuth,
             authenticators: {

@@ -202,10 +202,12 @@ async function openGuard(
 
 /** @throws {ConfigError} when the store cannot be opened, or does not keep a store's contract */
 async function openProbedStore(
-  { config, env, metrics }: Pick<ServeOptions, "config" | "env"> & { metrics: Metrics },
+  { config, env, log, metrics }: Pick<ServeOptions, "config" | "env" | "log"> & {
+    metrics: Metrics;
+  },
 ): Promise<ObjectStore> {
   try {
-    const store = await openConfiguredStore(config, { env, metrics });
+    const store = await openConfiguredStore(config, { env, metrics, cacheLog: log });
     await probeStore(store);
     return store;
   } catch (cause) {

@@ -71,15 +71,25 @@ const storage = z.strictObject({
     /** The bucket stands in the path of URLs and not in the host name. Default: false. */
     forcePathStyle: z.boolean().default(false),
   }).exactOptional(),
-}).transform(({ disk, gcs, s3 }, context): StorageConfig => {
-  const stores = [disk && { disk }, gcs && { gcs }, s3 && { s3 }].filter((store) => !!store);
+  /** What was read from the bucket is kept on a disk of this machine. Default: nothing is. */
+  cache: z.strictObject({
+    /** A directory that is made when it is missing. Processes of one machine may share it. */
+    path: z.string().min(1),
+    /** What it may take, in MiB. */
+    maxMiB: z.int().positive().default(10 * 1024),
+  }).exactOptional(),
+}).transform(({ disk, gcs, s3, cache }, context): StorageConfig => {
+  const cached = cache === undefined ? {} : { cache };
+  const stores = [disk && { disk }, gcs && { gcs, ...cached }, s3 && { s3, ...cached }]
+    .filter((store) => !!store);
   const [store] = stores;
-  if (store !== undefined && stores.length === 1) return store;
-  context.issues.push({
-    code: "custom",
-    input: context.value,
-    message: "exactly one of disk, gcs, s3",
-  });
+  const fault = store === undefined || stores.length > 1
+    ? "exactly one of disk, gcs, s3"
+    : "disk" in store && cache !== undefined
+    ? "cache is for gcs and s3; disk is on a disk already"
+    : null;
+  if (store !== undefined && fault === null) return store;
+  context.issues.push({ code: "custom", input: context.value, message: fault ?? "" });
   return z.NEVER;
 });
 

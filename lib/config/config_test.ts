@@ -44,6 +44,20 @@ Deno.test("parseConfig() understands each kind of storage", async (t) => {
     },
     { yaml: "s3: { bucket: modules }", want: { s3: { bucket: "modules", ...s3 } } },
     {
+      yaml: "s3: { bucket: modules }, cache: { path: /var/cache/modules }",
+      want: {
+        s3: { bucket: "modules", ...s3 },
+        cache: { path: "/var/cache/modules", maxMiB: 10240 },
+      },
+    },
+    {
+      yaml: "gcs: { bucket: modules }, cache: { path: cache, maxMiB: 1 }",
+      want: {
+        gcs: { bucket: "modules", prefix: "", apiEndpoint: "" },
+        cache: { path: "cache", maxMiB: 1 },
+      },
+    },
+    {
       yaml: "s3: { bucket: modules, region: eu-west-1, forcePathStyle: true }",
       want: { s3: { ...s3, bucket: "modules", region: "eu-west-1", forcePathStyle: true } },
     },
@@ -89,6 +103,14 @@ const FAULTS: { yaml: string; want: RegExp[] }[] = [
   {
     yaml: "storage: { disk: { path: data }, gcs: { bucket: modules } }",
     want: [/^storage: exactly one of disk, gcs, s3/m],
+  },
+  {
+    yaml: "storage: { disk: { path: data }, cache: { path: cache } }",
+    want: [/^storage: cache is for gcs and s3/m],
+  },
+  {
+    yaml: "storage: { gcs: { bucket: modules }, cache: { path: '', maxMiB: 0 } }",
+    want: [/^storage\.cache\.path: /m, /^storage\.cache\.maxMiB: /m],
   },
   { yaml: "storage: { gcs: { bukcet: b } }", want: [/^storage\.gcs: .*"bukcet"/m] },
   { yaml: "storage: { gcs: { bucket: a/b } }", want: [/^storage\.gcs\.bucket: not the name/m] },

@@ -112,6 +112,8 @@ const pageSchema = z.object({
 
 export class GcsStore implements ObjectStore {
   readonly description: string;
+  /** What the URLs of this store's objects, and of no other's, begin with. */
+  readonly url: string;
   readonly #client: StoreClient;
   readonly #endpoint: string;
   readonly #bucket: string;
@@ -127,6 +129,7 @@ export class GcsStore implements ObjectStore {
     this.#endpoint = endpointOf(options);
     this.#bucket = encodeURIComponent(bucket);
     this.#prefix = prefix === "" ? "" : `${prefix}/`;
+    this.url = `${this.#endpoint}/${this.#bucket}/${this.#prefix}`;
     this.#singleRequestLimitBytes = options.singleRequestLimitBytes ?? SINGLE_REQUEST_LIMIT_BYTES;
     this.#partSizeBytes = options.partSizeBytes ?? PART_SIZE_BYTES;
     const token = options.token ?? googleToken();

@@ -3,7 +3,10 @@
  * and one more case in {@linkcode openStore}.
  */
 import { ConfigError } from "../errors.ts";
+import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import { CacheFolder } from "./cache_folder.ts";
+import { CachedStore } from "./cached.ts";
 import { DiskStore } from "./disk.ts";
 import { GcsStore } from "./gcs.ts";
 import { MeasuredStore } from "./measured.ts";
@@ -14,8 +17,14 @@ import type { StoreFetch } from "./store_client.ts";
 /** Exactly one back end, under its name. */
 export type StorageConfig =
   | { readonly disk: { readonly path: string } }
-  | { readonly gcs: GcsConfig }
-  | { readonly s3: S3Config };
+  | { readonly gcs: GcsConfig; readonly cache?: CacheConfig }
+  | { readonly s3: S3Config; readonly cache?: CacheConfig };
+
+/** A cache on a local disk in front of a bucket. */
+export interface CacheConfig {
+  readonly path: string;
+  readonly maxMiB: number;
+}
 
 export interface GcsConfig {
   readonly bucket: string;
@@ -45,6 +54,8 @@ export interface OpenStoreOptions {
   readonly caCertificates?: readonly string[];
   /** Counts its calls. Default: nobody. */
   readonly metrics?: Metrics | undefined;
+  /** Who is told of trouble with the cache that the configuration names. Default: no cache is used. */
+  readonly cacheLog?: Pick<Logger, "warn"> | undefined;
 }
 
 /**
@@ -57,15 +68,26 @@ export async function openStore(
   config: StorageConfig,
   options: OpenStoreOptions = {},
 ): Promise<ObjectStore> {
-  const store = await openBackEnd(config, options);
-  return options.metrics === undefined ? store : new MeasuredStore(store, options.metrics);
+  const { metrics, cacheLog } = options;
+  const measured = (store: ObjectStore) =>
+    metrics === undefined ? store : new MeasuredStore(store, metrics);
+  if ("disk" in config) return measured(await DiskStore.open(config.disk));
+  const bucket = openBucket(config, options);
+  // What the cache answers is no request to the store.
+  const store = measured(bucket);
+  if (config.cache === undefined || cacheLog === undefined) return store;
+  const { path, maxMiB } = config.cache;
+  return new CachedStore(store, {
+    folder: new CacheFolder({ path, maxBytes: maxMiB * 1024 * 1024, log: cacheLog }),
+    identity: bucket.url,
+    metrics,
+  });
 }
 
-async function openBackEnd(
-  config: StorageConfig,
+function openBucket(
+  config: Exclude<StorageConfig, { readonly disk: unknown }>,
   { env = {}, insecureHosts = [], caCertificates = [], metrics }: OpenStoreOptions,
-): Promise<ObjectStore> {
-  if ("disk" in config) return await DiskStore.open(config.disk);
+): GcsStore | S3Store {
   const fetch = storeFetch(caCertificates);
   if ("gcs" in config) {
     return new GcsStore({

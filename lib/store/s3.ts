@@ -99,6 +99,8 @@ const NONCE_HEADER = "x-amz-meta-nonce";
 
 export class S3Store implements ObjectStore {
   readonly description: string;
+  /** What the URLs of this store's objects, and of no other's, begin with. */
+  readonly url: string;
   readonly #client: StoreClient;
   /** The bucket's URL without a slash at its end. */
   readonly #bucketUrl: string;
@@ -113,6 +115,7 @@ export class S3Store implements ObjectStore {
     this.description = `s3 ${bucket}${prefix === "" ? "" : `/${prefix}`}`;
     this.#bucketUrl = bucketUrlOf(options);
     this.#prefix = prefix === "" ? "" : `${prefix}/`;
+    this.url = `${this.#bucketUrl}/${this.#prefix}`;
     this.#singleRequestLimitBytes = options.singleRequestLimitBytes ?? SINGLE_REQUEST_LIMIT_BYTES;
     this.#partSizeBytes = options.partSizeBytes ?? PART_SIZE_BYTES;
     const credentials = options.credentials ?? usualCredentials();

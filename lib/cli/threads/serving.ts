@@ -51,7 +51,7 @@ const main = new Remote<MainMethods>(self, { ...methods });
 async function serve(start: ThreadStart): Promise<Serving> {
   const { config, env, host, port, via } = start;
   const log = createLogger(start.logLevel);
-  const store = await openConfiguredStore(config, { env, metrics });
+  const store = await openConfiguredStore(config, { env, metrics, cacheLog: log });
   const onSeen = ({ path, version }: { path: ModulePath; version: Version }) =>
     void main.call("seen", { value: { path, version } });
   const copies = new Copies(store, { threads: start.threads, onSeen });

@@ -1,0 +1,426 @@
+/**
+ * A directory with copies of objects that never change, which any number of processes and threads of one machine may share,
+ * and which may be emptied, or damaged, at any time: what is not found in it, or is not whole, is fetched anew.
+ *
+ * ```text
+ * <path>/<2 hex>/<62 hex>   an object, by the SHA-256 of its name
+ * <path>/.tmp/<random>      one that is being written
+ * ```
+ *
+ * A file has a head of {@linkcode HEAD_BYTES} bytes, then the object: `gmpc`, the format 1 (32 bits), the object's size
+ * (64 bits), its CRC-32C (32 bits), 4 bytes of nothing; the highest byte first. It is written under another name and gets its
+ * own by rename(2) when it is complete, so a reader sees all of it or nothing. A file of another length than its head says is
+ * dropped before a byte of it is used. An object of up to {@linkcode MAX_SMALL_BYTES} is compared with its check sum
+ * before it is used, too; of a larger one, the stream fails at its end, and the file is dropped.
+ *
+ * A file's modification time says when it was last used, give or take {@linkcode TOUCH_INTERVAL_MS}. Where there is too
+ * much, what was not used for longest is removed, down to nine tenths. Whoever has it open reads on.
+ *
+ * No trouble with the directory is the caller's: it is logged, once a minute at most, and the directory is then as empty.
+ *
+ * Limits: other processes are heard of when the directory is looked through, so each of them may exceed the size by a
+ * sixteenth. Looking through it holds the names of all files in memory. A range of a larger object is checked by the file's
+ * length alone. A file system that hangs is not noticed; the directory is to be on a disk of this machine.
+ */
+import { createHash } from "node:crypto";
+import { describeError, StorageError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { crc32c } from "./crc32c.ts";
+import { assertRange, type ByteRange, ObjectInMemory, type StoredObject } from "./object_store.ts";
+
+export interface CacheFolderOptions {
+  /** The directory. It is made when there is something to put into it, for the owner only. */
+  readonly path: string;
+  /** What all files together may take. One object may take a quarter. */
+  readonly maxBytes: number;
+  readonly log: Pick<Logger, "warn">;
+  /** The time in milliseconds since 1970, as files' times have it. */
+  readonly now?: () => number;
+}
+
+export const HEAD_BYTES = 24;
+/** What is read whole, and compared with its check sum, before it is used. */
+export const MAX_SMALL_BYTES = 256 * 1024;
+export const TOUCH_INTERVAL_MS = 10 * 60_000;
+/** Longer than it takes to fetch any object. */
+const MAX_TEMPORARY_AGE_MS = 60 * 60_000;
+const LOG_INTERVAL_MS = 60_000;
+/** What a file takes at least, whatever its size. */
+const BLOCK_BYTES = 4096;
+const CHUNK_BYTES = 64 * 1024;
+const MAGIC = 0x676d7063;
+const FORMAT = 1;
+
+export interface ReadOptions {
+  readonly range?: ByteRange | undefined;
+  /** Called when the file turns out to be damaged, perhaps only while the body is read. */
+  readonly onDamage?: () => void;
+}
+
+export class CacheFolder {
+  readonly #path: string;
+  readonly #maxBytes: number;
+  readonly #log: Pick<Logger, "warn">;
+  readonly #now: () => number;
+  /** What is being written by us: a second one at the same time brings nothing. */
+  readonly #filling = new Set<string>();
+  /** What was there when the directory was looked through; it has not been yet where that is not known. */
+  #foundBytes: number | null = null;
+  #addedBytes = 0;
+  #tidying: Promise<void> | null = null;
+  #loggedMs = -Infinity;
+
+  constructor({ path, maxBytes, log, now = Date.now }: CacheFolderOptions) {
+    this.#path = path;
+    this.#maxBytes = maxBytes;
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /**
+   * The object of that name, or null.
+   *
+   * @throws {StorageError} when it has not all of the range
+   */
+  async read(name: string, options: ReadOptions = {}): Promise<StoredObject | null> {
+    const path = this.#pathOf(name);
+    try {
+      return await this.#open(path, options);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return null;
+      // That is about the range.
+      if (error instanceof StorageError) throw error;
+      this.#report(error);
+      return null;
+    }
+  }
+
+  /** Begins to write an object; null where it is better not to. */
+  async fill(name: string, sizeBytes: number): Promise<Filling | null> {
+    if (sizeBytes > this.#maxBytes / 4 || this.#filling.has(name)) return null;
+    this.#filling.add(name);
+    const temporaries = `${this.#path}/.tmp`;
+    const temporary = `${temporaries}/${crypto.randomUUID()}`;
+    try {
+      const open = () => Deno.open(temporary, { createNew: true, write: true, mode: 0o600 });
+      const file = await open().catch(async (error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        await Deno.mkdir(temporaries, { recursive: true, mode: 0o700 });
+        return await open();
+      });
+      return new Filling({ file, temporary, path: this.#pathOf(name), sizeBytes }, (end) => {
+        this.#filling.delete(name);
+        if (end.outcome === "failed") this.#report(end.error);
+        if (end.outcome === "complete") this.#added(chargeOf(HEAD_BYTES + sizeBytes));
+      });
+    } catch (error) {
+      this.#filling.delete(name);
+      this.#report(error);
+      return null;
+    }
+  }
+
+  /** When nothing is being removed any more: for tests, and whoever wants to see the directory as it will be. */
+  async settled(): Promise<void> {
+    while (this.#tidying !== null) await this.#tidying;
+  }
+
+  #pathOf(name: string): string {
+    const hex = createHash("sha256").update(name).digest("hex");
+    return `${this.#path}/${hex.slice(0, 2)}/${hex.slice(2)}`;
+  }
+
+  async #open(path: string, { range, onDamage }: ReadOptions): Promise<StoredObject | null> {
+    const file = await Deno.open(path);
+    let isTaken = false;
+    try {
+      const drop = async () => {
+        onDamage?.();
+        this.#report(new Error(`${path} was damaged`));
+        await removeIfThere(path);
+      };
+      const { size, mtime } = await file.stat();
+      const head = await readHead(file);
+      if (head === null || size !== HEAD_BYTES + head.sizeBytes) {
+        await drop();
+        return null;
+      }
+      const { sizeBytes } = head;
+      if (range !== undefined) assertRange(range, sizeBytes);
+      const nowMs = this.#now();
+      if (nowMs - (mtime?.getTime() ?? 0) > TOUCH_INTERVAL_MS) {
+        await file.utime(nowMs / 1000, nowMs / 1000);
+      }
+      if (sizeBytes <= MAX_SMALL_BYTES) {
+        const bytes = await readExactly(file, sizeBytes);
+        if (bytes !== null && crc32c(bytes) === head.crc32c) {
+          return new ObjectInMemory(bytes, range);
+        }
+        await drop();
+        return null;
+      }
+      if (range !== undefined) await file.seek(HEAD_BYTES + range.start, Deno.SeekMode.Start);
+      isTaken = true;
+      const body = bodyOf(file, {
+        sizeBytes: range === undefined ? sizeBytes : range.end - range.start,
+        crc32c: range === undefined ? head.crc32c : null,
+        drop,
+      });
+      return { sizeBytes, body };
+    } finally {
+      if (!isTaken) file.close();
+    }
+  }
+
+  #added(bytes: number): void {
+    this.#addedBytes += bytes;
+    const isFull = this.#foundBytes === null ||
+      this.#foundBytes + this.#addedBytes > this.#maxBytes ||
+      this.#addedBytes > this.#maxBytes / 16;
+    if (!isFull || this.#tidying !== null) return;
+    this.#tidying = this.#tidy()
+      .catch((error) => this.#report(error))
+      .finally(() => this.#tidying = null);
+  }
+
+  async #tidy(): Promise<void> {
+    // What is added from now on may be found or not; counted twice, it is removed a little early.
+    this.#addedBytes = 0;
+    const files = (await this.#files()).sort((a, b) => a.usedMs - b.usedMs);
+    let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    const goal = bytes > this.#maxBytes ? this.#maxBytes * 0.9 : this.#maxBytes;
+    for (const file of files) {
+      if (bytes <= goal) break;
+      await removeIfThere(file.path);
+      bytes -= file.bytes;
+    }
+    this.#foundBytes = bytes;
+    await this.#sweep(this.#now() - MAX_TEMPORARY_AGE_MS);
+  }
+
+  async #files(): Promise<CachedFile[]> {
+    const files: CachedFile[] = [];
+    // Others' files are not ours to remove.
+    for (const folder of await namesIn(this.#path, /^[0-9a-f]{2}$/)) {
+      for (const name of await namesIn(`${this.#path}/${folder}`, /^[0-9a-f]{62}$/)) {
+        const path = `${this.#path}/${folder}/${name}`;
+        const info = await infoOf(path);
+        if (info === null) continue;
+        files.push({ path, bytes: chargeOf(info.size), usedMs: info.mtime?.getTime() ?? 0 });
+      }
+    }
+    return files;
+  }
+
+  /** Removes what processes that were killed were writing. */
+  async #sweep(beforeMs: number): Promise<void> {
+    const folder = `${this.#path}/.tmp`;
+    for (const name of await namesIn(folder, /^[0-9a-f-]{36}$/)) {
+      const info = await infoOf(`${folder}/${name}`);
+      if (info?.mtime && info.mtime.getTime() < beforeMs) await removeIfThere(`${folder}/${name}`);
+    }
+  }
+
+  #report(error: unknown): void {
+    const nowMs = this.#now();
+    if (nowMs - this.#loggedMs < LOG_INTERVAL_MS) return;
+    this.#loggedMs = nowMs;
+    this.#log.warn(
+      { path: this.#path, error: describeError(error) },
+      "trouble with storage.cache; what it cannot give comes from the bucket",
+    );
+  }
+}
+
+interface CachedFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly usedMs: number;
+}
+
+type End =
+  | { readonly outcome: "complete" | "abandoned" }
+  | { readonly outcome: "failed"; readonly error: unknown };
+
+interface Target {
+  readonly file: Deno.FsFile;
+  readonly temporary: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+/** An object that is being written. No call fails; after trouble with the disk they do nothing. */
+export class Filling {
+  readonly #target: Target;
+  readonly #onEnd: (end: End) => void;
+  #sizeBytes = 0;
+  #crc32c = 0;
+  #isOpen = true;
+
+  constructor(target: Target, onEnd: (end: End) => void) {
+    this.#target = target;
+    this.#onEnd = onEnd;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    if (!this.#isOpen) return;
+    try {
+      if (this.#sizeBytes === 0) await this.#target.file.seek(HEAD_BYTES, Deno.SeekMode.Start);
+      await writeAll(this.#target.file, chunk);
+      this.#sizeBytes += chunk.length;
+      this.#crc32c = crc32c(chunk, this.#crc32c);
+    } catch (error) {
+      await this.#end({ outcome: "failed", error });
+    }
+  }
+
+  /** Gives the object its name, if all of it was written. */
+  async finish(): Promise<void> {
+    if (!this.#isOpen) return;
+    const { file, temporary, path, sizeBytes } = this.#target;
+    if (this.#sizeBytes !== sizeBytes) return await this.abandon();
+    try {
+      await file.seek(0, Deno.SeekMode.Start);
+      await writeAll(file, encodeHead({ sizeBytes, crc32c: this.#crc32c }));
+      // Ranges of it are used unchecked, so it must not have its name without its bytes after a power loss.
+      if (sizeBytes > MAX_SMALL_BYTES) await file.syncData();
+      await Deno.rename(temporary, path).catch(async (error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
+        await Deno.rename(temporary, path);
+      });
+      await this.#end({ outcome: "complete" });
+    } catch (error) {
+      await this.#end({ outcome: "failed", error });
+    }
+  }
+
+  async abandon(): Promise<void> {
+    await this.#end({ outcome: "abandoned" });
+  }
+
+  async #end(end: End): Promise<void> {
+    // It may be abandoned while it is written to, which then fails.
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#target.file.close();
+    try {
+      if (end.outcome !== "complete") await removeIfThere(this.#target.temporary);
+    } catch {
+      // Harmless: it is swept some time, and `end` says already what the trouble is.
+    }
+    this.#onEnd(end);
+  }
+}
+
+interface Head {
+  readonly sizeBytes: number;
+  readonly crc32c: number;
+}
+
+function encodeHead({ sizeBytes, crc32c }: Head): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(HEAD_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, MAGIC);
+  view.setUint32(4, FORMAT);
+  view.setBigUint64(8, BigInt(sizeBytes));
+  view.setUint32(16, crc32c);
+  return bytes;
+}
+
+/** Null for what is none. */
+async function readHead(file: Deno.FsFile): Promise<Head | null> {
+  const bytes = await readExactly(file, HEAD_BYTES);
+  if (bytes === null) return null;
+  const view = new DataView(bytes.buffer);
+  if (view.getUint32(0) !== MAGIC || view.getUint32(4) !== FORMAT) return null;
+  return { sizeBytes: Number(view.getBigUint64(8)), crc32c: view.getUint32(16) };
+}
+
+/** Null where the file ends before. */
+async function readExactly(
+  file: Deno.FsFile,
+  sizeBytes: number,
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  const bytes = new Uint8Array(sizeBytes);
+  for (let done = 0; done < sizeBytes;) {
+    const count = await file.read(bytes.subarray(done));
+    if (count === null) return null;
+    done += count;
+  }
+  return bytes;
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+}
+
+interface Body {
+  readonly sizeBytes: number;
+  /** Null for a range. */
+  readonly crc32c: number | null;
+  readonly drop: () => Promise<void>;
+}
+
+/** The next bytes of an open file, which is closed at their end. */
+function bodyOf(file: Deno.FsFile, { sizeBytes, crc32c: want, drop }: Body): StoredObject["body"] {
+  let left = sizeBytes;
+  let crc = 0;
+  const next = async () => {
+    if (left > 0) {
+      const chunk = new Uint8Array(Math.min(left, CHUNK_BYTES));
+      const count = await file.read(chunk);
+      if (count !== null) {
+        left -= count;
+        const bytes = chunk.subarray(0, count);
+        if (want !== null) crc = crc32c(bytes, crc);
+        if (left > 0 || want === null || crc === want) return bytes;
+      }
+      await drop();
+      throw new StorageError("Cannot read an object from storage.cache: it was damaged");
+    }
+    return null;
+  };
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const bytes = await next();
+        if (bytes !== null) return controller.enqueue(bytes);
+        controller.close();
+        file.close();
+      } catch (error) {
+        file.close();
+        throw error;
+      }
+    },
+    cancel: () => file.close(),
+  }, { highWaterMark: 0 });
+}
+
+function chargeOf(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES;
+}
+
+async function namesIn(folder: string, pattern: RegExp): Promise<string[]> {
+  return await unlessAbsent(async () => {
+    const entries = await Array.fromAsync(Deno.readDir(folder));
+    return entries.map(({ name }) => name).filter((name) => pattern.test(name));
+  }) ?? [];
+}
+
+async function infoOf(path: string): Promise<Deno.FileInfo | null> {
+  return await unlessAbsent(() => Deno.lstat(path));
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  await unlessAbsent(() => Deno.remove(path));
+}
+
+async function unlessAbsent<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
