@@ -40,18 +40,22 @@ interface Place {
   readonly clientAuth: object;
   /** When ours fetches zips. */
   readonly zips: "lazy" | "eager";
+  /** Where ours keeps modules, as its configuration says it. */
+  readonly storage: object;
+  readonly env: Readonly<Record<string, string>>;
 }
 
 const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
   "ours": async (place) => {
     const { upstream, folder, port, denoFlags, repositoryUrls, clientAuth, zips } = place;
+    const { storage, env } = place;
     const privateModules = [...repositoryUrls].map(([pathPrefix, repository]) => (
       { pathPrefix, auth: { none: true }, repository }
     ));
     const config = {
       privateModules,
       clientAuth,
-      storage: { disk: { path: join(folder, "data") } },
+      storage,
       parentProxy: { url: upstream.url },
       publicModules: {
         zips,
@@ -67,7 +71,7 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
     await Deno.writeTextFile(file, JSON.stringify(config));
     const args = ["run", ...denoFlags, ...await startFlags(), MAIN]
       .concat(["--port", String(port), "--config-file", file]);
-    return { program: Deno.execPath(), args, env: { DENO_DIR: await denoDir() } };
+    return { program: Deno.execPath(), args, env: { ...env, DENO_DIR: await denoDir() } };
   },
   "goproxy": ({ upstream, folder, port }) => ({
     program: toolPath("goproxy"),
@@ -135,6 +139,10 @@ export interface StartOptions {
   readonly clientAuth?: object;
   /** When ours fetches zips. Default: as it does by default. */
   readonly zips?: "lazy" | "eager";
+  /** The section of our configuration. Default: a folder of its own. */
+  readonly storage?: object;
+  /** More variables for ours. Default: none. */
+  readonly env?: Readonly<Record<string, string>>;
   /** More flags for `deno run` of ours. Default: none. */
   readonly denoFlags?: readonly string[];
   /** What to ask for to see that it is there. Default: nothing, it is there when it takes connections. */
@@ -177,6 +185,8 @@ export class Contestant implements AsyncDisposable {
       clientAuth,
       denoFlags,
       zips,
+      storage: options.storage ?? { disk: { path: join(folder, "data") } },
+      env: options.env ?? {},
     });
     const startedMs = performance.now();
     const process = new Deno.Command(program, {

@@ -22,6 +22,7 @@ import { benchPrivate } from "./private.ts";
 import { type Facts, type Report, toJson, toMarkdown } from "./report.ts";
 import type { BenchOptions } from "./suite.ts";
 import { benchStart } from "./start.ts";
+import { benchStorage } from "./storage.ts";
 import { benchSumdb } from "./sumdb.ts";
 import { benchWarm } from "./warm.ts";
 
@@ -35,6 +36,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["memory", benchMemory],
   ["private", benchPrivate],
   ["start", benchStart],
+  ["storage", benchStorage],
   ["sumdb", benchSumdb],
 ]);
 

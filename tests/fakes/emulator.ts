@@ -35,7 +35,7 @@ const MAX_STARTS = 3;
 
 /** Registers the tests that need `program`, which they are given the path of. */
 export function emulatorTests(program: EmulatorProgram, register: (path: string) => void): void {
-  const path = find(program);
+  const path = findEmulator(program);
   if (path !== null) return register(path);
   const name = `the tests that need ${program.name}`;
   const reason =
@@ -145,7 +145,8 @@ async function untilListening(port: number, signal: AbortSignal): Promise<void> 
   }, { retries: 1000, minTimeout: 30, factor: 1, signal });
 }
 
-function find({ name, envVar }: EmulatorProgram): string | null {
+/** Null where it is not installed. */
+export function findEmulator({ name, envVar }: EmulatorProgram): string | null {
   const set = Deno.env.get(envVar);
   if (set !== undefined) return set;
   const home = Deno.env.get("HOME") ?? "";
