@@ -10,6 +10,7 @@
  * the name is taken. (rename(2) would replace what is there.) So under its name an object is whole from the first moment,
  * whenever the process is killed, and a second name for the same bytes costs nothing. The folders above the object, of
  * which any may be new, are synced before `create` answers, also with "exists": what was answered survives a power loss.
+ * Of folders that are known to have been synced, the ones above are not synced again.
  *
  * A process that is killed leaves files in `.tmp`. Whoever opens the store removes those that nobody has written to for
  * {@linkcode MAX_TEMPORARY_AGE_MS}. If one belonged to a process that is still alive, that one's `create` fails.
@@ -27,6 +28,7 @@ import {
   type GetOptions,
   keyFault,
   type ListOptions,
+  ObjectInMemory,
   type ObjectStore,
   openExactly,
   type StoredObject,
@@ -43,10 +45,17 @@ export interface DiskStoreOptions {
 /** Longer than any create takes: a zip is complete on this machine before it is stored. */
 export const MAX_TEMPORARY_AGE_MS = 60 * 60 * 1000;
 
+/** Of a file that is no larger, one read costs less than a stream; for one of 100 kB it is the other way round. */
+const MAX_SMALL_BYTES = 16 * 1024;
+/** Of how many folders it is remembered that they are there for good, before that begins anew. */
+const MAX_LASTING_FOLDERS = 20_000;
+
 export class DiskStore implements ObjectStore {
   readonly description: string;
   readonly #root: string;
   readonly #temporaries: string;
+  /** Folders whose names, up to the root, are known to be on the disk: they were synced, and nobody removes any. */
+  readonly #lasting = new Set<string>();
 
   private constructor(path: string) {
     this.description = `disk ${path}`;
@@ -78,6 +87,10 @@ export class DiskStore implements ObjectStore {
         if (range !== undefined) {
           assertRange(range, size);
           await file.seek(range.start, Deno.SeekMode.Start);
+        } else if (size <= MAX_SMALL_BYTES) {
+          const bytes = await readExactly(file, size);
+          signal?.throwIfAborted();
+          return new ObjectInMemory(bytes);
         }
         body = range === undefined
           // Handed on as it is, because the runtime sends a file's own stream fastest.
@@ -104,8 +117,8 @@ export class DiskStore implements ObjectStore {
         // Looking first saves writing a large zip; it is the link that decides.
         const isThere = await this.#unlessAbsent(Deno.lstat(file)) !== null;
         if (!isThere) await writeFile(temporary, content, signal);
-        const outcome = isThere ? "exists" : await link(temporary, file);
-        await this.#syncFolders(key);
+        const outcome = isThere ? "exists" : await this.#link(temporary, file);
+        await this.#syncFolders(file);
         return outcome;
       } finally {
         await removeTemporary(temporary);
@@ -167,15 +180,38 @@ export class DiskStore implements ObjectStore {
     }
   }
 
+  /** Gives the temporary file its name, making the folder when there is none. */
+  async #link(temporary: string, file: string): Promise<"created" | "exists"> {
+    try {
+      await Deno.link(temporary, file).catch(async (error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        // It was there and somebody has removed it: of no folder is it known any more that it will last.
+        if (this.#lasting.has(folderOf(file))) this.#lasting.clear();
+        await Deno.mkdir(folderOf(file), { recursive: true, mode: 0o700 });
+        await Deno.link(temporary, file);
+      });
+      return "created";
+    } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists) return "exists";
+      throw error;
+    }
+  }
+
   /** Writes to the disk that the object has its name, and its folder, and so on up to the root. */
-  async #syncFolders(key: string): Promise<void> {
-    const segments = key.split("/");
-    const folders = segments.map((_, depth) => [this.#root, ...segments.slice(0, depth)].join("/"));
+  async #syncFolders(file: string): Promise<void> {
+    const folders = [folderOf(file)];
+    for (
+      let folder = folderOf(file);
+      folder !== this.#root && !this.#lasting.has(folder);
+      folder = folderOf(folder)
+    ) folders.push(folderOf(folder));
     // All at once: the disk writes its journal once for those that ask at the same time.
     await Promise.all(folders.map(async (path) => {
       using folder = await Deno.open(path);
       await folder.sync();
     }));
+    if (this.#lasting.size > MAX_LASTING_FOLDERS) this.#lasting.clear();
+    for (const folder of folders) this.#lasting.add(folder);
   }
 
   async #sweep(before: number): Promise<void> {
@@ -193,29 +229,44 @@ async function writeFile(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   using file = await Deno.open(path, { createNew: true, write: true });
-  const sink = new WritableStream<Uint8Array<ArrayBuffer>>({
-    async write(chunk) {
-      for (let done = 0; done < chunk.length;) done += await file.write(chunk.subarray(done));
-    },
-  });
-  await openExactly(content).pipeTo(sink, signal ? { signal } : {});
+  const { bytes, sizeBytes } = content;
+  // A stream costs several times what it takes to write a manifest.
+  if (bytes !== undefined && bytes.length === sizeBytes) await writeAll(file, bytes);
+  else await writeStream(file, content, signal);
   await file.sync();
   signal?.throwIfAborted();
 }
 
-/** Gives the temporary file its name, making the folder when there is none. */
-async function link(temporary: string, file: string): Promise<"created" | "exists"> {
-  try {
-    await Deno.link(temporary, file).catch(async (error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      await Deno.mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true, mode: 0o700 });
-      await Deno.link(temporary, file);
-    });
-    return "created";
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return "exists";
-    throw error;
+async function writeStream(
+  file: Deno.FsFile,
+  content: Content,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const sink = new WritableStream<Uint8Array<ArrayBuffer>>({
+    write: (chunk) => writeAll(file, chunk),
+  });
+  await openExactly(content).pipeTo(sink, signal ? { signal } : {});
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+}
+
+async function readExactly(
+  file: Deno.FsFile,
+  sizeBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(sizeBytes);
+  for (let done = 0; done < sizeBytes;) {
+    const count = await file.read(bytes.subarray(done));
+    if (count === null) throw new Error("the file has become shorter");
+    done += count;
   }
+  return bytes;
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
 }
 
 async function removeTemporary(temporary: string): Promise<void> {

@@ -24,6 +24,8 @@ export interface Content {
   readonly sizeBytes: number;
   /** A new stream over the same bytes at each call. */
   open(): ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** What `open` gives, where it is in memory anyway. */
+  readonly bytes?: Uint8Array<ArrayBuffer>;
 }
 
 /** Bytes `start` to `end` of an object; `end` is exclusive and not past the object's end. */
@@ -107,6 +109,7 @@ export function bytesContent(bytes: Uint8Array<ArrayBuffer>): Content {
   return {
     sizeBytes: bytes.length,
     open: () => new Blob([bytes]).stream(),
+    bytes,
   };
 }
 
@@ -141,10 +144,35 @@ export async function readAll(
   object: StoredObject,
   signal?: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const body = signal === undefined
-    ? object.body
-    : object.body.pipeThrough(new TransformStream(), { signal });
-  return await new Response(body).bytes();
+  signal?.throwIfAborted();
+  if (object.bytes !== undefined) return object.bytes;
+  const reader = object.body.getReader();
+  // This ends the read that is under way, as if there were no more.
+  const onAbort = () => void reader.cancel(signal?.reason).catch(() => {});
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for (;;) {
+      const { value, done } = await reader.read();
+      signal?.throwIfAborted();
+      if (done) return joined(chunks);
+      chunks.push(value);
+    }
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+function joined(chunks: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const [first = new Uint8Array()] = chunks;
+  if (chunks.length <= 1) return first;
+  const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
 }
 
 const SEGMENT = /^[A-Za-z0-9!+_~@-][A-Za-z0-9!+._~@-]*$/;
