@@ -64,8 +64,13 @@ export const PUBLISH_TIMEOUT_MS = 20 * 60_000;
 interface Job {
   readonly path: ModulePath;
   readonly version: Version;
-  readonly directory: string;
   readonly signal: AbortSignal;
+  /**
+   * A directory of this job alone, made when it is first wanted.
+   *
+   * @throws {OverloadedError} when there is no room
+   */
+  readonly directory: () => Promise<string>;
 }
 
 export class Publisher {
@@ -117,7 +122,9 @@ export class Publisher {
   async #fetchZip(job: Job): Promise<FetchedZip> {
     const { path, version } = job;
     try {
-      return await this.#options.source.fetchZip(path, version, job);
+      const { signal } = job;
+      const directory = await job.directory();
+      return await this.#options.source.fetchZip(path, version, { directory, signal });
     } catch (cause) {
       if (!(cause instanceof NotFoundError)) throw cause;
       const message = `Cannot fetch the zip of ${path}@${version}: its source has it no longer`;
@@ -126,9 +133,13 @@ export class Publisher {
   }
 
   async #publishEagerly(job: Job, hashes: Promise<KnownHashes | null> | null): Promise<Copy> {
-    const { path, version } = job;
+    const { path, version, signal } = job;
     hashes?.catch(() => {});
-    const { zip, ...described } = await this.#options.source.fetch(path, version, job);
+    const directory = await job.directory();
+    const { zip, ...described } = await this.#options.source.fetch(path, version, {
+      directory,
+      signal,
+    });
     const known = await hashes;
     if (known !== null) {
       this.#checkGoMod(job, described, known);
@@ -183,15 +194,19 @@ export class Publisher {
     work: (job: Job) => Promise<T>,
   ): Promise<T> {
     const { scratchDirectory, quota, timeoutMs } = this.#options;
-    await quota?.check();
-    const directory = await Deno.makeTempDir({ dir: scratchDirectory, prefix: "fetch-" });
+    let made: Promise<string> | null = null;
+    const make = async () => {
+      await quota?.check();
+      return await Deno.makeTempDir({ dir: scratchDirectory, prefix: "fetch-" });
+    };
+    const directory = () => made ??= make();
     try {
       return await withDeadline((signal) => work({ path, version, directory, signal }), {
         timeoutMs,
         what: `fetch ${path}@${version}`,
       });
     } finally {
-      await Deno.remove(directory, { recursive: true });
+      await removeMade(made);
     }
   }
 
@@ -202,6 +217,13 @@ export class Publisher {
       "another copy of this version was published first: its tag was moved, or an upstream lied",
     );
   }
+}
+
+async function removeMade(made: Promise<string> | null): Promise<void> {
+  if (made === null) return;
+  // Where it could not be made, whoever wanted it has been told.
+  const directory = await made.catch(() => null);
+  if (directory !== null) await Deno.remove(directory, { recursive: true });
 }
 
 function hashesOf({ manifest: { goMod, zip, source } }: Copy) {

@@ -81,7 +81,7 @@ for (const mode of MODES) {
         rows.push([describeCall(call), fault.name, ...cells]);
       }
     }
-    assert.equal(rows.length - 1, (mode === "eager" ? 5 : 6) * FAULTS.length);
+    assert.equal(rows.length - 1, (mode === "eager" ? 4 : 5) * FAULTS.length);
     report(formatTable(rows));
   });
 }
@@ -268,7 +268,7 @@ function networkMatrix(name: string, { start, open }: NetworkSubject): void {
           ]);
         }
       }
-      assert.ok(requests.length >= (mode === "eager" ? 5 : 6));
+      assert.ok(requests.length >= (mode === "eager" ? 4 : 5));
       report(formatTable(rows));
     }
   });

@@ -114,8 +114,9 @@ export class DiskStore implements ObjectStore {
       const file = `${this.#root}/${key}`;
       const temporary = `${this.#temporaries}/${crypto.randomUUID()}`;
       try {
-        // Looking first saves writing a large zip; it is the link that decides.
-        const isThere = await this.#unlessAbsent(Deno.lstat(file)) !== null;
+        // Looking first saves writing a large zip, and costs more than writing a manifest; it is the link that decides.
+        const isThere = content.bytes === undefined &&
+          await this.#unlessAbsent(Deno.lstat(file)) !== null;
         if (!isThere) await writeFile(temporary, content, signal);
         const outcome = isThere ? "exists" : await this.#link(temporary, file);
         await this.#syncFolders(file);

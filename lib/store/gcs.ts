@@ -62,6 +62,8 @@ export interface GcsStoreOptions {
   readonly token?: () => Promise<string>;
   readonly times?: Partial<StoreTimes>;
   readonly metrics?: Metrics | undefined;
+  /** Milliseconds since any moment. */
+  readonly now?: () => number;
   /** Default {@linkcode SINGLE_REQUEST_LIMIT_BYTES}. */
   readonly singleRequestLimitBytes?: number;
   /** Default {@linkcode PART_SIZE_BYTES}. */
@@ -76,6 +78,8 @@ export const PART_SIZE_BYTES = 8 * 1024 * 1024;
 const GOOGLE_ENDPOINT = "https://storage.googleapis.com";
 const SCOPE = "https://www.googleapis.com/auth/devstorage.read_write";
 const MAX_PAGE_SIZE = 1000;
+/** How long a bucket that was there is not asked about, when an object is not. */
+const BUCKET_SEEN_MS = 30_000;
 /** How often a large content is uploaded, when an upload is lost. */
 const MAX_UPLOADS = 3;
 
@@ -121,6 +125,8 @@ export class GcsStore implements ObjectStore {
   readonly #prefix: string;
   readonly #singleRequestLimitBytes: number;
   readonly #partSizeBytes: number;
+  readonly #now: () => number;
+  #bucketSeenMs = -Infinity;
 
   /** @throws {ConfigError} when the endpoint is plain http and must not be */
   constructor(options: GcsStoreOptions) {
@@ -132,6 +138,7 @@ export class GcsStore implements ObjectStore {
     this.url = `${this.#endpoint}/${this.#bucket}/${this.#prefix}`;
     this.#singleRequestLimitBytes = options.singleRequestLimitBytes ?? SINGLE_REQUEST_LIMIT_BYTES;
     this.#partSizeBytes = options.partSizeBytes ?? PART_SIZE_BYTES;
+    this.#now = options.now ?? (() => performance.now());
     const token = options.token ?? googleToken();
     this.#client = new StoreClient({
       description: this.description,
@@ -356,10 +363,16 @@ export class GcsStore implements ObjectStore {
     throw this.#client.refusal(answer, options.what);
   }
 
-  /** A missing object and a missing bucket are both 404, and nothing but the wording tells them apart. */
+  /**
+   * A missing object and a missing bucket are both 404, and nothing but the wording tells them apart. One that was there a
+   * moment ago is not asked about again: it can only be deleted when nothing is in it, so absent is right all the same.
+   */
   async #isBucketThere(options: SendOptions): Promise<boolean> {
+    if (this.#now() - this.#bucketSeenMs < BUCKET_SEEN_MS) return true;
     const url = this.#url("storage/v1", { maxResults: "1", fields: "kind" });
+    const startMs = this.#now();
     const { status } = await this.#client.ask({ method: "GET", url }, options);
+    if (status === 200) this.#bucketSeenMs = startMs;
     return status === 200;
   }
 

@@ -130,6 +130,30 @@ Deno.test("GcsStore takes an object with another check sum for a failure", async
   }
 });
 
+Deno.test("GcsStore asks once in a while whether the bucket is there, when an object is not", async () => {
+  let nowMs = 0;
+  let lists = 0;
+  let isBucketThere = true;
+  const store = new GcsStore({
+    bucket: BUCKET,
+    apiEndpoint: "http://127.0.0.1",
+    times: FAST,
+    now: () => nowMs,
+    fetch: ({ pathname }) => {
+      if (pathname.endsWith("/o")) lists++;
+      const status = isBucketThere && pathname.endsWith("/o") ? 200 : 404;
+      return Promise.resolve(Response.json({}, { status }));
+    },
+  });
+  for (let i = 0; i < 3; i++) assert.equal(await store.get(`a/${i}`), null);
+  assert.equal(lists, 1);
+  nowMs += 30_000;
+  isBucketThere = false;
+  await assert.rejects(store.get("a/b"), StorageError);
+  await assert.rejects(store.get("a/b"), StorageError);
+  assert.equal(lists, 3);
+});
+
 /** A store whose server has no object, begins every upload, and otherwise answers as a test says. */
 function storeAnsweredBy(
   answer: (method: string, headers: Headers, crc32c: string) => Response | null,
