@@ -10,7 +10,7 @@ import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
 import { withRequestId } from "../lib/request_id.ts";
 import { describeRequest } from "../lib/trace.ts";
 import type { ConcurrencyLimit } from "./concurrency_limit.ts";
-import { withoutSlowClient } from "./slow_client.ts";
+import { SlowClients } from "./slow_client.ts";
 import { errorResponse, keepForOneClient } from "./respond.ts";
 
 export type Method = "GET" | "HEAD" | "POST";
@@ -95,7 +95,7 @@ export interface AppOptions {
   ) => Promise<Response>;
   /** How much may be under way at once. Default: anything. */
   readonly concurrency?: ConcurrencyLimit;
-  /** For how long a client may take nothing of a large body. Default: for ever. */
+  /** For how long a client may take nothing of a large body, or keep a place: slow_client.ts. Default: for ever. */
   readonly slowClientTimeoutMs?: number;
 }
 
@@ -106,7 +106,8 @@ const MAX_PATH_LENGTH = 4096;
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 export function createApp(options: AppOptions): App {
-  const { metrics = NO_METRICS } = options;
+  const { metrics = NO_METRICS, slowClientTimeoutMs: timeoutMs } = options;
+  const slowClients = timeoutMs === undefined ? null : new SlowClients({ timeoutMs });
   const requestId = requestIds();
   let inFlight = 0;
   metrics.gauge("gomodproxy_http_requests_in_flight", () => inFlight);
@@ -142,13 +143,15 @@ export function createApp(options: AppOptions): App {
       record({ request, response, exchange, isAborted }, { ...options, metrics });
     };
     (connection.completed ?? Promise.resolve()).then(() => end(false), () => end(true));
-    const { slowClientTimeoutMs: timeoutMs } = options;
-    if (timeoutMs === undefined) return response;
-    const onCutOff = () => {
-      exchange.facts["error"] = `the client took nothing for ${timeoutMs / 1000} s`;
-      end(true);
-    };
-    return withoutSlowClient(response, { timeoutMs, onCutOff });
+    if (slowClients === null) return response;
+    return slowClients.guard(response, {
+      completed: connection.completed,
+      onSlow: () => exchange.slots.dispose(),
+      onCutOff: () => {
+        exchange.facts["error"] = `the client took nothing for ${(timeoutMs ?? 0) / 1000} s`;
+        end(true);
+      },
+    });
   };
 }
 

@@ -1,9 +1,17 @@
 /**
  * Clients that do not read: each holds an open file or a connection to the store, and a place among the requests under
- * way. `Deno.serve` waits for them for ever. A large body that nobody has wanted more of for a while ends itself: what it
- * holds is free then, and a client that goes on reading finds its answer cut off.
+ * way. `Deno.serve` waits for them for ever.
  *
- * A small body is in the system's buffers at once, whoever reads it.
+ * - A small body is in the system's buffers at once, whoever reads it.
+ * - A large one that nobody has wanted more of for a while ends itself: what it holds is free then, and a client that goes
+ *   on reading finds its answer cut off. For that it must be watched, as a stream of ours, which takes the runtime twice
+ *   the CPU time of a file's own stream.
+ * - So the first {@linkcode MAX_UNWATCHED_BODIES} files at once go out as they are. Once the runtime has such a stream
+ *   nobody can end it (`FsFile.close` finds nothing to close), nor see how far it is. Its place is given to others after the
+ *   same time, and the file stays open until its client has read everything or hangs up: as many as that, and no more.
+ *   When clients who do not read have taken them all, everybody else's bodies are watched.
+ *
+ * KNOWN LIMIT: of an unwatched body the runtime says that it was sent, also when its client hung up.
  *
  * KNOWN LIMIT: the connection itself stays, with what the system has buffered, until the client ends it: Deno.serve has no
  * way to close one that is full. Nor does it close idle ones. What keeps strangers from opening many is in front of this
@@ -14,28 +22,80 @@
 const LARGE_BODY_BYTES = 1024 * 1024;
 /** What is read at once where the body allows it: less costs CPU time, more is no faster. */
 const READ_BYTES = 256 * 1024;
+/** More clients than that, and each gets little of the machine anyway. Of each thread. */
+export const MAX_UNWATCHED_BODIES = 64;
 
-export interface SlowClientOptions {
+type Bytes = Uint8Array<ArrayBuffer>;
+
+export interface SlowClientsOptions {
+  /** For how long a client may take nothing, or an unwatched body may keep its place. */
+  readonly timeoutMs: number;
+  /** Default: {@linkcode MAX_UNWATCHED_BODIES}. */
+  readonly maxUnwatched?: number;
+}
+
+/** One answer to one client. */
+export interface Sending {
+  /** Settles when it has been sent, or could not be. Where nobody can tell, the body is watched. */
+  readonly completed: Promise<void> | undefined;
+  /** Is told when an unwatched body takes longer than its place is kept. It goes on. */
+  readonly onSlow: () => void;
+  /** Is told before a watched body ends itself. */
+  readonly onCutOff: () => void;
+}
+
+export class SlowClients {
+  readonly #timeoutMs: number;
+  readonly #maxUnwatched: number;
+  #unwatched = 0;
+
+  constructor({ timeoutMs, maxUnwatched = MAX_UNWATCHED_BODIES }: SlowClientsOptions) {
+    this.#timeoutMs = timeoutMs;
+    this.#maxUnwatched = maxUnwatched;
+  }
+
+  /** The same response; a large body of it, if it is watched, fails when its client takes nothing. */
+  guard(response: Response, { completed, onSlow, onCutOff }: Sending): Response {
+    const isLarge = Number(response.headers.get("Content-Length") ?? 0) > LARGE_BODY_BYTES;
+    // To look at the body of a small one would make a stream of bytes that the runtime sends at once.
+    if (!isLarge || response.body === null) return response;
+    const { body } = response;
+    if (completed !== undefined && this.#unwatched < this.#maxUnwatched && isStreamOfBytes(body)) {
+      this.#leaveAlone(completed, onSlow);
+      return response;
+    }
+    return new Response(cutOffSlowClient(body, { timeoutMs: this.#timeoutMs, onCutOff }), response);
+  }
+
+  #leaveAlone(completed: Promise<void>, onSlow: () => void): void {
+    this.#unwatched++;
+    const timer = setTimeout(onSlow, this.#timeoutMs);
+    const end = () => {
+      clearTimeout(timer);
+      this.#unwatched--;
+    };
+    completed.then(end, end);
+  }
+}
+
+/** As a file's own is; what a back end has made of a bucket's answer is none. */
+function isStreamOfBytes(body: ReadableStream<Bytes>): boolean {
+  const reader = byobReader(body);
+  reader?.releaseLock();
+  return reader !== null;
+}
+
+export interface CutOffOptions {
   /** For how long a client may take nothing. */
   readonly timeoutMs: number;
   /** Is told before the body ends itself. */
   readonly onCutOff: () => void;
 }
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** The same response; a large body of it fails when its client takes nothing. */
-export function withoutSlowClient(response: Response, options: SlowClientOptions): Response {
-  const isLarge = Number(response.headers.get("Content-Length") ?? 0) > LARGE_BODY_BYTES;
-  // To look at the body of a small one would make a stream of bytes that the runtime sends at once.
-  if (!isLarge || response.body === null) return response;
-  return new Response(cutOffSlowClient(response.body, options), response);
-}
-
-/** The same body, which fails when nobody takes anything of it for {@linkcode SlowClientOptions.timeoutMs}. */
+/** The same body, which fails when nobody takes anything of it for `timeoutMs`. */
 export function cutOffSlowClient(
   body: ReadableStream<Bytes>,
-  { timeoutMs, onCutOff }: SlowClientOptions,
+  { timeoutMs, onCutOff }: CutOffOptions,
 ): ReadableStream<Bytes> {
   const source = openReader(body);
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cutOffSlowClient } from "./slow_client.ts";
+import { cutOffSlowClient, type Sending, SlowClients } from "./slow_client.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -76,4 +76,78 @@ Deno.test("cutOffSlowClient() is patient with a slow source", async () => {
 Deno.test("cutOffSlowClient() passes on that the source fails", async () => {
   const source = new ReadableStream<Bytes>({ pull: () => Promise.reject(new Error("disk")) });
   await assert.rejects(new Response(cutOffSlowClient(source, NEVER)).bytes(), /disk/);
+});
+
+const LARGE_BYTES = 2 * 1024 * 1024;
+
+/** What gives bytes as files do. */
+function largeFile(): Response {
+  const body = new ReadableStream({ type: "bytes" });
+  return new Response(body, { headers: { "Content-Length": String(LARGE_BYTES) } });
+}
+
+function sending(overrides: Partial<Sending> = {}): Sending {
+  return {
+    completed: new Promise(() => {}),
+    onSlow: () => {},
+    onCutOff: () => assert.fail("nobody is to be cut off here"),
+    ...overrides,
+  };
+}
+
+Deno.test("SlowClients leaves a few files to the runtime, as they are", async (t) => {
+  const clients = new SlowClients({ timeoutMs: 60_000, maxUnwatched: 1 });
+  const first = Promise.withResolvers<void>();
+  const responses = [largeFile(), largeFile()];
+  const guarded = responses.map((response) =>
+    clients.guard(response, sending({ completed: first.promise }))
+  );
+  await t.step("the first", () => assert.equal(guarded[0], responses[0]));
+  await t.step("no more at once", () => assert.notEqual(guarded[1], responses[1]));
+  await t.step("the next when the first has failed", async () => {
+    first.reject(new Error("the client has gone"));
+    await first.promise.catch(() => {});
+    const next = largeFile();
+    assert.equal(clients.guard(next, sending({ completed: Promise.resolve() })), next);
+  });
+  await guarded[1]?.body?.cancel();
+});
+
+Deno.test("SlowClients watches what is no file, and what nobody can tell the end of", async (t) => {
+  const clients = new SlowClients({ timeoutMs: 60_000 });
+  const headers = { "Content-Length": String(LARGE_BYTES) };
+  const rows = [
+    { name: "no stream of bytes", response: new Response(new ReadableStream(), { headers }) },
+    { name: "no end is told", response: largeFile(), completed: undefined },
+  ];
+  for (const { name, response, ...rest } of rows) {
+    await t.step(name, async () => {
+      const guarded = clients.guard(response, sending(rest));
+      assert.notEqual(guarded, response);
+      await guarded.body?.cancel();
+    });
+  }
+});
+
+Deno.test("SlowClients leaves small bodies alone", () => {
+  const clients = new SlowClients({ timeoutMs: 1, maxUnwatched: 0 });
+  const response = new Response("small", { headers: { "Content-Length": "5" } });
+  assert.equal(clients.guard(response, sending()), response);
+});
+
+Deno.test("SlowClients tells when an unwatched body takes long", async () => {
+  const clients = new SlowClients({ timeoutMs: 1 });
+  const slow = Promise.withResolvers<void>();
+  const completed = Promise.withResolvers<void>();
+  clients.guard(largeFile(), sending({ completed: completed.promise, onSlow: slow.resolve }));
+  await slow.promise;
+  completed.resolve();
+});
+
+Deno.test("SlowClients cuts off a watched body", async () => {
+  const clients = new SlowClients({ timeoutMs: 1, maxUnwatched: 0 });
+  const cut = Promise.withResolvers<void>();
+  const { body } = clients.guard(largeFile(), sending({ onCutOff: cut.resolve }));
+  await cut.promise;
+  await assert.rejects(new Response(body).bytes(), /took nothing/);
 });

@@ -105,7 +105,7 @@ Deno.test("what is in the scratch directory keeps fetches from beginning, and no
   assert.equal((await answerOf(url)).status, 200);
 });
 
-Deno.test("a client that reads nothing of a large zip is cut off", async () => {
+Deno.test("a client that reads nothing of a large zip gives its place back", async () => {
   await using world = await startWorld(
     "slowClientTimeoutSeconds: 1, maxConcurrentRequests: 1",
     LARGE,
@@ -116,19 +116,25 @@ Deno.test("a client that reads nothing of a large zip is cut off", async () => {
   const path = "/example.com/large/@v/v1.0.0.zip";
   const request = `GET ${path} HTTP/1.1\r\nHost: proxy.example.com\r\n\r\n`;
   await connection.write(new TextEncoder().encode(request));
-  const line = await server.log(({ msg, aborted }) => msg === "request" && aborted === true);
-  assert.equal(line["path"], path);
-  assert.equal(line["error"], "the client took nothing for 1 s");
-  // When it reads at last, it finds that there is an end to it.
-  let sizeBytes = 0;
-  for await (const chunk of connection.readable) sizeBytes += chunk.length;
-  assert.ok(sizeBytes < 32 * 1024 * 1024, `${sizeBytes} bytes`);
-  // Its place is free, and whoever reads gets everything.
+  while ((await answerOf(`${server.url}/`)).status === 200);
+  // Its place is free after a second, and whoever reads gets everything.
+  while ((await answerOf(`${server.url}/`)).status === 503);
   const response = await fetch(`${server.url}${path}`);
   assert.equal(response.status, 200);
   const bytes = await response.bytes();
   assert.equal(bytes.length, Number(response.headers.get("Content-Length")));
+  // The file is free when the client has gone.
+  const { pid } = server;
+  assert.equal(await openZips(pid), 1);
+  connection.close();
+  while (await openZips(pid) > 0);
 });
+
+/** How many zips of its store a process has open. By `ls`, because Deno lets no test look into /proc. */
+async function openZips(pid: number): Promise<number> {
+  const { stdout } = await new Deno.Command("ls", { args: ["-l", `/proc/${pid}/fd`] }).output();
+  return new TextDecoder().decode(stdout).split("/example.com/large/").length - 1;
+}
 
 const REFUSED: { name: string; request: string; want: RegExp }[] = [
   {
