@@ -64,6 +64,10 @@ type Way = "ours" | "with cache";
 
 export async function benchStorage({ longRounds: rounds, say }: BenchOptions): Promise<Report> {
   await using upstream = await Upstream.start([await madeModules([])]);
+  // Its log grows with each record that is asked for the first time, which would be work of the first contestant alone.
+  for (const { path, version } of SMALL_MODULES) {
+    await get(`${upstream.sumdbUrl}/lookup/${path}@${version}`);
+  }
   const samples = new Samples();
   const missing: string[] = [];
   for (const bucket of BUCKETS) {

@@ -20,7 +20,7 @@ import type { ScratchQuota } from "./scratch_quota.ts";
 import type { DescribedCopy, FetchedZip, Source } from "./source/source.ts";
 import type { Copies } from "./store/copies.ts";
 import { type Copy, makeCopy } from "./store/manifest.ts";
-import { type Content, fileContent } from "./store/object_store.ts";
+import { type Content, ownFileContent } from "./store/object_store.ts";
 import { hashGoMod } from "./zip/hash.ts";
 
 /** What a checksum database says of a version: h1 of its zip and of its go.mod. */
@@ -112,7 +112,7 @@ export class Publisher {
     return this.#inScratch(path, version, async (job) => {
       const fetched = await this.#fetchZip(job);
       this.#check(job, { what: "zip", known: zip.h1, found: fetched.h1 });
-      const content = fileContent(fetched);
+      const content = ownFileContent(fetched);
       await this.#options.copies.storeZip(copy, { h1: fetched.h1, content }, job);
       return copy;
     });
@@ -145,7 +145,7 @@ export class Publisher {
       this.#checkGoMod(job, described, known);
       this.#check(job, { what: "zip", known: known.zipH1, found: zip.h1 });
     }
-    return await this.#create(job, { described, zipH1: zip.h1, zip: fileContent(zip) });
+    return await this.#create(job, { described, zipH1: zip.h1, zip: ownFileContent(zip) });
   }
 
   async #create(

@@ -10,7 +10,8 @@
  * the name is taken. (rename(2) would replace what is there.) So under its name an object is whole from the first moment,
  * whenever the process is killed, and a second name for the same bytes costs nothing. The folders above the object, of
  * which any may be new, are synced before `create` answers, also with "exists": what was answered survives a power loss.
- * Of folders that are known to have been synced, the ones above are not synced again.
+ * Of folders that are known to have been synced, the ones above are not synced again. Content in a file that is the
+ * publisher's own is linked into `.tmp`, not copied, where that is on the same file system.
  *
  * A process that is killed leaves files in `.tmp`. Whoever opens the store removes those that nobody has written to for
  * {@linkcode MAX_TEMPORARY_AGE_MS}. If one belonged to a process that is still alive, that one's `create` fails.
@@ -229,6 +230,13 @@ async function writeFile(
   content: Content,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  if (content.ownFile !== undefined && await linkOwn(content.ownFile, path)) {
+    using file = await Deno.open(path);
+    const { size } = await file.stat();
+    if (size !== content.sizeBytes) throw new Error(`the file has ${size} bytes`);
+    await file.sync();
+    return signal?.throwIfAborted();
+  }
   using file = await Deno.open(path, { createNew: true, write: true });
   const { bytes, sizeBytes } = content;
   // A stream costs several times what it takes to write a manifest.
@@ -236,6 +244,17 @@ async function writeFile(
   else await writeStream(file, content, signal);
   await file.sync();
   signal?.throwIfAborted();
+}
+
+/** Whether that is possible; it is not from another file system. */
+async function linkOwn(file: string, path: string): Promise<boolean> {
+  try {
+    await Deno.link(file, path);
+    return true;
+  } catch {
+    // Harmless: whatever the reason is, what is copied is the same, and if that fails it says why.
+    return false;
+  }
 }
 
 async function writeStream(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { storeContract } from "../../tests/store_contract.ts";
 import { StorageError } from "../errors.ts";
 import { DiskStore, MAX_TEMPORARY_AGE_MS } from "./disk.ts";
-import { bytesContent, readAll } from "./object_store.ts";
+import { bytesContent, ownFileContent, readAll } from "./object_store.ts";
 
 storeContract("DiskStore", async () => {
   const root = await tempDir();
@@ -43,6 +43,39 @@ Deno.test("DiskStore.open() removes temporaries that nobody writes to any more, 
   await DiskStore.open({ path: root.path, now: () => now });
   assert.deepEqual(await namesIn(`${root.path}/.tmp`), ["fresh", "young"]);
   assert.notEqual(await store.get("a/object"), null);
+});
+
+Deno.test("DiskStore.create() takes a file over that is the publisher's own", async (t) => {
+  await using root = await tempDir();
+  await using scratch = await tempDir();
+  const store = await DiskStore.open(root);
+  const file = `${scratch.path}/module.zip`;
+  const bytes = new Uint8Array(100_000).fill(7);
+  await Deno.writeFile(file, bytes);
+  const own = ownFileContent({ file, sizeBytes: bytes.length });
+  const read = async (key: string) => {
+    const object = await store.get(key);
+    return object === null ? null : await readAll(object);
+  };
+  await t.step("it is the same file, and stays when its other name goes", async () => {
+    assert.equal(await store.create("a/linked", own), "created");
+    assert.equal(await store.create("a/linked", own), "exists");
+    assert.equal((await Deno.stat(`${root.path}/a/linked`)).ino, (await Deno.stat(file)).ino);
+    await Deno.remove(file);
+    assert.deepEqual(await read("a/linked"), bytes);
+  });
+  await t.step("one that cannot be linked is copied", async () => {
+    const content = { ...bytesContent(bytes), ownFile: `${scratch.path}/on-another-disk` };
+    assert.equal(await store.create("a/copied", content), "created");
+    assert.deepEqual(await read("a/copied"), bytes);
+  });
+  await t.step("one of another size is refused", async () => {
+    await Deno.writeFile(file, bytes);
+    const content = ownFileContent({ file, sizeBytes: bytes.length + 1 });
+    await assert.rejects(store.create("a/short", content), StorageError);
+    assert.equal(await store.get("a/short"), null);
+  });
+  assert.deepEqual(await namesIn(`${root.path}/.tmp`), []);
 });
 
 Deno.test("DiskStore.list() leaves out what people and file systems leave behind", async () => {

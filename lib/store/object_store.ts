@@ -26,6 +26,8 @@ export interface Content {
   open(): ReadableStream<Uint8Array<ArrayBuffer>>;
   /** What `open` gives, where it is in memory anyway. */
   readonly bytes?: Uint8Array<ArrayBuffer>;
+  /** A file of these bytes that is the publisher's own, and that nobody will write to: it may be linked in place of copied. */
+  readonly ownFile?: string;
 }
 
 /** Bytes `start` to `end` of an object; `end` is exclusive and not past the object's end. */
@@ -216,6 +218,11 @@ export function assertRange(range: ByteRange, sizeBytes: number): void {
       `Cannot read bytes ${range.start} to ${range.end}: the object has ${sizeBytes}`,
     );
   }
+}
+
+/** Content from a file that is ours alone, and that will be removed and never written to. */
+export function ownFileContent({ file, sizeBytes }: { file: string; sizeBytes: number }): Content {
+  return { ...fileContent({ file, sizeBytes }), ownFile: file };
 }
 
 /** Content from a file that stays as it is. */
