@@ -109,6 +109,30 @@ Deno.test("ZipWriter makes the same bytes of the same files, whatever chunks the
   }
 });
 
+Deno.test("ZipWriter stores what does not become smaller, and deflates all else", async (t) => {
+  const mixed = noise(PIECE);
+  mixed.fill(0, PIECE / 2);
+  const cases = [
+    { what: "noise", content: noise(PIECE), atMost: 1.0002 },
+    { what: "noise in base64", content: noise(PIECE / 4 * 3).toBase64(), atMost: 0.77 },
+    { what: "a piece that is half noise", content: mixed, atMost: 0.51 },
+    {
+      what: "noise and then a piece of zeros",
+      content: [noise(PIECE), new Uint8Array(PIECE)],
+      atMost: 0.51,
+    },
+    { what: "a small file of text", content: "package a\n".repeat(200), atMost: 0.05 },
+  ];
+  for (const { what, content, atMost } of cases) {
+    await t.step(what, async () => {
+      const bytes = Array.isArray(content) ? Buffer.concat(content) : Buffer.from(content);
+      const { written: { entries: [entry] } } = await write([["m/a", bytes]]);
+      const ratio = (entry?.compressedBytes ?? Infinity) / bytes.length;
+      assert.ok(ratio <= atMost, `${ratio}`);
+    });
+  }
+});
+
 Deno.test("ZipWriter refuses to make a zip larger than its limit", async () => {
   const files: Files = [["m/a", noise(100_000)], ["m/b", "x"]];
   const { written: { sizeBytes } } = await write(files);
