@@ -5,11 +5,11 @@
  * - Lazy: the manifest alone. A signed record of the checksum database has fixed the zip's hash already, and
  *   {@linkcode storeZip} adds the blob when somebody has asked for it.
  *
- * Creating the manifest is the one moment that counts: of all who publish a version, on all replicas, one is told "created",
- * and what it brought is the copy (C1, C2); everybody else goes on with what is read afterwards. A create that throws may
- * have happened (C5), so it is followed by the same read: what is there counts, and only where nothing is does the failure
- * stand. Nothing is retried
- * here; a back end knows best what of its own is worth trying again, and a later request starts over at no loss.
+ * Creating the manifest is the one moment that counts: of all who publish a version, on all replicas, one is told
+ * "created", and what it brought is the copy (C1, C2); everybody else goes on with what is read afterwards. A create that
+ * throws may have happened (C5), so it is followed by the same read: what is there counts, and only where nothing is does
+ * the failure stand. Nothing is retried here; a back end knows best what of its own is worth trying again, and a later
+ * request starts over at no loss.
  *
  * What failures leave: a blob without a manifest, which the next publisher of the same zip finds and uses. When the next
  * one's zip has another hash, the blob is an orphan, to be found by `fsck` and seen by nobody.
