@@ -20,13 +20,17 @@ const program = new Command("go-mod-proxy")
 
 const MAX_WORKERS = 64;
 
-interface ServeFlags {
+/** Of all commands that work with the store or the sources of a configuration. */
+interface CommonFlags {
   configFile?: string;
+  scratchDir?: string;
+  logLevel: LogLevel;
+}
+
+interface ServeFlags extends CommonFlags {
   host: string;
   port: number;
-  scratchDir?: string;
   workers: number;
-  logLevel: LogLevel;
 }
 
 program.command("serve", { isDefault: true })
@@ -54,30 +58,13 @@ Examples:
   GOPROXY=https://proxy.example.com,direct go-mod-proxy serve --port 3000
   go-mod-proxy serve --host 0.0.0.0 --config-file config.yaml`,
   )
-  .action(async ({ configFile, scratchDir, logLevel, workers, ...address }: ServeFlags) => {
+  .action(async (flags: ServeFlags) => {
+    const { host, port, workers } = flags;
     const { serve } = await import("./lib/cli/serve.ts");
-    const { createLogger } = await import("./lib/log.ts");
-    const loaded = await loadConfig(configFile);
-    const env = Deno.env.toObject();
-    await serve({
-      ...address,
-      ...loaded,
-      env,
-      scratchDir: scratchDir ?? defaultScratchDir(env),
-      program: thisProgram(),
-      threads: workers,
-      log: createLogger(logLevel),
-      signal: untilToldToEnd(),
-    });
+    await serve({ ...await openCommand(flags), host, port, threads: workers });
     // What did not finish in time must not keep the process alive.
     Deno.exit(0);
   });
-
-interface CheckSourceFlags {
-  configFile?: string;
-  scratchDir?: string;
-  logLevel: LogLevel;
-}
 
 program.command("check-source")
   .description("Say step by step how a module's repository is found and read, and what is wrong.")
@@ -91,29 +78,15 @@ program.command("check-source")
 Example:
   go-mod-proxy check-source --config-file config.yaml github.com/my-org/lib`,
   )
-  .action(async (module: string, { configFile, scratchDir, logLevel }: CheckSourceFlags) => {
+  .action(async (module: string, flags: CommonFlags) => {
     const { checkSource } = await import("./lib/cli/check_source.ts");
     const { printLine } = await import("./lib/cli/print.ts");
-    const loaded = await loadConfig(configFile);
-    const env = Deno.env.toObject();
-    const isFine = await checkSource({
-      ...loaded,
-      module,
-      env,
-      scratchDir: scratchDir ?? defaultScratchDir(env),
-      program: thisProgram(),
-      logLevel,
-      print: printLine,
-      signal: untilToldToEnd(),
-    });
+    const isFine = await checkSource({ ...await openCommand(flags), module, print: printLine });
     Deno.exit(isFine ? 0 : 1);
   });
 
-interface ExplainFlags {
-  configFile?: string;
+interface ExplainFlags extends CommonFlags {
   json: boolean;
-  scratchDir?: string;
-  logLevel: LogLevel;
 }
 
 program.command("explain")
@@ -132,33 +105,20 @@ Examples:
   go-mod-proxy explain --config-file config.yaml github.com/my-org/lib@v1.2.3
   go-mod-proxy explain --json golang.org/x/mod@v0.20.0`,
   )
-  .action(async (module: string, { configFile, json, scratchDir, logLevel }: ExplainFlags) => {
-    const { createLogger } = await import("./lib/log.ts");
+  .action(async (module: string, flags: ExplainFlags) => {
     const { runExplain } = await import("./lib/cli/explain.ts");
     const { explanationText } = await import("./lib/explain_text.ts");
     const { printLine } = await import("./lib/cli/print.ts");
-    const loaded = await loadConfig(configFile);
-    const env = Deno.env.toObject();
-    const signal = untilToldToEnd();
-    const explanation = await runExplain({
-      ...loaded,
-      module,
-      env,
-      scratchDir: scratchDir ?? defaultScratchDir(env),
-      program: thisProgram(),
-      log: createLogger(logLevel),
-      signal,
-    }).catch((error) => endIfTold(signal, error));
-    const text = json ? JSON.stringify(explanation, null, 2) : explanationText(explanation);
+    const command = await openCommand(flags);
+    const explanation = await runExplain({ ...command, module })
+      .catch((error) => endIfTold(command.signal, error));
+    const text = flags.json ? JSON.stringify(explanation, null, 2) : explanationText(explanation);
     printLine(text.trimEnd());
     Deno.exit(0);
   });
 
-interface FsckFlags {
-  configFile?: string;
+interface FsckFlags extends CommonFlags {
   repair: boolean;
-  scratchDir?: string;
-  logLevel: LogLevel;
 }
 
 program.command("fsck")
@@ -181,29 +141,16 @@ Examples:
   go-mod-proxy fsck --config-file config.yaml
   go-mod-proxy fsck --config-file config.yaml --repair`,
   )
-  .action(async ({ configFile, repair, scratchDir, logLevel }: FsckFlags) => {
+  .action(async (flags: FsckFlags) => {
     const { runFsck } = await import("./lib/cli/fsck.ts");
-    const { createLogger } = await import("./lib/log.ts");
-    const loaded = await loadConfig(configFile);
-    const env = Deno.env.toObject();
-    const signal = untilToldToEnd();
-    const isFine = await runFsck({
-      ...loaded,
-      repair,
-      env,
-      scratchDir: scratchDir ?? defaultScratchDir(env),
-      program: thisProgram(),
-      log: createLogger(logLevel),
-      signal,
-    }).catch((error) => endIfTold(signal, error));
+    const command = await openCommand(flags);
+    const isFine = await runFsck({ ...command, repair: flags.repair })
+      .catch((error) => endIfTold(command.signal, error));
     Deno.exit(isFine ? 0 : 1);
   });
 
-interface ImportFlags {
-  configFile?: string;
+interface ImportFlags extends CommonFlags {
   times?: string;
-  scratchDir?: string;
-  logLevel: LogLevel;
 }
 
 program.command("import")
@@ -229,31 +176,13 @@ Examples:
   )
   .action(
     async (kind: ImportKind, directory: string, flags: ImportFlags) => {
-      const { configFile, times, scratchDir, logLevel } = flags;
-      const { createLogger } = await import("./lib/log.ts");
       const { runImport } = await import("./lib/cli/import.ts");
-      const loaded = await loadConfig(configFile);
-      const env = Deno.env.toObject();
-      const signal = untilToldToEnd();
-      const isFine = await runImport({
-        ...loaded,
-        kind,
-        directory,
-        timesFile: times,
-        env,
-        scratchDir: scratchDir ?? defaultScratchDir(env),
-        log: createLogger(logLevel),
-        signal,
-      }).catch((error) => endIfTold(signal, error));
+      const command = await openCommand(flags);
+      const isFine = await runImport({ ...command, kind, directory, timesFile: flags.times })
+        .catch((error) => endIfTold(command.signal, error));
       Deno.exit(isFine ? 0 : 1);
     },
   );
-
-interface PrefetchFlags {
-  configFile?: string;
-  scratchDir?: string;
-  logLevel: LogLevel;
-}
 
 program.command("prefetch")
   .description("Bring all versions that go.sum files name into the store; status 1 if any fails.")
@@ -271,21 +200,11 @@ Examples:
   go-mod-proxy prefetch go.sum
   go-mod-proxy prefetch --config-file config.yaml */go.sum`,
   )
-  .action(async (files: string[], { configFile, scratchDir, logLevel }: PrefetchFlags) => {
-    const { createLogger } = await import("./lib/log.ts");
+  .action(async (files: string[], flags: CommonFlags) => {
     const { runPrefetch } = await import("./lib/cli/prefetch.ts");
-    const loaded = await loadConfig(configFile);
-    const env = Deno.env.toObject();
-    const signal = untilToldToEnd();
-    const isFine = await runPrefetch({
-      ...loaded,
-      files,
-      env,
-      scratchDir: scratchDir ?? defaultScratchDir(env),
-      program: thisProgram(),
-      log: createLogger(logLevel),
-      signal,
-    }).catch((error) => endIfTold(signal, error));
+    const command = await openCommand(flags);
+    const isFine = await runPrefetch({ ...command, files })
+      .catch((error) => endIfTold(command.signal, error));
     Deno.exit(isFine ? 0 : 1);
   });
 
@@ -305,20 +224,11 @@ Examples:
   go-mod-proxy export /mnt/usb/modules --config-file config.yaml`,
   )
   .action(
-    async (
-      directory: string,
-      { configFile, logLevel }: { configFile?: string; logLevel: LogLevel },
-    ) => {
-      const { createLogger } = await import("./lib/log.ts");
+    async (directory: string, flags: Omit<CommonFlags, "scratchDir">) => {
       const { runExport } = await import("./lib/cli/export.ts");
-      const signal = untilToldToEnd();
-      const isFine = await runExport({
-        ...await loadConfig(configFile),
-        directory,
-        env: Deno.env.toObject(),
-        log: createLogger(logLevel),
-        signal,
-      }).catch((error) => endIfTold(signal, error));
+      const command = await openCommand(flags);
+      const isFine = await runExport({ ...command, directory })
+        .catch((error) => endIfTold(command.signal, error));
       Deno.exit(isFine ? 0 : 1);
     },
   );
@@ -570,6 +480,22 @@ program.command("credential-helper", { hidden: true })
     const { credentialHelper } = await import("./lib/cli/credential_helper.ts");
     await credentialHelper(operation, (name) => Deno.env.get(name));
   });
+
+/** What commands are given that work with the store or the sources of a configuration. */
+async function openCommand({ configFile, scratchDir, logLevel }: CommonFlags) {
+  const { createLogger } = await import("./lib/log.ts");
+  // It sets variables of the environment.
+  const loaded = await loadConfig(configFile);
+  const env = Deno.env.toObject();
+  return {
+    ...loaded,
+    env,
+    scratchDir: scratchDir ?? defaultScratchDir(env),
+    program: thisProgram(),
+    log: createLogger(logLevel),
+    signal: untilToldToEnd(),
+  };
+}
 
 async function loadConfig(file: string | undefined) {
   const { parseConfig } = await import("./lib/config/config.ts");

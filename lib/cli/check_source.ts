@@ -3,8 +3,6 @@
  * the first step that fails. It asks the sources themselves and changes nothing but the mirrors. No secret is printed.
  */
 import { originOf, remoteOf } from "../credentials/provider.ts";
-import { createLogger } from "../log.ts";
-import type { LogLevel } from "../log_level.ts";
 import { describeError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";
 import { openScratch } from "../scratch.ts";
@@ -12,13 +10,14 @@ import type { ServeOptions } from "./serve.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { type OpenedGit, openGit } from "./open_git.ts";
 
-export interface CheckSourceOptions
-  extends Pick<ServeOptions, "config" | "configDirectory" | "program" | "scratchDir" | "env"> {
+export interface CheckSourceOptions extends
+  Pick<
+    ServeOptions,
+    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
+  > {
   readonly module: string;
-  readonly logLevel: LogLevel;
   /** Takes a line for a person. */
   readonly print: (line: string) => void;
-  readonly signal: AbortSignal;
 }
 
 /** Whether every step went well. */
@@ -35,7 +34,6 @@ export async function checkSource(options: CheckSourceOptions): Promise<boolean>
   await using git = await openGit({
     ...options,
     fetch: await openFetch(config, { env, via: newVia() }),
-    log: createLogger(options.logLevel),
     ownDirectory: scratch.directory,
     sharedDirectory: options.scratchDir,
   });

@@ -4,11 +4,10 @@
  */
 import { type Explanation, parseModuleVersion } from "../explain.ts";
 import { openScratch } from "../scratch.ts";
-import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
-import { openSumDatabases } from "../sumdb/open.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
 import { openExplainer } from "./open_explainer.ts";
+import { openDatabases } from "./open_databases.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { openSources } from "./open_sources.ts";
 import { openConfiguredStore } from "./open_store.ts";
@@ -36,12 +35,11 @@ export async function runExplain(options: ExplainOptions): Promise<Explanation> 
     fetch,
     scratchDirectory: scratch.directory,
   });
-  const databases = openSumDatabases(config, {
+  const databases = openDatabases(config, {
+    fetch,
     upstreams: sources.upstreams,
-    openServer: (url) => new Upstream(url, fetch),
     store,
     isPrivate: (path) => sources.isPrivate(path),
-    now: () => performance.now(),
     log,
   });
   const explainer = openExplainer(config, { copies: new Copies(store), sources, databases });

@@ -18,8 +18,8 @@ import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { probeStore } from "../store/probe.ts";
-import { openSumDatabases } from "../sumdb/open.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
+import { openDatabases } from "./open_databases.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { openIndex } from "./open_index.ts";
 import { openConfiguredStore } from "./open_store.ts";
@@ -74,12 +74,11 @@ async function openFindHashes(
   const fetch = await openFetch(config, { env, via: newVia() });
   const proxies = chooseUpstreams(config, { env, log })
     .filter((entry) => entry.kind === "proxy");
-  const databases = openSumDatabases(config, {
+  const databases = openDatabases(config, {
+    fetch,
     upstreams: proxies.map(({ url }) => new Upstream(url, fetch)),
-    openServer: (url) => new Upstream(url, fetch),
     store,
     isPrivate: privatePaths(config),
-    now: () => performance.now(),
     log,
   });
   return (module, signal) => databases.findHashes(module, signal);

@@ -17,13 +17,12 @@ import { type GoSumEntry, MAX_GO_SUM_SIZE_BYTES, parseGoSums } from "../module/g
 import { type KnownHashes, PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { openScratch } from "../scratch.ts";
 import type { Source } from "../source/source.ts";
-import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
 import { type Copy, InvalidManifestError } from "../store/manifest.ts";
 import { probeStore } from "../store/probe.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
-import { openSumDatabases } from "../sumdb/open.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
+import { openDatabases } from "./open_databases.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { openIndex } from "./open_index.ts";
 import { openSources } from "./open_sources.ts";
@@ -58,12 +57,11 @@ export async function runPrefetch(options: PrefetchOptions): Promise<boolean> {
     fetch,
     scratchDirectory: scratch.directory,
   });
-  const databases = openSumDatabases(config, {
+  const databases = openDatabases(config, {
+    fetch,
     upstreams: sources.upstreams,
-    openServer: (url) => new Upstream(url, fetch),
     store,
     isPrivate: (path) => sources.isPrivate(path),
-    now: () => performance.now(),
     log,
   });
   const index = openIndex(config, { store, log });

@@ -15,17 +15,16 @@ import { openScratch } from "../scratch.ts";
 import { ScratchQuota } from "../scratch_quota.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
 import { ModuleService } from "../service.ts";
-import { Upstream } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { checkStore, probeStore } from "../store/probe.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
-import { openSumDatabases } from "../sumdb/open.ts";
 import type { PrivateSumDatabase } from "../sumdb/private_database.ts";
 import { announce } from "./banner.ts";
 import { chooseUpstreams } from "./choose_upstreams.ts";
 import { listen } from "./listen.ts";
 import { openExplainer } from "./open_explainer.ts";
+import { openDatabases } from "./open_databases.ts";
 import { newVia, openFetch } from "./open_fetch.ts";
 import { openIndex } from "./open_index.ts";
 import type { Program } from "./open_git.ts";
@@ -91,12 +90,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   });
   const { source, upstreams } = sources;
   const isPrivate = (path: ModulePath) => sources.isPrivate(path);
-  const databases = openSumDatabases(config, {
+  const databases = openDatabases(config, {
+    fetch,
     upstreams,
-    openServer: (url) => new Upstream(url, fetch),
     store,
     isPrivate,
-    now: () => performance.now(),
     log,
     metrics,
   });
