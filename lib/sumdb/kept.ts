@@ -24,6 +24,7 @@ import { z } from "zod";
 import { StorageError } from "../errors.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { UnverifiedError } from "./errors.ts";
+import { parseJson } from "./json.ts";
 import { descendingName, escapeDatabaseName, LogFolder } from "./log_folder.ts";
 import { HASH_BYTES } from "./merkle.ts";
 import { MAX_NOTE_BYTES, type VerifierKey } from "./note.ts";
@@ -127,14 +128,4 @@ function decodeTree(
   }
   if (tree.size === size && at === bytes.length) return { tree, edge };
   throw new UnverifiedError(`Cannot read the tree: it is not one of ${size} records`);
-}
-
-/** The value of a JSON text, or undefined, which no schema accepts, where it is none. */
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

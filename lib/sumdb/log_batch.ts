@@ -20,6 +20,7 @@ import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { UnverifiedError } from "./errors.ts";
 import { GrowingTree } from "./growing_tree.ts";
+import { parseJson } from "./json.ts";
 import { MAX_DATA_TILE_BYTES } from "./log_folder.ts";
 import { EMPTY_HASH, HASH_BYTES, hashRecord, isSameHash, type Tree } from "./merkle.ts";
 import { joinRecords, splitRecords } from "./record.ts";
@@ -167,14 +168,4 @@ function fullDataTiles(base: number, texts: readonly Text[]) {
     tiles.push({ tile: { level: "data", number, width: TILE_WIDTH }, bytes });
   }
   return tiles;
-}
-
-/** The value of a JSON text, or undefined, which no schema accepts, where it is none. */
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }
