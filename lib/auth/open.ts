@@ -3,13 +3,13 @@
  * start and not by the first build.
  */
 import {
+  checkSecrets,
   readSecretLine,
   type Secret,
-  SecretError,
   type SecretPlaces,
-  secretWarning,
+  type SecretUse,
+  secretWarnings,
 } from "../credentials/secret.ts";
-import { describeError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
 import type { Logger } from "../log.ts";
 import { AccessList, type AccessRule } from "./access_list.ts";
@@ -20,7 +20,7 @@ import { ClientAuth } from "./client_auth.ts";
 import { Gce, GOOGLE_ISSUER, GOOGLE_KEYS } from "./gce.ts";
 import { KeySet } from "./key_set.ts";
 import { Oidc } from "./oidc.ts";
-import { PasswordHash, PasswordHashError } from "./password_hash.ts";
+import { PasswordHash } from "./password_hash.ts";
 import { Passwords } from "./passwords.ts";
 
 /** The section; its shape, names and patterns have been checked. */
@@ -94,10 +94,7 @@ export async function openClientAuth(
 
 /** What a person should better do, each with its key. */
 export function clientAuthWarnings(config: ClientAuthConfig): string[] {
-  const secrets = secretsOf(config).flatMap(({ key, secret, isPublic }) => {
-    const warning = isPublic ? null : secretWarning(secret);
-    return warning === null ? [] : [`${key}: ${warning}`];
-  });
+  const secrets = secretWarnings(secretsOf(config).filter(({ isPublic }) => !isPublic));
   const unreachable = config.identities.flatMap((identity, i) =>
     Object.keys(identity).length > 1
       ? []
@@ -167,16 +164,14 @@ function openOidc(
   });
 }
 
-interface SecretUse {
-  /** Where the configuration has it. */
-  readonly key: string;
-  readonly secret: Secret;
-  readonly read: (secret: Secret, places: SecretPlaces) => Promise<unknown>;
+interface OwnSecretUse extends SecretUse {
   /** It may stand in the configuration. */
   readonly isPublic?: boolean;
 }
 
-function secretsOf({ authenticators: { accessToken }, identities }: ClientAuthConfig): SecretUse[] {
+function secretsOf(
+  { authenticators: { accessToken }, identities }: ClientAuthConfig,
+): OwnSecretUse[] {
   return [
     ...(accessToken === undefined ? [] : signingSecrets(accessToken)),
     ...identities.flatMap(({ password, passwordHash }, i) => [
@@ -212,14 +207,5 @@ export async function checkClientAuthSecrets(
   config: ClientAuthConfig,
   places: SecretPlaces,
 ): Promise<void> {
-  const faults: string[] = [];
-  for (const { key, secret, read } of secretsOf(config)) {
-    try {
-      await read(secret, places);
-    } catch (error) {
-      if (!(error instanceof SecretError || error instanceof PasswordHashError)) throw error;
-      faults.push(`${key}: ${describeError(error)}`);
-    }
-  }
-  if (faults.length > 0) throw new SecretError(faults.join("\n"));
+  await checkSecrets(secretsOf(config), places);
 }

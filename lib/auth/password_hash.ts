@@ -11,9 +11,10 @@
  */
 import { Buffer } from "node:buffer";
 import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
+import { SecretError } from "../credentials/secret.ts";
 
 /** A text is not a password hash that can be used. The message says why and does not show it. */
-export class PasswordHashError extends Error {
+export class PasswordHashError extends SecretError {
   override readonly name = "PasswordHashError";
 }
 

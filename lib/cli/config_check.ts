@@ -8,12 +8,12 @@ import { checkClientAuthSecrets, clientAuthWarnings } from "../auth/open.ts";
 import { type Config, parseConfig } from "../config/config.ts";
 import { type Certificate, readCertificate } from "../credentials/certificate.ts";
 import { checkCredentialsSecrets, credentialsWarnings } from "../credentials/open.ts";
-import { type SecretPlaces, secretWarning } from "../credentials/secret.ts";
+import { type SecretPlaces, secretWarnings } from "../credentials/secret.ts";
 import { ConfigError, describeError } from "../errors.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { parseSourceList } from "../source/source_list.ts";
 import { PROBE_KEY } from "../store/probe.ts";
-import { readSumDatabaseKey } from "./open_private_sum_database.ts";
+import { readSumDatabaseKey, sumDatabaseKeyWarnings } from "./open_private_sum_database.ts";
 import { openConfiguredStore } from "./open_store.ts";
 import { plural } from "./print.ts";
 
@@ -111,13 +111,12 @@ async function checkSecrets(
   }
   if (privateSumDatabase !== undefined) {
     await report.faultsOf(() => readSumDatabaseKey(options, privateSumDatabase));
-    const warning = secretWarning(privateSumDatabase.privateKey);
-    if (warning !== null) report.warn(`privateSumDatabase.privateKey: ${warning}`);
+    for (const warning of sumDatabaseKeyWarnings(privateSumDatabase)) report.warn(warning);
   }
   if (tls === undefined) return;
   const certificate = await report.faultsOf(() => readCertificate(tls, places), "listen.tls");
-  const warning = secretWarning(tls.privateKey);
-  if (warning !== null) report.warn(`listen.tls.privateKey: ${warning}`);
+  const keyWarnings = secretWarnings([{ key: "listen.tls.privateKey", secret: tls.privateKey }]);
+  for (const warning of keyWarnings) report.warn(warning);
   if (certificate !== null) judgeCertificate(certificate, now(), report);
 }
 

@@ -1,6 +1,6 @@
 /** Our own checksum database (sumdb/private_database.ts), as the configuration wants it. */
 import type { Config } from "../config/config.ts";
-import { readSecretLine, secretWarning } from "../credentials/secret.ts";
+import { readSecretLine, secretWarnings } from "../credentials/secret.ts";
 import { ConfigError, describeError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ModulePath } from "../module/path.ts";
@@ -44,8 +44,7 @@ export async function openPrivateSumDatabase(
   if (config === undefined) return null;
   const { name, combined } = config;
   const key = await readSumDatabaseKey(options, config);
-  const warning = secretWarning(config.privateKey);
-  if (warning !== null) logger.warn(`privateSumDatabase.privateKey: ${warning}`);
+  for (const warning of sumDatabaseKeyWarnings(config)) logger.warn(warning);
   const log = new PrivateLog({ name, store, log: logger });
   return {
     findHashes: (module, signal) =>
@@ -63,6 +62,13 @@ export async function openPrivateSumDatabase(
       return new PrivateSumDatabase({ key, log, hashesOf, logger });
     },
   };
+}
+
+/** What a person should better do. */
+export function sumDatabaseKeyWarnings(
+  { privateKey: secret }: NonNullable<Config["privateSumDatabase"]>,
+): string[] {
+  return secretWarnings([{ key: "privateSumDatabase.privateKey", secret }]);
 }
 
 /** @throws {ConfigError} when it cannot be used */

@@ -4,7 +4,8 @@
  *
  * A chain that no client trusts, or whose time is over, can be used: whom clients trust is theirs to know.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
+import { importPem } from "./private_key.ts";
 import {
   describeSecret,
   readSecret,
@@ -41,7 +42,7 @@ export async function readCertificate(
       `Cannot use ${describeSecret(config.certificate)} as a certificate: not a chain in PEM`,
     );
   }
-  const key = parseKey(privateKey);
+  const key = importPem(privateKey);
   const keyFault = key === null
     ? "not a PEM private key without a passphrase"
     : server.checkPrivateKey(key)
@@ -94,15 +95,6 @@ function parseChain(pem: string): X509Certificate | null {
     return blocks.map((block) => new X509Certificate(block))[0] ?? null;
   } catch {
     // Whatever the reason, a block is no certificate.
-    return null;
-  }
-}
-
-function parseKey(pem: string): KeyObject | null {
-  try {
-    return createPrivateKey(pem);
-  } catch {
-    // Whatever the reason, it is no key. The reason is dropped: it might quote the text.
     return null;
   }
 }

@@ -18,7 +18,7 @@
  * https (a GitHub App: at the App's host); where the prefix names its repository, those at that one's host; with netrc,
  * those that it has an entry for. Plain http counts for hosts that the configuration allows it for.
  */
-import { describeError, ForbiddenError } from "../errors.ts";
+import { ForbiddenError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { hasPathPrefix, type ModulePath } from "../module/path.ts";
 import { defaultApiBaseUrl, type Fetch, GitHubApp } from "./github_app.ts";
@@ -33,12 +33,13 @@ import {
   remoteOf,
 } from "./provider.ts";
 import {
+  checkSecrets,
   readSecret,
   readSecretLine,
   type Secret,
-  SecretError,
   type SecretPlaces,
-  secretWarning,
+  type SecretUse,
+  secretWarnings,
 } from "./secret.ts";
 import { NO_CREDENTIALS, TokenProvider, UserPasswordProvider } from "./static.ts";
 
@@ -123,10 +124,7 @@ export function credentialsFaults(config: CredentialsConfig): string[] {
 
 /** What a person should better do, each with its key. */
 export function credentialsWarnings(config: CredentialsConfig): string[] {
-  return secretsOf(config).flatMap(({ key, secret }) => {
-    const warning = secretWarning(secret);
-    return warning === null ? [] : [`${key}: ${warning}`];
-  });
+  return secretWarnings(secretsOf(config));
 }
 
 /**
@@ -254,13 +252,6 @@ function hostsOfApp({ gitHub }: CredentialsConfig, pathPrefix: string, id: numbe
   return hosts.includes(prefixHost) ? [prefixHost] : hosts;
 }
 
-interface SecretUse {
-  /** Where the configuration has it. */
-  readonly key: string;
-  readonly secret: Secret;
-  readonly read: (secret: Secret, places: SecretPlaces) => Promise<unknown>;
-}
-
 function secretsOf({ privateModules, gitHub }: CredentialsConfig): SecretUse[] {
   return [
     ...privateModules.flatMap(({ auth }, i) => secretsOfAuth(auth, `privateModules[${i}].auth`)),
@@ -287,16 +278,7 @@ export async function checkCredentialsSecrets(
   config: CredentialsConfig,
   places: SecretPlaces,
 ): Promise<void> {
-  const faults: string[] = [];
-  for (const { key, secret, read } of secretsOf(config)) {
-    try {
-      await read(secret, places);
-    } catch (error) {
-      if (!(error instanceof SecretError)) throw error;
-      faults.push(`${key}: ${describeError(error)}`);
-    }
-  }
-  if (faults.length > 0) throw new SecretError(faults.join("\n"));
+  await checkSecrets(secretsOf(config), places);
 }
 
 /** Upper and lower case count as one here, for the same reason as in {@linkcode PrivatePrefixes.find}. */

@@ -33,7 +33,8 @@ export async function readPrivateKey(secret: Secret, places: SecretPlaces): Prom
   return key;
 }
 
-function importPem(pem: string): KeyObject | null {
+/** The key of a PEM block, or null if it is none. */
+export function importPem(pem: string): KeyObject | null {
   try {
     return createPrivateKey(pem);
   } catch {

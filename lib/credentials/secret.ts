@@ -11,7 +11,7 @@
  * Limits: a regular file, UTF-8, at most {@linkcode MAX_SECRET_BYTES}; newlines at its end do not count.
  */
 import { resolve } from "node:path";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, describeError } from "../errors.ts";
 
 export type Secret = string | { readonly file: string } | { readonly envVar: string };
 
@@ -25,7 +25,7 @@ export interface SecretPlaces {
 
 /** A secret cannot be read, or cannot be used. The message holds its place, never its content. */
 export class SecretError extends ConfigError {
-  override readonly name = "SecretError";
+  override readonly name: string = "SecretError";
 }
 
 /** Much larger than a private key or a netrc file. */
@@ -66,6 +66,40 @@ export function describeSecret(secret: Secret): string {
 export function secretWarning(secret: Secret): string | null {
   if (typeof secret !== "string") return null;
   return "the secret is written in the configuration: better keep it in a {file: …} or an {envVar: …}";
+}
+
+/** A secret that a configuration needs. */
+export interface SecretUse {
+  /** Where the configuration has it. */
+  readonly key: string;
+  readonly secret: Secret;
+  /** Reads it as what it is to be. @throws {SecretError} when it is not */
+  readonly read: (secret: Secret, places: SecretPlaces) => Promise<unknown>;
+}
+
+/** {@linkcode secretWarning} of each, with its key. */
+export function secretWarnings(uses: readonly Omit<SecretUse, "read">[]): string[] {
+  return uses.flatMap(({ key, secret }) => {
+    const warning = secretWarning(secret);
+    return warning === null ? [] : [`${key}: ${warning}`];
+  });
+}
+
+/** @throws {SecretError} with a line for each secret that cannot be used, which names its key */
+export async function checkSecrets(
+  uses: readonly SecretUse[],
+  places: SecretPlaces,
+): Promise<void> {
+  const faults: string[] = [];
+  for (const { key, secret, read } of uses) {
+    try {
+      await read(secret, places);
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error;
+      faults.push(`${key}: ${describeError(error)}`);
+    }
+  }
+  if (faults.length > 0) throw new SecretError(faults.join("\n"));
 }
 
 async function readRaw(secret: Secret, { directory, env }: SecretPlaces): Promise<string> {
