@@ -5,13 +5,3 @@ import { join } from "node:path";
 export function benchFolder(): string {
   return join(Deno.env.get("TMPDIR") ?? "/tmp", "go-mod-proxy-bench");
 }
-
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}

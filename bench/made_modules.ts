@@ -14,7 +14,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 // @ts-types="npm:@types/yazl@3.3.1"
 import { ZipFile } from "yazl";
-import { benchFolder, exists } from "./bench_folder.ts";
+import { exists } from "../tests/fakes/exists.ts";
+import { benchFolder } from "./bench_folder.ts";
 
 export interface MadeModule {
   readonly path: string;

@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type GoCommand, goCommand } from "../tests/fakes/go_command.ts";
-import { benchFolder, exists } from "./bench_folder.ts";
+import { exists } from "../tests/fakes/exists.ts";
+import { benchFolder } from "./bench_folder.ts";
 
 /** The one that tests/upstream knows. */
 const PROGRAM = "github.com/prometheus/prometheus@v0.305.0";

@@ -7,7 +7,8 @@
  */
 import { join } from "node:path";
 import { TestRepo } from "../tests/fakes/git_repo.ts";
-import { benchFolder, exists } from "./bench_folder.ts";
+import { exists } from "../tests/fakes/exists.ts";
+import { benchFolder } from "./bench_folder.ts";
 
 export interface Recipe {
   readonly name: string;

@@ -13,6 +13,7 @@ import { dirname, join, relative } from "node:path";
 import { parse } from "yaml";
 import { parseConfig, schema } from "../lib/config/config.ts";
 import { withDeadline } from "../lib/async/deadline.ts";
+import { exists } from "./fakes/exists.ts";
 import { goAvailable, goCommand, goTest } from "./fakes/go_command.ts";
 import { denoDir, runProgram } from "./fakes/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
@@ -269,14 +270,4 @@ async function typeStart(command: string, upstreamUrl: string): Promise<Typed> {
       await Deno.remove(home, { recursive: true });
     },
   };
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

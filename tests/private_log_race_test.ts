@@ -6,21 +6,9 @@
  * With CI=true or RACE=full there are more of all, and real servers of object storage.
  */
 import assert from "node:assert/strict";
-import { DiskStore } from "../lib/store/disk.ts";
-import { GcsStore } from "../lib/store/gcs.ts";
-import type { ObjectStore } from "../lib/store/object_store.ts";
 import type { StorageConfig } from "../lib/store/open.ts";
-import { S3Store } from "../lib/store/s3.ts";
-import {
-  emulatorTests,
-  FAKE_GCS_SERVER,
-  S3_ACCOUNT,
-  S3_REGION,
-  startGcs,
-  startS3,
-  VERSITYGW,
-} from "./fakes/emulator.ts";
 import { appendTo, assertSoundLog, privateLog } from "./fakes/private_log.ts";
+import { bucketTests, openDirectory, STORE_ENV, type StorePlace } from "./fakes/store_places.ts";
 import type { Job } from "./private_log_writer.ts";
 import { report } from "./report.ts";
 
@@ -32,53 +20,13 @@ const WORKERS = 5;
 /** A replica is killed after so many of its answers, more or less. */
 const ANSWERS = 25;
 const WRITER_URL = new URL("private_log_writer.ts", import.meta.url).href;
-const BUCKET = "modules";
-const ENV = {
-  AWS_ACCESS_KEY_ID: S3_ACCOUNT.accessKeyId,
-  AWS_SECRET_ACCESS_KEY: S3_ACCOUNT.secretAccessKey,
-};
-
-interface Place extends AsyncDisposable {
-  readonly config: StorageConfig;
-  /** The same store. */
-  readonly store: ObjectStore;
-}
-
-race("a directory", async () => {
-  const path = await Deno.makeTempDir();
-  return {
-    config: { disk: { path } },
-    store: await DiskStore.open({ path }),
-    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
-  };
-});
+race("a directory", openDirectory);
 
 if (IS_FULL) {
-  emulatorTests(FAKE_GCS_SERVER, (program) => {
-    race("Google Cloud Storage", async () => {
-      const emulator = await startGcs(program, BUCKET);
-      const gcs = { bucket: BUCKET, prefix: "", apiEndpoint: emulator.url };
-      return {
-        config: { gcs },
-        store: new GcsStore(gcs),
-        [Symbol.asyncDispose]: () => emulator[Symbol.asyncDispose](),
-      };
-    });
-  });
-  emulatorTests(VERSITYGW, (program) => {
-    race("S3", async () => {
-      const emulator = await startS3(program, BUCKET);
-      const s3 = { bucket: BUCKET, prefix: "", region: S3_REGION, endpoint: emulator.url };
-      return {
-        config: { s3: { ...s3, forcePathStyle: true } },
-        store: new S3Store({ ...s3, credentials: () => Promise.resolve(S3_ACCOUNT) }),
-        [Symbol.asyncDispose]: () => emulator[Symbol.asyncDispose](),
-      };
-    });
-  });
+  bucketTests((kind, open) => race(kind === "gcs" ? "Google Cloud Storage" : "S3", open));
 }
 
-function race(name: string, open: () => Promise<Place>): void {
+function race(name: string, open: () => Promise<StorePlace>): void {
   Deno.test(`replicas that are killed while they append make one log on ${name}`, async () => {
     await using place = await open();
     const answers = new Map<number, number>();
@@ -116,7 +64,7 @@ async function runReplica(
     args: ["run", "--no-check", "--no-prompt", "--allow-net=127.0.0.1"]
       .concat(["--allow-env", "--allow-sys", "--allow-read", "--allow-write"])
       .concat([WRITER_URL, JSON.stringify(job)]),
-    env: ENV,
+    env: STORE_ENV,
     stdout: "piped",
   }).spawn();
   let count = 0;

@@ -5,20 +5,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { DiskStore } from "../lib/store/disk.ts";
-import { GcsStore } from "../lib/store/gcs.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
-import type { StorageConfig } from "../lib/store/open.ts";
-import { S3Store } from "../lib/store/s3.ts";
-import {
-  emulatorTests,
-  FAKE_GCS_SERVER,
-  S3_ACCOUNT,
-  S3_REGION,
-  startGcs,
-  startS3,
-  VERSITYGW,
-} from "./fakes/emulator.ts";
+import { bucketTests, openDirectory, STORE_ENV, type StorePlace } from "./fakes/store_places.ts";
 import { BLOCK_SIZE_BYTES, type Job } from "./store_writer.ts";
 
 const WRITERS_BY_PROCESS = [13, 13, 12, 12];
@@ -32,53 +20,10 @@ const SIZES: Record<string, Pick<Job, "keys" | "sizeBytes">> = {
   [`${LARGE_SIZE_BYTES / MIB} MiB`]: { keys: ["large/0"], sizeBytes: LARGE_SIZE_BYTES },
 };
 
-const BUCKET = "modules";
-const ENV = {
-  AWS_ACCESS_KEY_ID: S3_ACCOUNT.accessKeyId,
-  AWS_SECRET_ACCESS_KEY: S3_ACCOUNT.secretAccessKey,
-};
+race("DiskStore", openDirectory);
+bucketTests((kind, open) => race(kind === "gcs" ? "GcsStore" : "S3Store", open));
 
-interface Place extends AsyncDisposable {
-  /** What the writers open. */
-  readonly config: StorageConfig;
-  /** The same store, to read from. */
-  readonly store: ObjectStore;
-}
-
-race("DiskStore", async () => {
-  const path = await Deno.makeTempDir();
-  return {
-    config: { disk: { path } },
-    store: await DiskStore.open({ path }),
-    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
-  };
-});
-
-emulatorTests(FAKE_GCS_SERVER, (program) => {
-  race("GcsStore", async () => {
-    const emulator = await startGcs(program, BUCKET);
-    const gcs = { bucket: BUCKET, prefix: "", apiEndpoint: emulator.url };
-    return {
-      config: { gcs },
-      store: new GcsStore(gcs),
-      [Symbol.asyncDispose]: () => emulator[Symbol.asyncDispose](),
-    };
-  });
-});
-
-emulatorTests(VERSITYGW, (program) => {
-  race("S3Store", async () => {
-    const emulator = await startS3(program, BUCKET);
-    const s3 = { bucket: BUCKET, prefix: "", region: S3_REGION, endpoint: emulator.url };
-    return {
-      config: { s3: { ...s3, forcePathStyle: true } },
-      store: new S3Store({ ...s3, credentials: () => Promise.resolve(S3_ACCOUNT) }),
-      [Symbol.asyncDispose]: () => emulator[Symbol.asyncDispose](),
-    };
-  });
-});
-
-function race(name: string, open: () => Promise<Place>): void {
+function race(name: string, open: () => Promise<StorePlace>): void {
   Deno.test(`${name} lets one of 50 writers in 4 processes create`, async (t) => {
     await using place = await open();
     for (const [size, job] of Object.entries(SIZES)) {
@@ -88,7 +33,7 @@ function race(name: string, open: () => Promise<Place>): void {
 }
 
 async function raceOnce(
-  { config, store }: Place,
+  { config, store }: StorePlace,
   job: Pick<Job, "keys" | "sizeBytes">,
 ): Promise<void> {
   const processes = WRITERS_BY_PROCESS.map((writers) => spawn({ ...job, config, writers }));
@@ -115,7 +60,7 @@ function spawn(job: Job): Deno.ChildProcess {
     args: ["run", "--no-check", "--no-prompt", "--allow-net=127.0.0.1"]
       .concat(["--allow-env", "--allow-sys", "--allow-read", "--allow-write"])
       .concat([WRITER_URL, JSON.stringify(job)]),
-    env: ENV,
+    env: STORE_ENV,
     stdin: "piped",
     stdout: "piped",
   }).spawn();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { exists } from "./exists.ts";
 import { Server, startServer } from "./server.ts";
 
 Deno.test("startServer() waits until the program is ready", async () => {
@@ -88,13 +89,3 @@ Deno.test("the folder of a server is removed, one that was given stays", async (
 
 /** Behaves as the product does at start and end, and logs what it was given. */
 const PROGRAM = "tests/fakes/testdata/program.ts";
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
