@@ -16,6 +16,7 @@ export class GatheredLines {
   readonly #buffer = new Uint8Array(MAX_GATHERED_BYTES);
   #sizeBytes = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
+  #hasEnded = false;
 
   constructor(print: (bytes: Uint8Array) => void) {
     this.#print = print;
@@ -23,9 +24,15 @@ export class GatheredLines {
 
   /** @param line with its end */
   write(line: string): void {
-    if (this.#take(line)) return;
+    if (!this.#hasEnded && this.#take(line)) return;
     this.flush();
-    if (!this.#take(line)) this.#print(this.#encoder.encode(line));
+    if (this.#hasEnded || !this.#take(line)) this.#print(this.#encoder.encode(line));
+  }
+
+  /** Writes what there is; a line that comes later is written at once. */
+  end(): void {
+    this.flush();
+    this.#hasEnded = true;
   }
 
   flush(): void {

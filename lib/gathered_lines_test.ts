@@ -34,6 +34,14 @@ Deno.test("GatheredLines.flush() writes what there is, once", () => {
   assert.deepEqual(written, ["one\n"]);
 });
 
+Deno.test("GatheredLines.end() writes what there is, and what comes later at once", () => {
+  const { written, lines } = gather();
+  lines.write("one\n");
+  lines.end();
+  lines.write("two\n");
+  assert.deepEqual(written, ["one\n", "two\n"]);
+});
+
 Deno.test("GatheredLines writes no more in one piece than a pipe takes in one piece", async (t) => {
   for (const [name, letter] of [["ASCII", "x"], ["three bytes each", "\u20ac"]] as const) {
     await t.step(name, () => {

@@ -11,6 +11,7 @@ import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pin
 import { GatheredLines } from "./gathered_lines.ts";
 import { readableLine } from "./log_line.ts";
 import type { LogLevel } from "./log_level.ts";
+import { atProgramEnd } from "./program_end.ts";
 import { currentRequestId } from "./request_id.ts";
 
 export type { Logger };
@@ -73,9 +74,7 @@ function standardError(): DestinationStream {
     return { write: (line) => void Deno.stderr.writeSync(encoder.encode(readable(line))) };
   }
   const lines = new GatheredLines(writeAll);
-  for (const end of ["unload", "error", "unhandledrejection"]) {
-    globalThis.addEventListener(end, () => lines.flush());
-  }
+  atProgramEnd(() => lines.end());
   return lines;
 }
 

@@ -65,7 +65,7 @@ export class ModuleService {
   readonly #log: Logger;
   readonly #limits: ServiceLimits;
   readonly #fetches: SingleFlight<Copy>;
-  readonly #lists: SingleFlight<Version[]>;
+  readonly #lists: SingleFlight<readonly Version[]>;
   readonly #queries: SingleFlight<VersionInfo>;
 
   constructor({ copies, source, publisher, log, limits }: ModuleServiceOptions) {
@@ -77,6 +77,22 @@ export class ModuleService {
     this.#fetches = new SingleFlight(this.#limits.maxFlights);
     this.#lists = new SingleFlight(this.#limits.maxFlights);
     this.#queries = new SingleFlight(this.#limits.maxFlights);
+  }
+
+  /** The copy of a version if it is in memory; null says nothing. */
+  remembered(
+    path: ModulePath,
+    version: Version,
+    { log }: Pick<ServiceOptions, "log">,
+  ): Copy | null {
+    const copy = this.#copies.remembered(path, version);
+    if (copy !== null) logHit(copy, log);
+    return copy;
+  }
+
+  /** The zip of a copy if it is in memory; null says nothing. */
+  rememberedZip(copy: Copy): Uint8Array<ArrayBuffer> | null {
+    return this.#copies.rememberedZip(copy);
   }
 
   /**
@@ -219,6 +235,12 @@ export class ModuleService {
       this.#log.warn({ error: describeError(error) }, `cannot ${what}, serving the store`);
     }
   }
+}
+
+/** Says in the access log that the copy came from the store. */
+export function logHit({ manifest }: Copy, log: ServiceOptions["log"]): void {
+  log["cache"] = "hit";
+  log["source"] = manifest.source;
 }
 
 function notCached(what: string): NotFoundError {

@@ -44,9 +44,10 @@ export interface DescribedRequest {
 const REQUEST_FACTS = ["module", "version", "cache", "identity", "error"];
 
 /** Says of the request that is being answered what it is about. Whether it failed, Deno knows by its status. */
-export function describeRequest({ id, method, template, facts }: DescribedRequest): void {
+export function describeRequest(request: DescribedRequest): void {
   const span = trace.getActiveSpan();
   if (span === undefined) return;
+  const { id, method, template, facts } = request;
   span.updateName(`${method} ${template}`);
   span.setAttributes({ "http.route": template, "gomodproxy.request_id": id });
   for (const name of REQUEST_FACTS) {

@@ -1,37 +1,32 @@
 /**
- * HTTP in: one handler that finds the route, asks the guard whether the client may have the answer, makes every failure a
- * response, and writes the access log. The routes are a table, so that whatever must hold for all of them (methods, who
+ * HTTP in: one handler that finds the route, asks the guard whether the client may have the answer, makes every failure an
+ * answer and every answer a response, and writes the access log. The routes are a table, so that whatever must hold for all of them (methods, who
  * may read) is done in one place and checked over the table.
  */
-import { type Access, ANY_CLIENT, type Client, type Guard } from "../lib/auth/guard.ts";
+import { type Access, ANY_CLIENT, type Client, type Guard, type Knock } from "../lib/auth/guard.ts";
 import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
 import { withRequestId } from "../lib/request_id.ts";
 import { describeRequest } from "../lib/trace.ts";
-import type { ConcurrencyLimit } from "./concurrency_limit.ts";
-import { SlowClients } from "./slow_client.ts";
-import { errorResponse, keepForOneClient } from "./respond.ts";
+import { type Answer, responseOf } from "./answer.ts";
+import type { ConcurrencyLimit, Place } from "./concurrency_limit.ts";
+import { RequestLog } from "./request_log.ts";
+import { errorAnswer, noteAnswer } from "./respond.ts";
+import { isLarge, SlowClients } from "./slow_client.ts";
 
 export type Method = "GET" | "HEAD" | "POST";
 
 /** What a route needs to know of a request. */
-export interface RouteRequest {
+export interface RouteRequest extends Knock {
   readonly method: Method;
   /** Scheme and host as the client wrote them. */
   readonly origin: string;
   /** The path as it arrived, percent-decoded once, without the leading `/`. */
   readonly path: string;
   readonly query: URLSearchParams;
-  readonly headers: Headers;
-  /** {@linkcode Guard.answersDiffer} */
-  readonly answersDiffer: boolean;
   /** Null for requests that have none. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
-  /** What the client wrote or was given to find this request in the log. */
-  readonly id: string;
-  /** The address of the connection; null where there is none, in tests. */
-  readonly address: string | null;
   /** Aborted when the client hangs up. */
   readonly signal: AbortSignal;
   /** What the access log says besides the request: module, version, cache state. */
@@ -47,7 +42,9 @@ export interface Errand {
   readonly template?: string;
   /** What the answer is about. The guard is asked before {@linkcode answer} is called. */
   readonly access: Access;
-  answer(client: Client): Promise<Response> | Response;
+  /** The answer where it is at hand; null where it has to be waited for, and {@linkcode answer} is called. */
+  answerAtOnce?(client: Client): Answer | null;
+  answer(client: Client): Promise<Answer> | Answer;
 }
 
 export interface Route {
@@ -88,6 +85,8 @@ export interface AppOptions {
   /** Our own `Via`: a request that carries it went in a circle. */
   readonly via: string;
   readonly metrics?: Metrics;
+  /** Where requests are recorded. Default: each at once, in the log and the metrics. */
+  readonly requestLog?: RequestLog;
   /** Answers what is to be answered elsewhere. It is logged and counted there, too. */
   readonly elsewhere?: (
     request: HttpRequest,
@@ -99,7 +98,10 @@ export interface AppOptions {
   readonly slowClientTimeoutMs?: number;
 }
 
-export type App = (request: HttpRequest, connection?: ConnectionInfo) => Promise<Response>;
+export type App = (
+  request: HttpRequest,
+  connection?: ConnectionInfo,
+) => Response | Promise<Response>;
 
 /** Longer than any path that Go's tools produce; more is noise or an attack. */
 const MAX_PATH_LENGTH = 4096;
@@ -107,51 +109,85 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 export function createApp(options: AppOptions): App {
   const { metrics = NO_METRICS, slowClientTimeoutMs: timeoutMs } = options;
+  const { answersDiffer } = options.guard;
   const slowClients = timeoutMs === undefined ? null : new SlowClients({ timeoutMs });
+  const requestLog = options.requestLog ??
+    new RequestLog({ log: options.log, metrics, gathers: false });
   const requestId = requestIds();
   let inFlight = 0;
   metrics.gauge("gomodproxy_http_requests_in_flight", () => inFlight);
-  return async function app(request, connection = {}) {
-    const exchange: Exchange = {
-      startMs: performance.now(),
-      id: requestId(request.headers),
-      address: addressOf(connection),
-      template: "other",
-      facts: {},
-      isElsewhere: false,
-      slots: new DisposableStack(),
-    };
-    inFlight++;
-    const response = await withRequestId(
-      exchange.id,
-      () => answer(request, { ...options, exchange }),
-    );
-    if (exchange.isElsewhere) {
-      inFlight--;
-      exchange.slots.dispose();
-      return response;
+
+  function leave({ place }: Exchange): void {
+    inFlight--;
+    place?.leave();
+  }
+
+  function record(exchange: Exchange, { status, body, sizeBytes = 0 }: Answer, isAborted: boolean) {
+    const { id, method, path, template, startMs, facts } = exchange;
+    requestLog.add({
+      id,
+      method,
+      path: path.slice(0, MAX_PATH_LENGTH),
+      template,
+      status,
+      sizeBytes: body === null ? 0 : sizeBytes,
+      durationMs: performance.now() - startMs,
+      isAborted,
+      facts,
+    });
+  }
+
+  /** The response to a request that has to wait, or whose body takes a while. */
+  async function whenReady(
+    waiting: Answer | Promise<Answer | Response>,
+    exchange: Exchange,
+    { completed }: ConnectionInfo,
+  ): Promise<Response> {
+    const answer = await waiting;
+    if (answer instanceof Response) {
+      leave(exchange);
+      return answer;
     }
-    response.headers.set("X-Request-Id", exchange.id);
-    if (options.guard.answersDiffer) keepForOneClient(response.headers);
-    describeRequest({ method: request.method, ...exchange });
+    describeRequest(exchange);
     let isEnded = false;
     const end = (isAborted: boolean) => {
       if (isEnded) return;
       isEnded = true;
-      inFlight--;
-      exchange.slots.dispose();
-      record({ request, response, exchange, isAborted }, { ...options, metrics });
+      leave(exchange);
+      record(exchange, answer, isAborted);
     };
-    (connection.completed ?? Promise.resolve()).then(() => end(false), () => end(true));
-    if (slowClients === null) return response;
-    return slowClients.guard(response, {
-      completed: connection.completed,
-      onSlow: () => exchange.slots.dispose(),
+    (completed ?? Promise.resolve()).then(() => end(false), () => end(true));
+    const sent = slowClients?.guard(answer, {
+      completed,
+      onSlow: () => exchange.place?.leave(),
       onCutOff: () => {
         exchange.facts["error"] = `the client took nothing for ${(timeoutMs ?? 0) / 1000} s`;
         end(true);
       },
     });
+    return responseOf(sent ?? answer, { requestId: exchange.id, answersDiffer });
+  }
+
+  return function app(request, connection = {}) {
+    const exchange: Exchange = {
+      startMs: performance.now(),
+      id: requestId(request.headers),
+      method: request.method,
+      path: rawPath(request.url),
+      connection,
+      template: "other",
+      facts: {},
+      place: null,
+    };
+    inFlight++;
+    const answer = withRequestId(exchange.id, () => begin(request, options, exchange));
+    if (answer instanceof Promise || isLarge(answer)) {
+      return whenReady(answer, exchange, connection);
+    }
+    leave(exchange);
+    describeRequest(exchange);
+    record(exchange, answer, false);
+    return responseOf(answer, { requestId: exchange.id, answersDiffer });
   };
 }
 
@@ -159,101 +195,100 @@ export function createApp(options: AppOptions): App {
 interface Exchange {
   readonly startMs: number;
   readonly id: string;
-  readonly address: string | null;
+  readonly method: string;
+  /** As the client wrote it, without the leading `/` and the query. */
+  readonly path: string;
+  readonly connection: ConnectionInfo;
   /** {@linkcode Errand.template}, once there is an errand. */
   template: string;
   /** What the access log says besides. */
   readonly facts: Record<string, unknown>;
-  /** It was answered by {@linkcode AppOptions.elsewhere}. */
-  isElsewhere: boolean;
-  /** Its places among those that are under way. */
-  readonly slots: DisposableStack;
+  /** Among those that are under way, once it has one. */
+  place: Place | null;
 }
 
-interface Ended {
-  readonly request: HttpRequest;
-  readonly response: Response;
-  readonly exchange: Exchange;
-  /** The client hung up before it had everything. */
-  readonly isAborted: boolean;
-}
-
-/** The access log's line of a request, and its metrics. */
-function record(
-  { request, response, exchange, isAborted }: Ended,
-  { log, metrics }: { log: Logger; metrics: Metrics },
-): void {
-  const { startMs, id, template: route, facts } = exchange;
-  const ms = performance.now() - startMs;
-  const bytes = request.method === "HEAD" ? 0 : Number(response.headers.get("Content-Length") ?? 0);
-  metrics.add("gomodproxy_http_requests_total", { route, status: String(response.status) });
-  metrics.observe("gomodproxy_http_request_duration_seconds", { route }, ms / 1000);
-  if (isAborted) metrics.add("gomodproxy_http_aborted_requests_total", { route });
-  else metrics.add("gomodproxy_http_response_bytes_total", { route }, bytes);
-  const { cache } = facts;
-  if (typeof cache === "string") metrics.add("gomodproxy_cache_requests_total", { result: cache });
-  log.info({
-    id,
-    method: request.method,
-    path: `/${rawPath(request.url).slice(0, MAX_PATH_LENGTH)}`,
-    status: response.status,
-    ...facts,
-    ...isAborted ? { aborted: true } : { bytes },
-    ms: Math.round(ms),
-  }, "request");
-}
-
-interface AnswerContext extends AppOptions {
-  readonly exchange: Exchange;
-}
-
-async function answer(request: HttpRequest, context: AnswerContext): Promise<Response> {
-  const { exchange, elsewhere, log } = context;
-  const { id, facts } = exchange;
+/** The answer if nothing has to be waited for. A Response where it was answered elsewhere. */
+function begin(
+  request: HttpRequest,
+  options: AppOptions,
+  exchange: Exchange,
+): Answer | Promise<Answer | Response> {
   try {
-    return await dispatch(request, context);
+    const answer = dispatch(request, options, exchange);
+    if (!(answer instanceof Promise)) return answer;
+    return answer.catch<Answer | Response>((error) =>
+      answerFailure(error, { request, options, exchange })
+    );
   } catch (error) {
-    if (error instanceof ElsewhereError && elsewhere !== undefined) {
-      exchange.isElsewhere = true;
-      return await elsewhere(request, exchange);
-    }
-    const meaning = meaningOf(error);
-    facts["error"] = describeError(error);
-    if (meaning === "internal") log.error({ err: error }, "internal error");
-    return errorResponse(error, { requestId: id, head: request.method === "HEAD" });
+    return answerFailure(error, { request, options, exchange });
   }
 }
 
-async function dispatch(request: HttpRequest, context: AnswerContext): Promise<Response> {
+function answerFailure(
+  error: unknown,
+  { request, options, exchange }: {
+    request: HttpRequest;
+    options: AppOptions;
+    exchange: Exchange;
+  },
+): Answer | Promise<Answer | Response> {
+  const { id, connection } = exchange;
+  if (error instanceof ElsewhereError && options.elsewhere !== undefined) {
+    return options.elsewhere(request, { id, address: addressOf(connection) })
+      .catch<Answer | Response>((error) => failureAnswer(error, options, exchange));
+  }
+  return failureAnswer(error, options, exchange);
+}
+
+function failureAnswer(
+  error: unknown,
+  { log }: AppOptions,
+  { id, method, facts }: Exchange,
+): Answer {
+  facts["error"] = describeError(error);
+  if (meaningOf(error) === "internal") log.error({ err: error }, "internal error");
+  return errorAnswer(error, { requestId: id, head: method === "HEAD" });
+}
+
+function dispatch(
+  request: HttpRequest,
+  { routes, guard, via, concurrency }: AppOptions,
+  exchange: Exchange,
+): Answer | Promise<Answer> {
   const { headers } = request;
-  const { exchange } = context;
-  const { id, address, facts } = exchange;
-  if (headers.get("Via")?.split(",").some((hop) => hop.trim() === context.via)) {
+  const { facts } = exchange;
+  if (headers.get("Via")?.split(",").some((hop) => hop.trim() === via)) {
     throw new UpstreamError("Cannot answer: this server is configured as its own upstream");
   }
-  const path = decodePath(rawPath(request.url));
+  const path = decodePath(exchange.path);
   const refusal = refusalOf(request);
   if (refusal !== null) return refusal;
-  const route = context.routes.find((route) => route.matches(path)) ?? NO_ROUTE;
+  const route = routes.find((route) => route.matches(path)) ?? NO_ROUTE;
   const { methods = READ_METHODS } = route;
-  const method = allowedMethod(request.method, methods);
+  const method = allowedMethod(exchange.method, methods);
   if (method === null) return methodNotAllowed(methods);
   facts["route"] = route.name;
-  const { answersDiffer } = context.guard;
-  const errand = understand(
-    route,
-    new IncomingRequest(request, { method, path, answersDiffer, exchange }),
-  );
+  const incoming = new IncomingRequest(request, { method, path, exchange });
+  const errand = understand(route, incoming);
   exchange.template = errand.template ?? `/${route.name}`;
-  const concurrency = route.isUnlimited ? undefined : context.concurrency;
-  if (concurrency !== undefined) exchange.slots.use(concurrency.enter());
-  const client = await context.guard.admit({ headers, address, requestId: id }, errand.access);
-  if (client.identity !== null) facts["identity"] = client.identity;
-  if (concurrency !== undefined) {
-    const who = client.identity === null ? `address ${address}` : `identity ${client.identity}`;
-    exchange.slots.use(concurrency.enterAs(who));
-  }
-  return await errand.answer(client);
+  if (!route.isUnlimited) exchange.place = concurrency?.enter() ?? null;
+  const client = guard.admit(incoming, errand.access);
+  return client instanceof Promise
+    ? client.then((client) => answerClient(client, errand, exchange))
+    : answerClient(client, errand, exchange);
+}
+
+function answerClient(
+  client: Client,
+  errand: Errand,
+  { facts, place, connection }: Exchange,
+): Answer | Promise<Answer> {
+  const { identity } = client;
+  if (identity !== null) facts["identity"] = identity;
+  const ready = errand.answerAtOnce?.(client) ?? null;
+  if (ready !== null) return ready;
+  place?.isOf(identity === null ? `address ${addressOf(connection)}` : `identity ${identity}`);
+  return errand.answer(client);
 }
 
 /** A request whose parts are made when somebody wants them: for most requests nobody wants most of them. */
@@ -261,29 +296,26 @@ class IncomingRequest implements RouteRequest {
   readonly method: Method;
   readonly path: string;
   readonly headers: Headers;
-  readonly id: string;
-  readonly address: string | null;
-  readonly answersDiffer: boolean;
+  readonly requestId: string;
   readonly log: Record<string, unknown>;
   readonly #request: HttpRequest;
+  readonly #connection: ConnectionInfo;
 
   constructor(
     request: HttpRequest,
-    { method, path, answersDiffer, exchange }: {
-      method: Method;
-      path: string;
-      answersDiffer: boolean;
-      exchange: Exchange;
-    },
+    { method, path, exchange }: { method: Method; path: string; exchange: Exchange },
   ) {
     this.#request = request;
+    this.#connection = exchange.connection;
     this.method = method;
     this.path = path;
     this.headers = request.headers;
-    this.id = exchange.id;
-    this.address = exchange.address;
-    this.answersDiffer = answersDiffer;
+    this.requestId = exchange.id;
     this.log = exchange.facts;
+  }
+
+  get address(): string | null {
+    return addressOf(this.#connection);
   }
 
   get origin(): string {
@@ -326,10 +358,10 @@ function allowedMethod(method: string, allowed: readonly Method[]): Method | nul
   return allowed.find((name) => name === method) ?? null;
 }
 
-function methodNotAllowed(allowed: readonly Method[]): Response {
-  return new Response(`method not allowed: only ${allowed.join(" and ")}\n`, {
+function methodNotAllowed(allowed: readonly Method[]): Answer {
+  return noteAnswer(`method not allowed: only ${allowed.join(" and ")}\n`, {
     status: 405,
-    headers: { "Allow": allowed.join(", "), "Content-Type": "text/plain; charset=utf-8" },
+    headers: { "Allow": allowed.join(", ") },
   });
 }
 
@@ -340,19 +372,17 @@ function methodNotAllowed(allowed: readonly Method[]): Response {
 const MAX_URL_LENGTH = 8192;
 
 /** The answer to what is not even looked at: a URL that is too long, a body where there is none. */
-function refusalOf({ url, method, headers }: HttpRequest): Response | null {
+function refusalOf({ url, method, headers }: HttpRequest): Answer | null {
   if (url.length > MAX_URL_LENGTH) return refuse(414, `URL longer than ${MAX_URL_LENGTH} bytes`);
   if (method === "POST") return null;
+  // Not `has`, for which the runtime makes a list of all headers.
   const hasBody = Number(headers.get("Content-Length") ?? 0) > 0 ||
-    headers.has("Transfer-Encoding");
+    headers.get("Transfer-Encoding") !== null;
   return hasBody ? refuse(400, `a ${method} with a body`) : null;
 }
 
-function refuse(status: number, reason: string): Response {
-  return new Response(`not taken: ${reason}\n`, {
-    status,
-    headers: { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
-  });
+function refuse(status: number, reason: string): Answer {
+  return noteAnswer(`not taken: ${reason}\n`, { status });
 }
 
 function addressOf({ remoteAddr }: ConnectionInfo): string | null {

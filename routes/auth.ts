@@ -21,7 +21,9 @@ import type { ClientAuth } from "../lib/auth/client_auth.ts";
 import { type Credentials, parseAuthorization } from "../lib/auth/credentials.ts";
 import { ANYONE } from "../lib/auth/guard.ts";
 import { DeadlineError, MalformedBodyError, UnauthenticatedError } from "../lib/errors.ts";
+import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
+import { noteAnswer } from "./respond.ts";
 
 export const MAX_BODY_BYTES = 4096;
 const BODY_TIMEOUT_MS = 10_000;
@@ -42,22 +44,19 @@ function methodOf(path: string): LoginMethod | null {
   return LOGIN_METHODS.find((method) => path === `auth/${method}`) ?? null;
 }
 
-async function logIn(auth: Pick<ClientAuth, "logIn">, request: RouteRequest): Promise<Response> {
+async function logIn(auth: Pick<ClientAuth, "logIn">, request: RouteRequest): Promise<Answer> {
   const method = methodOf(request.path);
   if (method === null) throw new Error(`No way to log in: ${request.path}`);
-  const { headers, address, id: requestId } = request;
   const credentials = method === "userpassword"
     ? await readPassword(request)
     : bearerOf(request.headers);
-  const { token, expiresInSeconds } = await auth.logIn(method, credentials, {
-    headers,
-    address,
-    requestId,
+  const { token, expiresInSeconds } = await auth.logIn(method, credentials, request);
+  const text = JSON.stringify({
+    access_token: token,
+    expires_in: expiresInSeconds,
+    token_type: "Bearer",
   });
-  return Response.json(
-    { access_token: token, expires_in: expiresInSeconds, token_type: "Bearer" },
-    { headers: { "Cache-Control": "no-store" } },
-  );
+  return noteAnswer(text, { status: 200, headers: { "Content-Type": "application/json" } });
 }
 
 const passwordBody = z.strictObject({ user: z.string(), password: z.string() });

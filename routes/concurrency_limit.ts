@@ -28,18 +28,18 @@ export class ConcurrencyLimit {
   }
 
   /** @throws {OverloadedError} when too many are under way */
-  enter(): Disposable {
+  enter(): Place {
     const { maxConcurrentRequests: max } = this.#limits;
     if (this.#ofAll >= max) {
       this.#metrics.add("gomodproxy_limited_requests_total", { limit: "all" });
       throw new OverloadedError(`Cannot take another request: ${max} are under way`);
     }
     this.#ofAll++;
-    return { [Symbol.dispose]: () => void this.#ofAll-- };
+    return new Place(this);
   }
 
-  /** @throws {TooManyRequestsError} when too many of this client are under way */
-  enterAs(client: string): Disposable {
+  /** For {@linkcode Place.isOf}. */
+  enterAs(client: string): void {
     const { maxConcurrentRequestsPerClient: max } = this.#limits;
     const count = this.#ofClients.get(client) ?? 0;
     if (count >= max) {
@@ -50,12 +50,42 @@ export class ConcurrencyLimit {
       );
     }
     this.#ofClients.set(client, count + 1);
-    return { [Symbol.dispose]: () => this.#leave(client) };
   }
 
-  #leave(client: string): void {
+  /** For {@linkcode Place.leave}. */
+  leave(client: string | null): void {
+    this.#ofAll--;
+    if (client === null) return;
     const count = this.#ofClients.get(client) ?? 0;
     if (count > 1) this.#ofClients.set(client, count - 1);
     else this.#ofClients.delete(client);
+  }
+}
+
+/** Of a request, among all that are under way. */
+export class Place {
+  readonly #limit: ConcurrencyLimit;
+  #client: string | null = null;
+  #isFree = false;
+
+  constructor(limit: ConcurrencyLimit) {
+    this.#limit = limit;
+  }
+
+  /**
+   * Says whose it is, as soon as that is known.
+   *
+   * @throws {TooManyRequestsError} when too many of this client are under way
+   */
+  isOf(client: string): void {
+    this.#limit.enterAs(client);
+    this.#client = client;
+  }
+
+  /** It is free for others. Once is enough. */
+  leave(): void {
+    if (this.#isFree) return;
+    this.#isFree = true;
+    this.#limit.leave(this.#client);
   }
 }

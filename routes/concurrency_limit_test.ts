@@ -8,23 +8,31 @@ Deno.test("ConcurrencyLimit.enter() refuses above the limit, and takes more when
     maxConcurrentRequestsPerClient: 9,
   });
   const first = limit.enter();
-  using _second = limit.enter();
+  limit.enter();
   assert.throws(() => limit.enter(), OverloadedError);
-  first[Symbol.dispose]();
-  using _third = limit.enter();
+  first.leave();
+  first.leave();
+  limit.enter();
   assert.throws(() => limit.enter(), OverloadedError);
 });
 
-Deno.test("ConcurrencyLimit.enterAs() counts each client by itself", () => {
+Deno.test("Place.isOf() counts each client by itself", () => {
   const limit = new ConcurrencyLimit({
     maxConcurrentRequests: 9,
     maxConcurrentRequestsPerClient: 2,
   });
-  const mine = [limit.enterAs("me"), limit.enterAs("me")];
-  using _other = limit.enterAs("you");
-  assert.throws(() => limit.enterAs("me"), TooManyRequestsError);
-  for (const slot of mine) slot[Symbol.dispose]();
-  using _again = limit.enterAs("me");
-  using _more = limit.enterAs("me");
-  assert.throws(() => limit.enterAs("me"), TooManyRequestsError);
+  const enterAs = (client: string) => {
+    const place = limit.enter();
+    place.isOf(client);
+    return place;
+  };
+  const mine = [enterAs("me"), enterAs("me")];
+  enterAs("you");
+  const refused = limit.enter();
+  assert.throws(() => refused.isOf("me"), TooManyRequestsError);
+  refused.leave();
+  for (const place of mine) place.leave();
+  enterAs("me");
+  enterAs("me");
+  assert.throws(() => limit.enter().isOf("me"), TooManyRequestsError);
 });

@@ -7,7 +7,7 @@
 import { type Explainer, parseModuleVersion } from "../lib/explain.ts";
 import { explanationText } from "../lib/explain_text.ts";
 import type { Route } from "./app.ts";
-import { textResponse } from "./respond.ts";
+import { textAnswer } from "./respond.ts";
 
 const PREFIX = "explain/";
 
@@ -28,7 +28,7 @@ export function explainRoute(explainer: Explainer): Route {
           const explanation = await explainer.explain(module, { identities, signal });
           const isForMachines = /\bapplication\/json\b/.test(headers.get("Accept") ?? "");
           const text = isForMachines ? JSON.stringify(explanation) : explanationText(explanation);
-          return textResponse(new TextEncoder().encode(text), {
+          return textAnswer(new TextEncoder().encode(text), {
             request,
             contentType: isForMachines ? "application/json" : "text/plain; charset=utf-8",
             cacheControl: "no-store",

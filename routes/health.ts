@@ -3,7 +3,9 @@
  */
 import { ANYONE } from "../lib/auth/guard.ts";
 import { OverloadedError } from "../lib/errors.ts";
+import type { Answer } from "./answer.ts";
 import type { Route } from "./app.ts";
+import { noteAnswer } from "./respond.ts";
 
 export interface HealthOptions {
   /** @throws when the store cannot be read */
@@ -38,8 +40,6 @@ export function healthRoutes({ checkStore, isStopping }: HealthOptions): Route[]
   ];
 }
 
-function ok(): Response {
-  return new Response("ok\n", {
-    headers: { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
-  });
+function ok(): Answer {
+  return noteAnswer("ok\n", { status: 200 });
 }

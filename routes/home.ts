@@ -1,7 +1,7 @@
 /** `/`: what this is, for a person who opens the address in a browser. The `go` command's `GOAUTH=git` asks for it too. */
 import { ANY_CLIENT } from "../lib/auth/guard.ts";
 import type { Route } from "./app.ts";
-import { FRESH, textResponse } from "./respond.ts";
+import { FRESH, textAnswer } from "./respond.ts";
 
 export function homeRoute(): Route {
   return {
@@ -11,7 +11,7 @@ export function homeRoute(): Route {
       template: "/",
       access: ANY_CLIENT,
       answer: () =>
-        textResponse(
+        textAnswer(
           new TextEncoder().encode(
             `go-mod-proxy: a Go module proxy\nUse it with: go env -w GOPROXY=${request.origin}\n`,
           ),

@@ -10,7 +10,7 @@ import { InvalidRequestError } from "../lib/errors.ts";
 import { formatEntries, type IndexEntry, parseSince } from "../lib/index/entry.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
 import type { Route, RouteRequest } from "./app.ts";
-import { textResponse } from "./respond.ts";
+import { textAnswer } from "./respond.ts";
 
 export const MAX_INDEX_ENTRIES = 2000;
 
@@ -24,7 +24,7 @@ export function indexRoute(index: IndexReader): Route {
         access: ANY_CLIENT,
         answer: async (client) => {
           const entries = await readableEntries(index, { ...wanted, client, request });
-          return textResponse(new TextEncoder().encode(formatEntries(entries)), {
+          return textAnswer(new TextEncoder().encode(formatEntries(entries)), {
             request,
             contentType: "text/plain; charset=utf-8",
             cacheControl: "no-store",

@@ -1,7 +1,7 @@
 /** `/metrics`: what Prometheus reads. With client authentication, Prometheus is a client like any other. */
 import { ANY_CLIENT } from "../lib/auth/guard.ts";
 import type { Route } from "./app.ts";
-import { textResponse } from "./respond.ts";
+import { textAnswer } from "./respond.ts";
 
 /** The page, as it is now. */
 export interface MetricsPage {
@@ -17,7 +17,7 @@ export function metricsRoute(page: MetricsPage): Route {
     read: (request) => ({
       access: ANY_CLIENT,
       answer: async () =>
-        textResponse(new TextEncoder().encode(await page.render()), {
+        textAnswer(new TextEncoder().encode(await page.render()), {
           request,
           contentType: page.contentType,
           cacheControl: "no-store",

@@ -25,9 +25,18 @@ import {
 } from "../lib/module/version.ts";
 import type { ModuleService, ServiceOptions } from "../lib/service.ts";
 import type { Copy } from "../lib/store/manifest.ts";
+import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
 import { ReadyText } from "./ready_text.ts";
-import { blobResponse, FRESH, IMMUTABLE, STALE, textResponse } from "./respond.ts";
+import {
+  blobAnswer,
+  FRESH,
+  IMMUTABLE,
+  PLAIN_TEXT,
+  STALE,
+  textAnswer,
+  wholeBlobAnswer,
+} from "./respond.ts";
 
 const CACHED_ONLY = "cached-only/";
 
@@ -40,7 +49,10 @@ const TEMPLATES: Readonly<Record<Target["file"], string>> = {
 };
 
 /** What the route asks for answers. */
-export type ModuleAnswers = Pick<ModuleService, "copy" | "query" | "list" | "latest" | "zip">;
+export type ModuleAnswers = Pick<
+  ModuleService,
+  "remembered" | "rememberedZip" | "copy" | "query" | "list" | "latest" | "zip"
+>;
 
 export function moduleRoute(service: ModuleAnswers): Route {
   const targetOf = rememberTargets();
@@ -57,6 +69,7 @@ export function moduleRoute(service: ModuleAnswers): Route {
       return {
         template: TEMPLATES[target.file],
         access: { kind: "module", path: target.module },
+        answerAtOnce: () => answerFromMemory(answers, { target, request, options }),
         answer: () => answer(answers, { target, request, options }),
       };
     },
@@ -106,10 +119,23 @@ function textsOf({ texts }: Answers, copy: Copy): CopyTexts {
   return made;
 }
 
+/** Files of versions that are in memory, which is what nearly all clients ask for; null for all others. */
+function answerFromMemory(answers: Answers, { target, request, options }: Context<Target>) {
+  if (!("version" in target) || target.canonical === null) return null;
+  const { service } = answers;
+  const copy = service.remembered(target.module, target.canonical, options);
+  if (copy === null) return null;
+  request.log["version"] = target.version;
+  const { file } = target;
+  if (file !== "zip") return copyAnswer(textsOf(answers, copy), { file, request });
+  const bytes = service.rememberedZip(copy);
+  return bytes === null ? null : wholeBlobAnswer(bytes, zipOptions(copy.manifest.zip, request));
+}
+
 async function answer(
   answers: Answers,
   { target, request, options }: Context<Target>,
-): Promise<Response> {
+): Promise<Answer> {
   if ("version" in target) return await versionFile(answers, { target, request, options });
   const file = target.file === "list" ? list : latest;
   return await file(answers, { target, request, options });
@@ -177,16 +203,16 @@ interface Context<T extends Target> {
 
 async function list({ service }: Answers, { target, request, options }: Context<Target>) {
   const { versions, stale } = await service.list(target.module, options);
-  return textResponse(new TextEncoder().encode(versions.map((v) => `${v}\n`).join("")), {
+  return textAnswer(new TextEncoder().encode(versions.map((v) => `${v}\n`).join("")), {
     request,
-    contentType: "text/plain; charset=utf-8",
+    contentType: PLAIN_TEXT,
     cacheControl: stale ? STALE : FRESH,
   });
 }
 
 async function latest(answers: Answers, { target, request, options }: Context<Target>) {
   const { copy, stale } = await answers.service.latest(target.module, options);
-  return infoResponse(textsOf(answers, copy), request, stale ? STALE : FRESH);
+  return infoAnswer(textsOf(answers, copy), request, stale ? STALE : FRESH);
 }
 
 async function versionFile(
@@ -198,20 +224,22 @@ async function versionFile(
   request.log["version"] = version;
   if (file === "info" && target.canonical === null) {
     const copy = await service.query(module, parseQuery(version), options);
-    return infoResponse(textsOf(answers, copy), request, FRESH);
+    return infoAnswer(textsOf(answers, copy), request, FRESH);
   }
   const canonical = target.canonical ?? parseRequestedVersion(target);
   if (file === "zip") {
-    return await zipResponse(service, { module, version: canonical, request, options });
+    return await zipAnswer(service, { module, version: canonical, request, options });
   }
   const copy = await service.copy(module, canonical, options);
-  const texts = textsOf(answers, copy);
-  if (file === "info") return infoResponse(texts, request, IMMUTABLE);
-  return textResponse(texts.mod, {
-    request,
-    contentType: "text/plain; charset=utf-8",
-    cacheControl: IMMUTABLE,
-  });
+  return copyAnswer(textsOf(answers, copy), { file, request });
+}
+
+function copyAnswer(
+  texts: CopyTexts,
+  { file, request }: { file: "info" | "mod"; request: RouteRequest },
+): Answer {
+  if (file === "info") return infoAnswer(texts, request, IMMUTABLE);
+  return textAnswer(texts.mod, { request, contentType: PLAIN_TEXT, cacheControl: IMMUTABLE });
 }
 
 function parseRequestedVersion({ module, version, file }: VersionTarget): Version {
@@ -221,11 +249,11 @@ function parseRequestedVersion({ module, version, file }: VersionTarget): Versio
   );
 }
 
-function infoResponse({ info }: CopyTexts, request: RouteRequest, cacheControl: string): Response {
-  return textResponse(info, { request, contentType: "application/json", cacheControl });
+function infoAnswer({ info }: CopyTexts, request: RouteRequest, cacheControl: string): Answer {
+  return textAnswer(info, { request, contentType: "application/json", cacheControl });
 }
 
-async function zipResponse(
+async function zipAnswer(
   service: ModuleAnswers,
   { module, version, request, options }: {
     module: ModulePath;
@@ -233,14 +261,13 @@ async function zipResponse(
     request: RouteRequest;
     options: ServiceOptions;
   },
-): Promise<Response> {
+): Promise<Answer> {
   const zip = await service.zip(module, version, options);
-  return await blobResponse({
-    request,
-    contentType: "application/zip",
-    etag: `"${zip.h1}"`,
-    open: zip.open,
-  });
+  return await blobAnswer({ ...zipOptions(zip, request), open: zip.open });
+}
+
+function zipOptions({ h1 }: { readonly h1: string }, request: RouteRequest) {
+  return { request, contentType: "application/zip", etag: `"${h1}"` };
 }
 
 /** As the `go` tools parse booleans (strconv.ParseBool); anything else is false. */

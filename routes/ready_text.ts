@@ -16,8 +16,8 @@ const ETAG_HEX_DIGITS = 32;
 export interface Form {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly etag: string;
-  /** Besides those that every form has. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** What the header `Content-Encoding` says; null for none. */
+  readonly encoding: "gzip" | null;
 }
 
 export class ReadyText {
@@ -37,26 +37,19 @@ export class ReadyText {
   }
 
   #whole(): Form {
-    return this.#plain ??= formOf(this.#bytes, this.#digest(), {});
+    return this.#plain ??= { body: this.#bytes, etag: `"${this.#digest()}"`, encoding: null };
   }
 
   #compressed(): Form {
-    return this.#gzip ??= formOf(new Uint8Array(gzipSync(this.#bytes)), `${this.#digest()}-gzip`, {
-      "Content-Encoding": "gzip",
-    });
+    return this.#gzip ??= {
+      body: new Uint8Array(gzipSync(this.#bytes)),
+      etag: `"${this.#digest()}-gzip"`,
+      encoding: "gzip",
+    };
   }
 
   /** Not by Web Crypto: its way to another thread and back costs more than these few bytes. */
   #digest(): string {
     return hash("sha256", this.#bytes).slice(0, ETAG_HEX_DIGITS);
   }
-}
-
-function formOf(
-  body: Uint8Array<ArrayBuffer>,
-  tag: string,
-  headers: Readonly<Record<string, string>>,
-): Form {
-  const etag = `"${tag}"`;
-  return { body, etag, headers: { ...headers, "ETag": etag, "Content-Length": `${body.length}` } };
 }

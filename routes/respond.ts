@@ -1,5 +1,5 @@
 /**
- * Responses: the forms that all routes share.
+ * The forms of answers that all routes share.
  *
  * Errors are plain text in the form that the `go` command prints (cmd/go/internal/web): valid UTF-8, every character
  * graphic or white space, at most 8 lines and 648 bytes, no blank line. The cause comes first, the request id last.
@@ -12,6 +12,7 @@ import {
   TooManyRequestsError,
 } from "../lib/errors.ts";
 import type { StoredObject } from "../lib/store/object_store.ts";
+import type { Answer } from "./answer.ts";
 import { ReadyText } from "./ready_text.ts";
 
 /** What never changes may be kept by everybody, for a year (the most that caches honour). */
@@ -21,43 +22,35 @@ export const FRESH = "public, max-age=60";
 /** What the store said because the source could not be asked. */
 export const STALE = "public, max-age=5";
 
-/** What one client may have, another may not: nothing between keeps it for all. The client itself may. */
-export function keepForOneClient(headers: Headers): void {
-  const cacheControl = headers.get("Cache-Control");
-  if (cacheControl === null || !cacheControl.startsWith("public")) return;
-  headers.set("Cache-Control", forOneClient(cacheControl));
-  headers.append("Vary", "Authorization");
-}
-
-function forOneClient(cacheControl: string): string {
-  return cacheControl.replace(/^public\b/, "private");
-}
+export const PLAIN_TEXT = "text/plain; charset=utf-8";
 
 /** The `go` command cuts a body off at 648 bytes; the id line needs about 60 of them. */
 const MAX_REASON_LENGTH = 560;
 
-export function errorResponse(
+export function errorAnswer(
   error: unknown,
   { requestId, head }: { requestId: string; head: boolean },
-): Response {
+): Answer {
   const { status, cacheControl, retryAfterSeconds } = ANSWERS[meaningOf(error)];
-  const headers = new Headers({
-    "Content-Type": "text/plain; charset=utf-8",
-    "Cache-Control": cacheControl,
-    "Vary": VARY,
-  });
   const retryAfter = error instanceof TooManyRequestsError
     ? error.retryAfterSeconds
     : retryAfterSeconds;
-  if (retryAfter !== undefined) headers.set("Retry-After", String(retryAfter));
-  if (status === 401) {
-    headers.append("WWW-Authenticate", 'Basic realm="go-mod-proxy"');
-    headers.append("WWW-Authenticate", 'Bearer realm="go-mod-proxy"');
-  }
   const body = new TextEncoder().encode(`${reason(error, status)}\nrequest id: ${requestId}\n`);
-  headers.set("Content-Length", String(body.length));
-  return new Response(head ? null : body, { status, headers });
+  return {
+    status,
+    headers: {
+      "Content-Type": PLAIN_TEXT,
+      "Cache-Control": cacheControl,
+      "Vary": VARY,
+      ...retryAfter === undefined ? {} : { "Retry-After": String(retryAfter) },
+    },
+    ...status === 401 ? { challenges: CHALLENGES } : {},
+    body: head ? null : body,
+    sizeBytes: body.length,
+  };
 }
+
+const CHALLENGES = ['Basic realm="go-mod-proxy"', 'Bearer realm="go-mod-proxy"'];
 
 /** Requests with another value of these headers may get another answer. */
 const VARY = "Accept-Encoding, Disable-Module-Fetch";
@@ -77,38 +70,48 @@ function shownText(error: unknown): string {
   return error instanceof ProxyError ? error.message : "internal error";
 }
 
-export interface TextOptions {
-  readonly request: {
-    readonly method: string;
-    readonly headers: Headers;
-    /** {@linkcode keepForOneClient}, done here because it takes time afterwards. */
-    readonly answersDiffer: boolean;
+/** A few words that are about this moment. */
+export function noteAnswer(
+  text: string,
+  { status, headers = {} }: { status: number; headers?: Answer["headers"] },
+): Answer {
+  const body = new TextEncoder().encode(text);
+  return {
+    status,
+    headers: { "Content-Type": PLAIN_TEXT, "Cache-Control": "no-store", ...headers },
+    body,
+    sizeBytes: body.length,
   };
+}
+
+export interface TextOptions {
+  readonly request: { readonly method: string; readonly headers: Headers };
   readonly contentType: string;
   readonly cacheControl: string;
 }
 
 /** A small answer: ETag by its bytes, gzip where the client takes it, 304 and HEAD. */
-export function textResponse(
+export function textAnswer(
   text: ReadyText | Uint8Array<ArrayBuffer>,
   { request, contentType, cacheControl }: TextOptions,
-): Response {
+): Answer {
   const ready = text instanceof ReadyText ? text : new ReadyText(text);
-  const form = ready.form(() => acceptsGzip(request.headers));
-  // A plain object, because the runtime takes it over faster than a Headers.
-  const headers = request.answersDiffer
-    ? {
-      "Content-Type": contentType,
-      "Cache-Control": forOneClient(cacheControl),
-      "Vary": `${VARY}, Authorization`,
-    }
-    : { "Content-Type": contentType, "Cache-Control": cacheControl, "Vary": VARY };
-  if (matches(request.headers.get("If-None-Match"), form.etag)) {
-    return new Response(null, { status: 304, headers: { ...headers, "ETag": form.etag } });
+  const { body, etag, encoding } = ready.form(() => acceptsGzip(request.headers));
+  const headers = {
+    "Content-Type": contentType,
+    "Cache-Control": cacheControl,
+    "Vary": VARY,
+    "ETag": etag,
+  };
+  if (matches(request.headers.get("If-None-Match"), etag)) {
+    return { status: 304, headers, body: null };
   }
-  return new Response(request.method === "HEAD" ? null : form.body, {
-    headers: { ...headers, ...form.headers },
-  });
+  return {
+    status: 200,
+    headers: encoding === null ? headers : { ...headers, "Content-Encoding": encoding },
+    body: request.method === "HEAD" ? null : body,
+    sizeBytes: body.length,
+  };
 }
 
 function acceptsGzip(headers: Headers): boolean {
@@ -127,45 +130,75 @@ function matches(condition: string | null, etag: string): boolean {
   });
 }
 
-export interface BlobOptions {
+export interface WholeBlobOptions {
   readonly request: { readonly method: string; readonly headers: Headers };
   readonly contentType: string;
   /** Strong: the bytes behind it never change. */
   readonly etag: string;
+}
+
+export interface BlobOptions extends WholeBlobOptions {
   /** Opens the bytes, all or a range of them. Their size is known after the first call. */
   open(range?: { start: number; end: number }): Promise<StoredObject>;
 }
 
 /** A large immutable answer as a stream: Content-Length, single ranges (RFC 9110, 14), If-Range, 304 and HEAD. */
-export async function blobResponse(
+export async function blobAnswer(
   { request, contentType, etag, open }: BlobOptions,
-): Promise<Response> {
-  const headers = new Headers({
+): Promise<Answer> {
+  const headers = blobHeaders({ contentType, etag });
+  if (matches(request.headers.get("If-None-Match"), etag)) {
+    return { status: 304, headers, body: null };
+  }
+  const whole = await open();
+  const { sizeBytes } = whole;
+  const range = wantedRange(request.headers, etag, sizeBytes);
+  if (range === null && request.method === "GET") {
+    return { status: 200, headers, body: whole.bytes ?? whole.body, sizeBytes };
+  }
+  if (whole.bytes === undefined) await whole.body.cancel();
+  if (range === "unsatisfiable") {
+    return {
+      status: 416,
+      headers: { ...headers, "Content-Range": `bytes */${sizeBytes}` },
+      body: null,
+    };
+  }
+  const { start, end } = range ?? { start: 0, end: sizeBytes };
+  const part = request.method === "HEAD" ? null : await open({ start, end });
+  return {
+    status: range === null ? 200 : 206,
+    headers: range === null
+      ? headers
+      : { ...headers, "Content-Range": `bytes ${start}-${end - 1}/${sizeBytes}` },
+    body: part === null ? null : part.bytes ?? part.body,
+    sizeBytes: end - start,
+  };
+}
+
+/** {@linkcode blobAnswer} where all bytes are there and all are wanted; else null. */
+export function wholeBlobAnswer(
+  bytes: Uint8Array<ArrayBuffer>,
+  { request: { method, headers }, contentType, etag }: WholeBlobOptions,
+): Answer | null {
+  const isPlain = method === "GET" && headers.get("If-None-Match") === null &&
+    headers.get("Range") === null;
+  if (!isPlain) return null;
+  return {
+    status: 200,
+    headers: blobHeaders({ contentType, etag }),
+    body: bytes,
+    sizeBytes: bytes.length,
+  };
+}
+
+function blobHeaders({ contentType, etag }: { contentType: string; etag: string }) {
+  return {
     "Content-Type": contentType,
     "Cache-Control": IMMUTABLE,
     "ETag": etag,
     "Accept-Ranges": "bytes",
-  });
-  if (matches(request.headers.get("If-None-Match"), etag)) {
-    return new Response(null, { status: 304, headers });
-  }
-  const whole = await open();
-  const range = wantedRange(request.headers, etag, whole.sizeBytes);
-  if (range === null && request.method === "GET") {
-    headers.set("Content-Length", String(whole.sizeBytes));
-    return new Response(whole.bytes ?? whole.body, { headers });
-  }
-  if (whole.bytes === undefined) await whole.body.cancel();
-  if (range === "unsatisfiable") {
-    headers.set("Content-Range", `bytes */${whole.sizeBytes}`);
-    return new Response(null, { status: 416, headers });
-  }
-  const { start, end } = range ?? { start: 0, end: whole.sizeBytes };
-  headers.set("Content-Length", String(end - start));
-  if (range !== null) headers.set("Content-Range", `bytes ${start}-${end - 1}/${whole.sizeBytes}`);
-  const part = request.method === "HEAD" ? null : await open({ start, end });
-  const body = part === null ? null : part.bytes ?? part.body;
-  return new Response(body, { status: range === null ? 200 : 206, headers });
+  };
 }
 
 type WantedRange = { readonly start: number; readonly end: number };

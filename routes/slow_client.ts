@@ -18,6 +18,8 @@
  * server, if it is needed.
  */
 
+import type { Answer } from "./answer.ts";
+
 /** A smaller body is left to the system's buffers. */
 const LARGE_BODY_BYTES = 1024 * 1024;
 /** What is read at once where the body allows it: less costs CPU time, more is no faster. */
@@ -44,6 +46,11 @@ export interface Sending {
   readonly onCutOff: () => void;
 }
 
+/** Whether its body is more than the system's buffers take at once. */
+export function isLarge({ body, sizeBytes = 0 }: Answer): boolean {
+  return body !== null && sizeBytes > LARGE_BODY_BYTES;
+}
+
 export class SlowClients {
   readonly #timeoutMs: number;
   readonly #maxUnwatched: number;
@@ -54,17 +61,19 @@ export class SlowClients {
     this.#maxUnwatched = maxUnwatched;
   }
 
-  /** The same response; a large body of it, if it is watched, fails when its client takes nothing. */
-  guard(response: Response, { completed, onSlow, onCutOff }: Sending): Response {
-    const isLarge = Number(response.headers.get("Content-Length") ?? 0) > LARGE_BODY_BYTES;
-    // To look at the body of a small one would make a stream of bytes that the runtime sends at once.
-    if (!isLarge || response.body === null) return response;
-    const { body } = response;
-    if (completed !== undefined && this.#unwatched < this.#maxUnwatched && isStreamOfBytes(body)) {
+  /** The same answer; a large body of it, if it is watched, fails when its client takes nothing. */
+  guard(answer: Answer, { completed, onSlow, onCutOff }: Sending): Answer {
+    const { body } = answer;
+    if (body === null || !isLarge(answer)) return answer;
+    const stream = body instanceof Uint8Array ? new Blob([body]).stream() : body;
+    if (
+      completed !== undefined && this.#unwatched < this.#maxUnwatched && isStreamOfBytes(stream)
+    ) {
       this.#leaveAlone(completed, onSlow);
-      return response;
+      return { ...answer, body: stream };
     }
-    return new Response(cutOffSlowClient(body, { timeoutMs: this.#timeoutMs, onCutOff }), response);
+    const watched = cutOffSlowClient(stream, { timeoutMs: this.#timeoutMs, onCutOff });
+    return { ...answer, body: watched };
   }
 
   #leaveAlone(completed: Promise<void>, onSlow: () => void): void {

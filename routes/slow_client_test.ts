@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Answer, AnswerBody } from "./answer.ts";
 import { cutOffSlowClient, type Sending, SlowClients } from "./slow_client.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -80,10 +81,17 @@ Deno.test("cutOffSlowClient() passes on that the source fails", async () => {
 
 const LARGE_BYTES = 2 * 1024 * 1024;
 
+function large(body: AnswerBody): Answer {
+  return { status: 200, headers: {}, body, sizeBytes: LARGE_BYTES };
+}
+
 /** What gives bytes as files do. */
-function largeFile(): Response {
-  const body = new ReadableStream({ type: "bytes" });
-  return new Response(body, { headers: { "Content-Length": String(LARGE_BYTES) } });
+function largeFile(): Answer {
+  return large(new ReadableStream({ type: "bytes" }));
+}
+
+async function cancel({ body }: Answer): Promise<void> {
+  if (body instanceof ReadableStream) await body.cancel();
 }
 
 function sending(overrides: Partial<Sending> = {}): Sending {
@@ -98,41 +106,50 @@ function sending(overrides: Partial<Sending> = {}): Sending {
 Deno.test("SlowClients leaves a few files to the runtime, as they are", async (t) => {
   const clients = new SlowClients({ timeoutMs: 60_000, maxUnwatched: 1 });
   const first = Promise.withResolvers<void>();
-  const responses = [largeFile(), largeFile()];
-  const guarded = responses.map((response) =>
-    clients.guard(response, sending({ completed: first.promise }))
+  const answers = [largeFile(), largeFile()];
+  const guarded = answers.map((answer) =>
+    clients.guard(answer, sending({ completed: first.promise }))
   );
-  await t.step("the first", () => assert.equal(guarded[0], responses[0]));
-  await t.step("no more at once", () => assert.notEqual(guarded[1], responses[1]));
+  await t.step("the first", () => assert.equal(guarded[0]?.body, answers[0]?.body));
+  await t.step("no more at once", () => assert.notEqual(guarded[1]?.body, answers[1]?.body));
   await t.step("the next when the first has failed", async () => {
     first.reject(new Error("the client has gone"));
     await first.promise.catch(() => {});
     const next = largeFile();
-    assert.equal(clients.guard(next, sending({ completed: Promise.resolve() })), next);
+    const { body } = clients.guard(next, sending({ completed: Promise.resolve() }));
+    assert.equal(body, next.body);
   });
-  await guarded[1]?.body?.cancel();
+  for (const answer of guarded.slice(1)) await cancel(answer);
 });
 
 Deno.test("SlowClients watches what is no file, and what nobody can tell the end of", async (t) => {
   const clients = new SlowClients({ timeoutMs: 60_000 });
-  const headers = { "Content-Length": String(LARGE_BYTES) };
   const rows = [
-    { name: "no stream of bytes", response: new Response(new ReadableStream(), { headers }) },
-    { name: "no end is told", response: largeFile(), completed: undefined },
+    { name: "no stream of bytes", answer: large(new ReadableStream()) },
+    { name: "no end is told", answer: largeFile(), completed: undefined },
   ];
-  for (const { name, response, ...rest } of rows) {
+  for (const { name, answer, ...rest } of rows) {
     await t.step(name, async () => {
-      const guarded = clients.guard(response, sending(rest));
-      assert.notEqual(guarded, response);
-      await guarded.body?.cancel();
+      const guarded = clients.guard(answer, sending(rest));
+      assert.notEqual(guarded.body, answer.body);
+      await cancel(guarded);
     });
+  }
+});
+
+Deno.test("SlowClients gives the bytes of a large body in memory", async () => {
+  const bytes = new Uint8Array(LARGE_BYTES).fill(7);
+  for (const maxUnwatched of [0, 1]) {
+    const clients = new SlowClients({ timeoutMs: 60_000, maxUnwatched });
+    const { body } = clients.guard(large(bytes), sending({ completed: Promise.resolve() }));
+    assert.deepEqual(await new Response(body).bytes(), bytes);
   }
 });
 
 Deno.test("SlowClients leaves small bodies alone", () => {
   const clients = new SlowClients({ timeoutMs: 1, maxUnwatched: 0 });
-  const response = new Response("small", { headers: { "Content-Length": "5" } });
-  assert.equal(clients.guard(response, sending()), response);
+  const answer = { ...largeFile(), sizeBytes: 5 };
+  assert.equal(clients.guard(answer, sending()).body, answer.body);
 });
 
 Deno.test("SlowClients tells when an unwatched body takes long", async () => {

@@ -23,8 +23,9 @@ import type { ServedDatabase, SumDatabases } from "../lib/sumdb/databases.ts";
 import { isDatabaseName } from "../lib/sumdb/open.ts";
 import { moduleOfRecord, type ModuleVersion, splitRecords } from "../lib/sumdb/record.ts";
 import { type DataTile, parseTilePath, type Tile, TILE_WIDTH } from "../lib/sumdb/tile.ts";
+import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
-import { FRESH, IMMUTABLE, textResponse } from "./respond.ts";
+import { FRESH, IMMUTABLE, textAnswer } from "./respond.ts";
 
 /** A wider one comes within the hour. */
 const PARTIAL = "public, max-age=3600";
@@ -60,15 +61,15 @@ function accessTo(target: SumdbTarget): Access {
 async function answer(
   databases: Pick<SumDatabases, "find">,
   { target, request, client }: { target: SumdbTarget; request: RouteRequest; client: Client },
-): Promise<Response> {
+): Promise<Answer> {
   const database = databases.find(target.database);
   if (target.file === "supported") {
     await database.supported(request.signal);
-    return new Response(null, { headers: { "Cache-Control": FRESH } });
+    return { status: 200, headers: { "Cache-Control": FRESH }, body: null, sizeBytes: 0 };
   }
   const { bytes, contentType, cacheControl } = await read(database, target, request.signal);
   if (target.file === "tile" && target.tile.level === "data") checkRecords(bytes, client);
-  return textResponse(bytes, {
+  return textAnswer(bytes, {
     request,
     contentType,
     cacheControl: database.isVerified ? cacheControl : "no-store",

@@ -21,6 +21,7 @@ export interface Knock {
   readonly headers: Headers;
   /** The address of the connection; null where there is none, in tests. */
   readonly address: string | null;
+  /** What the client wrote or was given to find this request in the log. */
   readonly requestId: string;
 }
 

@@ -7,7 +7,8 @@ import { Session } from "../client/session.ts";
 import { readSecretLine } from "../credentials/secret.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { errorResponse } from "../../routes/respond.ts";
+import { responseOf } from "../../routes/answer.ts";
+import { errorAnswer } from "../../routes/respond.ts";
 import { type Env, openMachine, openPost } from "./client_machine.ts";
 import { checkServer } from "./goauth.ts";
 import { listen } from "./listen.ts";
@@ -70,7 +71,8 @@ export async function clientForwardProxy(options: ClientForwardProxyOptions): Pr
       return await forward(request, forwardOptions);
     } catch (error) {
       log.warn({ id: requestId, error: describeError(error) }, "a request was not passed on");
-      return errorResponse(error, { requestId, head: request.method === "HEAD" });
+      const answer = errorAnswer(error, { requestId, head: request.method === "HEAD" });
+      return responseOf(answer, { requestId });
     }
   }, {
     config: {},

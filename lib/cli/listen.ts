@@ -46,7 +46,10 @@ export interface SharedAddress {
   stop(): Promise<void>;
 }
 
-export type Handler = (request: Request, connection: ConnectionInfo) => Promise<Response>;
+export type Handler = (
+  request: Request,
+  connection: ConnectionInfo,
+) => Response | Promise<Response>;
 
 /**
  * Returns when the server has ended.

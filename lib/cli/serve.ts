@@ -11,6 +11,7 @@ import type { Logger } from "../log.ts";
 import { parseLogLevel } from "../log_level.ts";
 import type { Metrics } from "../metrics.ts";
 import type { ModulePath } from "../module/path.ts";
+import { atProgramEnd } from "../program_end.ts";
 import { openScratch } from "../scratch.ts";
 import { ScratchQuota } from "../scratch_quota.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../publisher.ts";
@@ -37,6 +38,7 @@ import { Threads } from "./threads/threads.ts";
 import { VERSION } from "./version.ts";
 import { createApp } from "../../routes/app.ts";
 import { ConcurrencyLimit } from "../../routes/concurrency_limit.ts";
+import { RequestLog } from "../../routes/request_log.ts";
 
 export interface ServeOptions {
   readonly config: Config;
@@ -124,6 +126,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     onSeen: (module) => index?.add(module),
     log,
   });
+  const requestLog = new RequestLog({ log, metrics, gathers: true });
+  atProgramEnd(() => requestLog.flush());
   const app = createApp({
     routes: allRoutes({
       checkStore: (signal) => checkStore(store, signal),
@@ -131,7 +135,10 @@ export async function serve(options: ServeOptions): Promise<void> {
       auth,
       metrics: {
         contentType: metrics.contentType,
-        render: () => threads === null ? metrics.render() : threads.renderMetrics(metrics),
+        render: () => {
+          requestLog.flush();
+          return threads === null ? metrics.render() : threads.renderMetrics(metrics);
+        },
       },
       index,
       explainer: openExplainer(config, { copies, sources, databases }),
@@ -142,6 +149,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     log,
     via,
     metrics,
+    requestLog,
     concurrency: new ConcurrencyLimit(limits, metrics),
     slowClientTimeoutMs: limits.slowClientTimeoutSeconds * 1000,
   });
@@ -175,6 +183,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       stop: () => threads.stop(),
     },
   });
+  requestLog.flush();
   await index?.drain();
 }
 

@@ -80,6 +80,16 @@ export class Copies {
     this.#writeTimeoutMs = options.writeTimeoutMs ?? 600_000;
   }
 
+  /** The copy if it is in memory; null says nothing. */
+  remembered(path: ModulePath, version: Version): Copy | null {
+    return this.#cache.get(nameOf({ path, version })) ?? null;
+  }
+
+  /** The zip of a copy if it is in memory; null says nothing. */
+  rememberedZip({ manifest }: Copy): Uint8Array<ArrayBuffer> | null {
+    return this.#smallZips.get(manifest.zip.h1) ?? null;
+  }
+
   /**
    * The published copy of a version, or null where there is none.
    *
@@ -91,8 +101,8 @@ export class Copies {
     version: Version,
     options: CallOptions = {},
   ): Promise<Copy | null> {
-    const cached = this.#cache.get(nameOf({ path, version }));
-    if (cached !== undefined) return cached;
+    const cached = this.remembered(path, version);
+    if (cached !== null) return cached;
     const { signal } = options;
     const copy = await withDeadline(
       (signal) => readCopy(this.#store, { path, version }, { signal }),

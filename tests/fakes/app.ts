@@ -111,8 +111,8 @@ export class TestApp implements AsyncDisposable {
     this.app = createApp({ routes: this.routes, guard: auth ?? OPEN_GUARD, log, via });
   }
 
-  get(path: string, init?: RequestInit): Promise<Response> {
-    return this.app(new Request(`http://proxy.test/${path}`, init));
+  async get(path: string, init?: RequestInit): Promise<Response> {
+    return await this.app(new Request(`http://proxy.test/${path}`, init));
   }
 
   /** Status and body. */

@@ -13,12 +13,14 @@ import { type Session, Sessions } from "../../auth/sessions.ts";
 import { createLogger, type Logger } from "../../log.ts";
 import type { ModulePath } from "../../module/path.ts";
 import type { Version } from "../../module/version.ts";
-import type { ModuleZip, ServiceOptions } from "../../service.ts";
+import { atProgramEnd } from "../../program_end.ts";
+import { logHit, type ModuleZip, type ServiceOptions } from "../../service.ts";
 import { Copies } from "../../store/copies.ts";
 import type { Copy } from "../../store/manifest.ts";
 import { createApp, ElsewhereError, type HttpRequest } from "../../../routes/app.ts";
 import { ConcurrencyLimit } from "../../../routes/concurrency_limit.ts";
 import { type ModuleAnswers, moduleRoute } from "../../../routes/module.ts";
+import { RequestLog } from "../../../routes/request_log.ts";
 import { openConfiguredStore } from "../open_store.ts";
 import { Prometheus } from "../prometheus.ts";
 import { VERSION } from "../version.ts";
@@ -29,6 +31,7 @@ let serving: Serving | null = null;
 
 interface Serving {
   readonly server: Deno.HttpServer;
+  readonly requestLog: RequestLog;
   readonly log: Logger;
 }
 
@@ -40,10 +43,14 @@ const methods: ThreadMethods = {
   stop: async () => {
     await serving?.server.shutdown();
     // The main thread ends this one with no more ado.
+    serving?.requestLog.flush();
     serving?.log.flush();
     return { value: null };
   },
-  metrics: async () => ({ value: await metrics.registry.getMetricsAsJSON() }),
+  metrics: async () => {
+    serving?.requestLog.flush();
+    return { value: await metrics.registry.getMetricsAsJSON() };
+  },
 };
 
 const main = new Remote<MainMethods>(self, { ...methods });
@@ -55,12 +62,15 @@ async function serve(start: ThreadStart): Promise<Serving> {
   const onSeen = ({ path, version }: { path: ModulePath; version: Version }) =>
     void main.call("seen", { value: { path, version } });
   const copies = new Copies(store, { threads: start.threads, onSeen });
+  const requestLog = new RequestLog({ log, metrics, gathers: true });
+  atProgramEnd(() => requestLog.flush());
   const app = createApp({
     routes: [moduleRoute(new StoredModules(copies)), ELSEWHERE],
     guard: guardOf(start),
     log,
     via,
     metrics,
+    requestLog,
     concurrency: new ConcurrencyLimit(config.limits, metrics),
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
     elsewhere: handOver,
@@ -72,7 +82,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
     onListen: () => {},
     onError: (error) => internalError(error, log),
   }, app);
-  return { server, log };
+  return { server, requestLog, log };
 }
 
 function internalError(error: unknown, log: Logger): Response {
@@ -88,11 +98,24 @@ class StoredModules implements ModuleAnswers {
     this.#copies = copies;
   }
 
+  remembered(
+    path: ModulePath,
+    version: Version,
+    { log }: Pick<ServiceOptions, "log">,
+  ): Copy | null {
+    const copy = this.#copies.remembered(path, version);
+    if (copy !== null) logHit(copy, log);
+    return copy;
+  }
+
+  rememberedZip(copy: Copy): Uint8Array<ArrayBuffer> | null {
+    return this.#copies.rememberedZip(copy);
+  }
+
   async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
     const copy = await this.#copies.read(path, version, options);
     if (copy === null) throw new ElsewhereError();
-    options.log["cache"] = "hit";
-    options.log["source"] = copy.manifest.source;
+    logHit(copy, options.log);
     return copy;
   }
 

@@ -1,0 +1,89 @@
+/**
+ * What remains of a request that has ended: a line of the access log, and what metrics count.
+ *
+ * Where there are many requests, several are recorded together, up to {@linkcode MAX_DELAY_MS} late. What a small answer
+ * takes is little more than what the processor needs to get at the code for it, and that of the log and the metrics is as
+ * much again as all the rest: one after the other for each request they push each other out of its caches. 64 requests in
+ * one go take half of the time (docs/design/performance.md).
+ */
+import type { Logger } from "../lib/log.ts";
+import type { Metrics } from "../lib/metrics.ts";
+
+export const MAX_DELAY_MS = 10;
+/** More at once is no faster. */
+export const MAX_GATHERED = 64;
+
+/** A request that has been answered. */
+export interface EndedRequest {
+  readonly id: string;
+  readonly method: string;
+  /** As it arrived, without the query. */
+  readonly path: string;
+  /** What metrics call requests like this one. */
+  readonly template: string;
+  readonly status: number;
+  /** Of the body that was sent. */
+  readonly sizeBytes: number;
+  readonly durationMs: number;
+  /** The client hung up before it had everything. */
+  readonly isAborted: boolean;
+  /** What the access log says besides. */
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+export interface RequestLogOptions {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Whether requests are recorded together; else each at once. */
+  readonly gathers: boolean;
+}
+
+export class RequestLog {
+  readonly #options: RequestLogOptions;
+  readonly #gathered: EndedRequest[] = [];
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(options: RequestLogOptions) {
+    this.#options = options;
+  }
+
+  add(request: EndedRequest): void {
+    this.#gathered.push(request);
+    if (!this.#options.gathers || this.#gathered.length >= MAX_GATHERED) return this.flush();
+    if (this.#timer !== null) return;
+    this.#timer = setTimeout(() => this.flush(), MAX_DELAY_MS);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  /** Records what has been gathered. To be called before anybody looks, and in the end. */
+  flush(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const { log, metrics } = this.#options;
+    const requests = this.#gathered.splice(0);
+    for (const request of requests) count(request, metrics);
+    for (const request of requests) write(request, log);
+  }
+}
+
+function count(request: EndedRequest, metrics: Metrics): void {
+  const { template: route, status, durationMs, isAborted, sizeBytes, facts: { cache } } = request;
+  metrics.add("gomodproxy_http_requests_total", { route, status: String(status) });
+  metrics.observe("gomodproxy_http_request_duration_seconds", { route }, durationMs / 1000);
+  if (isAborted) metrics.add("gomodproxy_http_aborted_requests_total", { route });
+  else metrics.add("gomodproxy_http_response_bytes_total", { route }, sizeBytes);
+  if (typeof cache === "string") metrics.add("gomodproxy_cache_requests_total", { result: cache });
+}
+
+function write(request: EndedRequest, log: Logger): void {
+  const { id, method, path, status, facts, isAborted, sizeBytes, durationMs } = request;
+  log.info({
+    id,
+    method,
+    path: `/${path}`,
+    status,
+    ...facts,
+    ...isAborted ? { aborted: true } : { bytes: sizeBytes },
+    ms: Math.round(durationMs),
+  }, "request");
+}
