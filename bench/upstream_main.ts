@@ -55,7 +55,12 @@ async function serveFile(path: string): Promise<Response> {
       const { size } = await file.stat();
       const type = TYPES.get(path.slice(path.lastIndexOf(".") + 1)) ?? "text/plain; charset=utf-8";
       return new Response(file.readable, {
-        headers: { "content-type": type, "content-length": String(size) },
+        headers: {
+          "content-type": type,
+          "content-length": String(size),
+          // As module proxies say of lists.
+          ...path.endsWith("/@v/list") ? { "cache-control": "public, max-age=60" } : {},
+        },
       });
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;

@@ -28,7 +28,7 @@ export class SourceByPath implements Source {
   }
 
   // `async` makes a rejection of what findPrivate throws.
-  async list(path: ModulePath, signal: AbortSignal): Promise<Version[]> {
+  async list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]> {
     return await this.#sourceOf(path).list(path, signal);
   }
 

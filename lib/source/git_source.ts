@@ -60,7 +60,7 @@ export class GitSource implements Source {
     this.#openProxy = options.openProxy;
   }
 
-  list(path: ModulePath, signal: AbortSignal): Promise<Version[]> {
+  list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]> {
     return this.#ask(path, {
       signal,
       proxy: (proxy) => proxy.list(path, signal),

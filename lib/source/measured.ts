@@ -27,7 +27,7 @@ export class MeasuredSource implements Source {
     this.#metrics = metrics;
   }
 
-  list(path: ModulePath, signal: AbortSignal): Promise<Version[]> {
+  list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]> {
     const question = { operation: "list", path, signal };
     return this.#measure(question, () => this.#source.list(path, signal));
   }

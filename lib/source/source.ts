@@ -48,7 +48,7 @@ export interface Source {
   /** What a person calls this source in a message, without credentials. */
   readonly description: string;
   /** The tagged versions, in any order; empty for a module that exists without tags. */
-  list(path: ModulePath, signal: AbortSignal): Promise<Version[]>;
+  list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]>;
   /** What `@latest` means now. */
   latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo>;
   /** The version that a branch, commit, tag or version prefix means now. */

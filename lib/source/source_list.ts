@@ -88,7 +88,7 @@ export class SourceList implements Source {
     this.description = sources.map(({ source }) => source.description).join(", ") || "off";
   }
 
-  list(path: ModulePath, signal: AbortSignal): Promise<Version[]> {
+  list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]> {
     return this.#try((source) => source.list(path, signal), signal);
   }
 

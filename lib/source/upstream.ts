@@ -12,6 +12,7 @@ import pRetry from "p-retry";
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
 import { display, type Fetch, limitedBody, readBody } from "../http/client.ts";
+import { freshForMs } from "../http/fresh_for.ts";
 import { redact } from "../redact.ts";
 
 const MAX_ATTEMPTS = 3;
@@ -43,6 +44,12 @@ export const UPSTREAM_TIMES: UpstreamTimes = {
 export interface GetOptions {
   readonly limitBytes: number;
   readonly signal: AbortSignal;
+}
+
+export interface FreshBody {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** 0 where the upstream does not say. */
+  readonly freshMs: number;
 }
 
 /** A status that may be better the next time. */
@@ -79,12 +86,30 @@ export class Upstream {
    * @throws {NotFoundError} on 404 and 410
    * @throws {UpstreamError | DeadlineError} on everything else but 200
    */
-  get(path: string, { limitBytes, signal }: GetOptions): Promise<Uint8Array<ArrayBuffer>> {
+  get(path: string, options: GetOptions): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#getSmall(path, options, (_response, bytes) => bytes);
+  }
+
+  /** Like {@linkcode get}, and for how long the upstream says that it is new. */
+  getFresh(path: string, options: GetOptions): Promise<FreshBody> {
+    return this.#getSmall(path, options, (response, bytes, url) => {
+      return { bytes, freshMs: freshForMs(url, response) };
+    });
+  }
+
+  #getSmall<T>(
+    path: string,
+    { limitBytes, signal }: GetOptions,
+    use: (response: Response, bytes: Uint8Array<ArrayBuffer>, url: URL) => T,
+  ): Promise<T> {
     const url = this.#resolve(path);
     const what = display(url);
     return this.#attempts(signal, () =>
       withDeadline(
-        async (signal) => readBody(await this.#request(url, signal), { limitBytes, what }),
+        async (signal) => {
+          const response = await this.#request(url, signal);
+          return use(response, await readBody(response, { limitBytes, what }), url);
+        },
         { timeoutMs: this.#times.smallTimeoutMs, what: `fetch ${what}`, signal },
       ));
   }
