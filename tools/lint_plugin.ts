@@ -31,6 +31,7 @@ export const LAYERS: readonly (readonly string[])[] = [
     "lib/log_level.ts",
     "lib/log_line.ts",
     "lib/gathered_lines.ts",
+    "lib/program_end.ts",
     "lib/redact.ts",
     "lib/request_id.ts",
   ],
