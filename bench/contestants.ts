@@ -9,7 +9,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { denoDir, startFlags } from "../tests/fakes/server.ts";
+import { denoDir, startTask } from "../tests/fakes/server.ts";
 import type { Upstream } from "./upstream.ts";
 
 export type Name = "ours" | "goproxy" | "athens" | "goproxy.io" | "nginx";
@@ -69,9 +69,11 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
     const file = join(folder, "config.yaml");
     // JSON is YAML too.
     await Deno.writeTextFile(file, JSON.stringify(config));
-    const args = ["run", ...denoFlags, ...await startFlags(), MAIN]
+    const start = await startTask();
+    const args = ["run", ...denoFlags, ...start.flags, MAIN]
       .concat(["--port", String(port), "--config-file", file]);
-    return { program: Deno.execPath(), args, env: { ...env, DENO_DIR: await denoDir() } };
+    const variables = { ...start.env, ...env, DENO_DIR: await denoDir() };
+    return { program: Deno.execPath(), args, env: variables };
   },
   "goproxy": ({ upstream, folder, port }) => ({
     program: toolPath("goproxy"),

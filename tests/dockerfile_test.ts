@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { DockerfileParser } from "dockerfile-ast";
 import { validate } from "dockerfile-utils";
 import deno from "../deno.json" with { type: "json" };
-import { runProgram, startFlags, startServer } from "./fakes/server.ts";
+import { runProgram, startFlags, startServer, startTask } from "./fakes/server.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const TEXT = await Deno.readTextFile(`${ROOT}/Dockerfile`);
@@ -101,6 +101,13 @@ Deno.test("the start script gives the permissions of the start task, and takes n
     '"$@"',
   ]);
   assert.deepEqual(instructions("WORKDIR")[0], ["/opt/go-mod-proxy"]);
+});
+
+Deno.test("the image sets the variables of the start task", async () => {
+  const variables = instructions("ENV").flat();
+  for (const [name, value] of Object.entries((await startTask()).env)) {
+    assert.ok(variables.includes(`${name}=${value}`), name);
+  }
 });
 
 Deno.test("the start script is executable", async () => {

@@ -1,7 +1,8 @@
 /**
  * `deno task compile [target…]`: one executable file for each platform, in dist/, with their SHA-256 sums.
  *
- * A compiled program has the permissions that it was compiled with: those of the `start` task. `--bundle` is needed since
+ * A compiled program has the permissions and flags that it was compiled with: those of the `start` task. Of its variables
+ * it knows nothing; whoever starts it may set them. `--bundle` is needed since
  * Deno 2.9.0, which else overflows its stack over these packages (https://github.com/denoland/deno/issues/36746). The
  * runtime of each target is downloaded by Deno. Windows is left out: git asks for credentials by a unix socket.
  */
@@ -16,9 +17,9 @@ export const TARGETS = [
 
 /** What `deno` is called with, from the project's root. */
 export function compileArguments(target: string, output: string): string[] {
-  const [, , ...start] = deno.tasks.start.split(" ");
-  const permissions = start.slice(0, start.indexOf("main.ts"));
-  return ["compile", "--bundle", "--target", target, ...permissions, "--output", output, "main.ts"];
+  const start = deno.tasks.start.split(" ");
+  const flags = start.slice(start.indexOf("run") + 1, start.indexOf("main.ts"));
+  return ["compile", "--bundle", "--target", target, ...flags, "--output", output, "main.ts"];
 }
 
 async function compile(target: string): Promise<string> {

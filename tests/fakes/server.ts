@@ -21,7 +21,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export interface ServerOptions {
   /** What follows `main.ts --port 0`. */
   readonly args?: readonly string[];
-  /** Variables besides PATH, HOME, TMPDIR, DENO_DIR, DENO_NO_UPDATE_CHECK and NO_COLOR. */
+  /** Variables besides the `start` task's and PATH, HOME, TMPDIR, DENO_DIR, DENO_NO_UPDATE_CHECK and NO_COLOR. */
   readonly env?: Readonly<Record<string, string>>;
   /** The folder to run in, which stays. Default: a new one, removed in the end. */
   readonly dir?: string;
@@ -213,6 +213,7 @@ export class Server implements AsyncDisposable {
 
 async function environment(home: string): Promise<Record<string, string>> {
   return {
+    ...(await startTask()).env,
     PATH: Deno.env.get("PATH") ?? "",
     HOME: home,
     TMPDIR: home,
@@ -222,15 +223,32 @@ async function environment(home: string): Promise<Record<string, string>> {
   };
 }
 
-/** The flags that the `start` task gives to `deno run`. */
-export async function startFlags(): Promise<string[]> {
+/** How the `start` task starts the program. */
+export interface StartTask {
+  /** Variables, besides those that there are. */
+  readonly env: Readonly<Record<string, string>>;
+  /** What it gives to `deno run`. */
+  readonly flags: readonly string[];
+}
+
+export async function startTask(): Promise<StartTask> {
   const { tasks } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
-  const [deno, run, ...rest] = String(tasks.start).split(/\s+/);
-  const end = rest.indexOf("main.ts");
-  if (deno !== "deno" || run !== "run" || end < 0) {
+  const [, variables, flags] = /^((?:\w+=\S+ )*)deno run (.+ )main\.ts$/.exec(tasks.start) ?? [];
+  if (variables === undefined || flags === undefined) {
     throw new Error(`Cannot read the start task of deno.json: ${JSON.stringify(tasks.start)}`);
   }
-  return rest.slice(0, end);
+  return {
+    env: Object.fromEntries(words(variables).map((word) => word.split("=", 2))),
+    flags: words(flags),
+  };
+}
+
+export async function startFlags(): Promise<readonly string[]> {
+  return (await startTask()).flags;
+}
+
+function words(text: string): string[] {
+  return text.split(" ").filter((word) => word !== "");
 }
 
 /** Where this Deno keeps its packages, so that the process need not fetch them anew. */
