@@ -5,6 +5,7 @@ import { SourceByPath } from "../source/choose.ts";
 import { type OpenedSource, openSource } from "../source/open.ts";
 import type { Source } from "../source/source.ts";
 import type { ListEntry } from "../source/source_list.ts";
+import type { InspectZip } from "../zip/read.ts";
 import { openGit, type OpenGitOptions } from "./open_git.ts";
 
 export interface OpenSourcesOptions
@@ -15,6 +16,8 @@ export interface OpenSourcesOptions
   readonly scratchDirectory: string;
   /** The directory that processes share and that outlives them. */
   readonly scratchDir: string;
+  /** Looks through zips of upstreams. Default: this thread. */
+  readonly inspectZip?: InspectZip;
 }
 
 export interface OpenedSources extends OpenedSource, AsyncDisposable {
@@ -41,6 +44,7 @@ export async function openSources(options: OpenSourcesOptions): Promise<OpenedSo
     fetch,
     direct: git.direct.source,
     metrics,
+    inspectZip: options.inspectZip,
   });
   const source = new SourceByPath({
     findPrivate: (path) => git.findPrivate(path)?.source ?? null,

@@ -83,12 +83,23 @@ export async function serve(options: ServeOptions): Promise<void> {
   const via = newVia();
   const fetch = await openFetch(config, { env, via });
   const auth = await openGuard(options, fetch);
+  const index = openIndex(config, { store, log });
+  const threads = options.threads === 1 ? null : new Threads({
+    count: options.threads - 1,
+    module: new URL("./threads/serving.ts", import.meta.url),
+    recognize: (header) => auth?.recognize(header) ?? null,
+    onSeen: (module) => index?.add(module),
+    log,
+  });
   await using sources = await openSources({
     ...options,
     entries,
     fetch,
     scratchDirectory: scratch.directory,
     metrics,
+    ...threads === null ? {} : {
+      inspectZip: (file, options) => threads.inspectZip(file, options),
+    },
   });
   const { source, upstreams } = sources;
   const isPrivate = (path: ModulePath) => sources.isPrivate(path);
@@ -101,7 +112,6 @@ export async function serve(options: ServeOptions): Promise<void> {
     metrics,
   });
   const ownDatabase = await openPrivateSumDatabase({ ...options, store, databases, isPrivate });
-  const index = openIndex(config, { store, log });
   const copies = new Copies(store, {
     threads: options.threads,
     onSeen: (manifest) => index?.add(manifest),
@@ -119,13 +129,6 @@ export async function serve(options: ServeOptions): Promise<void> {
     metrics,
   });
   const service = new ModuleService({ copies, source, publisher, log });
-  const threads = options.threads === 1 ? null : new Threads({
-    count: options.threads - 1,
-    module: new URL("./threads/serving.ts", import.meta.url),
-    recognize: (header) => auth?.recognize(header) ?? null,
-    onSeen: (module) => index?.add(module),
-    log,
-  });
   const requestLog = new RequestLog({ log, metrics, gathers: true });
   atProgramEnd(() => requestLog.flush());
   const app = createApp({

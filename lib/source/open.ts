@@ -8,12 +8,15 @@ import { ProxySource } from "./proxy_source.ts";
 import type { Source } from "./source.ts";
 import { type ListedSource, type ListEntry, SourceList } from "./source_list.ts";
 import { Upstream } from "./upstream.ts";
+import type { InspectZip } from "../zip/read.ts";
 
 export interface OpenSourceOptions {
   readonly fetch: Fetch;
   /** The source behind `direct`. */
   readonly direct: Source;
   readonly metrics?: Metrics;
+  /** Looks through zips of upstreams. Default: here. */
+  readonly inspectZip?: InspectZip | undefined;
 }
 
 export interface OpenedSource {
@@ -26,7 +29,7 @@ export interface OpenedSource {
 
 export function openSource(
   entries: readonly ListEntry[],
-  { fetch, direct, metrics = NO_METRICS }: OpenSourceOptions,
+  { fetch, direct, metrics = NO_METRICS, inspectZip }: OpenSourceOptions,
 ): OpenedSource {
   const sources: ListedSource[] = [];
   const upstreams: Upstream[] = [];
@@ -35,7 +38,8 @@ export function openSource(
       case "proxy": {
         const upstream = new Upstream(entry.url, fetch);
         upstreams.push(upstream);
-        const source = new MeasuredSource(new ProxySource(upstream), { kind: "proxy", metrics });
+        const proxy = new ProxySource(upstream, { inspect: inspectZip });
+        const source = new MeasuredSource(proxy, { kind: "proxy", metrics });
         sources.push({ source, onAnyError: entry.onAnyError });
         break;
       }

@@ -14,7 +14,7 @@ import { pickLatest } from "../module/latest.ts";
 import type { ModulePath } from "../module/path.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { isVersionOf, parseVersion, type Query, type Version } from "../module/version.ts";
-import { inspectZip, ZipError, type ZipSummary } from "../zip/read.ts";
+import { type InspectZip, inspectZip, ZipError, type ZipSummary } from "../zip/read.ts";
 import { MAX_ZIP_BYTES } from "../zip/rules.ts";
 import type {
   DescribedCopy,
@@ -34,15 +34,24 @@ const MAX_INFO_BYTES = 1024 * 1024;
 /** About 200,000 versions. */
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
 
+export interface ProxySourceOptions {
+  /** Default: here. */
+  readonly inspect?: InspectZip | undefined;
+  /** Milliseconds since any moment. */
+  readonly now?: () => number;
+}
+
 export class ProxySource implements Source {
   readonly description: string;
   readonly #upstream: Upstream;
+  readonly #inspectZip: InspectZip;
   /** What `@v/list` has just said. */
   readonly #lists: LRUCache<ModulePath, readonly Version[]>;
 
-  /** @param now milliseconds since any moment */
-  constructor(upstream: Upstream, now: () => number = () => performance.now()) {
+  constructor(upstream: Upstream, options: ProxySourceOptions = {}) {
+    const { inspect = inspectZip, now = () => performance.now() } = options;
     this.#upstream = upstream;
+    this.#inspectZip = inspect;
     this.#lists = new LRUCache({
       maxSize: MAX_REMEMBERED_VERSIONS,
       sizeCalculation: (versions) => versions.length + 1,
@@ -139,7 +148,7 @@ export class ProxySource implements Source {
     options: { path: ModulePath; version: Version; signal: AbortSignal },
   ): Promise<ZipSummary> {
     try {
-      return await inspectZip(file, options);
+      return await this.#inspectZip(file, options);
     } catch (error) {
       if (!(error instanceof ZipError)) throw error;
       throw this.#refusal(options.path, options.version, error.message, error);

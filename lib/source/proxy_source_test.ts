@@ -16,7 +16,7 @@ function growing(headers: Record<string, string>) {
     return Promise.resolve(new Response(text, { headers }));
   };
   const upstream = new Upstream(new URL("https://proxy.example.com"), fetch, UPSTREAM_TIMES);
-  const source = new ProxySource(upstream, () => nowMs);
+  const source = new ProxySource(upstream, { now: () => nowMs });
   return {
     versionsAt: async (ms: number) => {
       nowMs = ms;

@@ -32,6 +32,9 @@ export interface InspectOptions {
   readonly signal?: AbortSignal;
 }
 
+/** {@linkcode inspectZip}, or what has it done elsewhere. */
+export type InspectZip = (file: string, options: InspectOptions) => Promise<ZipSummary>;
+
 /**
  * Checks the zip of a module version and summarizes it.
  *

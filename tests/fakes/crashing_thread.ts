@@ -1,4 +1,7 @@
-/** A thread that says that it is there, and crashes when it is asked for its metrics. */
+/**
+ * A thread that says that it is there, and crashes when it is asked for its metrics. Of zips it knows that v1.0.0 is good
+ * and v1.1.0 is not; any other it crashes of.
+ */
 /// <reference lib="deno.worker" />
 import { Remote } from "../../lib/async/rpc.ts";
 import type { MainMethods, ThreadMethods } from "../../lib/cli/threads/protocol.ts";
@@ -13,12 +16,20 @@ const methods: ThreadMethods = {
     return { value: null };
   },
   stop: () => ({ value: null }),
-  metrics: () => {
-    setTimeout(() => {
-      throw new Error("out of order");
-    });
-    return new Promise<never>(() => {});
+  metrics: crash,
+  inspectZip: ({ version }) => {
+    if (version === "v1.0.0") {
+      return { value: { summary: { h1: "h1:by a thread", sizeBytes: 1, goMod: null } } };
+    }
+    return version === "v1.1.0" ? { value: { fault: "it is bad" } } : crash();
   },
 };
+
+function crash(): Promise<never> {
+  setTimeout(() => {
+    throw new Error("out of order");
+  });
+  return new Promise<never>(() => {});
+}
 
 const main = new Remote<MainMethods>(self, { ...methods });

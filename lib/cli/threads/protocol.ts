@@ -1,6 +1,7 @@
 /**
  * What the threads of a server say to each other (lib/async/rpc.ts). The main thread has all parts of the server; further
  * threads (serving.ts) answer what the store has of a version's files, and hand every other request over as it came.
+ * They also do for the main thread what computes for long: they look through zips.
  */
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { Method } from "../../async/rpc.ts";
@@ -8,6 +9,9 @@ import type { Session } from "../../auth/sessions.ts";
 import type { Config } from "../../config/config.ts";
 import type { ModuleVersion } from "../../index/entry.ts";
 import type { LogLevel } from "../../log_level.ts";
+import type { ModulePath } from "../../module/path.ts";
+import type { Version } from "../../module/version.ts";
+import type { ZipSummary } from "../../zip/read.ts";
 
 /** What a thread is told when it starts. */
 export interface ThreadStart {
@@ -49,10 +53,21 @@ export interface MainMethods {
   readonly seen: Method<ModuleVersion, null>;
 }
 
+/** What {@linkcode InspectZip} is about. */
+export interface SentZip {
+  readonly file: string;
+  readonly path: ModulePath;
+  readonly version: Version;
+}
+
+/** Its summary, or what is wrong with it (ZipError). */
+export type InspectedZip = { readonly summary: ZipSummary } | { readonly fault: string };
+
 /** What a thread does for the main one. */
 export interface ThreadMethods {
   /** Ends when the thread listens. */
   readonly start: Method<ThreadStart, null>;
+  readonly inspectZip: Method<SentZip, InspectedZip>;
   /** Ends when all requests have ended. */
   readonly stop: Method<null, null>;
   readonly metrics: Method<null, MetricObjectWithValues<MetricValue<string>>[]>;

@@ -3,7 +3,9 @@
  * `.mod` and `.zip` of versions that the store has. Every other request goes to the main thread as it came, and so does
  * one of a client that is not let in; there it is counted and logged.
  *
- * Nothing here fetches, publishes or starts a process, so that single flight, mirrors and credentials exist once.
+ * Nothing here fetches, publishes or starts a process, so that single flight, mirrors and credentials exist once. But it
+ * looks through the zips that the main thread has fetched, because inflating and hashing takes most of what publishing
+ * one takes.
  */
 /// <reference lib="deno.worker" />
 import { Remote } from "../../async/rpc.ts";
@@ -17,6 +19,7 @@ import { atProgramEnd } from "../../program_end.ts";
 import { logHit, type ModuleZip, type ServiceOptions } from "../../service.ts";
 import { Copies } from "../../store/copies.ts";
 import type { Copy } from "../../store/manifest.ts";
+import { inspectZip, ZipError } from "../../zip/read.ts";
 import { createApp, ElsewhereError, type HttpRequest } from "../../../routes/app.ts";
 import { ConcurrencyLimit } from "../../../routes/concurrency_limit.ts";
 import { type ModuleAnswers, moduleRoute } from "../../../routes/module.ts";
@@ -39,6 +42,14 @@ const methods: ThreadMethods = {
   start: async (start) => {
     serving = await serve(start);
     return { value: null };
+  },
+  inspectZip: async ({ file, path, version }, signal) => {
+    try {
+      return { value: { summary: await inspectZip(file, { path, version, signal }) } };
+    } catch (error) {
+      if (!(error instanceof ZipError)) throw error;
+      return { value: { fault: error.message } };
+    }
   },
   stop: async () => {
     await serving?.server.shutdown();

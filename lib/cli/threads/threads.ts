@@ -12,6 +12,7 @@ import type { Session } from "../../auth/sessions.ts";
 import { describeError } from "../../errors.ts";
 import type { ModuleVersion } from "../../index/entry.ts";
 import type { Logger } from "../../log.ts";
+import { type InspectOptions, inspectZip, ZipError, type ZipSummary } from "../../zip/read.ts";
 import type { App } from "../../../routes/app.ts";
 import type { Prometheus } from "../prometheus.ts";
 import type {
@@ -78,6 +79,16 @@ export class Threads {
     return await AggregatorRegistry.aggregate(all).metrics();
   }
 
+  /**
+   * {@linkcode inspectZip}, by the thread that has the fewest zips to look through. By this one as long as no other has
+   * started, and where the other did not come to an end: it is gone, or cannot read the file, and here is seen why.
+   */
+  async inspectZip(file: string, options: InspectOptions): Promise<ZipSummary> {
+    const [thread] = [...this.#running].filter(({ hasStarted }) => hasStarted)
+      .sort((a, b) => a.zips - b.zips);
+    return await thread?.inspectZip(file, options) ?? await inspectZip(file, options);
+  }
+
   #methods(app: App): MainMethods {
     const { recognize, onSeen } = this.#options;
     return {
@@ -133,6 +144,7 @@ class Thread {
   readonly #crash = Promise.withResolvers<Error>();
   #isGone = false;
   #hasStarted = false;
+  #zips = 0;
 
   constructor(module: URL, methods: MainMethods) {
     this.crashed = this.#crash.promise;
@@ -153,6 +165,29 @@ class Thread {
   async start(start: ThreadStart): Promise<void> {
     await this.#remote.call("start", { value: start }, AbortSignal.timeout(START_TIMEOUT_MS));
     this.#hasStarted = true;
+  }
+
+  /** How many it is looking through. */
+  get zips(): number {
+    return this.#zips;
+  }
+
+  /**
+   * Null where it did not come to an end.
+   *
+   * @throws {ZipError} as {@linkcode inspectZip} does
+   */
+  async inspectZip(
+    file: string,
+    { path, version, signal }: InspectOptions,
+  ): Promise<ZipSummary | null> {
+    this.#zips++;
+    const value = { file, path, version };
+    const inspected = await this.#remote.call("inspectZip", { value }, signal).catch(() => null);
+    this.#zips--;
+    signal?.throwIfAborted();
+    if (inspected !== null && "fault" in inspected) throw new ZipError(inspected.fault);
+    return inspected?.summary ?? null;
   }
 
   /** Ends it in order. One that cannot be asked any more has ended. */

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../../config/config.ts";
 import { createLogger } from "../../log.ts";
+import { parseModulePath } from "../../module/path.ts";
+import { parseVersion } from "../../module/version.ts";
+import { ZipError } from "../../zip/read.ts";
+import { buildModuleZip } from "../../../tests/fakes/module_zip.ts";
 import { Prometheus } from "../prometheus.ts";
 import type { ThreadStart } from "./protocol.ts";
 import { Threads, type ThreadsOptions } from "./threads.ts";
@@ -15,6 +19,7 @@ const START: ThreadStart = {
   threads: 2,
   isGuarded: false,
 };
+const CRASHING = "../../../tests/fakes/crashing_thread.ts";
 const APP = () => Promise.resolve(new Response());
 
 interface Opened extends AsyncDisposable {
@@ -49,7 +54,7 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
 }
 
 Deno.test("Threads starts another thread for one that has crashed", async () => {
-  await using opened = open("../../../tests/fakes/crashing_thread.ts");
+  await using opened = open(CRASHING);
   const { threads, errors, started } = opened;
   await threads.start(START, APP);
   await started(2);
@@ -59,6 +64,40 @@ Deno.test("Threads starts another thread for one that has crashed", async () => 
   assert.match(page, /^gomodproxy_build_info\{.*\} 1$/m);
   await started(4);
   assert.deepEqual(errors, ["a thread has crashed", "a thread has crashed"]);
+});
+
+Deno.test("Threads.inspectZip() has a thread look, and looks itself where none can", async (t) => {
+  await using opened = open(CRASHING, { count: 1 });
+  const { threads, started } = opened;
+  const path = parseModulePath("example.com/m");
+  const file = await Deno.makeTempFile({ suffix: ".zip" });
+  const inspect = async (version: string, signal?: AbortSignal) => {
+    const files = { "go.mod": `module ${path}\n` };
+    const { bytes } = await buildModuleZip({ path, version, files });
+    await Deno.writeFile(file, bytes);
+    const options = { path, version: parseVersion(path, version), ...signal && { signal } };
+    return (await threads.inspectZip(file, options)).h1;
+  };
+  try {
+    await t.step("none has started", async () => {
+      assert.match(await inspect("v1.0.0"), /^h1:.{44}$/);
+    });
+    await threads.start(START, APP);
+    await t.step("it is good", async () => {
+      assert.equal(await inspect("v1.0.0"), "h1:by a thread");
+    });
+    await t.step("it is bad", () => assert.rejects(inspect("v1.1.0"), ZipError));
+    await t.step("nobody wants to know any more", async () => {
+      const reason = new Error("the client has gone");
+      await assert.rejects(inspect("v1.0.0", AbortSignal.abort(reason)), reason);
+    });
+    await t.step("the thread crashes", async () => {
+      assert.match(await inspect("v1.2.0"), /^h1:.{44}$/);
+    });
+    await started(2);
+  } finally {
+    await Deno.remove(file);
+  }
 });
 
 Deno.test("Threads gives up on threads that never start", async () => {
