@@ -147,7 +147,10 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** More flags for `deno run` of ours. Default: none. */
   readonly denoFlags?: readonly string[];
-  /** What to ask for to see that it is there. Default: nothing, it is there when it takes connections. */
+  /**
+   * What to ask for to see that it is there. Default: nothing, it is there when it takes connections; ours, which takes one
+   * to see that the port is free, when it answers.
+   */
   readonly untilAnswers?: string;
 }
 
@@ -173,7 +176,7 @@ export class Contestant implements AsyncDisposable {
   static async start(name: Name, options: StartOptions) {
     const { upstream, files = "", repositoryUrls = new Map(), clientAuth = {}, denoFlags = [] } =
       options;
-    const { untilAnswers, zips = "lazy" } = options;
+    const { untilAnswers = name === "ours" ? "healthz" : undefined, zips = "lazy" } = options;
     const folder = await Deno.makeTempDir({ prefix: `bench-${name}-` });
     const home = join(folder, "home");
     await Deno.mkdir(home);

@@ -18,12 +18,11 @@
  * server, if it is needed.
  */
 
+import { isStreamOfBytes, openReader } from "../lib/http/body_reader.ts";
 import type { Answer } from "./answer.ts";
 
 /** A smaller body is left to the system's buffers. */
 const LARGE_BODY_BYTES = 1024 * 1024;
-/** What is read at once where the body allows it: less costs CPU time, more is no faster. */
-const READ_BYTES = 256 * 1024;
 /** More clients than that, and each gets little of the machine anyway. Of each thread. */
 export const MAX_UNWATCHED_BODIES = 64;
 
@@ -87,13 +86,6 @@ export class SlowClients {
   }
 }
 
-/** As a file's own is; what a back end has made of a bucket's answer is none. */
-function isStreamOfBytes(body: ReadableStream<Bytes>): boolean {
-  const reader = byobReader(body);
-  reader?.releaseLock();
-  return reader !== null;
-}
-
 export interface CutOffOptions {
   /** For how long a client may take nothing. */
   readonly timeoutMs: number;
@@ -131,39 +123,4 @@ export function cutOffSlowClient(
       await source.cancel(reason);
     },
   }, { highWaterMark: 0 });
-}
-
-interface BodyReader {
-  /** Null at the end. */
-  read(): Promise<Bytes | null>;
-  cancel(reason: unknown): Promise<void>;
-}
-
-/** Files and sockets give as much as there is room for; other streams give their own chunks. */
-function openReader(body: ReadableStream<Bytes>): BodyReader {
-  const byob = byobReader(body);
-  if (byob === null) {
-    const reader = body.getReader();
-    return {
-      read: async () => (await reader.read()).value ?? null,
-      cancel: (reason) => reader.cancel(reason),
-    };
-  }
-  return {
-    read: async () => {
-      const { done, value } = await byob.read(new Uint8Array(READ_BYTES));
-      return done ? null : value;
-    },
-    cancel: (reason) => byob.cancel(reason),
-  };
-}
-
-function byobReader(body: ReadableStream<Bytes>): ReadableStreamBYOBReader | null {
-  try {
-    return body.getReader({ mode: "byob" });
-  } catch (error) {
-    // It is no stream of bytes, by its type.
-    if (error instanceof TypeError && !body.locked) return null;
-    throw error;
-  }
 }

@@ -13,6 +13,7 @@
  * Deadlines, retries and body limits belong to the callers, who know what they fetch.
  */
 import { UpstreamError } from "../errors.ts";
+import { openReader, type ReaderOptions } from "./body_reader.ts";
 import { currentRequestId } from "../request_id.ts";
 
 /** Like the global `fetch`, for a GET or HEAD or a small POST; failures are {@linkcode UpstreamError}. */
@@ -120,6 +121,12 @@ export function display(url: URL): string {
   return url.origin + url.pathname;
 }
 
+export interface BodyLimit {
+  readonly limitBytes: number;
+  /** What the body is, to complete the sentence "Cannot read …". */
+  readonly what: string;
+}
+
 /**
  * The whole body, as long as it is no larger than the limit.
  *
@@ -127,11 +134,12 @@ export function display(url: URL): string {
  */
 export async function readBody(
   response: Response,
-  { limitBytes, what }: { limitBytes: number; what: string },
+  limit: BodyLimit,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
-  for await (const chunk of limitedBody(response, { limitBytes, what })) chunks.push(chunk);
-  return await new Blob(chunks).bytes();
+  for await (const chunk of limitedBody(response, limit)) chunks.push(chunk);
+  const [first = new Uint8Array(), ...more] = chunks;
+  return more.length === 0 ? first : await new Blob(chunks).bytes();
 }
 
 /**
@@ -141,7 +149,7 @@ export async function readBody(
  */
 export async function* limitedBody(
   response: Response,
-  { limitBytes, what }: { limitBytes: number; what: string },
+  { limitBytes, what, recycles = false }: BodyLimit & ReaderOptions,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const tooLarge = () => new UpstreamError(`Cannot read ${what}: larger than ${limitBytes} bytes`);
   if (Number(response.headers.get("Content-Length") ?? 0) > limitBytes) {
@@ -151,7 +159,8 @@ export async function* limitedBody(
   if (response.body === null) return;
   let sizeBytes = 0;
   try {
-    for await (const chunk of response.body) {
+    // Whoever keeps the chunks gets them as small as they come.
+    for await (const chunk of recycles ? recycledChunks(response.body) : response.body) {
       sizeBytes += chunk.length;
       if (sizeBytes > limitBytes) throw tooLarge();
       yield chunk;
@@ -159,5 +168,17 @@ export async function* limitedBody(
   } catch (cause) {
     if (cause instanceof UpstreamError) throw cause;
     throw new UpstreamError(`Cannot read ${what}: the connection broke`, { cause });
+  }
+}
+
+async function* recycledChunks(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const reader = openReader(body, { recycles: true });
+  try {
+    for (let chunk; (chunk = await reader.read()) !== null;) yield chunk;
+  } finally {
+    // Harmless where it fails: the body is broken, which whoever reads it is told, or has ended.
+    await reader.cancel(null).catch(() => {});
   }
 }

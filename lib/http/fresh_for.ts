@@ -4,12 +4,12 @@
  */
 import CachePolicy from "http-cache-semantics";
 
-/** @returns milliseconds from now, 0 for none */
+/** @returns milliseconds from now, of whole seconds, as the headers have them; 0 for none */
 export function freshForMs(url: URL, { status, headers }: Response): number {
   const policy = new CachePolicy(
     { url: url.href, method: "GET", headers: {} },
     { status, headers: Object.fromEntries(headers) },
     { shared: true, cacheHeuristic: 0 },
   );
-  return policy.storable() ? policy.timeToLive() : 0;
+  return policy.storable() ? Math.ceil(policy.timeToLive() / 1000) * 1000 : 0;
 }

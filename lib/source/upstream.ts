@@ -129,7 +129,8 @@ export class Upstream {
     try {
       const response = await this.#request(url, AbortSignal.any([signal, idle.signal]));
       using out = await Deno.open(file, { write: true, create: true, truncate: true });
-      for await (const chunk of limitedBody(response, { limitBytes, what: display(url) })) {
+      const limit = { limitBytes, what: display(url), recycles: true };
+      for await (const chunk of limitedBody(response, limit)) {
         idle.restart();
         for (let rest = chunk; rest.length > 0;) rest = rest.subarray(await out.write(rest));
       }
