@@ -21,6 +21,7 @@ Deno.test("startServer() passes on what it needs and nothing else of the environ
     "COLOUR",
     "DENO_DIR",
     "DENO_NO_UPDATE_CHECK",
+    "DENO_TOKIO_EVENT_INTERVAL",
     "HOME",
     "NO_COLOR",
     "PATH",
