@@ -26,7 +26,9 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/*
 COPY --from=deno /usr/local/bin/deno /usr/local/bin/deno
 
-ENV DENO_DIR=/opt/deno DENO_NO_UPDATE_CHECK=1 DENO_TOKIO_EVENT_INTERVAL=2
+ENV DENO_DIR=/opt/deno DENO_NO_UPDATE_CHECK=1
+# As in the start task of deno.json.
+ENV DENO_TOKIO_EVENT_INTERVAL=2 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=33554432
 WORKDIR /opt/go-mod-proxy
 COPY LICENSE deno.json deno.lock main.ts ./
 COPY lib lib

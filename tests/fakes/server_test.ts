@@ -23,6 +23,8 @@ Deno.test("startServer() passes on what it needs and nothing else of the environ
     "DENO_NO_UPDATE_CHECK",
     "DENO_TOKIO_EVENT_INTERVAL",
     "HOME",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
     "NO_COLOR",
     "PATH",
     "TMPDIR",
