@@ -20,7 +20,7 @@ import { isPseudoVersion } from "./module/pseudo_version.ts";
 import { compareVersions, type Query, type Version } from "./module/version.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Source, VersionInfo } from "./source/source.ts";
-import type { Copies } from "./store/copies.ts";
+import type { Copies, CopiesInMemory } from "./store/copies.ts";
 import type { Copy } from "./store/manifest.ts";
 import type { ByteRange, StoredObject } from "./store/object_store.ts";
 
@@ -59,6 +59,8 @@ export interface ModuleZip {
 }
 
 export class ModuleService {
+  /** What is at hand without waiting. Published copies are for ever, so what is in memory may be answered as it is. */
+  readonly memory: CopiesInMemory;
   readonly #copies: Copies;
   readonly #source: Source;
   readonly #publisher: ModuleServiceOptions["publisher"];
@@ -69,6 +71,7 @@ export class ModuleService {
   readonly #queries: SingleFlight<VersionInfo>;
 
   constructor({ copies, source, publisher, log, limits }: ModuleServiceOptions) {
+    this.memory = copies;
     this.#copies = copies;
     this.#source = source;
     this.#publisher = publisher;
@@ -77,22 +80,6 @@ export class ModuleService {
     this.#fetches = new SingleFlight(this.#limits.maxFlights);
     this.#lists = new SingleFlight(this.#limits.maxFlights);
     this.#queries = new SingleFlight(this.#limits.maxFlights);
-  }
-
-  /** The copy of a version if it is in memory; null says nothing. */
-  remembered(
-    path: ModulePath,
-    version: Version,
-    { log }: Pick<ServiceOptions, "log">,
-  ): Copy | null {
-    const copy = this.#copies.remembered(path, version);
-    if (copy !== null) logHit(copy, log);
-    return copy;
-  }
-
-  /** The zip of a copy if it is in memory; null says nothing. */
-  rememberedZip(copy: Copy): Uint8Array<ArrayBuffer> | null {
-    return this.#copies.rememberedZip(copy);
   }
 
   /**

@@ -23,7 +23,7 @@ import {
   parseVersion,
   type Version,
 } from "../lib/module/version.ts";
-import type { ModuleService, ServiceOptions } from "../lib/service.ts";
+import { logHit, type ModuleService, type ServiceOptions } from "../lib/service.ts";
 import type { Copy } from "../lib/store/manifest.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
@@ -51,7 +51,7 @@ const TEMPLATES: Readonly<Record<Target["file"], string>> = {
 /** What the route asks for answers. */
 export type ModuleAnswers = Pick<
   ModuleService,
-  "remembered" | "rememberedZip" | "copy" | "query" | "list" | "latest" | "zip"
+  "memory" | "copy" | "query" | "list" | "latest" | "zip"
 >;
 
 export function moduleRoute(service: ModuleAnswers): Route {
@@ -69,7 +69,7 @@ export function moduleRoute(service: ModuleAnswers): Route {
       return {
         template: TEMPLATES[target.file],
         access: { kind: "module", path: target.module },
-        answerAtOnce: () => answerFromMemory(answers, { target, request, options }),
+        answerAtOnce: () => answerFromMemory(answers, { target, request }),
         answer: () => answer(answers, { target, request, options }),
       };
     },
@@ -120,15 +120,19 @@ function textsOf({ texts }: Answers, copy: Copy): CopyTexts {
 }
 
 /** Files of versions that are in memory, which is what nearly all clients ask for; null for all others. */
-function answerFromMemory(answers: Answers, { target, request, options }: Context<Target>) {
+function answerFromMemory(
+  answers: Answers,
+  { target, request }: Pick<Context<Target>, "target" | "request">,
+): Answer | null {
   if (!("version" in target) || target.canonical === null) return null;
-  const { service } = answers;
-  const copy = service.remembered(target.module, target.canonical, options);
+  const { memory } = answers.service;
+  const { module, version, canonical, file } = target;
+  const copy = memory.remembered(module, canonical);
   if (copy === null) return null;
-  request.log["version"] = target.version;
-  const { file } = target;
+  request.log["version"] = version;
+  logHit(copy, request.log);
   if (file !== "zip") return copyAnswer(textsOf(answers, copy), { file, request });
-  const bytes = service.rememberedZip(copy);
+  const bytes = memory.rememberedZip(copy);
   return bytes === null ? null : wholeBlobAnswer(bytes, zipOptions(copy.manifest.zip, request));
 }
 

@@ -54,6 +54,9 @@ const ENTRY_OVERHEAD_BYTES = 2048;
 /** Opening a file, or asking a bucket, costs more than sending this much; larger zips are streams. */
 export const MAX_SMALL_ZIP_BYTES = 128 * 1024;
 
+/** The part of {@linkcode Copies} that waits for nothing. */
+export type CopiesInMemory = Pick<Copies, "remembered" | "rememberedZip">;
+
 export class Copies {
   readonly #store: ObjectStore;
   readonly #cache: LRUCache<string, Copy>;

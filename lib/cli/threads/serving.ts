@@ -17,7 +17,7 @@ import type { ModulePath } from "../../module/path.ts";
 import type { Version } from "../../module/version.ts";
 import { atProgramEnd } from "../../program_end.ts";
 import { logHit, type ModuleZip, type ServiceOptions } from "../../service.ts";
-import { Copies } from "../../store/copies.ts";
+import { Copies, type CopiesInMemory } from "../../store/copies.ts";
 import type { Copy } from "../../store/manifest.ts";
 import { inspectZip, ZipError } from "../../zip/read.ts";
 import { createApp, ElsewhereError, type HttpRequest } from "../../../routes/app.ts";
@@ -103,24 +103,12 @@ function internalError(error: unknown, log: Logger): Response {
 
 /** What the store has; for anything else one has to go elsewhere. */
 class StoredModules implements ModuleAnswers {
+  readonly memory: CopiesInMemory;
   readonly #copies: Copies;
 
   constructor(copies: Copies) {
+    this.memory = copies;
     this.#copies = copies;
-  }
-
-  remembered(
-    path: ModulePath,
-    version: Version,
-    { log }: Pick<ServiceOptions, "log">,
-  ): Copy | null {
-    const copy = this.#copies.remembered(path, version);
-    if (copy !== null) logHit(copy, log);
-    return copy;
-  }
-
-  rememberedZip(copy: Copy): Uint8Array<ArrayBuffer> | null {
-    return this.#copies.rememberedZip(copy);
   }
 
   async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
