@@ -45,10 +45,12 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
   return {
     threads,
     errors,
-    started: (wanted) =>
-      count >= wanted
-        ? Promise.resolve()
-        : new Promise((resolve) => void waiting.set(wanted, resolve)),
+    started: async (wanted) => {
+      // The pause before a thread takes another's place keeps no process waiting, nor a test.
+      const alive = setTimeout(() => {}, 60_000);
+      if (count < wanted) await new Promise<void>((resolve) => void waiting.set(wanted, resolve));
+      clearTimeout(alive);
+    },
     [Symbol.asyncDispose]: () => threads.stop(),
   };
 }
