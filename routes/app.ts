@@ -1,7 +1,7 @@
 /**
  * HTTP in: one handler that finds the route, asks the guard whether the client may have the answer, makes every failure an
- * answer and every answer a response, and writes the access log. The routes are a table, so that whatever must hold for all of them (methods, who
- * may read) is done in one place and checked over the table.
+ * answer and every answer a response, and writes the access log. The routes are a table, so that whatever must hold for
+ * all of them (methods, who may read) is done in one place and checked over the table.
  */
 import { type Access, ANY_CLIENT, type Client, type Guard, type Knock } from "../lib/auth/guard.ts";
 import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
@@ -122,7 +122,8 @@ export function createApp(options: AppOptions): App {
     place?.leave();
   }
 
-  function record(exchange: Exchange, { status, body, sizeBytes = 0 }: Answer, isAborted: boolean) {
+  function record(exchange: Exchange, { answer, isAborted }: Ending): void {
+    const { status, body, sizeBytes = 0 } = answer;
     const { id, method, path, template, startMs, facts } = exchange;
     requestLog.add({
       id,
@@ -141,8 +142,8 @@ export function createApp(options: AppOptions): App {
   async function whenReady(
     waiting: Answer | Promise<Answer | Response>,
     exchange: Exchange,
-    { completed }: ConnectionInfo,
   ): Promise<Response> {
+    const { completed } = exchange.connection;
     const answer = await waiting;
     if (answer instanceof Response) {
       leave(exchange);
@@ -154,7 +155,7 @@ export function createApp(options: AppOptions): App {
       if (isEnded) return;
       isEnded = true;
       leave(exchange);
-      record(exchange, answer, isAborted);
+      record(exchange, { answer, isAborted });
     };
     (completed ?? Promise.resolve()).then(() => end(false), () => end(true));
     const sent = slowClients?.guard(answer, {
@@ -172,6 +173,7 @@ export function createApp(options: AppOptions): App {
     const exchange: Exchange = {
       startMs: performance.now(),
       id: requestId(request.headers),
+      request,
       method: request.method,
       path: rawPath(request.url),
       connection,
@@ -180,13 +182,11 @@ export function createApp(options: AppOptions): App {
       place: null,
     };
     inFlight++;
-    const answer = withRequestId(exchange.id, () => begin(request, options, exchange));
-    if (answer instanceof Promise || isLarge(answer)) {
-      return whenReady(answer, exchange, connection);
-    }
+    const answer = withRequestId(exchange.id, () => begin(exchange, options));
+    if (answer instanceof Promise || isLarge(answer)) return whenReady(answer, exchange);
     leave(exchange);
     describeRequest(exchange);
-    record(exchange, answer, false);
+    record(exchange, { answer, isAborted: false });
     return responseOf(answer, { requestId: exchange.id, answersDiffer });
   };
 }
@@ -195,6 +195,7 @@ export function createApp(options: AppOptions): App {
 interface Exchange {
   readonly startMs: number;
   readonly id: string;
+  readonly request: HttpRequest;
   readonly method: string;
   /** As the client wrote it, without the leading `/` and the query. */
   readonly path: string;
@@ -207,57 +208,50 @@ interface Exchange {
   place: Place | null;
 }
 
+interface Ending {
+  readonly answer: Answer;
+  /** The client hung up before it had everything. */
+  readonly isAborted: boolean;
+}
+
 /** The answer if nothing has to be waited for. A Response where it was answered elsewhere. */
-function begin(
-  request: HttpRequest,
-  options: AppOptions,
-  exchange: Exchange,
-): Answer | Promise<Answer | Response> {
+function begin(exchange: Exchange, options: AppOptions): Answer | Promise<Answer | Response> {
   try {
-    const answer = dispatch(request, options, exchange);
+    const answer = dispatch(exchange, options);
     if (!(answer instanceof Promise)) return answer;
-    return answer.catch<Answer | Response>((error) =>
-      answerFailure(error, { request, options, exchange })
-    );
+    return answer.catch<Answer | Response>((error) => answerFailure(error, { exchange, options }));
   } catch (error) {
-    return answerFailure(error, { request, options, exchange });
+    return answerFailure(error, { exchange, options });
   }
 }
 
-function answerFailure(
-  error: unknown,
-  { request, options, exchange }: {
-    request: HttpRequest;
-    options: AppOptions;
-    exchange: Exchange;
-  },
-): Answer | Promise<Answer | Response> {
-  const { id, connection } = exchange;
-  if (error instanceof ElsewhereError && options.elsewhere !== undefined) {
-    return options.elsewhere(request, { id, address: addressOf(connection) })
-      .catch<Answer | Response>((error) => failureAnswer(error, options, exchange));
-  }
-  return failureAnswer(error, options, exchange);
+interface Failing {
+  readonly exchange: Exchange;
+  readonly options: AppOptions;
 }
 
-function failureAnswer(
-  error: unknown,
-  { log }: AppOptions,
-  { id, method, facts }: Exchange,
-): Answer {
+function answerFailure(error: unknown, failing: Failing): Answer | Promise<Answer | Response> {
+  const { exchange: { id, request, connection }, options: { elsewhere } } = failing;
+  if (!(error instanceof ElsewhereError) || elsewhere === undefined) {
+    return failureAnswer(error, failing);
+  }
+  return elsewhere(request, { id, address: addressOf(connection) })
+    .catch<Answer | Response>((error) => failureAnswer(error, failing));
+}
+
+function failureAnswer(error: unknown, { exchange, options: { log } }: Failing): Answer {
+  const { id, method, facts } = exchange;
   facts["error"] = describeError(error);
   if (meaningOf(error) === "internal") log.error({ err: error }, "internal error");
   return errorAnswer(error, { requestId: id, head: method === "HEAD" });
 }
 
 function dispatch(
-  request: HttpRequest,
-  { routes, guard, via, concurrency }: AppOptions,
   exchange: Exchange,
+  { routes, guard, via, concurrency }: AppOptions,
 ): Answer | Promise<Answer> {
-  const { headers } = request;
-  const { facts } = exchange;
-  if (headers.get("Via")?.split(",").some((hop) => hop.trim() === via)) {
+  const { request, facts } = exchange;
+  if (request.headers.get("Via")?.split(",").some((hop) => hop.trim() === via)) {
     throw new UpstreamError("Cannot answer: this server is configured as its own upstream");
   }
   const path = decodePath(exchange.path);
@@ -268,21 +262,21 @@ function dispatch(
   const method = allowedMethod(exchange.method, methods);
   if (method === null) return methodNotAllowed(methods);
   facts["route"] = route.name;
-  const incoming = new IncomingRequest(request, { method, path, exchange });
+  const incoming = new IncomingRequest(exchange, { method, path });
   const errand = understand(route, incoming);
   exchange.template = errand.template ?? `/${route.name}`;
   if (!route.isUnlimited) exchange.place = concurrency?.enter() ?? null;
   const client = guard.admit(incoming, errand.access);
   return client instanceof Promise
-    ? client.then((client) => answerClient(client, errand, exchange))
-    : answerClient(client, errand, exchange);
+    ? client.then((client) => answerClient(client, { errand, exchange }))
+    : answerClient(client, { errand, exchange });
 }
 
 function answerClient(
   client: Client,
-  errand: Errand,
-  { facts, place, connection }: Exchange,
+  { errand, exchange }: { errand: Errand; exchange: Exchange },
 ): Answer | Promise<Answer> {
+  const { facts, place, connection } = exchange;
   const { identity } = client;
   if (identity !== null) facts["identity"] = identity;
   const ready = errand.answerAtOnce?.(client) ?? null;
@@ -301,15 +295,12 @@ class IncomingRequest implements RouteRequest {
   readonly #request: HttpRequest;
   readonly #connection: ConnectionInfo;
 
-  constructor(
-    request: HttpRequest,
-    { method, path, exchange }: { method: Method; path: string; exchange: Exchange },
-  ) {
-    this.#request = request;
+  constructor(exchange: Exchange, { method, path }: { method: Method; path: string }) {
+    this.#request = exchange.request;
     this.#connection = exchange.connection;
     this.method = method;
     this.path = path;
-    this.headers = request.headers;
+    this.headers = exchange.request.headers;
     this.requestId = exchange.id;
     this.log = exchange.facts;
   }

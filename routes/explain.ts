@@ -7,7 +7,7 @@
 import { type Explainer, parseModuleVersion } from "../lib/explain.ts";
 import { explanationText } from "../lib/explain_text.ts";
 import type { Route } from "./app.ts";
-import { textAnswer } from "./respond.ts";
+import { PLAIN_TEXT, textAnswer } from "./respond.ts";
 
 const PREFIX = "explain/";
 
@@ -30,7 +30,7 @@ export function explainRoute(explainer: Explainer): Route {
           const text = isForMachines ? JSON.stringify(explanation) : explanationText(explanation);
           return textAnswer(new TextEncoder().encode(text), {
             request,
-            contentType: isForMachines ? "application/json" : "text/plain; charset=utf-8",
+            contentType: isForMachines ? "application/json" : PLAIN_TEXT,
             cacheControl: "no-store",
           });
         },

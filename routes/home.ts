@@ -1,7 +1,7 @@
 /** `/`: what this is, for a person who opens the address in a browser. The `go` command's `GOAUTH=git` asks for it too. */
 import { ANY_CLIENT } from "../lib/auth/guard.ts";
 import type { Route } from "./app.ts";
-import { FRESH, textAnswer } from "./respond.ts";
+import { FRESH, PLAIN_TEXT, textAnswer } from "./respond.ts";
 
 export function homeRoute(): Route {
   return {
@@ -15,7 +15,7 @@ export function homeRoute(): Route {
           new TextEncoder().encode(
             `go-mod-proxy: a Go module proxy\nUse it with: go env -w GOPROXY=${request.origin}\n`,
           ),
-          { request, contentType: "text/plain; charset=utf-8", cacheControl: FRESH },
+          { request, contentType: PLAIN_TEXT, cacheControl: FRESH },
         ),
     }),
   };

@@ -10,7 +10,7 @@ import { InvalidRequestError } from "../lib/errors.ts";
 import { formatEntries, type IndexEntry, parseSince } from "../lib/index/entry.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
 import type { Route, RouteRequest } from "./app.ts";
-import { textAnswer } from "./respond.ts";
+import { PLAIN_TEXT, textAnswer } from "./respond.ts";
 
 export const MAX_INDEX_ENTRIES = 2000;
 
@@ -26,7 +26,7 @@ export function indexRoute(index: IndexReader): Route {
           const entries = await readableEntries(index, { ...wanted, client, request });
           return textAnswer(new TextEncoder().encode(formatEntries(entries)), {
             request,
-            contentType: "text/plain; charset=utf-8",
+            contentType: PLAIN_TEXT,
             cacheControl: "no-store",
           });
         },

@@ -35,18 +35,18 @@ export function errorAnswer(
   const retryAfter = error instanceof TooManyRequestsError
     ? error.retryAfterSeconds
     : retryAfterSeconds;
-  const body = new TextEncoder().encode(`${reason(error, status)}\nrequest id: ${requestId}\n`);
-  return {
+  const answer = noteAnswer(`${reason(error, status)}\nrequest id: ${requestId}\n`, {
     status,
     headers: {
-      "Content-Type": PLAIN_TEXT,
       "Cache-Control": cacheControl,
       "Vary": VARY,
       ...retryAfter === undefined ? {} : { "Retry-After": String(retryAfter) },
     },
+  });
+  return {
+    ...answer,
     ...status === 401 ? { challenges: CHALLENGES } : {},
-    body: head ? null : body,
-    sizeBytes: body.length,
+    ...head ? { body: null } : {},
   };
 }
 
@@ -70,7 +70,7 @@ function shownText(error: unknown): string {
   return error instanceof ProxyError ? error.message : "internal error";
 }
 
-/** A few words that are about this moment. */
+/** A few words, by default about this moment. */
 export function noteAnswer(
   text: string,
   { status, headers = {} }: { status: number; headers?: Answer["headers"] },

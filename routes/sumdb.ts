@@ -25,7 +25,7 @@ import { moduleOfRecord, type ModuleVersion, splitRecords } from "../lib/sumdb/r
 import { type DataTile, parseTilePath, type Tile, TILE_WIDTH } from "../lib/sumdb/tile.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
-import { FRESH, IMMUTABLE, textAnswer } from "./respond.ts";
+import { FRESH, IMMUTABLE, PLAIN_TEXT, textAnswer } from "./respond.ts";
 
 /** A wider one comes within the hour. */
 const PARTIAL = "public, max-age=3600";
@@ -100,8 +100,6 @@ type SumdbFile =
   | { readonly file: "lookup"; readonly module: ModuleVersion }
   | { readonly file: "tile"; readonly tile: Tile | DataTile };
 
-const TEXT = "text/plain; charset=utf-8";
-
 async function read(
   database: ServedDatabase,
   target: Exclude<SumdbFile, { readonly file: "supported" }>,
@@ -109,16 +107,16 @@ async function read(
 ) {
   switch (target.file) {
     case "latest":
-      return { bytes: await database.latest(signal), contentType: TEXT, cacheControl: FRESH };
+      return { bytes: await database.latest(signal), contentType: PLAIN_TEXT, cacheControl: FRESH };
     case "lookup": {
       const { bytes } = await database.lookup(target.module, signal);
-      return { bytes, contentType: TEXT, cacheControl: IMMUTABLE };
+      return { bytes, contentType: PLAIN_TEXT, cacheControl: IMMUTABLE };
     }
     case "tile": {
       const { level, width } = target.tile;
       return {
         bytes: await database.tile(target.tile, signal),
-        contentType: level === "data" ? TEXT : "application/octet-stream",
+        contentType: level === "data" ? PLAIN_TEXT : "application/octet-stream",
         cacheControl: width < TILE_WIDTH ? PARTIAL : IMMUTABLE,
       };
     }

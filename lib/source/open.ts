@@ -3,12 +3,12 @@
  */
 import type { Fetch } from "../http/client.ts";
 import { type Metrics, NO_METRICS } from "../metrics.ts";
+import type { InspectZip } from "../zip/read.ts";
 import { MeasuredSource } from "./measured.ts";
 import { ProxySource } from "./proxy_source.ts";
 import type { Source } from "./source.ts";
 import { type ListedSource, type ListEntry, SourceList } from "./source_list.ts";
 import { Upstream } from "./upstream.ts";
-import type { InspectZip } from "../zip/read.ts";
 
 export interface OpenSourceOptions {
   readonly fetch: Fetch;

@@ -52,6 +52,13 @@ export interface FreshBody {
   readonly freshMs: number;
 }
 
+/** What was asked for and came, with its body. */
+interface SmallAnswer {
+  readonly url: URL;
+  readonly response: Response;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
 /** A status that may be better the next time. */
 class PassingUpstreamError extends UpstreamError {}
 
@@ -86,29 +93,24 @@ export class Upstream {
    * @throws {NotFoundError} on 404 and 410
    * @throws {UpstreamError | DeadlineError} on everything else but 200
    */
-  get(path: string, options: GetOptions): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#getSmall(path, options, (_response, bytes) => bytes);
+  async get(path: string, options: GetOptions): Promise<Uint8Array<ArrayBuffer>> {
+    return (await this.#getSmall(path, options)).bytes;
   }
 
   /** Like {@linkcode get}, and for how long the upstream says that it is new. */
-  getFresh(path: string, options: GetOptions): Promise<FreshBody> {
-    return this.#getSmall(path, options, (response, bytes, url) => {
-      return { bytes, freshMs: freshForMs(url, response) };
-    });
+  async getFresh(path: string, options: GetOptions): Promise<FreshBody> {
+    const { url, response, bytes } = await this.#getSmall(path, options);
+    return { bytes, freshMs: freshForMs(url, response) };
   }
 
-  #getSmall<T>(
-    path: string,
-    { limitBytes, signal }: GetOptions,
-    use: (response: Response, bytes: Uint8Array<ArrayBuffer>, url: URL) => T,
-  ): Promise<T> {
+  #getSmall(path: string, { limitBytes, signal }: GetOptions): Promise<SmallAnswer> {
     const url = this.#resolve(path);
     const what = display(url);
     return this.#attempts(signal, () =>
       withDeadline(
         async (signal) => {
           const response = await this.#request(url, signal);
-          return use(response, await readBody(response, { limitBytes, what }), url);
+          return { url, response, bytes: await readBody(response, { limitBytes, what }) };
         },
         { timeoutMs: this.#times.smallTimeoutMs, what: `fetch ${what}`, signal },
       ));
