@@ -27,6 +27,16 @@ function entriesOf(test: TestMirrors): string[] {
   return [...Deno.readDirSync(`${test.folder}/mirrors`)].map(({ name }) => name).sort();
 }
 
+/**
+ * Evicts until so many mirrors are left. One that nobody uses may seem used for a moment: a program that another thread of
+ * this process starts right now, for another test, holds copies of our locks until it runs.
+ */
+async function evictDownTo(count: number, test: TestMirrors): Promise<void> {
+  for (let tries = 0; tries < 1000 && entriesOf(test).length > count; tries++) {
+    await test.mirrors.evict();
+  }
+}
+
 Deno.test("Mirrors.open() keeps what is known of a repository from one lease to the next", async () => {
   await using server = await startServer(["a.git"]);
   await using test = await TestMirrors.start();
@@ -62,7 +72,7 @@ Deno.test("Mirrors.evict() removes the mirrors used longest ago, and none in use
 
   await b[Symbol.asyncDispose]();
   await c[Symbol.asyncDispose]();
-  await test.mirrors.evict();
+  await evictDownTo(2, test);
   const [nameA = "", nameB = "", nameC = ""] = names;
   assert.deepEqual(entriesOf(test), [nameA, nameC].sort(), "b was used before c");
 
@@ -70,7 +80,7 @@ Deno.test("Mirrors.evict() removes the mirrors used longest ago, and none in use
   await using again = await test.mirrors.open(testRemote(server.urlOf("b.git")));
   await fill(again);
   await a[Symbol.asyncDispose]();
-  await test.mirrors.evict();
+  await evictDownTo(2, test);
   assert.deepEqual(entriesOf(test), [nameB, nameC].sort(), "a was opened first");
 });
 
