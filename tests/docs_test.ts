@@ -14,7 +14,7 @@ import { parse } from "yaml";
 import { parseConfig, schema } from "../lib/config/config.ts";
 import { withDeadline } from "../lib/async/deadline.ts";
 import { exists } from "./fakes/exists.ts";
-import { goAvailable, goCommand, goTest } from "./fakes/go_command.ts";
+import { goAvailable, goCommand, goTest, switchTelemetryOff } from "./fakes/go_command.ts";
 import { denoDir, runProgram } from "./fakes/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
@@ -179,6 +179,7 @@ async function typeGoEnv(command: string): Promise<void> {
   if (!goAvailable()) return;
   const home = await Deno.makeTempDir({ prefix: "go-env-" });
   try {
+    await switchTelemetryOff(home);
     const { code, stderr } = await new Deno.Command("sh", {
       args: ["-c", command],
       clearEnv: true,

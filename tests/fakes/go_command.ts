@@ -65,11 +65,15 @@ export async function goCommand(options: GoOptions): Promise<GoCommand> {
     await go.writeFile(name, content);
   }
   await Deno.mkdir(go.dir, { recursive: true });
-  // Else the command counts its own use, in a process that may outlive it and write into the folder we remove.
+  await switchTelemetryOff(home);
+  return go;
+}
+
+/** Else the command counts its own use, in a process that may outlive it and write into the home that a test removes. */
+export async function switchTelemetryOff(home: string): Promise<void> {
   const telemetry = join(home, ".config", "go", "telemetry");
   await Deno.mkdir(telemetry, { recursive: true });
   await Deno.writeTextFile(join(telemetry, "mode"), "off\n");
-  return go;
 }
 
 export class GoCommand implements AsyncDisposable {
