@@ -7,7 +7,7 @@
  * 3. A query (`@latest`, a branch) is asked of the source, and its answer is a version, for which 1 and 2 hold.
  * 4. When the source fails, lists and `@latest` are answered from what is published, and said to be stale.
  *
- * A list names every version that anybody has read, because each list reads the store, and what the source knows now.
+ * A list names every version that anybody has read, because each list looks at the store, and what the source knows now.
  */
 import { withDeadline } from "./async/deadline.ts";
 import { SingleFlight } from "./async/single_flight.ts";
@@ -16,19 +16,21 @@ import type { Logger } from "./log.ts";
 import { scanGoMod } from "./module/go_mod.ts";
 import { pickLatest } from "./module/latest.ts";
 import type { ModulePath } from "./module/path.ts";
-import { isPseudoVersion } from "./module/pseudo_version.ts";
-import { compareVersions, type Query, type Version } from "./module/version.ts";
+import type { Query, Version } from "./module/version.ts";
 import type { Publisher } from "./publisher.ts";
-import type { Source, VersionInfo } from "./source/source.ts";
+import type { KnownVersions, Source, VersionInfo } from "./source/source.ts";
 import type { Copies, CopiesInMemory } from "./store/copies.ts";
 import type { Copy } from "./store/manifest.ts";
 import type { ByteRange, StoredObject } from "./store/object_store.ts";
+import { VersionLists } from "./version_lists.ts";
 
 export interface ModuleServiceOptions {
   readonly copies: Copies;
   readonly source: Source;
   readonly publisher: Pick<Publisher, "publish" | "restoreZip">;
   readonly log: Logger;
+  /** Among how many threads, each with its own, the memory for lists is to be shared. Default 1. */
+  readonly threads?: number;
   readonly limits?: Partial<ServiceLimits>;
 }
 
@@ -52,6 +54,13 @@ export interface ServiceOptions {
   readonly log: Record<string, unknown>;
 }
 
+export interface ModuleList {
+  /** The tagged ones, lowest first. */
+  readonly versions: readonly Version[];
+  /** Its source was not asked, or failed. */
+  readonly stale: boolean;
+}
+
 export interface ModuleZip {
   readonly h1: string;
   /** Opens the stored zip, or a range of it. */
@@ -61,24 +70,27 @@ export interface ModuleZip {
 export class ModuleService {
   /** What is at hand without waiting. Published copies are for ever, so what is in memory may be answered as it is. */
   readonly memory: CopiesInMemory;
+  /** The lists that are at hand without waiting. */
+  readonly lists: VersionLists;
   readonly #copies: Copies;
   readonly #source: Source;
   readonly #publisher: ModuleServiceOptions["publisher"];
   readonly #log: Logger;
   readonly #limits: ServiceLimits;
   readonly #fetches: SingleFlight<Copy>;
-  readonly #lists: SingleFlight<readonly Version[]>;
+  readonly #listings: SingleFlight<KnownVersions>;
   readonly #queries: SingleFlight<VersionInfo>;
 
-  constructor({ copies, source, publisher, log, limits }: ModuleServiceOptions) {
+  constructor({ copies, source, publisher, log, threads, limits }: ModuleServiceOptions) {
     this.memory = copies;
+    this.lists = new VersionLists({ published: copies, ...threads && { threads } });
     this.#copies = copies;
     this.#source = source;
     this.#publisher = publisher;
     this.#log = log;
     this.#limits = { ...SERVICE_LIMITS, ...limits };
     this.#fetches = new SingleFlight(this.#limits.maxFlights);
-    this.#lists = new SingleFlight(this.#limits.maxFlights);
+    this.#listings = new SingleFlight(this.#limits.maxFlights);
     this.#queries = new SingleFlight(this.#limits.maxFlights);
   }
 
@@ -118,25 +130,23 @@ export class ModuleService {
 
   /**
    * The tagged versions of a module, lowest first: those published and those its source knows. `stale` when the source
-   * was not asked or failed.
+   * was not asked or failed. It is not asked as long as what it has said is new by its own word.
    *
    * @throws {NotFoundError} when nothing of the module is published and its source knows of no such module
    * @throws {ProxyError} of another kind when nothing is published and the source failed
    */
-  async list(
-    path: ModulePath,
-    options: ServiceOptions,
-  ): Promise<{ versions: Version[]; stale: boolean }> {
+  async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList> {
     const published = await this.#copies.list(path, { signal: options.signal });
     try {
       if (!options.mayFetch) throw notCached(path);
-      const known = await this.#lists.run(
+      const remembered = this.lists.known(path);
+      const known = remembered ?? await this.#listings.run(
         path,
         () => this.#ask(`list ${path}`, (signal) => this.#source.list(path, signal)),
         options.signal,
       );
-      options.log["cache"] = "miss";
-      return { versions: union(published, known), stale: false };
+      options.log["cache"] = remembered === null ? "miss" : "hit";
+      return { versions: this.lists.add(path, { published, known }), stale: false };
     } catch (error) {
       const isKnown = published.length > 0 || await this.#hasPseudoVersion(path, options.signal);
       if (!isKnown) throw error;
@@ -232,9 +242,4 @@ export function logHit({ manifest }: Copy, log: ServiceOptions["log"]): void {
 
 function notCached(what: string): NotFoundError {
   return new NotFoundError(`Cannot find ${what} in the store, and nothing may be fetched`);
-}
-
-function union(published: readonly Version[], known: readonly Version[]): Version[] {
-  const tagged = known.filter((version) => !isPseudoVersion(version));
-  return [...new Set([...published, ...tagged])].sort(compareVersions);
 }

@@ -23,8 +23,14 @@ import {
   parseVersion,
   type Version,
 } from "../lib/module/version.ts";
-import { logHit, type ModuleService, type ServiceOptions } from "../lib/service.ts";
+import {
+  logHit,
+  type ModuleList,
+  type ModuleService,
+  type ServiceOptions,
+} from "../lib/service.ts";
 import type { Copy } from "../lib/store/manifest.ts";
+import type { VersionLists } from "../lib/version_lists.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
 import { ReadyText } from "./ready_text.ts";
@@ -49,14 +55,13 @@ const TEMPLATES: Readonly<Record<Target["file"], string>> = {
 };
 
 /** What the route asks for answers. */
-export type ModuleAnswers = Pick<
-  ModuleService,
-  "memory" | "copy" | "query" | "list" | "latest" | "zip"
->;
+export type ModuleAnswers =
+  & Pick<ModuleService, "memory" | "copy" | "query" | "list" | "latest" | "zip">
+  & { readonly lists: Pick<VersionLists, "remembered"> };
 
 export function moduleRoute(service: ModuleAnswers): Route {
   const targetOf = rememberTargets();
-  const answers: Answers = { service, texts: new WeakMap() };
+  const answers: Answers = { service, texts: new WeakMap(), listTexts: new WeakMap() };
   return {
     name: "module",
     matches: (path) => /\/@(v\/|latest$)/.test(path),
@@ -69,7 +74,7 @@ export function moduleRoute(service: ModuleAnswers): Route {
       return {
         template: TEMPLATES[target.file],
         access: { kind: "module", path: target.module },
-        answerAtOnce: () => answerFromMemory(answers, { target, request }),
+        answerAtOnce: () => answerFromMemory(answers, { target, request, options }),
         answer: () => answer(answers, { target, request, options }),
       };
     },
@@ -98,6 +103,8 @@ interface Answers {
   readonly service: ModuleAnswers;
   /** They stay as long as the copy is remembered (store/copies.ts). */
   readonly texts: WeakMap<Copy, CopyTexts>;
+  /** By the list, which is the same array as long as it is the same (version_lists.ts). */
+  readonly listTexts: WeakMap<readonly Version[], ReadyText>;
 }
 
 /** The small files of a copy. */
@@ -119,11 +126,17 @@ function textsOf({ texts }: Answers, copy: Copy): CopyTexts {
   return made;
 }
 
-/** Files of versions that are in memory, which is what nearly all clients ask for; null for all others. */
+/** Lists, and files of versions, that are in memory, which is what nearly all clients ask for; null for all others. */
 function answerFromMemory(
   answers: Answers,
-  { target, request }: Pick<Context<Target>, "target" | "request">,
+  { target, request, options }: Context<Target>,
 ): Answer | null {
+  if (target.file === "list" && options.mayFetch) {
+    const versions = answers.service.lists.remembered(target.module);
+    if (versions === null) return null;
+    request.log["cache"] = "hit";
+    return listAnswer(answers, { versions, request, stale: false });
+  }
   if (!("version" in target) || target.canonical === null) return null;
   const { memory } = answers.service;
   const { module, version, canonical, file } = target;
@@ -205,9 +218,20 @@ interface Context<T extends Target> {
   readonly options: ServiceOptions;
 }
 
-async function list({ service }: Answers, { target, request, options }: Context<Target>) {
-  const { versions, stale } = await service.list(target.module, options);
-  return textAnswer(new TextEncoder().encode(versions.map((v) => `${v}\n`).join("")), {
+async function list(answers: Answers, { target, request, options }: Context<Target>) {
+  return listAnswer(answers, { ...await answers.service.list(target.module, options), request });
+}
+
+function listAnswer(
+  { listTexts }: Answers,
+  { versions, stale, request }: ModuleList & { readonly request: RouteRequest },
+): Answer {
+  let text = listTexts.get(versions);
+  if (text === undefined) {
+    text = new ReadyText(new TextEncoder().encode(versions.map((v) => `${v}\n`).join("")));
+    listTexts.set(versions, text);
+  }
+  return textAnswer(text, {
     request,
     contentType: PLAIN_TEXT,
     cacheControl: stale ? STALE : FRESH,

@@ -85,7 +85,7 @@ testWith(MISSING, "a tag that moves while it is fetched gives one commit's copy"
     ["go.mod", `module ${PATH} // ${name}\n`],
   ]);
   assert.ok(moves > 2);
-  assert.equal((await git.source.list(PATH, SIGNAL)).length, 1);
+  assert.equal((await git.source.list(PATH, SIGNAL)).versions.length, 1);
 });
 
 testWith(

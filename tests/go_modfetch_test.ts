@@ -100,9 +100,9 @@ async function checkRevision(git: TestGitSource, row: GoRow): Promise<void> {
 
 /** `TestCodeRepoVersions`. */
 async function checkList(git: TestGitSource, row: GoRow): Promise<void> {
-  const list = await git.source.list(parseModulePath(text(row["path"])), SIGNAL);
+  const { versions } = await git.source.list(parseModulePath(text(row["path"])), SIGNAL);
   const prefix = text(row["prefix"]);
-  assert.deepEqual(list.filter((version) => version.startsWith(prefix)), row["versions"]);
+  assert.deepEqual(versions.filter((version) => version.startsWith(prefix)), row["versions"]);
 }
 
 /** `TestLatest`, which is about HEAD and not about tags. */

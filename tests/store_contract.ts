@@ -25,6 +25,8 @@ export interface StoreUnderTest extends AsyncDisposable {
   readonly broken?: ObjectStore;
   /** The names of temporary things that are in the store now, where the back end has such things. */
   readonly leftovers?: () => Promise<string[]>;
+  /** Makes a folder look as if nothing had come into it for long, where a store cannot observe others. */
+  readonly age?: (folder: string) => Promise<void>;
 }
 
 /** Past two pages of 1000, which is what GCS and S3 send. */
@@ -35,7 +37,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
   Deno.test(`${name} keeps the store's contract`, async (t) => {
     await using subject = await open();
     const [here, there] = subject.replicas;
-    const { broken, leftovers } = subject;
+    const { age, broken, leftovers } = subject;
 
     await t.step("C1 the first create of a key creates, no later one does", async () => {
       assert.equal(await here.create("c1/key", text("first")), "created");
@@ -367,6 +369,26 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       controller.abort(reason);
       const rest = { [Symbol.asyncIterator]: () => keys };
       await assert.rejects(Array.fromAsync(rest), reason);
+    });
+
+    await t.step({
+      name: "C10 a folder is unchanged until something comes into it, by whomever",
+      ignore: here.observe === undefined,
+      fn: async () => {
+        const writes = [[here, "c10/a"], [there, "c10/b"], [there, "c10/c"]] as const;
+        for (const [writer, key] of writes) {
+          const observed = [here, there].map((store) => store.observe?.("c10") ?? null);
+          const isUnchanged = () => observed.map((one) => one?.());
+          assert.deepEqual(isUnchanged(), [true, true], `before ${key}`);
+          await here.list("c10");
+          assert.equal(await writer.create(key, text("x")), "created");
+          assert.deepEqual(isUnchanged(), [false, false], `after ${key}`);
+          await age?.("c10");
+          const later = here.observe?.("c10") ?? null;
+          assert.equal(await writer.create(key, text("y")), "exists");
+          assert.equal(later?.(), true, "nothing has come");
+        }
+      },
     });
 
     await t.step({

@@ -79,6 +79,37 @@ Deno.test("every thread answers what the store has, and has the rest answered", 
     assert.equal(lines.filter(({ id }) => String(id).startsWith("info-")).length, CONNECTIONS);
   }));
 
+/** A list that may be taken for new for a minute, as module proxies say. */
+async function forAMinute(_: Request, honest: () => Promise<Response>): Promise<Response> {
+  const response = await honest();
+  response.headers.set("Cache-Control", "public, max-age=60");
+  return response;
+}
+
+Deno.test("a list is remembered by all threads, and names what another process has published", () =>
+  withThreads(async (server, upstream) => {
+    using _rule = upstream.misbehave(/list$/, forAMinute);
+    await using other = await startServer({ dir: server.dir, env: { GOPROXY: upstream.url } });
+    await upstream.addModule({ path: PATH, version: "v1.2.0", files: FILES, listed: false });
+    const lists = async (id: string) => {
+      const answers = Array.from({ length: CONNECTIONS }, async (_, i) => {
+        const init = { headers: { "X-Request-Id": `${id}-${i}` } };
+        return textOf((await askAnew(`${server.url}/${PATH}/@v/list`, init)).body);
+      });
+      return new Set(await Promise.all(answers));
+    };
+    assert.equal((await askAnew(`${server.url}/${PATH}/@v/list`)).status, 200);
+    assert.deepEqual(await lists("again"), new Set(["v1.0.0\nv1.1.0\n"]));
+    assert.equal((await askAnew(`${other.url}/${PATH}/@v/v1.2.0.mod`)).status, 200);
+    assert.deepEqual(await lists("later"), new Set(["v1.0.0\nv1.1.0\nv1.2.0\n"]));
+    assert.equal((await server.kill("SIGTERM")).code, 0);
+    const hits = server.logs.filter(({ id, cache }) =>
+      /^(again|later)-/.test(String(id)) && cache === "hit"
+    );
+    // Ten seconds may pass on a busy machine, and then the upstream is asked again.
+    assert.ok(upstream.count(/list$/) < CONNECTIONS && hits.length >= CONNECTIONS);
+  }));
+
 Deno.test("a server with threads finishes what is in flight on any of them, then exits 0", () =>
   withThreads(async (server, upstream) => {
     const held = tap();

@@ -17,7 +17,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/config/"],
   ["lib/explain_text.ts"],
   ["lib/service.ts", "lib/explain.ts"],
-  ["lib/publisher.ts"],
+  ["lib/publisher.ts", "lib/version_lists.ts"],
   ["lib/scratch_quota.ts"],
   ["lib/source/", "lib/sumdb/", "lib/auth/", "lib/index/", "lib/import/", "lib/client/"],
   ["lib/store/"],

@@ -65,7 +65,7 @@ export async function checkSource(options: CheckSourceOptions): Promise<boolean>
   }
 
   const versions = await steps.take("versions", () => opened.source.list(path, signal), {
-    says: (versions) => versions.length === 0 ? "none are tagged" : versions.join(" "),
+    says: ({ versions }) => versions.length === 0 ? "none are tagged" : versions.join(" "),
     remedy: "the repository can be read; look at its tags",
   });
   const latest = await steps.take("latest", () => opened.source.latest(path, signal), {

@@ -88,6 +88,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     count: options.threads - 1,
     module: new URL("./threads/serving.ts", import.meta.url),
     recognize: (header) => auth?.recognize(header) ?? null,
+    knownVersions: (path) => service.lists.known(path),
     onSeen: (module) => index?.add(module),
     log,
   });
@@ -128,7 +129,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     log,
     metrics,
   });
-  const service = new ModuleService({ copies, source, publisher, log });
+  const service = new ModuleService({ copies, source, publisher, log, threads: options.threads });
   const requestLog = new RequestLog({ log, metrics, gathers: true });
   atProgramEnd(() => requestLog.flush());
   const app = createApp({

@@ -8,6 +8,7 @@ import type {
   FetchedCopy,
   FetchedZip,
   FetchOptions,
+  KnownVersions,
   Source,
   VersionInfo,
 } from "./source.ts";
@@ -28,7 +29,7 @@ export class SourceByPath implements Source {
   }
 
   // `async` makes a rejection of what findPrivate throws.
-  async list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]> {
+  async list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions> {
     return await this.#sourceOf(path).list(path, signal);
   }
 

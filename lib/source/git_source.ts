@@ -26,6 +26,7 @@ import type {
   FetchedCopy,
   FetchedZip,
   FetchOptions,
+  KnownVersions,
   Source,
   VersionInfo,
 } from "./source.ts";
@@ -60,11 +61,11 @@ export class GitSource implements Source {
     this.#openProxy = options.openProxy;
   }
 
-  list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]> {
+  list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions> {
     return this.#ask(path, {
       signal,
       proxy: (proxy) => proxy.list(path, signal),
-      git: (module) => module.list(),
+      git: async (module) => ({ versions: await module.list(), freshMs: 0 }),
     });
   }
 

@@ -64,7 +64,7 @@ const NO_SOURCE: Source = {
 
 Deno.test("GitSource asks the repository", async () => {
   const { source, leases } = fixture();
-  assert.deepEqual(await source.list(PATH, SIGNAL), ["v1.0.0"]);
+  assert.deepEqual(await source.list(PATH, SIGNAL), { versions: ["v1.0.0"], freshMs: 0 });
   assert.equal((await source.latest(PATH, SIGNAL)).version, "v1.0.0");
   assert.equal((await source.resolve(PATH, parseQuery("main"), SIGNAL)).version, "v1.0.0");
   assert.equal(leases.held, 0);
@@ -76,13 +76,13 @@ Deno.test("GitSource asks the proxy that a page names", async () => {
   const { source, proxies } = fixture({
     location: { kind: "proxy", url: new URL("https://proxy.example.com/base") },
     proxy: {
-      list: () => Promise.resolve([version]),
+      list: () => Promise.resolve({ versions: [version], freshMs: 5000 }),
       latest: () => Promise.resolve(info),
       resolve: () => Promise.resolve(info),
       fetch: () => Promise.reject(new NotFoundError("gone")),
     },
   });
-  assert.deepEqual(await source.list(PATH, SIGNAL), [version]);
+  assert.deepEqual(await source.list(PATH, SIGNAL), { versions: [version], freshMs: 5000 });
   assert.equal(await source.latest(PATH, SIGNAL), info);
   assert.equal(await source.resolve(PATH, parseQuery("main"), SIGNAL), info);
   await assert.rejects(source.fetch(PATH, version, FETCH), /gone/);

@@ -7,6 +7,7 @@ import type {
   FetchedCopy,
   FetchedZip,
   FetchOptions,
+  KnownVersions,
   Source,
   VersionInfo,
 } from "./source.ts";
@@ -27,7 +28,7 @@ export class MeasuredSource implements Source {
     this.#metrics = metrics;
   }
 
-  list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]> {
+  list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions> {
     const question = { operation: "list", path, signal };
     return this.#measure(question, () => this.#source.list(path, signal));
   }

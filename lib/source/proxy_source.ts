@@ -5,7 +5,6 @@
  * zips and the prefix of this version, and the go.mod in it has the bytes of `.mod`. What fails a check is an
  * {@linkcode UpstreamError}.
  */
-import { LRUCache } from "lru-cache";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
 import { MAX_GO_MOD_SIZE_BYTES, syntheticGoMod } from "../module/go_mod.ts";
@@ -21,15 +20,12 @@ import type {
   FetchedCopy,
   FetchedZip,
   FetchOptions,
+  KnownVersions,
   Source,
   VersionInfo,
 } from "./source.ts";
 import type { Upstream } from "./upstream.ts";
 
-/** A developer who has tagged a version and asks for the list waits no longer than that. */
-const MAX_LIST_AGE_MS = 10_000;
-/** They take some 20 MB. */
-const MAX_REMEMBERED_VERSIONS = 200_000;
 const MAX_INFO_BYTES = 1024 * 1024;
 /** About 200,000 versions. */
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
@@ -37,41 +33,25 @@ const MAX_LIST_BYTES = 8 * 1024 * 1024;
 export interface ProxySourceOptions {
   /** Default: here. */
   readonly inspect?: InspectZip | undefined;
-  /** Milliseconds since any moment. */
-  readonly now?: () => number;
 }
 
 export class ProxySource implements Source {
   readonly description: string;
   readonly #upstream: Upstream;
   readonly #inspectZip: InspectZip;
-  /** What `@v/list` has just said. */
-  readonly #lists: LRUCache<ModulePath, readonly Version[]>;
 
   constructor(upstream: Upstream, options: ProxySourceOptions = {}) {
-    const { inspect = inspectZip, now = () => performance.now() } = options;
     this.#upstream = upstream;
-    this.#inspectZip = inspect;
-    this.#lists = new LRUCache({
-      maxSize: MAX_REMEMBERED_VERSIONS,
-      sizeCalculation: (versions) => versions.length + 1,
-      perf: { now },
-      ttlResolution: 0,
-    });
+    this.#inspectZip = options.inspect ?? inspectZip;
     this.description = `proxy ${upstream.url}`;
   }
 
-  /** Asks again only when what the upstream said last is no longer new by its own word, {@linkcode MAX_LIST_AGE_MS} at most. */
-  async list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]> {
-    const known = this.#lists.get(path);
-    if (known !== undefined) return known;
+  async list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions> {
     const { bytes, freshMs } = await this.#upstream.getFresh(url(path, "@v/list"), {
       limitBytes: MAX_LIST_BYTES,
       signal,
     });
-    const versions = parseList(path, new TextDecoder().decode(bytes));
-    if (freshMs > 0) this.#lists.set(path, versions, { ttl: Math.min(freshMs, MAX_LIST_AGE_MS) });
-    return versions;
+    return { versions: parseList(path, new TextDecoder().decode(bytes)), freshMs };
   }
 
   /** `@latest` is optional in the protocol; where it is missing, the list decides, as it does for the `go` command. */
@@ -80,7 +60,7 @@ export class ProxySource implements Source {
       return await this.#info(path, "@latest", signal);
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error;
-      const version = pickLatest(await this.list(path, signal), []);
+      const version = pickLatest((await this.list(path, signal)).versions, []);
       if (version === null) throw error;
       return await this.#versionInfo(path, parseVersion(path, version), signal);
     }

@@ -16,6 +16,14 @@ export interface VersionInfo extends Info {
   readonly version: Version;
 }
 
+/** The versions of a module that a source knows. */
+export interface KnownVersions {
+  /** The tagged ones, in any order; empty for a module that exists without tags. */
+  readonly versions: readonly Version[];
+  /** For how long this may be taken for what the source knows now, by its own word; 0 where it gives none. */
+  readonly freshMs: number;
+}
+
 /** A copy of a module version as it came from its source, all but its zip. */
 export interface DescribedCopy {
   readonly info: VersionInfo;
@@ -47,8 +55,7 @@ export interface FetchOptions {
 export interface Source {
   /** What a person calls this source in a message, without credentials. */
   readonly description: string;
-  /** The tagged versions, in any order; empty for a module that exists without tags. */
-  list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]>;
+  list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions>;
   /** What `@latest` means now. */
   latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo>;
   /** The version that a branch, commit, tag or version prefix means now. */

@@ -18,6 +18,7 @@ import type {
   FetchedCopy,
   FetchedZip,
   FetchOptions,
+  KnownVersions,
   Source,
   VersionInfo,
 } from "./source.ts";
@@ -88,7 +89,7 @@ export class SourceList implements Source {
     this.description = sources.map(({ source }) => source.description).join(", ") || "off";
   }
 
-  list(path: ModulePath, signal: AbortSignal): Promise<readonly Version[]> {
+  list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions> {
     return this.#try((source) => source.list(path, signal), signal);
   }
 

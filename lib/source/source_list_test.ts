@@ -61,7 +61,9 @@ const LATE = new DeadlineError("late");
 /** A source whose answer to `list` is a version, or a failure. */
 function sourceOf(answer: string | Error): Source {
   const list = () =>
-    answer instanceof Error ? Promise.reject(answer) : Promise.resolve([answer as Version]);
+    answer instanceof Error
+      ? Promise.reject(answer)
+      : Promise.resolve({ versions: [answer as Version], freshMs: 0 });
   const other = () => Promise.reject(new Error("not asked in this test"));
   return {
     description: "test",
@@ -106,7 +108,7 @@ Deno.test("SourceList goes on as GOPROXY does", async (t) => {
     await t.step(name, async () => {
       const got = new SourceList(listed(entries)).list(PATH, new AbortController().signal);
       if (want instanceof Error) await assert.rejects(got, want);
-      else assert.deepEqual(await got, [want]);
+      else assert.deepEqual((await got).versions, [want]);
     });
   }
 });

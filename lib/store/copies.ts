@@ -1,7 +1,7 @@
 /**
  * The published copies, as the rest of the program sees them: a store, the protocol over it, deadlines for each call, and
- * manifests and small zips kept in memory. Neither ever changes, so one that was read once is right for ever; that there is
- * none is never remembered.
+ * manifests, small zips and lists kept in memory. Manifests and zips never change, so one that was read once is right for
+ * ever; that there is none is never remembered. A list is right as long as the store can tell that its folder is as it was.
  */
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
@@ -12,6 +12,7 @@ import type { Copy, Manifest } from "./manifest.ts";
 import {
   type ByteRange,
   type Content,
+  type IsUnchanged,
   ObjectInMemory,
   type ObjectStore,
   readAll,
@@ -51,11 +52,20 @@ export interface OpenZipOptions extends CallOptions {
  */
 const ENTRY_OVERHEAD_BYTES = 2048;
 
+/** They take some 10 MB. */
+const MAX_LISTED_VERSIONS = 100_000;
+
 /** Opening a file, or asking a bucket, costs more than sending this much; larger zips are streams. */
 export const MAX_SMALL_ZIP_BYTES = 128 * 1024;
 
 /** The part of {@linkcode Copies} that waits for nothing. */
-export type CopiesInMemory = Pick<Copies, "remembered" | "rememberedZip">;
+export type CopiesInMemory = Pick<Copies, "remembered" | "rememberedZip" | "rememberedList">;
+
+interface RememberedList {
+  /** Whether its folder is as it was before it was listed. */
+  readonly isUnchanged: IsUnchanged;
+  readonly versions: readonly Version[];
+}
 
 export class Copies {
   readonly #store: ObjectStore;
@@ -63,6 +73,7 @@ export class Copies {
   readonly #onSeen: (manifest: Manifest) => void;
   /** By their h1, which a copy's one zip has alone. */
   readonly #smallZips: LRUCache<string, Uint8Array<ArrayBuffer>>;
+  readonly #lists: LRUCache<ModulePath, RememberedList>;
   readonly #readTimeoutMs: number;
   readonly #writeTimeoutMs: number;
 
@@ -78,6 +89,10 @@ export class Copies {
       // An empty one is no zip, and the cache takes nothing without a size.
       sizeCalculation: (bytes) => Math.max(1, bytes.length),
     });
+    this.#lists = new LRUCache({
+      maxSize: Math.floor(MAX_LISTED_VERSIONS / threads),
+      sizeCalculation: ({ versions }) => versions.length + 1,
+    });
     this.#onSeen = options.onSeen ?? (() => {});
     this.#readTimeoutMs = options.readTimeoutMs ?? 20_000;
     this.#writeTimeoutMs = options.writeTimeoutMs ?? 600_000;
@@ -91,6 +106,13 @@ export class Copies {
   /** The zip of a copy if it is in memory; null says nothing. */
   rememberedZip({ manifest }: Copy): Uint8Array<ArrayBuffer> | null {
     return this.#smallZips.get(manifest.zip.h1) ?? null;
+  }
+
+  /** What {@linkcode list} would answer; null says nothing. As long as it stays the same, it is the same array. */
+  rememberedList(path: ModulePath): readonly Version[] | null {
+    const known = this.#lists.get(path);
+    if (known === undefined) return null;
+    return known.isUnchanged() ? known.versions : null;
   }
 
   /**
@@ -120,8 +142,14 @@ export class Copies {
    *
    * @throws {StorageError | DeadlineError} when the store cannot say
    */
-  async list(path: ModulePath, options: CallOptions = {}): Promise<Version[]> {
-    return await this.#versionsIn(manifestFolders(path).tagged, options);
+  async list(path: ModulePath, options: CallOptions = {}): Promise<readonly Version[]> {
+    const known = this.rememberedList(path);
+    if (known !== null) return known;
+    const folder = manifestFolders(path).tagged;
+    const isUnchanged = this.#store.observe?.(folder) ?? null;
+    const versions = await this.#versionsIn(folder, options);
+    if (isUnchanged !== null) this.#lists.set(path, { isUnchanged, versions });
+    return versions;
   }
 
   /** The pseudo-versions that are published, lowest first. Otherwise as {@linkcode list}. */

@@ -95,6 +95,45 @@ Deno.test("Copies.list() and listPseudo() name what is published, lowest first",
   assert.deepEqual(await copies.listPseudo(path), pseudo);
 });
 
+Deno.test("Copies.list() lists anew when another replica has published, and else not", async () => {
+  const store = new FaultyStore(new MemoryStore());
+  const copies = new Copies(store);
+  const lists = () => store.calls.filter(({ method }) => method === "list").length;
+  assert.equal(copies.rememberedList(path), null);
+  for (const versions of [[], ["v1.0.0"], ["v1.0.0", "v1.1.0"]]) {
+    await publishAll(store, versions);
+    const before = lists();
+    assert.deepEqual(await copies.list(path), versions);
+    assert.deepEqual(await copies.list(path), versions);
+    assert.equal(copies.rememberedList(path), await copies.list(path));
+    assert.equal(lists(), before + 1);
+  }
+});
+
+Deno.test("Copies.list() does not take for unchanged what changed while it listed", async () => {
+  const store = new MemoryStore();
+  const names = store.list.bind(store);
+  const copies = new Copies(Object.assign(store, {
+    list: async (folder: string) => {
+      const found = await names(folder);
+      await publishAll(store, ["v1.0.0"]);
+      return found;
+    },
+  }));
+  assert.deepEqual(await copies.list(path), []);
+  assert.equal(copies.rememberedList(path), null);
+  assert.deepEqual(await copies.list(path), ["v1.0.0"]);
+});
+
+Deno.test("Copies.list() asks a store that cannot observe each time", async () => {
+  const store = new FaultyStore(new MemoryStore());
+  const copies = new Copies(Object.assign(store, { observe: undefined }));
+  await copies.list(path);
+  await copies.list(path);
+  assert.equal(copies.rememberedList(path), null);
+  assert.equal(store.calls.length, 2);
+});
+
 Deno.test("Copies.list() leaves out what is no version", async () => {
   const store = new MemoryStore();
   await publishAll(store, ["v1.0.0"]);

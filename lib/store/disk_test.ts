@@ -9,11 +9,16 @@ storeContract("DiskStore", async () => {
   const gone = await tempDir();
   const broken = await DiskStore.open({ path: gone.path });
   await gone[Symbol.asyncDispose]();
-  const [here, there] = [await DiskStore.open(root), await DiskStore.open(root)];
+  // What has come within the last seconds is not observed; to these stores, that is long ago.
+  const place = { path: root.path, now: () => Date.now() + 60_000 };
+  const [here, there] = [await DiskStore.open(place), await DiskStore.open(place)];
+  let age = 0;
   return {
     replicas: [here, there],
     broken,
     leftovers: () => namesIn(`${root.path}/.tmp`),
+    // The clock of a file system may go by 10 ms; with other times it cannot fall together with itself.
+    age: (folder) => Deno.utime(`${root.path}/${folder}`, ++age, age),
     [Symbol.asyncDispose]: () => root[Symbol.asyncDispose](),
   };
 });
@@ -215,6 +220,34 @@ Deno.test({
   fn: async () => {
     await assert.rejects(DiskStore.open({ path: "/nowhere" }), StorageError);
   },
+});
+
+Deno.test("DiskStore.observe()", async (t) => {
+  await using root = await tempDir();
+  let nowMs = Date.now();
+  const store = await DiskStore.open({ path: root.path, now: () => nowMs });
+  await store.create("a/object", bytesContent(new Uint8Array(1)));
+  await t.step("what has just changed may change again within the same moment", () => {
+    nowMs = Date.now() + 500;
+    assert.equal(store.observe("a"), null);
+  });
+  await t.step("later it may not", () => {
+    nowMs = Date.now() + 60_000;
+    assert.equal(store.observe("a")?.(), true);
+  });
+  await t.step("a folder that is removed is not as it was", async () => {
+    await store.create("gone/object", bytesContent(new Uint8Array(1)));
+    const isUnchanged = store.observe("gone");
+    await Deno.remove(`${root.path}/gone`, { recursive: true });
+    assert.equal(isUnchanged?.(), false);
+  });
+  await t.step("nor is one that was not there, where the store is gone", async () => {
+    const isUnchanged = store.observe("b");
+    assert.equal(isUnchanged?.(), true);
+    await Deno.rename(`${root.path}/.tmp`, `${root.path}/.gone`);
+    assert.equal(isUnchanged?.(), false);
+    assert.equal(store.observe("b"), null);
+  });
 });
 
 async function tempDir(): Promise<{ path: string } & AsyncDisposable> {

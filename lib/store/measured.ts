@@ -4,6 +4,7 @@ import type {
   Content,
   CreateOptions,
   GetOptions,
+  IsUnchanged,
   ListOptions,
   ObjectStore,
   StoredObject,
@@ -39,6 +40,11 @@ export class MeasuredStore implements ObjectStore {
   /** Is as slow as its reader, and not counted. */
   walk(options?: WalkOptions): AsyncIterable<string> {
     return this.#store.walk(options);
+  }
+
+  /** Is no request, and not counted. */
+  observe(folder: string): IsUnchanged | null {
+    return this.#store.observe?.(folder) ?? null;
   }
 
   #measure<T>({ operation, key, signal }: Call, work: () => Promise<T>): Promise<T> {

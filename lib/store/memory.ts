@@ -9,6 +9,7 @@ import {
   type Content,
   type CreateOptions,
   type GetOptions,
+  type IsUnchanged,
   type ListOptions,
   type ObjectStore,
   openExactly,
@@ -60,6 +61,12 @@ export class MemoryStore implements ObjectStore {
       .filter((name) => !name.includes("/") && name > after)
       .sort()
       .slice(0, limit);
+  }
+
+  /** Nothing has come into any folder as long as there are as many objects, because none goes. */
+  observe(): IsUnchanged {
+    const { size } = this.#objects;
+    return () => this.#objects.size === size;
   }
 
   async *walk({ signal }: WalkOptions = {}): AsyncGenerator<string> {

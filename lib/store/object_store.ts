@@ -14,6 +14,8 @@
  * - C8 An aborted signal ends the call with the signal's reason and leaves nothing behind. The call ends where its promise
  *   settles; a body that `get` has answered with is ended by `cancel` and by nothing else.
  * - C9 `walk` names every object that was there when it began, each once. Nothing in normal work walks; it is for `fsck`.
+ * - C10 Where a store has `observe`: as long as what it answered says that the folder is unchanged, a `list` that began
+ *   afterwards names the same as it would now. Null says nothing.
  *
  * A new back end is a file beside this one, a case in `open.ts` and a test that calls the contract suite.
  */
@@ -104,7 +106,12 @@ export interface ObjectStore {
    * @throws {StorageError} when the store cannot say
    */
   walk(options?: WalkOptions): AsyncIterable<string>;
+  /** For stores that can tell without a wait whether anything has come into a folder (C10). */
+  observe?(folder: string): IsUnchanged | null;
 }
+
+/** Whether a folder is as it was. Once it is not, it will not be again. */
+export type IsUnchanged = () => boolean;
 
 /** Content from bytes in memory. */
 export function bytesContent(bytes: Uint8Array<ArrayBuffer>): Content {

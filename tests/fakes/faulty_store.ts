@@ -8,6 +8,7 @@ import type {
   Content,
   CreateOptions,
   GetOptions,
+  IsUnchanged,
   ListOptions,
   ObjectStore,
   StoredObject,
@@ -60,6 +61,11 @@ export class FaultyStore implements ObjectStore {
 
   list(folder: string, options?: ListOptions): Promise<string[]> {
     return this.#call("list", folder, () => this.#store.list(folder, options));
+  }
+
+  /** Never disturbed: it is no request. */
+  observe(folder: string): IsUnchanged | null {
+    return this.#store.observe?.(folder) ?? null;
   }
 
   /** Never disturbed: no request of a client walks. */

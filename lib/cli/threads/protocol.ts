@@ -1,6 +1,7 @@
 /**
  * What the threads of a server say to each other (lib/async/rpc.ts). The main thread has all parts of the server; further
- * threads (serving.ts) answer what the store has of a version's files, and hand every other request over as it came.
+ * threads (serving.ts) answer what the store has of a version's files, and lists where it is known what the source would say
+ * of them, and hand every other request over as it came.
  * They also do for the main thread what computes for long: they look through zips.
  */
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
@@ -11,6 +12,7 @@ import type { ModuleVersion } from "../../index/entry.ts";
 import type { LogLevel } from "../../log_level.ts";
 import type { ModulePath } from "../../module/path.ts";
 import type { Version } from "../../module/version.ts";
+import type { KnownVersions } from "../../source/source.ts";
 import type { ZipSummary } from "../../zip/read.ts";
 
 /** What a thread is told when it starts. */
@@ -49,6 +51,8 @@ export interface MainMethods {
   readonly answer: Method<SentRequest, SentResponse>;
   /** Whose a header `Authorization` is; null where that would have to be verified. */
   readonly recognize: Method<string, Session | null>;
+  /** What the source of a module has just said of its versions; null where it would have to be asked. */
+  readonly knownVersions: Method<ModulePath, KnownVersions | null>;
   /** A manifest was read from the store. */
   readonly seen: Method<ModuleVersion, null>;
 }

@@ -1,6 +1,7 @@
 /**
  * A further thread of the server, started by threads.ts: listens on the same port as the main one, and answers `.info`,
- * `.mod` and `.zip` of versions that the store has. Every other request goes to the main thread as it came, and so does
+ * `.mod` and `.zip` of versions that the store has, and lists as long as what their source has said of them is new. Every
+ * other request goes to the main thread as it came, and so does
  * one of a client that is not let in; there it is counted and logged.
  *
  * Nothing here fetches, publishes or starts a process, so that single flight, mirrors and credentials exist once. But it
@@ -16,9 +17,10 @@ import { createLogger, type Logger } from "../../log.ts";
 import type { ModulePath } from "../../module/path.ts";
 import type { Version } from "../../module/version.ts";
 import { atProgramEnd } from "../../program_end.ts";
-import { logHit, type ModuleZip, type ServiceOptions } from "../../service.ts";
+import { logHit, type ModuleList, type ModuleZip, type ServiceOptions } from "../../service.ts";
 import { Copies, type CopiesInMemory } from "../../store/copies.ts";
 import type { Copy } from "../../store/manifest.ts";
+import { VersionLists } from "../../version_lists.ts";
 import { inspectZip, ZipError } from "../../zip/read.ts";
 import { createApp, ElsewhereError, type HttpRequest } from "../../../routes/app.ts";
 import { ConcurrencyLimit } from "../../../routes/concurrency_limit.ts";
@@ -76,7 +78,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
   const requestLog = new RequestLog({ log, metrics, gathers: true });
   atProgramEnd(() => requestLog.flush());
   const app = createApp({
-    routes: [moduleRoute(new StoredModules(copies)), ELSEWHERE],
+    routes: [moduleRoute(new StoredModules(copies, start.threads)), ELSEWHERE],
     guard: guardOf(start),
     log,
     via,
@@ -101,13 +103,15 @@ function internalError(error: unknown, log: Logger): Response {
   return new Response("internal error\n", { status: 500 });
 }
 
-/** What the store has; for anything else one has to go elsewhere. */
+/** What the store has, and what sources have said; for anything else one has to go elsewhere. */
 class StoredModules implements ModuleAnswers {
   readonly memory: CopiesInMemory;
+  readonly lists: VersionLists;
   readonly #copies: Copies;
 
-  constructor(copies: Copies) {
+  constructor(copies: Copies, threads: number) {
     this.memory = copies;
+    this.lists = new VersionLists({ published: copies, threads });
     this.#copies = copies;
   }
 
@@ -130,8 +134,14 @@ class StoredModules implements ModuleAnswers {
     };
   }
 
-  list(): Promise<never> {
-    return Promise.reject(new ElsewhereError());
+  async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList> {
+    const known = options.mayFetch
+      ? this.lists.known(path) ?? await main.call("knownVersions", { value: path })
+      : null;
+    if (known === null) throw new ElsewhereError();
+    const published = await this.#copies.list(path, options);
+    options.log["cache"] = "hit";
+    return { versions: this.lists.add(path, { published, known }), stale: false };
   }
 
   latest(): Promise<never> {

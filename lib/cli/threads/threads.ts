@@ -12,6 +12,8 @@ import type { Session } from "../../auth/sessions.ts";
 import { describeError } from "../../errors.ts";
 import type { ModuleVersion } from "../../index/entry.ts";
 import type { Logger } from "../../log.ts";
+import type { ModulePath } from "../../module/path.ts";
+import type { KnownVersions } from "../../source/source.ts";
 import { type InspectOptions, inspectZip, ZipError, type ZipSummary } from "../../zip/read.ts";
 import type { App } from "../../../routes/app.ts";
 import type { Prometheus } from "../prometheus.ts";
@@ -40,6 +42,8 @@ export interface ThreadsOptions {
   readonly module: URL;
   /** Whose a header `Authorization` is; null where that would have to be verified. */
   readonly recognize: (header: string) => Session | null;
+  /** What the source of a module has just said of its versions; null where it would have to be asked. */
+  readonly knownVersions: (path: ModulePath) => KnownVersions | null;
   readonly onSeen: (module: ModuleVersion) => void;
   readonly log: Logger;
   readonly restartPauseMs?: number;
@@ -90,10 +94,11 @@ export class Threads {
   }
 
   #methods(app: App): MainMethods {
-    const { recognize, onSeen } = this.#options;
+    const { recognize, knownVersions, onSeen } = this.#options;
     return {
       answer: (request, signal) => answer(app, request, signal),
       recognize: (header) => ({ value: recognize(header) }),
+      knownVersions: (path) => ({ value: knownVersions(path) }),
       seen: (module) => {
         onSeen(module);
         return { value: null };

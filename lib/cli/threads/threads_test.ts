@@ -37,6 +37,7 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
     count: 2,
     module: new URL(module, import.meta.url),
     recognize: () => null,
+    knownVersions: () => null,
     onSeen: () => waiting.get(++count)?.(),
     log: createLogger("error", { write: (line) => void errors.push(JSON.parse(line).msg) }),
     restartPauseMs: 0,
