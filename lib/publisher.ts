@@ -27,6 +27,8 @@ import { hashGoMod } from "./zip/hash.ts";
 export interface KnownHashes {
   readonly zipH1: string;
   readonly goModH1: string;
+  /** Settles when the database's record is in the store, too. Default: nobody has to wait for that. */
+  readonly kept?: Promise<void>;
 }
 
 /**
@@ -102,7 +104,7 @@ export class Publisher {
       const known = await hashes;
       if (known === null) return await this.#publishEagerly(job, null);
       this.#checkGoMod(job, described, known);
-      return await this.#create(job, { described, zipH1: known.zipH1, zip: null });
+      return await this.#create(job, { described, zipH1: known.zipH1, zip: null, known });
     });
   }
 
@@ -145,12 +147,18 @@ export class Publisher {
       this.#checkGoMod(job, described, known);
       this.#check(job, { what: "zip", known: known.zipH1, found: zip.h1 });
     }
-    return await this.#create(job, { described, zipH1: zip.h1, zip: ownFileContent(zip) });
+    return await this.#create(job, { described, zipH1: zip.h1, zip: ownFileContent(zip), known });
   }
 
+  /** Ends when the copy is published and the record that vouches for it is kept: whoever has the one finds the other. */
   async #create(
     { path, version, signal }: Job,
-    { described, zipH1, zip }: { described: DescribedCopy; zipH1: string; zip: Content | null },
+    { described, zipH1, zip, known }: {
+      described: DescribedCopy;
+      zipH1: string;
+      zip: Content | null;
+      known: KnownHashes | null;
+    },
   ): Promise<Copy> {
     const { info: { time, origin }, goMod, source } = described;
     const ours = makeCopy({
@@ -162,7 +170,10 @@ export class Publisher {
       zipH1,
       source,
     });
-    const published = await this.#options.copies.publish({ ...ours, zip }, { signal });
+    const [published] = await Promise.all([
+      this.#options.copies.publish({ ...ours, zip }, { signal }),
+      known?.kept,
+    ]);
     const outcome = published.mismatch ? "mismatch" : published.created ? "created" : "exists";
     this.#metrics.add("gomodproxy_publications_total", { outcome });
     if (published.mismatch) this.#reportMismatch(published.copy, ours);

@@ -1,7 +1,7 @@
 /** Publishing with known hashes: lazily, checked, and without a second opinion where nobody has one. */
 import assert from "node:assert/strict";
 import { startTestApp, type TestApp, type TestAppOptions } from "./fakes/app.ts";
-import { UpstreamError } from "../lib/errors.ts";
+import { StorageError, UpstreamError } from "../lib/errors.ts";
 import { instead, status } from "./fakes/behaviours.ts";
 import { buildModuleZip } from "./fakes/module_zip.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
@@ -46,6 +46,22 @@ Deno.test("a version with known hashes is published without its zip, which comes
     await upstream.down();
     assert.equal((await app.text(`${PATH}/@v/v1.0.0.zip`)).status, 200);
   }));
+
+Deno.test("a version is answered only when the record that vouches for it is kept", () => {
+  const failed = Promise.reject(new StorageError("Cannot keep the record"));
+  failed.catch(() => {});
+  const options = (upstream: Upstream): Omit<TestAppOptions, "upstreams"> => ({
+    findHashes: ({ path, version }) => {
+      const { h1 = "", goModH1 = "" } = upstream.hashesOf(path, version) ?? {};
+      return Promise.resolve({ zipH1: h1, goModH1, kept: failed });
+    },
+  });
+  return withApp(options, async (app) => {
+    assert.equal((await app.text(`${PATH}/@v/v1.0.0.mod`)).status, 503);
+    // It may be published all the same, as after any failure of the store.
+    assert.equal((await app.text(`${PATH}/@v/v1.0.0.mod`)).status, 200);
+  });
+});
 
 Deno.test("zips: eager fetches the zip with the rest", () =>
   withApp((upstream) => ({ ...known(upstream), zips: "eager" }), async (app, upstream) => {

@@ -92,6 +92,18 @@ export interface Lookup extends ModuleHashes {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** The hashes of a proven record. */
+export interface VerifiedHashes extends ModuleHashes {
+  /** Settles when the record is in the store; rejects with a StorageError where it could not be put there. */
+  readonly kept: Promise<void>;
+}
+
+interface FoundRecord {
+  readonly record: SumRecord;
+  /** As {@linkcode VerifiedHashes.kept}. */
+  readonly kept: Promise<void>;
+}
+
 export class SumDatabase {
   readonly name: string;
   readonly isVerified = true;
@@ -103,8 +115,8 @@ export class SumDatabase {
   readonly #kept: KeptDatabase;
   readonly #log: TrustedLog;
   /** Records that have been proven, by path and version. */
-  readonly #records: LRUCache<string, SumRecord>;
-  readonly #lookups: SingleFlight<SumRecord>;
+  readonly #records: LRUCache<string, FoundRecord>;
+  readonly #lookups: SingleFlight<FoundRecord>;
   readonly #tiles: SingleFlight<Uint8Array<ArrayBuffer>>;
   readonly #refreshes = new SingleFlight<Head>(1);
   #latestAtMs = -Infinity;
@@ -150,14 +162,8 @@ export class SumDatabase {
    * @throws {UpstreamError | DeadlineError | StorageError | OverloadedError} when there is none
    */
   async lookup(module: ModuleVersion, signal?: AbortSignal): Promise<Lookup> {
-    const { path, version } = module;
-    if (this.#isPrivate(path)) throw privateLookup(module, this.name);
-    const name = `${path}@${version}`;
-    const record = this.#records.get(name) ?? await this.#lookups.run(name, async () => {
-      const found = await this.#answer(`look up ${name}`, () => this.#find(module));
-      this.#records.set(name, found);
-      return found;
-    }, signal);
+    const { record, kept } = await this.#record(module, signal);
+    await kept;
     const head = await this.#log.head();
     if (head === null) throw new Error(`${this.name} has lost its newest tree`);
     const { zipH1, goModH1, bytes } = record;
@@ -166,12 +172,12 @@ export class SumDatabase {
 
   /**
    * The hashes that a module version must have, or null where the database is known to have no record of it. Throws as
-   * {@linkcode lookup}.
+   * {@linkcode lookup}, but for what comes of keeping the record, which is the caller's to wait for.
    */
-  async verify(module: ModuleVersion, signal?: AbortSignal): Promise<ModuleHashes | null> {
+  async verify(module: ModuleVersion, signal?: AbortSignal): Promise<VerifiedHashes | null> {
     try {
-      const { zipH1, goModH1 } = await this.lookup(module, signal);
-      return { zipH1, goModH1 };
+      const { record: { zipH1, goModH1 }, kept } = await this.#record(module, signal);
+      return { zipH1, goModH1, kept };
     } catch (error) {
       if (error instanceof NotFoundError) return null;
       throw error;
@@ -214,16 +220,28 @@ export class SumDatabase {
     }
   }
 
-  async #find(module: ModuleVersion): Promise<SumRecord> {
+  async #record(module: ModuleVersion, signal: AbortSignal | undefined): Promise<FoundRecord> {
+    const { path, version } = module;
+    if (this.#isPrivate(path)) throw privateLookup(module, this.name);
+    const name = `${path}@${version}`;
+    return this.#records.get(name) ?? await this.#lookups.run(name, async () => {
+      const found = await this.#answer(`look up ${name}`, () => this.#find(module));
+      this.#records.set(name, found);
+      // Who waits for it hears why; the next one tries again.
+      found.kept.catch(() => this.#records.delete(name));
+      return found;
+    }, signal);
+  }
+
+  async #find(module: ModuleVersion): Promise<FoundRecord> {
     // A database that has forked is not even asked.
     await this.#log.head();
-    const kept = await this.#findKept(module);
-    if (kept !== null) return kept;
+    const known = await this.#findKept(module);
+    if (known !== null) return { record: known, kept: Promise.resolve() };
     const answer = await this.#fetch(lookupPath(module), MAX_RECORD_BYTES + MAX_NOTE_BYTES);
     const { record, rest } = readRecord(answer, module);
     await this.#prove(record, await this.#log.follow(rest));
-    await this.#kept.createRecord(module, record.bytes);
-    return record;
+    return { record, kept: this.#kept.createRecord(module, record.bytes) };
   }
 
   /** Null where there is none, or it is damaged. */

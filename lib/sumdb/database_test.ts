@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import {
   fetchFrom,
   growTo,
+  hashesOf,
   moduleOf,
   OFFLINE,
   recordOf,
   testDatabase,
 } from "../../tests/fakes/sum_database.ts";
-import { FAULTS, FaultyStore } from "../../tests/fakes/faulty_store.ts";
+import { type Call, FAULTS, FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { DeadlineError, NotFoundError, StorageError, UpstreamError } from "../errors.ts";
@@ -99,7 +100,48 @@ Deno.test("lookup() knows what is not there, and remembers it for nobody", async
   await assert.rejects(database.lookup(moduleOf(A)), NotFoundError);
   assert.equal(await database.verify(moduleOf(A)), null);
   sumdb.append(A);
-  assert.deepEqual(await database.verify(moduleOf(A)), { zipH1: A.h1, goModH1: A.goModH1 });
+  assert.deepEqual(await hashesOf(database.verify(moduleOf(A))), {
+    zipH1: A.h1,
+    goModH1: A.goModH1,
+  });
+});
+
+Deno.test("verify() does not wait for the record to be kept, and lookup() does", async () => {
+  const gate = Promise.withResolvers<void>();
+  const isRecord = ({ method, key }: Call) => method === "create" && key.includes("/lookup/");
+  const store = new FaultyStore(
+    new MemoryStore(),
+    (call) => isRecord(call) ? gate.promise.then(() => null) : null,
+  );
+  const { database } = testDatabase(logWith(A), { store });
+  const verified = await database.verify(moduleOf(A));
+  const lookup = database.lookup(moduleOf(A));
+  let isAnswered = false;
+  lookup.then(() => isAnswered = true);
+  // Everything but the record is there: whoever did not wait for it would have answered by now.
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(isAnswered, false);
+  gate.resolve();
+  await verified?.kept;
+  assert.equal((await lookup).zipH1, A.h1);
+  assert.equal(store.calls.filter(isRecord).length, 1);
+});
+
+Deno.test("a record that could not be kept is looked up again", async () => {
+  let isDown = true;
+  const store = new FaultyStore(
+    new MemoryStore(),
+    ({ method, key }) => isDown && method === "create" && key.includes("/lookup/") ? "fail" : null,
+  );
+  const sumdb = logWith(A);
+  const { database } = testDatabase(sumdb, { store });
+  const verified = await database.verify(moduleOf(A));
+  assert.ok(verified !== null);
+  await assert.rejects(verified.kept, StorageError);
+  await assert.rejects(database.lookup(moduleOf(A)), StorageError);
+  isDown = false;
+  assert.equal((await database.lookup(moduleOf(A))).zipH1, A.h1);
+  assert.equal(sumdb.requests.filter((path) => path.startsWith("/lookup/")).length, 3);
 });
 
 Deno.test("lookup() tells nobody about a private path", async () => {
@@ -137,7 +179,10 @@ Deno.test("lookup() reads full tiles where the partial ones are gone", async () 
     const text = decode(bytes).replace(sumdb.latest(), older);
     return path.startsWith("/lookup/") ? new TextEncoder().encode(text) : bytes;
   };
-  assert.deepEqual(await database.verify(moduleOf(A)), { zipH1: A.h1, goModH1: A.goModH1 });
+  assert.deepEqual(await hashesOf(database.verify(moduleOf(A))), {
+    zipH1: A.h1,
+    goModH1: A.goModH1,
+  });
   assert.deepEqual(sumdb.requests.slice(1), ["/tile/8/0/000.p/200", "/tile/8/0/000"]);
 });
 
@@ -341,7 +386,10 @@ Deno.test("a record that is damaged in the store is asked for again", async (t) 
       const key = VerifierKey.parse(sumdb.verifierKey);
       const kept = new KeptDatabase(store, { key, timeoutMs: 60_000 });
       await kept.createRecord(moduleOf(A), new TextEncoder().encode(damaged));
-      assert.deepEqual(await database.verify(moduleOf(A)), { zipH1: A.h1, goModH1: A.goModH1 });
+      assert.deepEqual(await hashesOf(database.verify(moduleOf(A))), {
+        zipH1: A.h1,
+        goModH1: A.goModH1,
+      });
       assert.equal(log.filter(({ level }) => level === "error").length, 1);
     });
   }

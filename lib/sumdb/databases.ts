@@ -5,10 +5,10 @@
 import { meaningOf } from "../errors.ts";
 import type { Metrics } from "../metrics.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { SumDatabase } from "./database.ts";
+import type { SumDatabase, VerifiedHashes } from "./database.ts";
 import { ForkError, UnverifiedError } from "./errors.ts";
 import { ForwardedDatabase } from "./forward.ts";
-import type { ModuleHashes, ModuleVersion } from "./record.ts";
+import type { ModuleVersion } from "./record.ts";
 import type { DataTile, Tile } from "./tile.ts";
 import type { SumdbWays } from "./ways.ts";
 
@@ -65,7 +65,7 @@ export class SumDatabases {
    * The hashes that a public module version must have: null at once where nobody is to be asked, and a promise of null
    * where the database is known to have no record, or nobody supports it. The promise rejects as {@linkcode SumDatabase.lookup} does.
    */
-  findHashes(module: ModuleVersion, signal: AbortSignal): Promise<ModuleHashes | null> | null {
+  findHashes(module: ModuleVersion, signal: AbortSignal): Promise<VerifiedHashes | null> | null {
     const { verifier, isPrivate, ways } = this.#options;
     if (verifier === null || isPrivate(module.path)) return null;
     const { database, isRequired } = verifier;
@@ -74,7 +74,7 @@ export class SumDatabases {
     return this.#verifyIfSupported(database, module, signal);
   }
 
-  async #counted(verify: () => Promise<ModuleHashes | null>): Promise<ModuleHashes | null> {
+  async #counted(verify: () => Promise<VerifiedHashes | null>): Promise<VerifiedHashes | null> {
     const count = (outcome: string) =>
       this.#options.metrics?.add("gomodproxy_sumdb_verifications_total", { outcome });
     try {
@@ -99,7 +99,7 @@ export class SumDatabases {
     database: SumDatabase,
     module: ModuleVersion,
     signal: AbortSignal,
-  ): Promise<ModuleHashes | null> {
+  ): Promise<VerifiedHashes | null> {
     const way = await this.#options.ways.through(database.name, signal);
     if (way === null) return null;
     return await this.#counted(() => database.verify(module, signal));

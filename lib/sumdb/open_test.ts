@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fetchFrom, moduleOf, recordOf } from "../../tests/fakes/sum_database.ts";
+import { fetchFrom, hashesOf, moduleOf, recordOf } from "../../tests/fakes/sum_database.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { createLogger } from "../log.ts";
@@ -121,7 +121,7 @@ Deno.test("findHashes() asks the database that verifies, and nobody about privat
   const other = new Sumdb({ name: "other.example" });
   const servers = [sumdb, other];
   const { databases } = open(config(configOf(sumdb), configOf(other)), { servers });
-  assert.deepEqual(await databases.findHashes(moduleOf(A), signal), {
+  assert.deepEqual(await hashesOf(databases.findHashes(moduleOf(A), signal)), {
     zipH1: A.h1,
     goModH1: A.goModH1,
   });

@@ -8,7 +8,12 @@ import { type ModulePath, parseModulePath } from "../../lib/module/path.ts";
 import { parseVersion } from "../../lib/module/version.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
 import { MemoryStore } from "../../lib/store/memory.ts";
-import { SumDatabase, type SumDatabaseLimits, type SumdbFetch } from "../../lib/sumdb/database.ts";
+import {
+  SumDatabase,
+  type SumDatabaseLimits,
+  type SumdbFetch,
+  type VerifiedHashes,
+} from "../../lib/sumdb/database.ts";
 import { VerifierKey } from "../../lib/sumdb/note.ts";
 import type { ModuleVersion } from "../../lib/sumdb/record.ts";
 import type { ModuleHashes } from "./module_zip.ts";
@@ -57,6 +62,14 @@ export function fetchFrom(sumdb: Sumdb): SumdbFetch {
     if (bytes.length > limitBytes) throw new UpstreamError(`larger than ${limitBytes} bytes`);
     return bytes;
   };
+}
+
+/** What was verified, as soon as its record is kept. */
+export async function hashesOf(found: Promise<VerifiedHashes | null> | null) {
+  const hashes = await found;
+  if (hashes === null) return null;
+  await hashes.kept;
+  return { zipH1: hashes.zipH1, goModH1: hashes.goModH1 };
 }
 
 /** Nobody can be reached. */
