@@ -38,6 +38,8 @@ async function profileOf(what: string): Promise<Profile> {
     : SMALL_MODULES.map((module) =>
       what === "list" ? listOf(module) : fileOf(module, what === ".mod" ? "mod" : "info")
     );
+  // Lists of modules that are in the store, as those are that somebody asks for again.
+  await ours.warm(SMALL_MODULES.map((module) => fileOf(module, "info")));
   await ours.warm(paths);
   const options = { url: ours.url, paths, connections: Number(connections), seconds: SECONDS };
   // Until functions are compiled.
