@@ -147,9 +147,12 @@ export class DiskStore implements ObjectStore {
         // Looking first saves writing a large zip, and costs more than writing a manifest; it is the link that decides.
         const isThere = content.bytes === undefined &&
           await this.#unlessAbsent(Deno.lstat(file)) !== null;
-        if (!isThere) await writeFile(temporary, content, signal);
+        const makeFolder = () => this.#makeLasting(folderOf(file));
+        // The folders go to the disk while the content does, once the temporary file shows that the store is there.
+        if (isThere) await makeFolder();
+        else await writeFile(temporary, content, { signal, meanwhile: makeFolder });
         const outcome = isThere ? "exists" : await this.#link(temporary, file);
-        await this.#syncFolders(file);
+        await syncFolder(folderOf(file));
         return outcome;
       } finally {
         await removeTemporary(temporary);
@@ -251,14 +254,14 @@ export class DiskStore implements ObjectStore {
     }
   }
 
-  /** Gives the temporary file its name, making the folder when there is none. */
+  /** Gives the temporary file its name. */
   async #link(temporary: string, file: string): Promise<"created" | "exists"> {
     try {
       await Deno.link(temporary, file).catch(async (error) => {
         if (!(error instanceof Deno.errors.NotFound)) throw error;
         // It was there and somebody has removed it: of no folder is it known any more that it will last.
-        if (this.#lasting.has(folderOf(file))) this.#lasting.clear();
-        await Deno.mkdir(folderOf(file), { recursive: true, mode: 0o700 });
+        this.#lasting.clear();
+        await this.#makeLasting(folderOf(file));
         await Deno.link(temporary, file);
       });
       return "created";
@@ -268,19 +271,18 @@ export class DiskStore implements ObjectStore {
     }
   }
 
-  /** Writes to the disk that the object has its name, and its folder, and so on up to the root. */
-  async #syncFolders(file: string): Promise<void> {
-    const folders = [folderOf(file)];
+  /** Sees to it that there is such a folder, and writes to the disk that it, and those above it, have their names. */
+  async #makeLasting(path: string): Promise<void> {
+    if (path === this.#root || this.#lasting.has(path)) return;
+    await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+    const folders = [path];
     for (
-      let folder = folderOf(file);
+      let folder = folderOf(path);
       folder !== this.#root && !this.#lasting.has(folder);
       folder = folderOf(folder)
-    ) folders.push(folderOf(folder));
+    ) folders.push(folder);
     // All at once: the disk writes its journal once for those that ask at the same time.
-    await Promise.all(folders.map(async (path) => {
-      using folder = await Deno.open(path);
-      await folder.sync();
-    }));
+    await Promise.all(folders.map((folder) => syncFolder(folderOf(folder))));
     if (this.#lasting.size > MAX_LASTING_FOLDERS) this.#lasting.clear();
     for (const folder of folders) this.#lasting.add(folder);
   }
@@ -303,16 +305,22 @@ async function isLocal(path: string): Promise<boolean> {
   }
 }
 
+interface WriteOptions {
+  readonly signal: AbortSignal | undefined;
+  /** Is done while the bytes go to the disk. */
+  readonly meanwhile: () => Promise<void>;
+}
+
 async function writeFile(
   path: string,
   content: Content,
-  signal: AbortSignal | undefined,
+  { signal, meanwhile }: WriteOptions,
 ): Promise<void> {
   if (content.ownFile !== undefined && await linkOwn(content.ownFile, path)) {
     using file = await Deno.open(path);
     const { size } = await file.stat();
     if (size !== content.sizeBytes) throw new Error(`the file has ${size} bytes`);
-    await file.sync();
+    await Promise.all([file.sync(), meanwhile()]);
     return signal?.throwIfAborted();
   }
   using file = await Deno.open(path, { createNew: true, write: true });
@@ -320,7 +328,7 @@ async function writeFile(
   // A stream costs several times what it takes to write a manifest.
   if (bytes !== undefined && bytes.length === sizeBytes) await writeAll(file, bytes);
   else await writeStream(file, content, signal);
-  await file.sync();
+  await Promise.all([file.sync(), meanwhile()]);
   signal?.throwIfAborted();
 }
 
@@ -361,6 +369,12 @@ async function readExactly(
     done += count;
   }
   return bytes;
+}
+
+/** Writes to the disk what names a folder has. */
+async function syncFolder(path: string): Promise<void> {
+  using folder = await Deno.open(path);
+  await folder.sync();
 }
 
 function folderOf(path: string): string {
