@@ -69,7 +69,10 @@ const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
   0x9123683E,
   0x01021994,
 ]);
-/** What comes into a folder later than this after its times has other times: Deno gives whole seconds of the inode's. */
+/**
+ * What comes into a folder so long after its times gives it others: the system's clock goes in steps of 10 ms at most, and of
+ * the inode's time Deno gives whole seconds.
+ */
 const MIN_AGE_MS = 2000;
 /** Of how many folders it is remembered that they are there for good, before that begins anew. */
 const MAX_LASTING_FOLDERS = 20_000;

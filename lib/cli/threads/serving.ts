@@ -1,8 +1,8 @@
 /**
  * A further thread of the server, started by threads.ts: listens on the same port as the main one, and answers `.info`,
  * `.mod` and `.zip` of versions that the store has, and lists as long as what their source has said of them is new. Every
- * other request goes to the main thread as it came, and so does
- * one of a client that is not let in; there it is counted and logged.
+ * other request goes to the main thread as it came, and so does one of a client that is not let in; there it is counted
+ * and logged.
  *
  * Nothing here fetches, publishes or starts a process, so that single flight, mirrors and credentials exist once. But it
  * looks through the zips that the main thread has fetched, because inflating and hashing takes most of what publishing
