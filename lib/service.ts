@@ -81,9 +81,9 @@ export class ModuleService {
   readonly #listings: SingleFlight<KnownVersions>;
   readonly #queries: SingleFlight<VersionInfo>;
 
-  constructor({ copies, source, publisher, log, threads, limits }: ModuleServiceOptions) {
+  constructor({ copies, source, publisher, log, threads = 1, limits }: ModuleServiceOptions) {
     this.memory = copies;
-    this.lists = new VersionLists({ published: copies, ...threads && { threads } });
+    this.lists = new VersionLists({ published: copies, threads });
     this.#copies = copies;
     this.#source = source;
     this.#publisher = publisher;

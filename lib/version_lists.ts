@@ -30,7 +30,7 @@ export class VersionLists {
     this.#published = published;
     this.#known = new LRUCache({
       maxSize: Math.floor(MAX_KNOWN_VERSIONS / threads),
-      sizeCalculation: ({ known }) => known.length + 1,
+      sizeCalculation: ({ versions }) => versions.length + 1,
       perf: { now },
       ttlResolution: 0,
     });
@@ -48,7 +48,7 @@ export class VersionLists {
   known(path: ModulePath): KnownVersions | null {
     const known = this.#known.get(path);
     if (known === undefined) return null;
-    return { versions: known.known, freshMs: this.#known.getRemainingTTL(path) };
+    return { versions: known.versions, freshMs: this.#known.getRemainingTTL(path) };
   }
 
   /** The list of what is published and what the source has just said. */
@@ -57,7 +57,7 @@ export class VersionLists {
     { published, known }: { published: readonly Version[]; known: KnownVersions },
   ): readonly Version[] {
     const same = this.#known.get(path);
-    if (same?.known === known.versions) return same.with(published);
+    if (same?.versions === known.versions) return same.with(published);
     const list = new KnownList(known.versions);
     const ttl = Math.min(known.freshMs, MAX_KNOWN_AGE_MS);
     if (ttl > 0) this.#known.set(path, list, { ttl });
@@ -67,18 +67,18 @@ export class VersionLists {
 
 /** What a source knows, and the last list that was made of it. */
 class KnownList {
-  readonly known: readonly Version[];
+  readonly versions: readonly Version[];
   #published: readonly Version[] | null = null;
   #union: readonly Version[] = [];
 
-  constructor(known: readonly Version[]) {
-    this.known = known;
+  constructor(versions: readonly Version[]) {
+    this.versions = versions;
   }
 
   /** Lowest first, without pseudo-versions. */
   with(published: readonly Version[]): readonly Version[] {
     if (published === this.#published) return this.#union;
-    const tagged = this.known.filter((version) => !isPseudoVersion(version));
+    const tagged = this.versions.filter((version) => !isPseudoVersion(version));
     this.#published = published;
     this.#union = [...new Set([...published, ...tagged])].sort(compareVersions);
     return this.#union;

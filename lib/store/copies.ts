@@ -112,7 +112,10 @@ export class Copies {
   rememberedList(path: ModulePath): readonly Version[] | null {
     const known = this.#lists.get(path);
     if (known === undefined) return null;
-    return known.isUnchanged() ? known.versions : null;
+    if (known.isUnchanged()) return known.versions;
+    // It will not be again, and nobody need look another time.
+    this.#lists.delete(path);
+    return null;
   }
 
   /**

@@ -50,13 +50,6 @@ export interface DiskStoreOptions {
   readonly now?: () => number;
 }
 
-interface Place {
-  readonly path: string;
-  /** Whether it is on a file system of this machine. */
-  readonly isLocal: boolean;
-  readonly now: () => number;
-}
-
 /** Longer than any create takes: a zip is complete on this machine before it is stored. */
 export const MAX_TEMPORARY_AGE_MS = 60 * 60 * 1000;
 
@@ -81,29 +74,28 @@ export class DiskStore implements ObjectStore {
   readonly description: string;
   readonly #root: string;
   readonly #temporaries: string;
-  readonly #isLocal: boolean;
+  /** Whether it is on a file system of this machine. */
+  #isLocal = false;
   readonly #now: () => number;
   /** Folders whose names, up to the root, are known to be on the disk: they were synced, and nobody removes any. */
   readonly #lasting = new Set<string>();
 
-  private constructor({ path, isLocal, now }: Place) {
+  private constructor({ path, now }: Required<DiskStoreOptions>) {
     this.description = `disk ${path}`;
     this.#root = path;
     this.#temporaries = `${path}/.tmp`;
-    this.#isLocal = isLocal;
     this.#now = now;
   }
 
   /** @throws {StorageError} when the directory cannot be made or written to */
   static async open({ path, now = Date.now }: DiskStoreOptions): Promise<DiskStore> {
-    try {
-      await Deno.mkdir(`${path}/.tmp`, { recursive: true, mode: 0o700 });
-      const store = new DiskStore({ path, isLocal: await isLocal(path), now });
+    const store = new DiskStore({ path, now });
+    await store.#io("open", async () => {
+      await Deno.mkdir(store.#temporaries, { recursive: true, mode: 0o700 });
+      store.#isLocal = await isLocal(path);
       await store.#sweep(now() - MAX_TEMPORARY_AGE_MS);
-      return store;
-    } catch (cause) {
-      throw new StorageError(`Cannot open disk ${path}`, { cause });
-    }
+    });
+    return store;
   }
 
   async get(key: string, { range, signal }: GetOptions = {}): Promise<StoredObject | null> {
@@ -175,12 +167,11 @@ export class DiskStore implements ObjectStore {
   observe(folder: string): IsUnchanged | null {
     if (!this.#isLocal) return null;
     const path = `${this.#root}/${folder}`;
-    try {
-      return existsSync(path) ? this.#observeTimes(path) : this.#observeAbsence(path);
-    } catch {
-      // Harmless: it, or the store, cannot be looked at. Whoever lists it hears why.
-      return null;
-    }
+    const isUnchanged = orElse(
+      null,
+      () => existsSync(path) ? this.#observeTimes(path) : this.#observeAbsence(path),
+    );
+    return isUnchanged && (() => orElse(false, isUnchanged));
   }
 
   #observeTimes(path: string): IsUnchanged | null {
@@ -188,28 +179,17 @@ export class DiskStore implements ObjectStore {
     if (ctime === null || mtime === null) return null;
     if (this.#now() - ctime.getTime() <= MIN_AGE_MS) return null;
     return () => {
-      try {
-        const now = Deno.statSync(path);
-        return now.ctime?.getTime() === ctime.getTime() &&
-          now.mtime?.getTime() === mtime.getTime() && now.ino === ino && now.dev === dev;
-      } catch {
-        // Harmless: whoever lists it hears what it is.
-        return false;
-      }
+      const now = Deno.statSync(path);
+      return now.ctime?.getTime() === ctime.getTime() &&
+        now.mtime?.getTime() === mtime.getTime() && now.ino === ino && now.dev === dev;
     };
   }
 
   /** No folder is there as long as the store itself is: a disk may be unmounted. */
   #observeAbsence(path: string): IsUnchanged {
     const { ino } = Deno.lstatSync(this.#temporaries);
-    return () => {
-      try {
-        // This does not throw where nothing is, which would take ten times as long as to look.
-        return !existsSync(path) && Deno.lstatSync(this.#temporaries).ino === ino;
-      } catch {
-        return false;
-      }
-    };
+    // This does not throw where nothing is, which would take ten times as long as to look.
+    return () => !existsSync(path) && Deno.lstatSync(this.#temporaries).ino === ino;
   }
 
   walk({ signal }: WalkOptions = {}): AsyncGenerator<string> {
@@ -296,6 +276,15 @@ export class DiskStore implements ObjectStore {
       const info = await this.#unlessAbsent(Deno.lstat(temporary));
       if (info?.mtime && info.mtime.getTime() < before) await removeTemporary(temporary);
     }
+  }
+}
+
+/** What a look finds, or the other thing where a folder, or the store, cannot be looked at: whoever lists it hears why. */
+function orElse<T>(other: T, look: () => T): T {
+  try {
+    return look();
+  } catch {
+    return other;
   }
 }
 

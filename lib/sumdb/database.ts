@@ -98,11 +98,7 @@ export interface VerifiedHashes extends ModuleHashes {
   readonly kept: Promise<void>;
 }
 
-interface FoundRecord {
-  readonly record: SumRecord;
-  /** As {@linkcode VerifiedHashes.kept}. */
-  readonly kept: Promise<void>;
-}
+type FoundRecord = SumRecord & VerifiedHashes;
 
 export class SumDatabase {
   readonly name: string;
@@ -162,11 +158,10 @@ export class SumDatabase {
    * @throws {UpstreamError | DeadlineError | StorageError | OverloadedError} when there is none
    */
   async lookup(module: ModuleVersion, signal?: AbortSignal): Promise<Lookup> {
-    const { record, kept } = await this.#record(module, signal);
+    const { zipH1, goModH1, bytes, kept } = await this.#record(module, signal);
     await kept;
     const head = await this.#log.head();
     if (head === null) throw new Error(`${this.name} has lost its newest tree`);
-    const { zipH1, goModH1, bytes } = record;
     return { zipH1, goModH1, bytes: Buffer.concat([bytes, head.tree.note]) };
   }
 
@@ -176,8 +171,7 @@ export class SumDatabase {
    */
   async verify(module: ModuleVersion, signal?: AbortSignal): Promise<VerifiedHashes | null> {
     try {
-      const { record: { zipH1, goModH1 }, kept } = await this.#record(module, signal);
-      return { zipH1, goModH1, kept };
+      return await this.#record(module, signal);
     } catch (error) {
       if (error instanceof NotFoundError) return null;
       throw error;
@@ -237,11 +231,11 @@ export class SumDatabase {
     // A database that has forked is not even asked.
     await this.#log.head();
     const known = await this.#findKept(module);
-    if (known !== null) return { record: known, kept: Promise.resolve() };
+    if (known !== null) return { ...known, kept: Promise.resolve() };
     const answer = await this.#fetch(lookupPath(module), MAX_RECORD_BYTES + MAX_NOTE_BYTES);
     const { record, rest } = readRecord(answer, module);
     await this.#prove(record, await this.#log.follow(rest));
-    return { record, kept: this.#kept.createRecord(module, record.bytes) };
+    return { ...record, kept: this.#kept.createRecord(module, record.bytes) };
   }
 
   /** Null where there is none, or it is damaged. */

@@ -1,8 +1,8 @@
 /**
  * What the threads of a server say to each other (lib/async/rpc.ts). The main thread has all parts of the server; further
  * threads (serving.ts) answer what the store has of a version's files, and lists where it is known what the source would say
- * of them, and hand every other request over as it came.
- * They also do for the main thread what computes for long: they look through zips.
+ * of them, and hand every other request over as it came. They also do for the main thread what computes for long: they look
+ * through zips.
  */
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { Method } from "../../async/rpc.ts";
