@@ -31,8 +31,10 @@ ENV DENO_DIR=/opt/deno DENO_NO_UPDATE_CHECK=1
 ENV DENO_TOKIO_EVENT_INTERVAL=2 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=33554432
 WORKDIR /opt/go-mod-proxy
 COPY LICENSE deno.json deno.lock main.ts ./
+COPY cli cli
 COPY lib lib
 COPY routes routes
+COPY server server
 ARG NPM_CONFIG_REGISTRY
 RUN deno install --frozen --entrypoint main.ts
 COPY deploy/container/go-mod-proxy /usr/local/bin/go-mod-proxy

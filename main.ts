@@ -5,13 +5,13 @@
  * Each subcommand loads what it needs by itself: git waits for `credential-helper`, which needs next to nothing.
  */
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
-import { completionScript, type Shell, SHELLS } from "./lib/cli/completion.ts";
-import { VERSION } from "./lib/cli/version.ts";
+import { completionScript, type Shell, SHELLS } from "./cli/completion.ts";
+import { VERSION } from "./lib/open/version.ts";
 import { ConfigError, describeError, ProxyError } from "./lib/errors.ts";
 import type { Config } from "./lib/config/config.ts";
-import type { ImportKind } from "./lib/cli/import.ts";
+import type { ImportKind } from "./cli/import.ts";
 import { type ProviderName, PROVIDERS } from "./lib/client/providers.ts";
-import { LOG_LEVELS, type LogLevel, parseLogLevel } from "./lib/log_level.ts";
+import { LOG_LEVELS, type LogLevel, parseLogLevel } from "./lib/log/log_level.ts";
 
 const program = new Command("go-mod-proxy")
   .description("A Go module proxy for teams with private code.")
@@ -60,7 +60,7 @@ Examples:
   )
   .action(async (flags: ServeFlags) => {
     const { host, port, workers } = flags;
-    const { serve } = await import("./lib/cli/serve.ts");
+    const { serve } = await import("./server/server.ts");
     await serve({ ...await openCommand(flags), host, port, threads: workers });
     // What did not finish in time must not keep the process alive.
     Deno.exit(0);
@@ -79,8 +79,8 @@ Example:
   go-mod-proxy check-source --config-file config.yaml github.com/my-org/lib`,
   )
   .action(async (module: string, flags: CommonFlags) => {
-    const { checkSource } = await import("./lib/cli/check_source.ts");
-    const { printLine } = await import("./lib/cli/print.ts");
+    const { checkSource } = await import("./cli/check_source.ts");
+    const { printLine } = await import("./cli/print.ts");
     const isFine = await checkSource({ ...await openCommand(flags), module, print: printLine });
     Deno.exit(isFine ? 0 : 1);
   });
@@ -106,9 +106,9 @@ Examples:
   go-mod-proxy explain --json golang.org/x/mod@v0.20.0`,
   )
   .action(async (module: string, flags: ExplainFlags) => {
-    const { runExplain } = await import("./lib/cli/explain.ts");
-    const { explanationText } = await import("./lib/explain_text.ts");
-    const { printLine } = await import("./lib/cli/print.ts");
+    const { runExplain } = await import("./cli/explain.ts");
+    const { explanationText } = await import("./lib/service/explain_text.ts");
+    const { printLine } = await import("./cli/print.ts");
     const command = await openCommand(flags);
     const explanation = await runExplain({ ...command, module })
       .catch((error) => endIfTold(command.signal, error));
@@ -142,7 +142,7 @@ Examples:
   go-mod-proxy fsck --config-file config.yaml --repair`,
   )
   .action(async (flags: FsckFlags) => {
-    const { runFsck } = await import("./lib/cli/fsck.ts");
+    const { runFsck } = await import("./cli/fsck.ts");
     const command = await openCommand(flags);
     const isFine = await runFsck({ ...command, repair: flags.repair })
       .catch((error) => endIfTold(command.signal, error));
@@ -176,7 +176,7 @@ Examples:
   )
   .action(
     async (kind: ImportKind, directory: string, flags: ImportFlags) => {
-      const { runImport } = await import("./lib/cli/import.ts");
+      const { runImport } = await import("./cli/import.ts");
       const command = await openCommand(flags);
       const isFine = await runImport({ ...command, kind, directory, timesFile: flags.times })
         .catch((error) => endIfTold(command.signal, error));
@@ -201,7 +201,7 @@ Examples:
   go-mod-proxy prefetch --config-file config.yaml */go.sum`,
   )
   .action(async (files: string[], flags: CommonFlags) => {
-    const { runPrefetch } = await import("./lib/cli/prefetch.ts");
+    const { runPrefetch } = await import("./cli/prefetch.ts");
     const command = await openCommand(flags);
     const isFine = await runPrefetch({ ...command, files })
       .catch((error) => endIfTold(command.signal, error));
@@ -225,7 +225,7 @@ Examples:
   )
   .action(
     async (directory: string, flags: Omit<CommonFlags, "scratchDir">) => {
-      const { runExport } = await import("./lib/cli/export.ts");
+      const { runExport } = await import("./cli/export.ts");
       const command = await openCommand(flags);
       const isFine = await runExport({ ...command, directory })
         .catch((error) => endIfTold(command.signal, error));
@@ -251,8 +251,8 @@ Examples:
   go-mod-proxy config keygen sum.example.com --key-file sumdb-key --url https://proxy.example.com`,
   )
   .action(async (name: string, { keyFile, url }: { keyFile?: string; url: string }) => {
-    const { keygen } = await import("./lib/cli/config_keygen.ts");
-    const { printLine } = await import("./lib/cli/print.ts");
+    const { keygen } = await import("./cli/config_keygen.ts");
+    const { printLine } = await import("./cli/print.ts");
     await keygen({ name, keyFile: keyFile ?? null, url, print: printLine });
   });
 
@@ -270,8 +270,8 @@ Example:
   go-mod-proxy config check --config-file config.yaml`,
   )
   .action(async ({ configFile }: { configFile?: string }) => {
-    const { checkConfig } = await import("./lib/cli/config_check.ts");
-    const { printLine } = await import("./lib/cli/print.ts");
+    const { checkConfig } = await import("./cli/config_check.ts");
+    const { printLine } = await import("./cli/print.ts");
     const isFine = await checkConfig({
       ...await readConfig(configFile),
       env: Deno.env.toObject(),
@@ -296,8 +296,8 @@ Example:
   go-mod-proxy config explain --config-file config.yaml --identity ci github.com/my-org/lib`,
   )
   .action(async (module: string, flags: { configFile?: string; identity?: string }) => {
-    const { explainConfig } = await import("./lib/cli/config_explain.ts");
-    const { printLine } = await import("./lib/cli/print.ts");
+    const { explainConfig } = await import("./cli/config_explain.ts");
+    const { printLine } = await import("./cli/print.ts");
     const { config } = await loadConfig(flags.configFile);
     const mayRead = explainConfig({
       config,
@@ -341,7 +341,7 @@ Examples:
       asked: URL | undefined,
       { cacheDir, ...flags }: IdentityFlags & { cacheDir?: string },
     ) => {
-      const { goauth } = await import("./lib/cli/goauth.ts");
+      const { goauth } = await import("./cli/goauth.ts");
       const env = Deno.env.toObject();
       await goauth({
         ...identityOptions(flags),
@@ -407,8 +407,8 @@ Example:
       if ((user === undefined) !== (password === null) || (passwordFile && passwordEnv)) {
         command.error("error: --user needs one of --password-file and --password-env");
       }
-      const { clientForwardProxy } = await import("./lib/cli/client_forward_proxy.ts");
-      const { createLogger } = await import("./lib/log.ts");
+      const { clientForwardProxy } = await import("./cli/client_forward_proxy.ts");
+      const { createLogger } = await import("./lib/log/log.ts");
       await clientForwardProxy({
         ...identityOptions(flags),
         server: serverUrl,
@@ -433,7 +433,7 @@ Example:
   read -rs PASSWORD; printf %s "$PASSWORD" | go-mod-proxy hash-password`,
   )
   .action(async () => {
-    const { hashPassword } = await import("./lib/cli/hash_password.ts");
+    const { hashPassword } = await import("./cli/hash_password.ts");
     await hashPassword(Deno.stdin.readable);
   });
 
@@ -453,7 +453,7 @@ Examples:
   go-mod-proxy healthcheck --url http://127.0.0.1:3000`,
   )
   .action(async ({ url }: { url?: URL }) => {
-    const { checkHealth } = await import("./lib/cli/health_check.ts");
+    const { checkHealth } = await import("./cli/health_check.ts");
     await checkHealth(url ?? new URL(`http://127.0.0.1:${Deno.env.get("PORT") || 8080}`));
   });
 
@@ -469,7 +469,7 @@ Examples:
   go-mod-proxy completion fish | source            now; in ~/.config/fish/config.fish, always`,
   )
   .action(async (shell: Shell) => {
-    const { printLine } = await import("./lib/cli/print.ts");
+    const { printLine } = await import("./cli/print.ts");
     printLine(completionScript(shell, program).trimEnd());
   });
 
@@ -477,13 +477,13 @@ program.command("credential-helper", { hidden: true })
   .description("What git runs to get at a credential; the server tells it to.")
   .argument("<operation>")
   .action(async (operation: string) => {
-    const { credentialHelper } = await import("./lib/cli/credential_helper.ts");
+    const { credentialHelper } = await import("./cli/credential_helper.ts");
     await credentialHelper(operation, (name) => Deno.env.get(name));
   });
 
 /** What commands are given that work with the store or the sources of a configuration. */
 async function openCommand({ configFile, scratchDir, logLevel }: CommonFlags) {
-  const { createLogger } = await import("./lib/log.ts");
+  const { createLogger } = await import("./lib/log/log.ts");
   // It sets variables of the environment.
   const loaded = await loadConfig(configFile);
   const env = Deno.env.toObject();

@@ -5,10 +5,10 @@
  */
 import { type Access, ANY_CLIENT, type Client, type Guard, type Knock } from "../lib/auth/guard.ts";
 import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
-import type { Logger } from "../lib/log.ts";
-import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
-import { withRequestId } from "../lib/request_id.ts";
-import { describeRequest } from "../lib/trace.ts";
+import type { Logger } from "../lib/log/log.ts";
+import { type Metrics, NO_METRICS } from "../lib/log/metrics.ts";
+import { withRequestId } from "../lib/log/request_id.ts";
+import { describeRequest } from "../lib/log/trace.ts";
 import { type Answer, responseOf } from "./answer.ts";
 import type { ConcurrencyLimit, Place } from "./concurrency_limit.ts";
 import { RequestLog } from "./request_log.ts";

@@ -3,7 +3,7 @@
  * so that one does not keep out the others. A request is under way until its answer has been sent.
  */
 import { OverloadedError, TooManyRequestsError } from "../lib/errors.ts";
-import { type Metrics, NO_METRICS } from "../lib/metrics.ts";
+import { type Metrics, NO_METRICS } from "../lib/log/metrics.ts";
 
 export interface ConcurrencyLimits {
   /** Of all clients together. */

@@ -4,8 +4,8 @@
  *
  * No path of the GOPROXY protocol looks like it: those have a `/@` in them.
  */
-import { type Explainer, parseModuleVersion } from "../lib/explain.ts";
-import { explanationText } from "../lib/explain_text.ts";
+import { type Explainer, parseModuleVersion } from "../lib/service/explainer.ts";
+import { explanationText } from "../lib/service/explain_text.ts";
 import type { Route } from "./app.ts";
 import { PLAIN_TEXT, textAnswer } from "./respond.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Guard } from "../lib/auth/guard.ts";
 import type { IndexEntry } from "../lib/index/entry.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
-import { createLogger } from "../lib/log.ts";
+import { createLogger } from "../lib/log/log.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import { createApp } from "./app.ts";

@@ -28,9 +28,9 @@ import {
   type ModuleList,
   type ModuleService,
   type ServiceOptions,
-} from "../lib/service.ts";
+} from "../lib/service/service.ts";
 import type { Copy } from "../lib/store/manifest.ts";
-import type { VersionLists } from "../lib/version_lists.ts";
+import type { VersionLists } from "../lib/service/version_lists.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
 import { ReadyText } from "./ready_text.ts";

@@ -6,8 +6,8 @@
  * much again as all the rest: one after the other for each request they push each other out of its caches. 64 requests in
  * one go take half of the time (docs/design/performance.md).
  */
-import type { Logger } from "../lib/log.ts";
-import type { Metrics } from "../lib/metrics.ts";
+import type { Logger } from "../lib/log/log.ts";
+import type { Metrics } from "../lib/log/metrics.ts";
 
 export const MAX_DELAY_MS = 10;
 /** More at once is no faster. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createLogger } from "../lib/log.ts";
-import type { Metrics } from "../lib/metrics.ts";
+import { createLogger } from "../lib/log/log.ts";
+import type { Metrics } from "../lib/log/metrics.ts";
 import { type EndedRequest, MAX_GATHERED, RequestLog } from "./request_log.ts";
 
 function recorded(gathers: boolean) {

@@ -10,7 +10,7 @@ import { MAX_FAILURES } from "../lib/auth/failed_logins.ts";
 import { openClientAuth } from "../lib/auth/open.ts";
 import { parseConfig } from "../lib/config/config.ts";
 import { createFetch } from "../lib/http/client.ts";
-import { createLogger } from "../lib/log.ts";
+import { createLogger } from "../lib/log/log.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import type { ServedDatabase } from "../lib/sumdb/databases.ts";

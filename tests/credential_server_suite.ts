@@ -19,7 +19,7 @@ import {
 } from "../lib/git/credential_server.ts";
 import { GitError } from "../lib/git/errors.ts";
 import { parseRemoteUrl, type RemoteUrl } from "../lib/git/remote_url.ts";
-import { createLogger } from "../lib/log.ts";
+import { createLogger } from "../lib/log/log.ts";
 import { GitServer } from "./fakes/git_server.ts";
 
 const HELPER = new URL("fakes/credential_helper_main.ts", import.meta.url).pathname;

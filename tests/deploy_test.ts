@@ -13,7 +13,7 @@ import { ServiceAccount } from "kubernetes-models/v1/ServiceAccount";
 import { parse } from "yaml";
 import { z } from "zod";
 import deno from "../deno.json" with { type: "json" };
-import { SHUTDOWN_TIMEOUT_MS } from "../lib/cli/listen.ts";
+import { SHUTDOWN_TIMEOUT_MS } from "../server/listen.ts";
 import { parseConfig } from "../lib/config/config.ts";
 import { healthRoutes } from "../routes/health.ts";
 import { runProgram } from "./fakes/server.ts";

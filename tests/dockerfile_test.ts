@@ -78,7 +78,7 @@ Deno.test("what is copied is all that the program is made of", async () => {
     const { modules }: { modules: { specifier: string; error?: string }[] } = JSON.parse(
       new TextDecoder().decode(stdout),
     );
-    assert.ok(modules.some(({ specifier }) => specifier.endsWith("/lib/cli/serve.ts")));
+    assert.ok(modules.some(({ specifier }) => specifier.endsWith("/server/server.ts")));
     assert.deepEqual(modules.filter(({ error }) => error !== undefined), []);
   } finally {
     await Deno.remove(image, { recursive: true });

@@ -19,6 +19,8 @@ import { denoDir, runProgram } from "./fakes/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
+/** Where the program's source is, besides main.ts. */
+const FOLDERS = ["cli", "lib", "routes", "server"];
 const DOCUMENTS = [
   "README.md",
   ...await filesBelow("docs", /\.md$/),
@@ -75,7 +77,7 @@ Deno.test("every cell of the comparison has its evidence", async () => {
 
 Deno.test("messages that are explained are messages of the program", async (t) => {
   const sources = await Promise.all(
-    ["main.ts", ...await filesBelow("lib", /\.ts$/), ...await filesBelow("routes", /\.ts$/)]
+    ["main.ts", ...(await Promise.all(FOLDERS.map((f) => filesBelow(f, /\.ts$/)))).flat()]
       .filter((file) => !file.endsWith("_test.ts"))
       // A text that goes over several lines is one.
       .map(async (file) => (await read(file)).replaceAll(/["`] \+\s*["`]/g, "")),
@@ -221,7 +223,7 @@ interface Typed extends AsyncDisposable {
 /** Types a command that starts the server, in a copy of the project without what a user does not have. */
 async function typeStart(command: string, upstreamUrl: string): Promise<Typed> {
   const home = await Deno.makeTempDir({ prefix: "readme-" });
-  for (const name of ["main.ts", "deno.json", "deno.lock", "lib", "routes"]) {
+  for (const name of ["main.ts", "deno.json", "deno.lock", ...FOLDERS]) {
     await Deno.symlink(join(ROOT, name), `${home}/${name}`);
   }
   // In place of npx, which would fetch from a registry the Deno that runs already.

@@ -13,7 +13,7 @@
  * tries again, and the first client notices nothing.
  */
 import assert from "node:assert/strict";
-import type { FindHashes } from "../lib/publisher.ts";
+import type { FindHashes } from "../lib/service/publisher.ts";
 import { S3Store } from "../lib/store/s3.ts";
 import { GcsStore } from "../lib/store/gcs.ts";
 import { MemoryStore } from "../lib/store/memory.ts";

@@ -1,6 +1,6 @@
 /** What a scripted session leaves in `/metrics`, and that the documents about metrics speak of these and of no others. */
 import assert from "node:assert/strict";
-import { METRICS } from "../lib/metrics.ts";
+import { METRICS } from "../lib/log/metrics.ts";
 import { status } from "./fakes/behaviours.ts";
 import { startServer } from "./fakes/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";

@@ -1,6 +1,6 @@
 /** https: the process with a certificate of its own, which others replace. */
 import assert from "node:assert/strict";
-import type { KeyPair } from "../lib/http/tls_server.ts";
+import type { KeyPair } from "../server/tls_server.ts";
 import { createAuthority } from "./fakes/authority.ts";
 import { goCommand, goTest } from "./fakes/go_command.ts";
 import { startServer } from "./fakes/server.ts";

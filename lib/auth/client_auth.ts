@@ -14,7 +14,7 @@ import {
   TooManyRequestsError,
   UnauthenticatedError,
 } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import type { AccessList } from "./access_list.ts";
 import type { AccessToken, AccessTokens } from "./access_tokens.ts";
 import type { Authenticator, LoginMethod, Proof } from "./authenticator.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { NotFoundError, UnauthenticatedError, UpstreamError } from "../errors.ts";
-import { createLogger } from "../log.ts";
+import { createLogger } from "../log/log.ts";
 import { parseModulePath } from "../module/path.ts";
 import { AccessList } from "./access_list.ts";
 import { AccessTokens } from "./access_tokens.ts";

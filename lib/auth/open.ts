@@ -11,7 +11,7 @@ import {
   secretWarnings,
 } from "../credentials/secret.ts";
 import type { Fetch } from "../http/client.ts";
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import { AccessList, type AccessRule } from "./access_list.ts";
 import { AccessTokens, readSigningSecret } from "./access_tokens.ts";
 import type { Authenticator } from "./authenticator.ts";

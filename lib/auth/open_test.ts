@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { parseConfig } from "../config/config.ts";
 import { SecretError } from "../credentials/secret.ts";
 import { createFetch } from "../http/client.ts";
-import { createLogger } from "../log.ts";
+import { createLogger } from "../log/log.ts";
 import { parseModulePath } from "../module/path.ts";
 import { FakeIssuer } from "../../tests/fakes/issuer.ts";
 import type { ClientAuth } from "./client_auth.ts";

@@ -31,7 +31,7 @@ import { z } from "zod";
 import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { NotFoundError, OverloadedError, ProxyError, UpstreamError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import {
   type CredentialProvider,
   type Credentials,

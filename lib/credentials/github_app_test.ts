@@ -10,7 +10,7 @@ import {
   OverloadedError,
   UpstreamError,
 } from "../errors.ts";
-import { createLogger } from "../log.ts";
+import { createLogger } from "../log/log.ts";
 import {
   defaultApiBaseUrl,
   FAILURE_TTL_MS,

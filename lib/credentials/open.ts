@@ -19,7 +19,7 @@
  * those that it has an entry for. Plain http counts for hosts that the configuration allows it for.
  */
 import { ForbiddenError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import { hasPathPrefix, type ModulePath } from "../module/path.ts";
 import { defaultApiBaseUrl, type Fetch, GitHubApp } from "./github_app.ts";
 import { NetrcProvider } from "./netrc.ts";

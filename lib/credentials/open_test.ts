@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { FakeGitHubApi, newKeyPem } from "../../tests/fakes/github_api.ts";
 import { ForbiddenError } from "../errors.ts";
-import { createLogger } from "../log.ts";
+import { createLogger } from "../log/log.ts";
 import { type ModulePath, parseModulePath } from "../module/path.ts";
 import {
   type CredentialsConfig,

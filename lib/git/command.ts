@@ -17,9 +17,9 @@
  */
 import type { Semaphore } from "../async/semaphore.ts";
 import { DeadlineError } from "../errors.ts";
-import { type Metrics, NO_METRICS } from "../metrics.ts";
+import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import { GitError, LimitExceededError } from "./errors.ts";
-import { startSpan } from "../trace.ts";
+import { startSpan } from "../log/trace.ts";
 import type { RemoteUrl } from "./remote_url.ts";
 import { readableStderr } from "./stderr.ts";
 

@@ -11,7 +11,7 @@
  */
 import { withDeadline } from "../async/deadline.ts";
 import { describeError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import type { CredentialAccess } from "./command.ts";
 import {
   chunksOf,

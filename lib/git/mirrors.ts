@@ -15,8 +15,8 @@
  */
 import { createHash } from "node:crypto";
 import { describeError } from "../errors.ts";
-import type { Logger } from "../log.ts";
-import { directorySizeBytes, removeIfThere, statOrNull } from "./disk_usage.ts";
+import type { Logger } from "../log/log.ts";
+import { directorySizeBytes, removeIfThere, statOrNull } from "../scratch/folders.ts";
 import { lock, tryLock } from "./file_lock.ts";
 import { LOCKS, Mirror, type MirrorOptions } from "./mirror.ts";
 import type { RemoteUrl } from "./remote_url.ts";

@@ -30,7 +30,7 @@
  * const goMod = await snapshot.readFile("go.mod", { limitBytes: 16 << 20 });
  * ```
  */
-import type { Seeds } from "../zip/seeds.ts";
+import type { Seeds } from "../zip/reusable_zips.ts";
 import type { Hash, Refs } from "./refs.ts";
 import type { RemoteUrl } from "./remote_url.ts";
 

@@ -3,7 +3,7 @@
  * it was written by the remote), not long.
  */
 
-import { redact } from "../redact.ts";
+import { redact } from "../log/redact.ts";
 
 /** Longer messages are cut. */
 export const MESSAGE_MAX_CHARS = 1000;

@@ -13,7 +13,7 @@
  * Deadlines, retries and body limits belong to the callers, who know what they fetch.
  */
 import { UpstreamError } from "../errors.ts";
-import { currentRequestId } from "../request_id.ts";
+import { currentRequestId } from "../log/request_id.ts";
 import { openReader, type ReaderOptions } from "./body_reader.ts";
 
 /** Like the global `fetch`, for a GET or HEAD or a small POST; failures are {@linkcode UpstreamError}. */

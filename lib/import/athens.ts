@@ -14,7 +14,7 @@ import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
 import { readInfo, readSmallFile, walkFolders } from "./files.ts";
-import { type FoundFiles, type FoundVersion, ImportError } from "./found.ts";
+import { type FoundFiles, type FoundVersion, ImportError } from "./import_entry.ts";
 
 export async function* athens(directory: string): AsyncGenerator<FoundVersion> {
   for await (const { path: folder, files } of walkFolders(directory)) {

@@ -3,7 +3,7 @@ import { type Info, MAX_INFO_SIZE_BYTES, parseInfo } from "../module/info.ts";
 import { parsePseudoVersion } from "../module/pseudo_version.ts";
 import { quoted } from "../module/quoted.ts";
 import type { Version } from "../module/version.ts";
-import { ImportError } from "./found.ts";
+import { ImportError } from "./import_entry.ts";
 
 export interface Folder {
   /** From the root of the walk; empty for the root itself. */

@@ -15,7 +15,7 @@ import { unescapePath, unescapeVersion } from "../module/escape.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { parseVersion } from "../module/version.ts";
 import { readInfo, readSmallFile, timeIn, walkFolders } from "./files.ts";
-import { type FoundFiles, type FoundVersion, ImportError } from "./found.ts";
+import { type FoundFiles, type FoundVersion, ImportError } from "./import_entry.ts";
 
 /** Much more than an h1 needs. */
 const MAX_ZIP_HASH_BYTES = 1024;

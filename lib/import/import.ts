@@ -19,7 +19,7 @@ import type { Copies } from "../store/copies.ts";
 import { type Copy, InvalidManifestError, makeCopy } from "../store/manifest.ts";
 import { fileContent } from "../store/object_store.ts";
 import { inspectZip, ZipError } from "../zip/read.ts";
-import { type FoundFiles, type FoundVersion, ImportError } from "./found.ts";
+import { type FoundFiles, type FoundVersion, ImportError } from "./import_entry.ts";
 
 /** What the checksum database says of a version; null for nothing, or where nobody is to be asked. */
 export type FindHashes = (

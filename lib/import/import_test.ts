@@ -17,7 +17,7 @@ import { makeCopy } from "../store/manifest.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { bytesContent, type ObjectStore } from "../store/object_store.ts";
 import { athens } from "./athens.ts";
-import type { FoundVersion } from "./found.ts";
+import type { FoundVersion } from "./import_entry.ts";
 import { goModCache } from "./gomodcache.ts";
 import { type FindHashes, importVersions } from "./import.ts";
 import { original, parseTimes } from "./original.ts";

@@ -26,7 +26,12 @@ import { type ModulePath, parseModulePath } from "../module/path.ts";
 import { quoted } from "../module/quoted.ts";
 import { parseVersion, type Version } from "../module/version.ts";
 import { readSmallFile, timeIn, walkFolders } from "./files.ts";
-import { type FoundFiles, type FoundVersion, ImportError, type ReadOptions } from "./found.ts";
+import {
+  type FoundFiles,
+  type FoundVersion,
+  ImportError,
+  type ReadOptions,
+} from "./import_entry.ts";
 
 type Family = "gomod" | "zip" | "concat";
 const FAMILIES: readonly Family[] = ["gomod", "zip", "concat"];

@@ -16,7 +16,7 @@
 import { SingleFlight } from "../async/single_flight.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, describeError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import type { ModulePath } from "../module/path.ts";
 import { AppendLog } from "../store/append_log.ts";
 import type { ObjectStore } from "../store/object_store.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
-import { createLogger } from "../log.ts";
+import { createLogger } from "../log/log.ts";
 import { type ModulePath, parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
 import { AppendLog } from "../store/append_log.ts";

@@ -17,7 +17,7 @@ import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
 import { createZip } from "../zip/create.ts";
 import { ZipError } from "../zip/rules.ts";
-import type { Seeds } from "../zip/seeds.ts";
+import type { Seeds } from "../zip/reusable_zips.ts";
 import type { ModuleLocation } from "./discover.ts";
 import { type FoundVersion, GitModule } from "./git_module.ts";
 import { layoutOf } from "./layout.ts";

@@ -1,5 +1,5 @@
 /** A source whose answers are counted and timed. What it answers is the other source's, unchanged. */
-import { type Metrics, timed } from "../metrics.ts";
+import { type Metrics, timed } from "../log/metrics.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
 import type {

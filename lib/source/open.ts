@@ -2,7 +2,7 @@
  * From an upstream list to the source of public modules: one case for each kind of entry.
  */
 import type { Fetch } from "../http/client.ts";
-import { type Metrics, NO_METRICS } from "../metrics.ts";
+import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import type { InspectZip } from "../zip/read.ts";
 import { MeasuredSource } from "./measured.ts";
 import { ProxySource } from "./proxy_source.ts";

@@ -13,7 +13,7 @@ import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
 import { display, type Fetch, limitedBody, readBody } from "../http/client.ts";
 import { freshForMs } from "../http/fresh_for.ts";
-import { redact } from "../redact.ts";
+import { redact } from "../log/redact.ts";
 
 const MAX_ATTEMPTS = 3;
 /** How long an upstream that failed is asked only once for each thing. */

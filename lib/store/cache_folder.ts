@@ -24,7 +24,7 @@
  */
 import { createHash } from "node:crypto";
 import { describeError, StorageError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import { crc32c } from "./crc32c.ts";
 import { assertRange, type ByteRange, ObjectInMemory, type StoredObject } from "./object_store.ts";
 

@@ -16,7 +16,7 @@
  * KNOWN LIMIT: who removes or repairs an object of the bucket by hand, or restores the bucket from a backup, has to empty
  * the caches too (docs/operating.md).
  */
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../log/metrics.ts";
 import type { CacheFolder } from "./cache_folder.ts";
 import {
   assertKey,

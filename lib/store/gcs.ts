@@ -23,7 +23,7 @@
 import { z } from "zod";
 import { ConfigError } from "../errors.ts";
 import { isLoopback } from "../http/client.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../log/metrics.ts";
 import { getObject } from "./object_body.ts";
 import {
   assertKey,
@@ -39,7 +39,7 @@ import {
 } from "./object_store.ts";
 import { keysBelow, namesIn } from "./listing.ts";
 import { crc32c, crc32cText } from "./crc32c.ts";
-import { crc32cOf, partsOf } from "./parts.ts";
+import { crc32cOf, partsOf } from "./multipart.ts";
 import {
   LostAnswerError,
   type SendOptions,

@@ -1,5 +1,5 @@
 /** A store whose calls are counted and timed. What it answers is the other store's, unchanged. */
-import { type Metrics, timed } from "../metrics.ts";
+import { type Metrics, timed } from "../log/metrics.ts";
 import type {
   Content,
   CreateOptions,

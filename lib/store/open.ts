@@ -3,8 +3,8 @@
  * and one more case in {@linkcode openStore}.
  */
 import { ConfigError } from "../errors.ts";
-import type { Logger } from "../log.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Logger } from "../log/log.ts";
+import type { Metrics } from "../log/metrics.ts";
 import { CacheFolder } from "./cache_folder.ts";
 import { CachedStore } from "./cached.ts";
 import { DiskStore } from "./disk.ts";

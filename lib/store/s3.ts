@@ -23,7 +23,7 @@ import { AwsV4Signer } from "aws4fetch";
 import { createHash } from "node:crypto";
 import { ConfigError, StorageError } from "../errors.ts";
 import { isLoopback } from "../http/client.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../log/metrics.ts";
 import { crc32c, crc32cText } from "./crc32c.ts";
 import { getObject, sizeIn } from "./object_body.ts";
 import {
@@ -39,7 +39,7 @@ import {
   type WalkOptions,
 } from "./object_store.ts";
 import { keysBelow, namesIn } from "./listing.ts";
-import { crc32cOf, partsOf } from "./parts.ts";
+import { crc32cOf, partsOf } from "./multipart.ts";
 import {
   type SendOptions,
   type StoreAnswer,

@@ -13,7 +13,7 @@ import pRetry from "p-retry";
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
 import { readBody, withoutUrl } from "../http/client.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../log/metrics.ts";
 
 export interface StoreTimes {
   /** Until a small request is answered. Two of them fit into the deadline of a read: copies.ts. */

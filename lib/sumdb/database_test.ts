@@ -13,7 +13,7 @@ import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { DeadlineError, NotFoundError, StorageError, UpstreamError } from "../errors.ts";
 import type { SumDatabase } from "./database.ts";
-import { KeptDatabase } from "./kept.ts";
+import { KeptDatabase } from "./stored_database.ts";
 import { VerifierKey } from "./note.ts";
 import { readRecord } from "./record.ts";
 import { type DataTile, parseTilePath, type Tile } from "./tile.ts";

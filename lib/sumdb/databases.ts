@@ -3,14 +3,14 @@
  * passed on from an upstream that supports it.
  */
 import { meaningOf } from "../errors.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../log/metrics.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { SumDatabase, VerifiedHashes } from "./database.ts";
 import { ForkError, UnverifiedError } from "./errors.ts";
 import { ForwardedDatabase } from "./forward.ts";
 import type { ModuleVersion } from "./record.ts";
 import type { DataTile, Tile } from "./tile.ts";
-import type { SumdbWays } from "./ways.ts";
+import type { SumdbWays } from "./fetch_order.ts";
 
 /** What the protocol has of a database. */
 export interface ServedDatabase {

@@ -9,7 +9,7 @@ import { MAX_NOTE_BYTES } from "./note.ts";
 import { privateLookup } from "./private.ts";
 import { lookupPath, MAX_RECORD_BYTES, type ModuleVersion } from "./record.ts";
 import { type DataTile, formatTilePath, type Tile } from "./tile.ts";
-import type { SumdbWays } from "./ways.ts";
+import type { SumdbWays } from "./fetch_order.ts";
 
 export interface ForwardOptions {
   readonly name: string;

@@ -1,5 +1,5 @@
 /**
- * A log in a folder of the store: what all logs have, those of others (kept.ts) and our own (private_log.ts).
+ * A log in a folder of the store: what all logs have, those of others (stored_database.ts) and our own (private_log.ts).
  *
  * ```text
  * <folder>/lookup/<escaped path>/@v/<escaped version>   a record: number, text, empty line (record.ts)

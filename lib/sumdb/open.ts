@@ -15,14 +15,14 @@
  *
  * `publicKey` is what follows the name in GOSUMDB, `<key hash>+<key>`; with the name before it it is taken as well.
  */
-import type { Logger } from "../log.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Logger } from "../log/log.ts";
+import type { Metrics } from "../log/metrics.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { SumDatabase, type SumdbFetch } from "./database.ts";
 import { SumDatabases, type Verifier } from "./databases.ts";
 import { VerifierKey } from "./note.ts";
-import { directly, type SumdbUpstream, SumdbWays } from "./ways.ts";
+import { directly, type SumdbUpstream, SumdbWays } from "./fetch_order.ts";
 
 /** The part of the configuration that this folder reads; its shape has been checked. */
 export interface SumDatabasesConfig {

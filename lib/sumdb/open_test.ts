@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { fetchFrom, hashesOf, moduleOf, recordOf } from "../../tests/fakes/sum_database.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
-import { createLogger } from "../log.ts";
+import { createLogger } from "../log/log.ts";
 import { MemoryStore } from "../store/memory.ts";
 import type { SumDatabases } from "./databases.ts";
 import {
@@ -13,7 +13,7 @@ import {
   sumDatabaseFaults,
   type SumDatabasesConfig,
 } from "./open.ts";
-import type { SumdbUpstream } from "./ways.ts";
+import type { SumdbUpstream } from "./fetch_order.ts";
 
 const A = recordOf("example.com/a");
 const PRIVATE = recordOf("example.com/private");

@@ -12,7 +12,7 @@
  */
 import { Buffer } from "node:buffer";
 import { NotFoundError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import type { Tree } from "./merkle.ts";
 import type { PrivateLog } from "./private_log.ts";
 import type { ModuleHashes, ModuleVersion, SumRecord } from "./record.ts";

@@ -33,7 +33,7 @@ import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { forEach } from "../async/workers.ts";
 import { describeError, OverloadedError, StorageError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { UnverifiedError } from "./errors.ts";
 import {

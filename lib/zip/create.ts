@@ -9,10 +9,10 @@
  *    endings or another encoding, and the `go` command takes what `git archive` makes of it.
  * 3. A module in a subdirectory without a LICENSE gets that of the repository's root.
  * 4. Files that are the same blobs as in the zip of another version, converted by the same attributes, come from that zip
- *    (seeds.ts), and git packs the others alone.
+ *    (reusable_zips.ts), and git packs the others alone.
  *
  * Memory: one piece of a file (zip_writer.ts), and some hundred bytes for each file. The thread is given to others every
- * few milliseconds (pace.ts). A Worker would leave it alone altogether, but to start one blocks it for longer than any turn
+ * few milliseconds (yielding.ts). A Worker would leave it alone altogether, but to start one blocks it for longer than any turn
  * here, and takes as long as the whole of a small module.
  *
  * KNOWN LIMIT: which vendored files belong, and whether the files are too large, is judged by the blobs, where Go looks at
@@ -25,10 +25,10 @@ import type { ModulePath } from "../module/path.ts";
 import { quoted } from "../module/quoted.ts";
 import type { Version } from "../module/version.ts";
 import { hashEntries } from "./hash.ts";
-import { Pace } from "./pace.ts";
+import { Pace } from "./yielding.ts";
 import { Contents, entryPrefix, MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 import { isRegular, selectFiles, type TreeFile, type TreeFileKind } from "./select.ts";
-import { DamagedSeedError, type Seed, type SeedFile, type Seeds } from "./seeds.ts";
+import { DamagedSeedError, type Seed, type SeedFile, type Seeds } from "./reusable_zips.ts";
 import { readTar } from "./tar.ts";
 import { type WrittenEntry, ZipWriter } from "./zip_writer.ts";
 

@@ -14,7 +14,7 @@ import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { type CommitEntry, type CommitFiles, createZip } from "./create.ts";
 import { inspectZip } from "./read.ts";
 import { MAX_LICENSE_BYTES, ZipError } from "./rules.ts";
-import { Seeds } from "./seeds.ts";
+import { Seeds } from "./reusable_zips.ts";
 
 const path = parseModulePath("example.com/Mod");
 const version = parseVersion(path, "v1.2.3");

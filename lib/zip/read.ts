@@ -9,7 +9,7 @@ import { quoted } from "../module/quoted.ts";
 import type { Version } from "../module/version.ts";
 import { type Archive, type ArchiveEntry, openArchive } from "./archive.ts";
 import { type HashedEntry, hashEntries } from "./hash.ts";
-import { Pace } from "./pace.ts";
+import { Pace } from "./yielding.ts";
 import { Contents, entryPrefix, ZipError } from "./rules.ts";
 
 export { ZipError };

@@ -10,7 +10,7 @@
  * What is not left out, and symbolic links, must keep the rules of rules.ts, or there is no zip.
  */
 import { caseFold } from "./case_fold.ts";
-import type { Pace } from "./pace.ts";
+import type { Pace } from "./yielding.ts";
 import { Contents, ZipError } from "./rules.ts";
 import { isVendored } from "./vendored.ts";
 

@@ -4,14 +4,14 @@
  */
 import type { ClientAuth } from "../../lib/auth/client_auth.ts";
 import { OPEN_GUARD } from "../../lib/auth/guard.ts";
-import { allRoutes } from "../../lib/cli/routes.ts";
-import { Explainer } from "../../lib/explain.ts";
+import { allRoutes } from "../../routes/all_routes.ts";
+import { Explainer } from "../../lib/service/explainer.ts";
 import { createFetch } from "../../lib/http/client.ts";
 import type { IndexReader } from "../../lib/index/module_index.ts";
-import { createLogger } from "../../lib/log.ts";
+import { createLogger } from "../../lib/log/log.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
-import { type FindHashes, Publisher } from "../../lib/publisher.ts";
-import { ModuleService, type ServiceLimits } from "../../lib/service.ts";
+import { type FindHashes, Publisher } from "../../lib/service/publisher.ts";
+import { ModuleService, type ServiceLimits } from "../../lib/service/service.ts";
 import { ProxySource } from "../../lib/source/proxy_source.ts";
 import { SourceList } from "../../lib/source/source_list.ts";
 import { Upstream } from "../../lib/source/upstream.ts";

@@ -1,6 +1,6 @@
 /** A certificate authority that nobody trusts but who is told to, for https on 127.0.0.1. */
 import { createCA, createCert } from "mkcert";
-import type { KeyPair } from "../../lib/http/tls_server.ts";
+import type { KeyPair } from "../../server/tls_server.ts";
 
 /** Certificates are for tests that run now. */
 const VALID_DAYS = 2;

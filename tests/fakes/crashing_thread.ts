@@ -3,8 +3,8 @@
  * and v1.1.0 is not; any other it crashes of.
  */
 /// <reference lib="deno.worker" />
-import { Remote } from "../../lib/async/rpc.ts";
-import type { MainMethods, ThreadMethods } from "../../lib/cli/threads/protocol.ts";
+import { Remote } from "../../server/threads/rpc.ts";
+import type { MainMethods, ThreadMethods } from "../../server/threads/protocol.ts";
 import { parseModulePath } from "../../lib/module/path.ts";
 import { parseVersion } from "../../lib/module/version.ts";
 

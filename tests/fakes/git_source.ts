@@ -9,7 +9,7 @@ import { DEFAULT_GIT_LIMITS } from "../../lib/git/limits.ts";
 import { Mirrors } from "../../lib/git/mirrors.ts";
 import { parseRemoteUrl } from "../../lib/git/remote_url.ts";
 import { createFetch, type Fetch } from "../../lib/http/client.ts";
-import { createLogger } from "../../lib/log.ts";
+import { createLogger } from "../../lib/log/log.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import { Discovery, type ModuleLocation } from "../../lib/source/discover.ts";
 import { GitModule } from "../../lib/source/git_module.ts";

@@ -14,7 +14,7 @@ import type {
   Repository,
   Snapshot,
 } from "../../lib/git/repository.ts";
-import { Seeds } from "../../lib/zip/seeds.ts";
+import { Seeds } from "../../lib/zip/reusable_zips.ts";
 
 export interface MemoryCommit {
   /** Path → content. */

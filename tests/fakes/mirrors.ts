@@ -11,7 +11,7 @@ import { DEFAULT_GIT_LIMITS, type GitLimits } from "../../lib/git/limits.ts";
 import { Mirrors } from "../../lib/git/mirrors.ts";
 import { parseRemoteUrl, type RemoteUrl } from "../../lib/git/remote_url.ts";
 import type { Fetch } from "../../lib/http/client.ts";
-import { createLogger } from "../../lib/log.ts";
+import { createLogger } from "../../lib/log/log.ts";
 
 export interface TestMirrorsOptions {
   readonly limits?: Partial<GitLimits>;

@@ -2,7 +2,7 @@
  * Replicas of one log over one store, and the walk through it afterwards that must find nothing.
  */
 import assert from "node:assert/strict";
-import { createLogger } from "../../lib/log.ts";
+import { createLogger } from "../../lib/log/log.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
 import { type CheckedLog, checkLog, type LogFault } from "../../lib/sumdb/check_log.ts";
 import { PrivateLog, type PrivateLogLimits } from "../../lib/sumdb/private_log.ts";

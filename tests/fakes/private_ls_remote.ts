@@ -6,7 +6,7 @@ import { Semaphore } from "../../lib/async/semaphore.ts";
 import { Git } from "../../lib/git/command.ts";
 import { CredentialServer, helperPermissions } from "../../lib/git/credential_server.ts";
 import { parseRemoteUrl } from "../../lib/git/remote_url.ts";
-import { createLogger } from "../../lib/log.ts";
+import { createLogger } from "../../lib/log/log.ts";
 
 const [url = "", scratch = "", username = ""] = Deno.args;
 const password = await new Response(Deno.stdin.readable).text();

@@ -3,7 +3,7 @@
  * store can be shared with others, and its clock stands still until a test moves it.
  */
 import { NotFoundError, UpstreamError } from "../../lib/errors.ts";
-import { createLogger } from "../../lib/log.ts";
+import { createLogger } from "../../lib/log/log.ts";
 import { type ModulePath, parseModulePath } from "../../lib/module/path.ts";
 import { parseVersion } from "../../lib/module/version.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";

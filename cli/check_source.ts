@@ -1,0 +1,146 @@
+/**
+ * `check-source <module>`: goes the way to a module's repository step by step and says what happens, and what to do about
+ * the first step that fails. It asks the sources themselves and changes nothing but the mirrors. No secret is printed.
+ */
+import { originOf, remoteOf } from "../lib/credentials/provider.ts";
+import { describeError } from "../lib/errors.ts";
+import { parseModulePath } from "../lib/module/path.ts";
+import { openScratch } from "../lib/scratch/scratch.ts";
+import type { ServeOptions } from "../server/server.ts";
+import { newVia, openFetch } from "../lib/open/fetch.ts";
+import { type OpenedGit, openGit } from "../lib/open/git.ts";
+
+export interface CheckSourceOptions extends
+  Pick<
+    ServeOptions,
+    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
+  > {
+  readonly module: string;
+  /** Takes a line for a person. */
+  readonly print: (line: string) => void;
+}
+
+/** Whether every step went well. */
+export async function checkSource(options: CheckSourceOptions): Promise<boolean> {
+  const { config, env, module, print, signal } = options;
+  const steps = new Steps(print);
+  const path = await steps.take("module path", () => parseModulePath(module), {
+    says: (path) => path,
+    remedy: "see https://go.dev/ref/mod#module-path for what a module path may be",
+  });
+  if (path === null) return false;
+
+  await using scratch = await openScratch(options.scratchDir);
+  await using git = await openGit({
+    ...options,
+    fetch: await openFetch(config, { env, via: newVia() }),
+    ownDirectory: scratch.directory,
+    sharedDirectory: options.scratchDir,
+  });
+
+  const opened = await steps.take("source", () => git.findPrivate(path) ?? git.direct, {
+    says: ({ prefix }) =>
+      prefix === null
+        ? "git without credentials: no private prefix covers the path"
+        : `private prefix "${prefix.pathPrefix}", ${prefix.provider.description}`,
+    remedy: "write the path as its private prefix is written",
+  });
+  if (opened === null) return false;
+
+  const location = await steps.take(
+    "repository",
+    () => opened.discovery.locate(path, signal),
+    {
+      says: (location) =>
+        location.kind === "proxy"
+          ? `at the module proxy ${location.url.origin}${location.url.pathname}`
+          : `${location.remote}, whose root is module path ${location.root}`,
+      remedy:
+        `make https://${module}?go-get=1 answer with a go-import tag, or set "repository" for the prefix`,
+    },
+  );
+  if (location === null) return false;
+  if (location.kind === "git") {
+    if (!await stepsOfGit(steps, opened, { remote: location.remote, signal })) return false;
+  }
+
+  const versions = await steps.take("versions", () => opened.source.list(path, signal), {
+    says: ({ versions }) => versions.length === 0 ? "none are tagged" : versions.join(" "),
+    remedy: "the repository can be read; look at its tags",
+  });
+  const latest = await steps.take("latest", () => opened.source.latest(path, signal), {
+    says: ({ version, time }) => `${version} of ${time}`,
+    remedy: "the repository can be read; look at its go.mod and at its default branch",
+  });
+  return versions !== null && latest !== null;
+}
+
+async function stepsOfGit(
+  steps: Steps,
+  { prefix, mirrors }: OpenedGit,
+  { remote, signal }: { remote: Parameters<OpenedGit["mirrors"]["open"]>[0]; signal: AbortSignal },
+): Promise<boolean> {
+  if (prefix !== null) {
+    const place = remoteOf(new URL(remote));
+    const onStep = (text: string) => steps.detail(text);
+    const credentials = await steps.take(
+      "credentials",
+      async () => ({ found: await prefix.provider.credentials(place, { signal, onStep }) }),
+      {
+        says: ({ found }) =>
+          found === null
+            ? `none for ${originOf(place)}`
+            : `user "${found.username}" and a password that is not shown`,
+        remedy: "do what the message says, or check the secret that the configuration names",
+      },
+    );
+    if (credentials === null) return false;
+  }
+  await using lease = await mirrors.open(remote);
+  const refs = await steps.take("refs", () => lease.repository.refs({ signal }), {
+    says: (refs) => {
+      const count = (kind: string) => [...refs.keys()].filter((ref) => ref.startsWith(kind)).length;
+      return `${count("refs/heads/")} branches, ${count("refs/tags/")} tags`;
+    },
+    remedy: prefix === null
+      ? "if the repository is private, configure a prefix for it in privateModules"
+      : "check that the repository exists and that the credentials may read it",
+  });
+  return refs !== null;
+}
+
+interface StepOptions<T> {
+  /** What came out, in words. */
+  readonly says: (result: T) => string;
+  /** What to do when it fails. */
+  readonly remedy: string;
+}
+
+class Steps {
+  readonly #print: (line: string) => void;
+
+  constructor(print: (line: string) => void) {
+    this.#print = print;
+  }
+
+  detail(text: string): void {
+    this.#print(`${" ".repeat(16)}${text}`);
+  }
+
+  /** The result of a step, or null when it failed, which has been said then. */
+  async take<T>(
+    name: string,
+    work: () => T | Promise<T>,
+    { says, remedy }: StepOptions<T>,
+  ): Promise<T | null> {
+    try {
+      const result = await work();
+      this.#print(`${name.padEnd(15)} ${says(result)}`);
+      return result;
+    } catch (error) {
+      this.#print(`${name.padEnd(15)} FAILED: ${describeError(error)}`);
+      this.#print(`${"what to do".padEnd(15)} ${remedy}`);
+      return null;
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/** `client-forward-proxy`: a server on this machine that passes requests on to ours, logged in. See lib/client/forward.ts. */
+import { Semaphore } from "../lib/async/semaphore.ts";
+import { forward } from "../lib/client/forward.ts";
+import { findIdentity, type Identity } from "../lib/client/identity.ts";
+import type { ProviderName } from "../lib/client/providers.ts";
+import { Session } from "../lib/client/session.ts";
+import { readSecretLine } from "../lib/credentials/secret.ts";
+import { describeError } from "../lib/errors.ts";
+import type { Logger } from "../lib/log/log.ts";
+import { responseOf } from "../routes/answer.ts";
+import { errorAnswer } from "../routes/respond.ts";
+import { type Env, openMachine, openPost } from "./client_machine.ts";
+import { checkServer } from "./goauth.ts";
+import { listen } from "../server/listen.ts";
+import { readCaCertificates } from "../lib/open/fetch.ts";
+
+/** The `go` command asks for a few dozen modules at once. */
+const MAX_REQUESTS = 256;
+const MAX_WAITING_REQUESTS = 1000;
+const MAX_WAIT_MS = 60_000;
+const ANSWER_TIMEOUT_MS = 10 * 60_000;
+
+export interface ClientForwardProxyOptions {
+  readonly server: URL;
+  readonly port: number;
+  /** Where the identity comes from: a user with a password, or as for `goauth`. */
+  readonly user: UserSecret | null;
+  readonly provider?: ProviderName | undefined;
+  readonly audience?: string | undefined;
+  readonly tokenVariable?: string | undefined;
+  readonly tokenFile?: string | undefined;
+  readonly env: Env;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+export interface UserSecret {
+  readonly name: string;
+  readonly password: { readonly file: string } | { readonly envVar: string };
+}
+
+export async function clientForwardProxy(options: ClientForwardProxyOptions): Promise<void> {
+  const { server, port, env, log, signal } = options;
+  checkServer(server);
+  using client = Deno.createHttpClient({ caCerts: await readCaCertificates(env) });
+  const machine = openMachine(env, client);
+  const session = new Session({
+    server,
+    post: openPost(client),
+    now: Date.now,
+    findIdentity: () =>
+      options.user === null
+        ? findIdentity({ ...options, audience: options.audience ?? server.origin }, machine)
+        : identityOf(options.user, env),
+  });
+  const forwardOptions = {
+    server,
+    session,
+    requests: new Semaphore({
+      what: "pass on another request",
+      permits: MAX_REQUESTS,
+      maxWaiting: MAX_WAITING_REQUESTS,
+      maxWaitMs: MAX_WAIT_MS,
+    }),
+    fetch: (url: URL, init: RequestInit) => fetch(url, { ...init, client }),
+    timeoutMs: ANSWER_TIMEOUT_MS,
+  };
+  await listen(async (request) => {
+    const requestId = crypto.randomUUID();
+    try {
+      return await forward(request, forwardOptions);
+    } catch (error) {
+      log.warn({ id: requestId, error: describeError(error) }, "a request was not passed on");
+      const answer = errorAnswer(error, { requestId, head: request.method === "HEAD" });
+      return responseOf(answer, { requestId });
+    }
+  }, {
+    config: {},
+    places: { directory: ".", env: (name) => env[name] },
+    host: "127.0.0.1",
+    port,
+    log,
+    signal,
+    threads: null,
+    announce: (url) => log.info({ url, server: server.origin }, "listening"),
+  });
+}
+
+/** Read again for each log-in, so that a new password needs no restart. */
+async function identityOf({ name, password }: UserSecret, env: Env): Promise<Identity> {
+  const secret = await readSecretLine(password, { directory: ".", env: (name) => env[name] });
+  return {
+    description: `user ${name}`,
+    key: JSON.stringify([name, secret]),
+    prove: () => Promise.resolve({ kind: "password", user: name, password: secret }),
+  };
+}

@@ -1,0 +1,102 @@
+/** The machine that a client runs on, and its way to the server. */
+import { request } from "node:http";
+import { withDeadline } from "../lib/async/deadline.ts";
+import type { Machine } from "../lib/client/identity.ts";
+import type { HttpAnswer, Post } from "../lib/client/log_in.ts";
+import { UpstreamError } from "../lib/errors.ts";
+import { display, isLoopback, readBody } from "../lib/http/client.ts";
+import { VERSION } from "../lib/open/version.ts";
+
+/** The answers are tokens. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+const ANSWER_TIMEOUT_MS = 30_000;
+/** It is near, or it is not there. */
+const METADATA_TIMEOUT_MS = 5_000;
+
+export type Env = Readonly<Record<string, string>>;
+
+/** @param client what trusts the certificates of the servers that are asked */
+export function openMachine(env: Env, client: Deno.HttpClient): Machine {
+  return {
+    env: (name) => env[name],
+    readFile,
+    async fetchText(url, headers) {
+      const { status, body } = await ask(url, { headers, client });
+      if (status !== 200) throw new UpstreamError(`Cannot ask ${display(url)}: it has ${status}`);
+      return body;
+    },
+    askMetadata,
+    async askGit(server) {
+      const { findUserCredential } = await import("../lib/git/user_credential.ts");
+      return await findUserCredential(server, { env });
+    },
+  };
+}
+
+export function openPost(client: Deno.HttpClient): Post {
+  return (url, init) => ask(url, { ...init, method: "POST", client });
+}
+
+/** Follows no redirects, and sends nothing in the clear but to this machine. */
+async function ask(
+  url: URL,
+  { headers, ...init }: RequestInit & {
+    readonly headers: Readonly<Record<string, string>>;
+    readonly client: Deno.HttpClient;
+  },
+): Promise<HttpAnswer> {
+  const what = `ask ${display(url)}`;
+  if (url.protocol !== "https:" && !isLoopback(url.hostname)) {
+    throw new UpstreamError(`Cannot ${what}: only https is allowed`);
+  }
+  return await withDeadline(async (signal) => {
+    const response = await fetch(url, {
+      ...init,
+      headers: { ...headers, "User-Agent": `go-mod-proxy/${VERSION}` },
+      redirect: "manual",
+      signal,
+    }).catch((cause) => {
+      throw new UpstreamError(`Cannot ${what}: no connection`, { cause });
+    });
+    const body = await readBody(response, { limitBytes: MAX_ANSWER_BYTES, what: display(url) });
+    return { status: response.status, body: new TextDecoder().decode(body) };
+  }, { timeoutMs: ANSWER_TIMEOUT_MS, what });
+}
+
+async function readFile(path: string): Promise<string | null> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch {
+    // Not there, not ours to read, or no text: in each case there is nothing for us.
+    return null;
+  }
+}
+
+/** By `node:http`: `fetch` would go through the proxy that `HTTP_PROXY` names, and the answer is a secret. */
+async function askMetadata(url: URL): Promise<string> {
+  const what = `ask ${display(url)}`;
+  return await withDeadline((signal) =>
+    new Promise((resolve, reject) => {
+      const fail = (cause: unknown) =>
+        reject(new UpstreamError(`Cannot ${what}: no connection`, { cause }));
+      const headers = { "Metadata-Flavor": "Google" };
+      request(url, { signal, headers, agent: false }, (response) => {
+        const { statusCode, headers } = response;
+        if (statusCode !== 200 || headers["metadata-flavor"] !== "Google") {
+          response.destroy();
+          reject(new UpstreamError(`Cannot ${what}: it has ${statusCode}, or is something else`));
+          return;
+        }
+        let text = "";
+        response.setEncoding("utf-8");
+        response.on("data", (part: string) => {
+          text += part;
+          if (text.length <= MAX_ANSWER_BYTES) return;
+          response.destroy();
+          reject(new UpstreamError(`Cannot ${what}: too long an answer`));
+        });
+        response.on("error", fail);
+        response.on("end", () => resolve(text));
+      }).on("error", fail).end();
+    }), { timeoutMs: METADATA_TIMEOUT_MS, what });
+}

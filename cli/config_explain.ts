@@ -1,0 +1,156 @@
+/** `config explain <module>`: what the configuration says of a module path, and why. It asks nobody and reads no secret. */
+import { AccessList, type AccessRule } from "../lib/auth/access_list.ts";
+import type { Config } from "../lib/config/config.ts";
+import { type PrivateModules, PrivatePrefixes } from "../lib/credentials/open.ts";
+import { describeSecret } from "../lib/credentials/secret.ts";
+import { ForbiddenError, InvalidRequestError } from "../lib/errors.ts";
+import { display } from "../lib/http/client.ts";
+import { type ModulePath, parseModulePath } from "../lib/module/path.ts";
+import { type ListEntry, parseSourceList } from "../lib/source/source_list.ts";
+import { DEFAULT_SUM_DATABASE } from "../lib/sumdb/open.ts";
+
+export interface ExplainConfigOptions {
+  readonly config: Config;
+  readonly module: string;
+  /** Default: all of them. */
+  readonly identity: string | null;
+  readonly env: Readonly<Record<string, string>>;
+  /** Takes a line for a person. */
+  readonly print: (line: string) => void;
+}
+
+/**
+ * Whether somebody who was asked about may read the module.
+ *
+ * @throws {InvalidRequestError} when there is no such module path or identity
+ */
+export function explainConfig(options: ExplainConfigOptions): boolean {
+  const { config, env, print } = options;
+  const path = parseModulePath(options.module);
+  const say = (name: string, text: string) => print(`${name.padEnd(12)}${text}`);
+  say("module", path);
+  for (const [name, text] of explainSource(path, config, env)) say(name, text);
+  const verdicts = explainAccess(path, options);
+  for (const { text } of verdicts) say("access", text);
+  return verdicts.some(({ isAllowed }) => isAllowed);
+}
+
+type Lines = readonly (readonly [name: string, text: string])[];
+
+function explainSource(path: ModulePath, config: Config, env: ExplainConfigOptions["env"]): Lines {
+  const { privateModules, publicModules, privateSumDatabase: own } = config;
+  let found: PrivateModules | null;
+  try {
+    found = new PrivatePrefixes(privateModules).find(path);
+  } catch (error) {
+    if (error instanceof ForbiddenError) return [["source", `none. ${error.message}`]];
+    throw error;
+  }
+  if (found !== null) {
+    const key = `privateModules[${privateModules.findIndex((modules) => modules === found)}]`;
+    return [
+      ["source", `git alone: private prefix "${found.pathPrefix}" (${key})`],
+      ["repository", describeRepository(path, found)],
+      ["credential", describeAuth(found, config)],
+      [
+        "database",
+        own === undefined
+          ? "none: the path is told to nobody"
+          : `${own.name} (privateSumDatabase): the path is told to nobody else`,
+      ],
+      ["zips", "eager: with the rest"],
+    ];
+  }
+  return [
+    ["source", `${describeUpstreams(config, env)}: no private prefix covers the path`],
+    ["database", describeDatabase(publicModules.sumDatabase)],
+    ...(own?.combined
+      ? [["database", `${own.name} (privateSumDatabase), for clients that verify with it`] as const]
+      : []),
+    [
+      "zips",
+      publicModules.sumDatabase === "off"
+        ? "eager: without a database there is no hash to wait with"
+        : publicModules.zips === "lazy"
+        ? "lazy: when somebody asks for one that the database knows"
+        : "eager: with the rest",
+    ],
+  ];
+}
+
+function describeRepository(path: ModulePath, { repository }: PrivateModules): string {
+  return repository === undefined
+    ? `as https://${path}?go-get=1 says, or as its host's paths do`
+    : display(new URL(repository));
+}
+
+function describeAuth({ auth }: PrivateModules, { gitHub }: Config): string {
+  if ("none" in auth) return "none";
+  if ("netrc" in auth) return `netrc: ${describeSecret(auth.netrc)}`;
+  if ("token" in auth) return `token: ${describeSecret(auth.token)}`;
+  if ("userPassword" in auth) {
+    const { user, password } = auth.userPassword;
+    return `user "${user}": ${describeSecret(password)}`;
+  }
+  const host = gitHub.find(({ gitHubApps }) => gitHubApps.some(({ id }) => id === auth.gitHubApp));
+  return `GitHub App ${auth.gitHubApp} at ${host?.host}: a token for the one repository, for each`;
+}
+
+function describeUpstreams({ parentProxy }: Config, env: ExplainConfigOptions["env"]): string {
+  if (parentProxy !== undefined) {
+    return `${describeEntries(parseSourceList(parentProxy.url))} (parentProxy.url)`;
+  }
+  const variable = env["GOPROXY"];
+  return variable ? `${describeEntries(parseSourceList(variable))} (GOPROXY)` : "direct (default)";
+}
+
+function describeEntries(entries: readonly ListEntry[]): string {
+  return entries.map((entry, i) => {
+    const isLast = i === entries.length - 1;
+    if (entry.kind !== "proxy") return entry.kind;
+    return `${display(entry.url)}${isLast ? "" : entry.onAnyError ? "|" : ","}`;
+  }).join("");
+}
+
+function describeDatabase(database: Config["publicModules"]["sumDatabase"]): string {
+  if (database === "off") return "none: publicModules.sumDatabase is off";
+  return database === undefined
+    ? `${DEFAULT_SUM_DATABASE.name}, where an upstream supports it (default)`
+    : `${database.name} (publicModules.sumDatabase)`;
+}
+
+interface Verdict {
+  readonly isAllowed: boolean;
+  readonly text: string;
+}
+
+function explainAccess(
+  path: ModulePath,
+  { config: { clientAuth }, identity }: ExplainConfigOptions,
+): Verdict[] {
+  const { enabled, acl, identities } = clientAuth;
+  const names = identities.map(({ name }) => name);
+  if (identity !== null && !names.includes(identity)) {
+    throw new InvalidRequestError(`Cannot explain: there is no identity "${identity}"`);
+  }
+  if (!enabled) return [{ isAllowed: true, text: "everybody: clientAuth.enabled is false" }];
+  const list = new AccessList(acl);
+  return (identity === null ? names : [identity]).map((name) => {
+    const { isAllowed, rule } = list.decide(name, path);
+    const verdict = isAllowed ? "may read it" : "may not read it";
+    const why = rule === null
+      ? "no rule of clientAuth.acl applies"
+      : `rule ${rule + 1} (clientAuth.acl[${rule}]: ${describeRule(acl[rule])})`;
+    return { isAllowed, text: `${name} ${verdict}: ${why}` };
+  });
+}
+
+function describeRule(rule: AccessRule | undefined): string {
+  const { access, identities, moduleRegexp, modules } = rule ?? { access: "deny" };
+  return [
+    access,
+    identities === undefined ? "everybody" : identities.join(", "),
+    ...(moduleRegexp === undefined ? [] : [`moduleRegexp ${moduleRegexp}`]),
+    ...(modules === undefined ? [] : [`modules ${modules.join(", ")}`]),
+  ].join(", ");
+}

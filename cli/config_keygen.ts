@@ -1,0 +1,46 @@
+/**
+ * `config keygen <name>`: makes the key pair of our own checksum database, and says where its halves go.
+ */
+import { ConfigError } from "../lib/errors.ts";
+import { isDatabaseName } from "../lib/sumdb/open.ts";
+import { SignerKey } from "../lib/sumdb/signer.ts";
+
+export interface KeygenOptions {
+  /** The database's name. */
+  readonly name: string;
+  /** The file that the secret is written to; null: it is printed with the rest. */
+  readonly keyFile: string | null;
+  /** Where clients reach this server. */
+  readonly url: string;
+  readonly print: (line: string) => void;
+}
+
+/** @throws {ConfigError} when the name is none, or the file is there */
+export async function keygen({ name, keyFile, url, print }: KeygenOptions): Promise<void> {
+  if (!isDatabaseName(name)) {
+    throw new ConfigError(`"${name}" is not a host, perhaps with a path, as in "sum.example.com"`);
+  }
+  const key = SignerKey.generate(name);
+  if (keyFile === null) {
+    print("# Signer key: a secret of the server, what privateSumDatabase.privateKey is to name.");
+    print(key.toSecret());
+  } else {
+    await writeNew(keyFile, `${key.toSecret()}\n`);
+  }
+  print("# In the configuration of the server:");
+  print("privateSumDatabase:");
+  print(`  name: ${name}`);
+  print(`  privateKey: { file: ${keyFile ?? "sumdb-key"} }`);
+  print("# On each client:");
+  print(`go env -w GOSUMDB="${key.verifierKey} ${url.replace(/\/$/, "")}/sumdb/${name}"`);
+}
+
+/** Nobody else may read it, and no key that is in use is lost. */
+async function writeNew(file: string, text: string): Promise<void> {
+  try {
+    await Deno.writeTextFile(file, text, { createNew: true, mode: 0o600 });
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.AlreadyExists)) throw cause;
+    throw new ConfigError(`"${file}" is there already, and is not replaced`, { cause });
+  }
+}

@@ -1,0 +1,19 @@
+/** `credential-helper`: between git's standard streams and the server's socket. */
+import {
+  NONCE_VARIABLE,
+  runCredentialHelper,
+  SOCKET_VARIABLE,
+} from "../lib/git/credential_helper.ts";
+
+export async function credentialHelper(
+  operation: string,
+  readEnv: (name: string) => string | undefined,
+): Promise<void> {
+  const answer = await runCredentialHelper({
+    args: [operation],
+    stdin: Deno.stdin.readable,
+    socketPath: readEnv(SOCKET_VARIABLE),
+    nonce: readEnv(NONCE_VARIABLE),
+  });
+  await Deno.stdout.write(new TextEncoder().encode(answer));
+}

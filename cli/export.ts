@@ -1,0 +1,182 @@
+/**
+ * `export <directory>`: writes what the configured store has into files, in the order that the `go` command itself keeps
+ * below `GOMODCACHE/cache/download` and reads from a proxy of files (https://go.dev/ref/mod#goproxy-protocol):
+ *
+ * ```text
+ * example.com/!hello/@latest               the best version's .info
+ * example.com/!hello/@v/list               the tagged versions
+ * example.com/!hello/@v/v1.0.0.info
+ * example.com/!hello/@v/v1.0.0.mod
+ * example.com/!hello/@v/v1.0.0.zip
+ * example.com/!hello/@v/v1.0.0.ziphash     the zip's h1
+ * ```
+ *
+ * So the directory is a proxy (`GOPROXY=file:///directory`), any web server over it is one, and `import gomodcache` brings
+ * it into another store. A version whose zip nobody has asked for yet is written without it; `fsck --repair` fetches them.
+ *
+ * Files appear complete or not at all, and one that is there is not written again, `list` and `@latest` excepted: a run
+ * that was interrupted is continued by the next one. Limits: checksum databases are not exported.
+ */
+import { forEach } from "../lib/async/workers.ts";
+import { describeError, NotFoundError } from "../lib/errors.ts";
+import { escapePath, escapeVersion } from "../lib/module/escape.ts";
+import { formatInfo } from "../lib/module/info.ts";
+import type { ModulePath } from "../lib/module/path.ts";
+import { ModuleService, type ServiceOptions } from "../lib/service/service.ts";
+import type { Source } from "../lib/source/source.ts";
+import { Copies } from "../lib/store/copies.ts";
+import { parseCopyKey } from "../lib/store/keys.ts";
+import { type Copy, InvalidManifestError } from "../lib/store/manifest.ts";
+import type { ObjectStore } from "../lib/store/object_store.ts";
+import { openConfiguredStore } from "../lib/open/store.ts";
+import { plural } from "./print.ts";
+import { openProgress } from "./progress.ts";
+import type { ServeOptions } from "../server/server.ts";
+
+/** On a bucket most of the time is waiting. */
+export const WORKERS = 8;
+
+export interface ExportOptions extends Pick<ServeOptions, "config" | "env" | "log" | "signal"> {
+  /** It is made when it is missing. */
+  readonly directory: string;
+}
+
+/** Whether everything that the store has could be written. */
+export async function runExport({ config, env, log, signal, directory }: ExportOptions) {
+  const store = await openConfiguredStore(config, { env });
+  const copies = new Copies(store);
+  const paths = new Set<ModulePath>();
+  const counts = { complete: 0, withoutZip: 0, failed: 0 };
+  using progress = await openProgress(() => countVersions(store, signal));
+  await forEach(versionsIn(store, signal), {
+    workers: WORKERS,
+    work: async ({ key, path, version }) => {
+      signal.throwIfAborted();
+      try {
+        const copy = await copies.read(path, version, { signal });
+        // Who walks may see an object before it can be read; the next export has it.
+        if (copy === null) return;
+        const hasZip = await writeVersion(`${directory}/${escapePath(path)}/@v`, {
+          copy,
+          copies,
+          signal,
+        });
+        counts[hasZip ? "complete" : "withoutZip"]++;
+        paths.add(path);
+      } catch (error) {
+        if (!(error instanceof InvalidManifestError)) throw error;
+        counts.failed++;
+        progress.print(`failed ${key}: ${describeError(error)}`);
+      }
+      progress.advance(key);
+    },
+  });
+  const service = new ModuleService({ copies, source: NO_SOURCE, publisher: NO_PUBLISHER, log });
+  for (const path of paths) {
+    await writeLists(`${directory}/${escapePath(path)}`, { path, service, signal });
+  }
+  const { complete, withoutZip, failed } = counts;
+  progress.print(
+    `${plural(complete + withoutZip + failed, "version")}: ${complete} with a zip, ` +
+      `${withoutZip} without, ${failed} failed`,
+  );
+  return failed === 0;
+}
+
+async function* versionsIn(store: ObjectStore, signal: AbortSignal) {
+  for await (const key of store.walk({ signal })) {
+    const parsed = parseCopyKey(key);
+    if (parsed?.kind === "manifest") yield { ...parsed, key };
+  }
+}
+
+async function countVersions(store: ObjectStore, signal: AbortSignal): Promise<number> {
+  let count = 0;
+  for await (const _ of versionsIn(store, signal)) count++;
+  return count;
+}
+
+interface WriteOptions {
+  readonly copy: Copy;
+  readonly copies: Copies;
+  readonly signal: AbortSignal;
+}
+
+/** Whether the store has its zip. */
+async function writeVersion(
+  folder: string,
+  { copy, copies, signal }: WriteOptions,
+): Promise<boolean> {
+  const { manifest, goMod } = copy;
+  const stem = `${folder}/${escapeVersion(manifest.version)}`;
+  await Deno.mkdir(folder, { recursive: true });
+  await writeFile(`${stem}.mod`, goMod);
+  await writeFile(`${stem}.info`, infoOf(copy));
+  if (await exists(`${stem}.zip`)) return true;
+  const zip = await copies.openZip(copy, { signal });
+  if (zip === null) return false;
+  await writeFile(`${stem}.ziphash`, manifest.zip.h1);
+  await writeFile(`${stem}.zip`, zip.body);
+  return true;
+}
+
+async function writeLists(
+  folder: string,
+  { path, service, signal }: { path: ModulePath; service: ModuleService; signal: AbortSignal },
+): Promise<void> {
+  const options: ServiceOptions = { mayFetch: false, signal, log: {} };
+  const { versions } = await service.list(path, options);
+  const { copy } = await service.latest(path, options);
+  await replaceFile(`${folder}/@v/list`, versions.map((version) => `${version}\n`).join(""));
+  await replaceFile(`${folder}/@latest`, infoOf(copy));
+}
+
+function infoOf({ manifest: { version, time, origin } }: Copy): string {
+  return formatInfo(origin === undefined ? { version, time } : { version, time, origin });
+}
+
+type FileContent = string | Uint8Array | ReadableStream<Uint8Array>;
+
+/** Writes a file that is not there yet. */
+async function writeFile(file: string, content: FileContent): Promise<void> {
+  if (!await exists(file)) await replaceFile(file, content);
+}
+
+async function replaceFile(file: string, content: FileContent): Promise<void> {
+  const unfinished = `${file}.${crypto.randomUUID()}.tmp`;
+  try {
+    if (typeof content === "string") await Deno.writeTextFile(unfinished, content);
+    else await Deno.writeFile(unfinished, content);
+    await Deno.rename(unfinished, file);
+  } catch (error) {
+    await Deno.remove(unfinished).catch(() => {
+      // It was never made, or has its name already; what went wrong is said below.
+    });
+    throw error;
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(file)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** An export asks nobody. */
+function ask(): never {
+  throw new NotFoundError("Cannot ask: an export has no source");
+}
+
+const NO_SOURCE: Source = {
+  description: "off",
+  list: ask,
+  latest: ask,
+  resolve: ask,
+  describe: ask,
+  fetchZip: ask,
+  fetch: ask,
+};
+const NO_PUBLISHER = { publish: ask, restoreZip: ask };

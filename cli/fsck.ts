@@ -1,0 +1,139 @@
+/**
+ * `fsck`: looks through the configured store (store/fsck.ts) and says a line for each thing it finds:
+ *
+ * ```text
+ * fault    z1/example.com/hello/@v/v1.0.0/<h1 hex>: the zip is missing
+ * note     z1/example.com/hello/@v/v1.1.0/<h1 hex>: an orphan: there is no manifest of this version
+ * 5 objects: 2 manifests, 2 zips; 1 fault, 1 note, 0 repaired
+ * ```
+ */
+import { PUBLISH_TIMEOUT_MS, Publisher } from "../lib/service/publisher.ts";
+import { describeError } from "../lib/errors.ts";
+import { InvalidIndexError } from "../lib/index/entry.ts";
+import type { ModuleIndex } from "../lib/index/module_index.ts";
+import { openScratch } from "../lib/scratch/scratch.ts";
+import { Copies } from "../lib/store/copies.ts";
+import { type Finding, fsck, type FsckSummary } from "../lib/store/fsck.ts";
+import type { ObjectStore } from "../lib/store/object_store.ts";
+import { probeStore } from "../lib/store/probe.ts";
+import { chooseUpstreams } from "../lib/open/upstreams.ts";
+import { fsckLog } from "./fsck_log.ts";
+import { newVia, openFetch } from "../lib/open/fetch.ts";
+import { openIndex } from "../lib/open/index.ts";
+import { openSources } from "../lib/open/sources.ts";
+import { openConfiguredStore } from "../lib/open/store.ts";
+import { plural } from "./print.ts";
+import { privatePaths } from "../lib/open/private_paths.ts";
+import { openProgress } from "./progress.ts";
+import type { ServeOptions } from "../server/server.ts";
+
+export interface RunFsckOptions extends
+  Pick<
+    ServeOptions,
+    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
+  > {
+  /** Whether what is missing is to be added again. */
+  readonly repair: boolean;
+}
+
+/** Whether there is no fault. */
+export async function runFsck(options: RunFsckOptions): Promise<boolean> {
+  const { config, env, log, repair, signal } = options;
+  const store = await openConfiguredStore(config, { env });
+  await using opened = new AsyncDisposableStack();
+  const scratch = opened.use(await openScratch(options.scratchDir));
+  const publisher = repair
+    ? await openPublisher(options, { store, scratchDirectory: scratch.directory, opened })
+    : null;
+  const isPrivate = privatePaths(config);
+  using progress = await openProgress(() => countObjects(store, signal));
+  const index = openIndex(config, { store, log });
+  const indexFault = await faultOf(index);
+  if (indexFault !== null) progress.print(`fault    ${describeError(indexFault)}`);
+  const summary = await fsck({
+    store,
+    scratchDirectory: scratch.directory,
+    // A private module is published with its zip (publisher.ts); a public one may wait for somebody to ask.
+    mayLackZip: (path) => !isPrivate(path),
+    restoreZip: publisher === null ? null : (copy) => publisher.restoreZip(copy),
+    index: index !== null && indexFault === null
+      ? {
+        lacks: (manifest) => index.lacks(manifest),
+        add: repair ? (manifest) => index.add(manifest) : null,
+      }
+      : null,
+    report: (finding) => progress.print(lineOf(finding)),
+    onDone: (key) => progress.advance(key),
+    signal,
+  });
+  await index?.drain();
+  const isLogFine = await fsckLog({
+    config,
+    store,
+    isPrivate,
+    report: (finding) => progress.print(lineOf(finding)),
+    print: (line) => progress.print(line),
+    signal,
+  });
+  progress.print(summaryLine(summary));
+  return summary.findings.fault === 0 && indexFault === null && isLogFine;
+}
+
+/** Reads the index. What is wrong with one of its batches, or null. */
+async function faultOf(index: ModuleIndex | null): Promise<InvalidIndexError | null> {
+  try {
+    await index?.follow();
+    return null;
+  } catch (error) {
+    if (error instanceof InvalidIndexError) return error;
+    throw error;
+  }
+}
+
+/** What fetches zips: the same sources as the server's. The hashes are those of the manifests. */
+async function openPublisher(
+  options: RunFsckOptions,
+  { store, scratchDirectory, opened }: {
+    store: ObjectStore;
+    scratchDirectory: string;
+    opened: AsyncDisposableStack;
+  },
+): Promise<Publisher> {
+  const { config, env, log } = options;
+  await probeStore(store);
+  const sources = opened.use(
+    await openSources({
+      ...options,
+      entries: chooseUpstreams(config, { env, log }),
+      fetch: await openFetch(config, { env, via: newVia() }),
+      scratchDirectory,
+    }),
+  );
+  return new Publisher({
+    copies: new Copies(store),
+    source: sources.source,
+    findHashes: () => null,
+    zips: "eager",
+    scratchDirectory,
+    timeoutMs: PUBLISH_TIMEOUT_MS,
+    log,
+  });
+}
+
+async function countObjects(store: ObjectStore, signal: AbortSignal): Promise<number> {
+  let count = 0;
+  for await (const _ of store.walk({ signal })) count++;
+  return count;
+}
+
+function lineOf({ kind, key, text }: Finding): string {
+  return `${kind.padEnd("repaired".length)} ${key}: ${text}`;
+}
+
+function summaryLine({ objects, manifests, zips, findings }: FsckSummary): string {
+  const { fault, note, repaired } = findings;
+  return `${plural(objects, "object")}: ${plural(manifests, "manifest")}, ${
+    plural(zips, "zip")
+  }; ` +
+    `${plural(fault, "fault")}, ${plural(note, "note")}, ${repaired} repaired`;
+}

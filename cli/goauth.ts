@@ -1,0 +1,72 @@
+/**
+ * `goauth <server>`: the program that `GOAUTH` names, so that the `go` command logs in at a server with what the machine
+ * or the person has already. See lib/client/goauth.ts for what it reads and writes.
+ */
+import { authorizationFor } from "../lib/client/authorization.ts";
+import { formatHeaders, isBelow, MAX_HEAD_BYTES, parseStatus } from "../lib/client/goauth.ts";
+import { findIdentity } from "../lib/client/identity.ts";
+import type { ProviderName } from "../lib/client/providers.ts";
+import { TokenCache } from "../lib/client/token_cache.ts";
+import { InvalidRequestError, UpstreamError } from "../lib/errors.ts";
+import { isLoopback } from "../lib/http/client.ts";
+import { type Env, openMachine, openPost } from "./client_machine.ts";
+import { readCaCertificates } from "../lib/open/fetch.ts";
+
+export interface GoauthOptions {
+  /** The server, and perhaps a path on it. */
+  readonly server: URL;
+  /** What was asked for when the server answered 4xx; null before the first request. */
+  readonly asked: URL | null;
+  readonly provider?: ProviderName | undefined;
+  readonly audience?: string | undefined;
+  readonly tokenVariable?: string | undefined;
+  readonly tokenFile?: string | undefined;
+  readonly cacheDirectory: string;
+  readonly env: Env;
+}
+
+export async function goauth(options: GoauthOptions): Promise<void> {
+  const { server, asked, env } = options;
+  checkServer(server);
+  if (asked !== null && !isBelow(asked, server)) return;
+  const isRefused = asked !== null && parseStatus(await readHead()) === 401;
+  using client = Deno.createHttpClient({ caCerts: await readCaCertificates(env) });
+  const identity = await findIdentity(
+    { ...options, audience: options.audience ?? server.origin },
+    openMachine(env, client),
+  );
+  const authorization = await authorizationFor({
+    identity,
+    server,
+    isRefused,
+    tokens: new TokenCache(options.cacheDirectory),
+    post: openPost(client),
+    now: Date.now,
+  });
+  await Deno.stdout.write(new TextEncoder().encode(formatHeaders(server, authorization)));
+}
+
+/** @throws {InvalidRequestError} when a password would go to it in the clear, or is in it */
+export function checkServer(server: URL): void {
+  if (server.protocol !== "https:" && !isLoopback(server.hostname)) {
+    throw new InvalidRequestError(`Cannot log in at ${server.origin}: only https is allowed`);
+  }
+  if (server.username !== "" || server.password !== "") {
+    throw new InvalidRequestError(
+      `Cannot log in at ${server.origin}: its URL may not have a user or password`,
+    );
+  }
+}
+
+async function readHead(): Promise<string> {
+  let sizeBytes = 0;
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  for await (const chunk of Deno.stdin.readable) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > MAX_HEAD_BYTES) {
+      throw new UpstreamError("Cannot read the response that go received: too long");
+    }
+    chunks.push(chunk);
+  }
+  return await new Blob(chunks).text();
+}

@@ -1,0 +1,40 @@
+/** `hash-password`: what goes into `clientAuth.identities[].passwordHash`, for a password on standard input. */
+import { PasswordHash } from "../lib/auth/password_hash.ts";
+import { InvalidRequestError } from "../lib/errors.ts";
+import { printLine } from "./print.ts";
+
+const MAX_PASSWORD_BYTES = 1024;
+
+/** @throws {InvalidRequestError} when there is no password that could be sent in a header */
+export async function hashPassword(
+  input: ReadableStream<Uint8Array<ArrayBuffer>>,
+): Promise<void> {
+  printLine(await PasswordHash.of(await readPassword(input)));
+}
+
+/** One line; newlines at its end do not count, as in files of secrets. */
+export async function readPassword(
+  input: ReadableStream<Uint8Array<ArrayBuffer>>,
+): Promise<string> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of input) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > MAX_PASSWORD_BYTES) {
+      throw new InvalidRequestError(
+        `Cannot hash the password: longer than ${MAX_PASSWORD_BYTES} bytes`,
+      );
+    }
+    chunks.push(chunk);
+  }
+  const password = (await new Blob(chunks).text()).replace(/[\r\n]+$/, "");
+  if (password === "") {
+    throw new InvalidRequestError("Cannot hash the password: there is none on standard input");
+  }
+  if (/\p{Cc}/u.test(password)) {
+    throw new InvalidRequestError(
+      "Cannot hash the password: it has a control character or more than one line",
+    );
+  }
+  return password;
+}

@@ -1,0 +1,39 @@
+/**
+ * `healthcheck`: what a container's health check runs, so that its image needs no other program that speaks HTTP.
+ *
+ * It asks by `node:http`, and not by `fetch`, because that would go through the proxy that `HTTP_PROXY` names. By https
+ * any certificate will do: it is for other names than the one of this machine, and nothing secret is sent.
+ */
+import { request as requestPlain } from "node:http";
+import { request as requestTls } from "node:https";
+import { withDeadline } from "../lib/async/deadline.ts";
+import { UpstreamError } from "../lib/errors.ts";
+
+/** Less than the container engine waits, so that it hears the reason. */
+export const HEALTH_TIMEOUT_MS = 4_000;
+
+/**
+ * @param server where it listens: `http://127.0.0.1:8080`
+ * @throws {UpstreamError | DeadlineError} when it does not answer that it is well
+ */
+export async function checkHealth(server: URL, timeoutMs = HEALTH_TIMEOUT_MS): Promise<void> {
+  const url = new URL("/healthz", server);
+  const status = await withDeadline((signal) => statusOf(url, signal), {
+    timeoutMs,
+    what: `ask ${url}`,
+  });
+  if (status !== 200) throw new UpstreamError(`Cannot call the server well: ${url} has ${status}`);
+}
+
+function statusOf(url: URL, signal: AbortSignal): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const request = url.protocol === "https:" ? requestTls : requestPlain;
+    request(url, { signal, agent: false, rejectUnauthorized: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).on(
+      "error",
+      (cause) => reject(new UpstreamError(`Cannot reach ${url}`, { cause })),
+    ).end();
+  });
+}

@@ -1,0 +1,201 @@
+/**
+ * `prefetch go.sum…`: brings all versions that go.sum files name into the configured store, as requests for them would,
+ * with a line for each that cannot be had:
+ *
+ * ```text
+ * failed example.com/hello@v1.0.0: its zip has h1:…, and go.sum h1:…
+ * 7 versions: 4 fetched, 2 known, 1 failed
+ * ```
+ *
+ * A version that go.sum has only the go.mod of is published without its zip, where the checksum database allows that.
+ * Nothing is published whose zip contradicts go.sum: where no checksum database knows a version, go.sum is believed in its
+ * place. A version that is published already stays, and is compared.
+ */
+import { forEach } from "../lib/async/workers.ts";
+import { describeError, InvalidRequestError, ProxyError, StorageError } from "../lib/errors.ts";
+import { type GoSumEntry, MAX_GO_SUM_SIZE_BYTES, parseGoSums } from "../lib/module/go_sum.ts";
+import { type KnownHashes, PUBLISH_TIMEOUT_MS, Publisher } from "../lib/service/publisher.ts";
+import { openScratch } from "../lib/scratch/scratch.ts";
+import type { Source } from "../lib/source/source.ts";
+import { Copies } from "../lib/store/copies.ts";
+import { type Copy, InvalidManifestError } from "../lib/store/manifest.ts";
+import { probeStore } from "../lib/store/probe.ts";
+import type { SumDatabases } from "../lib/sumdb/databases.ts";
+import { chooseUpstreams } from "../lib/open/upstreams.ts";
+import { openDatabases } from "../lib/open/databases.ts";
+import { newVia, openFetch } from "../lib/open/fetch.ts";
+import { openIndex } from "../lib/open/index.ts";
+import { openSources } from "../lib/open/sources.ts";
+import { openConfiguredStore } from "../lib/open/store.ts";
+import { plural } from "./print.ts";
+import { openProgress, type Progress } from "./progress.ts";
+import type { ServeOptions } from "../server/server.ts";
+
+/** What sources bear; each may have a zip in the scratch directory. */
+export const WORKERS = 8;
+
+export interface PrefetchOptions extends
+  Pick<
+    ServeOptions,
+    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
+  > {
+  /** go.sum files. */
+  readonly files: readonly string[];
+}
+
+/** Whether everything is there now. */
+export async function runPrefetch(options: PrefetchOptions): Promise<boolean> {
+  const { config, env, log, signal } = options;
+  const entries = parseGoSums(await Promise.all(options.files.map(readGoSum)));
+  const store = await openConfiguredStore(config, { env });
+  await probeStore(store);
+  await using scratch = await openScratch(options.scratchDir);
+  const fetch = await openFetch(config, { env, via: newVia() });
+  await using sources = await openSources({
+    ...options,
+    entries: chooseUpstreams(config, { env, log }),
+    fetch,
+    scratchDirectory: scratch.directory,
+  });
+  const databases = openDatabases(config, {
+    fetch,
+    upstreams: sources.upstreams,
+    store,
+    isPrivate: (path) => sources.isPrivate(path),
+    log,
+  });
+  const index = openIndex(config, { store, log });
+  using progress = await openProgress(() => Promise.resolve(entries.length));
+  const isComplete = await new Prefetch({
+    ...options,
+    copies: new Copies(store, { onSeen: (manifest) => index?.add(manifest) }),
+    source: sources.source,
+    databases,
+    scratchDirectory: scratch.directory,
+    progress,
+    signal,
+  }).run(entries);
+  await index?.drain();
+  return isComplete;
+}
+
+interface Parts extends Pick<ServeOptions, "config" | "log" | "signal"> {
+  readonly copies: Copies;
+  readonly source: Source;
+  readonly databases: SumDatabases;
+  readonly scratchDirectory: string;
+  readonly progress: Progress;
+}
+
+class Prefetch {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  async run(entries: readonly GoSumEntry[]): Promise<boolean> {
+    const { progress, signal } = this.#parts;
+    const counts = { fetched: 0, known: 0, failed: 0 };
+    await forEach(inTurn(entries), {
+      workers: WORKERS,
+      work: async (entry) => {
+        signal.throwIfAborted();
+        const name = `${entry.path}@${entry.version}`;
+        try {
+          counts[await this.#bring(entry)]++;
+        } catch (error) {
+          signal.throwIfAborted();
+          if (!isAboutOne(error)) throw error;
+          counts.failed++;
+          progress.print(`failed ${name}: ${describeError(error)}`);
+        }
+        progress.advance(name);
+      },
+    });
+    const { fetched, known, failed } = counts;
+    progress.print(
+      `${plural(entries.length, "version")}: ${fetched} fetched, ${known} known, ${failed} failed`,
+    );
+    return failed === 0;
+  }
+
+  async #bring(entry: GoSumEntry): Promise<"fetched" | "known"> {
+    const { copies, signal } = this.#parts;
+    const { path, version, zipH1 } = entry;
+    const published = await copies.read(path, version, { signal });
+    const copy = published ?? await this.#publish(entry);
+    compare(entry, copy);
+    if (zipH1 === null) return published === null ? "fetched" : "known";
+    const zip = await copies.openZip(copy, { signal });
+    await zip?.body.cancel();
+    if (zip === null) await this.#publisher(null).restoreZip(copy);
+    return published === null || zip === null ? "fetched" : "known";
+  }
+
+  async #publish(entry: GoSumEntry): Promise<Copy> {
+    const { config, databases, signal } = this.#parts;
+    const { path, version, zipH1, goModH1 } = entry;
+    const recorded = await databases.findHashes({ path, version }, signal);
+    if (recorded !== null) {
+      compareHashes(entry, { zip: recorded.zipH1, goMod: recorded.goModH1 });
+      const { zips } = config.publicModules;
+      return await this.#publisher({ hashes: recorded, zips }).publish(path, version);
+    }
+    const hashes = zipH1 === null || goModH1 === null ? null : { zipH1, goModH1 };
+    return await this.#publisher({ hashes, zips: "eager" }).publish(path, version);
+  }
+
+  #publisher(
+    known: { hashes: KnownHashes | null; zips: "lazy" | "eager" } | null,
+  ): Publisher {
+    const { copies, source, scratchDirectory, log } = this.#parts;
+    const hashes = known?.hashes ?? null;
+    return new Publisher({
+      copies,
+      source,
+      findHashes: () => hashes === null ? null : Promise.resolve(hashes),
+      zips: known?.zips ?? "eager",
+      scratchDirectory,
+      timeoutMs: PUBLISH_TIMEOUT_MS,
+      log,
+    });
+  }
+}
+
+/** @throws {InvalidRequestError} when the copy is another than go.sum knows */
+function compare(entry: GoSumEntry, { manifest: { zip, goMod } }: Copy): void {
+  compareHashes(entry, { zip: zip.h1, goMod: goMod.h1 });
+}
+
+function compareHashes(entry: GoSumEntry, found: { zip: string; goMod: string }): void {
+  const { zipH1, goModH1 } = entry;
+  if (zipH1 !== null && zipH1 !== found.zip) {
+    throw new InvalidRequestError(`its zip has ${found.zip}, and go.sum ${zipH1}`);
+  }
+  if (goModH1 !== null && goModH1 !== found.goMod) {
+    throw new InvalidRequestError(`its go.mod has ${found.goMod}, and go.sum ${goModH1}`);
+  }
+}
+
+/** Whether an error is about one version, and not about the store. */
+function isAboutOne(error: unknown): boolean {
+  return error instanceof ProxyError && !(error instanceof StorageError) ||
+    error instanceof InvalidManifestError;
+}
+
+async function readGoSum(file: string): Promise<string> {
+  try {
+    const { size } = await Deno.stat(file);
+    if (size <= MAX_GO_SUM_SIZE_BYTES) return await Deno.readTextFile(file);
+  } catch (cause) {
+    throw new InvalidRequestError(`Cannot read "${file}"`, { cause });
+  }
+  throw new InvalidRequestError(
+    `Cannot read "${file}": it is larger than ${MAX_GO_SUM_SIZE_BYTES} bytes`,
+  );
+}
+
+async function* inTurn<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items;
+}

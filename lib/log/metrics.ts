@@ -1,0 +1,179 @@
+/**
+ * What is counted. {@linkcode METRICS} is the one list of all metrics; the page `/metrics`, docs/operating.md and the
+ * dashboard follow it, which tests check. lib/ only says what happened; how numbers are kept is behind
+ * {@linkcode Metrics}.
+ *
+ * Names follow prometheus.io/docs/practices/naming: a unit at the end, `_total` for what only grows. Labels have few
+ * values, all of them known from the code: no module path, version, host or identity is ever one.
+ */
+import { type Meaning, meaningOf } from "../errors.ts";
+import { inSpan } from "./trace.ts";
+
+interface Spec {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** How the values of several workers of one process become one. Default: their sum. */
+  readonly across?: "max" | "first";
+}
+
+function counter<const L extends readonly string[]>(help: string, labels: L) {
+  return { type: "counter", help, labels } as const;
+}
+
+/** Seconds, always. */
+function histogram<const L extends readonly string[]>(help: string, labels: L) {
+  return { type: "histogram", help, labels } as const;
+}
+
+function gauge(help: string) {
+  return { type: "gauge", help, labels: [] } as const;
+}
+
+/** A fact of the whole process, whichever of its workers tells it. */
+function fact<T extends "counter" | "gauge", const L extends readonly string[]>(
+  type: T,
+  help: string,
+  labels: L,
+) {
+  return { type, help, labels, across: "first" } as const;
+}
+
+export const METRICS = {
+  gomodproxy_http_requests_total: counter("Requests that were answered.", ["route", "status"]),
+  gomodproxy_http_request_duration_seconds: histogram(
+    "From a request's arrival to the end of its answer.",
+    ["route"],
+  ),
+  gomodproxy_http_requests_in_flight: gauge("Requests that are being answered."),
+  gomodproxy_http_response_bytes_total: counter(
+    "Bytes of bodies that were answered completely.",
+    ["route"],
+  ),
+  gomodproxy_http_aborted_requests_total: counter(
+    "Requests whose client hung up, or was cut off, before the end of the answer.",
+    ["route"],
+  ),
+  gomodproxy_cache_requests_total: counter(
+    "Requests for modules by what the store had: hit, miss, or stale (the source failed).",
+    ["result"],
+  ),
+  gomodproxy_source_requests_total: counter(
+    "Questions to sources: proxy (an upstream), direct (git of public modules), private (git).",
+    ["source", "operation", "outcome"],
+  ),
+  gomodproxy_source_request_duration_seconds: histogram(
+    "How long sources took, retries included.",
+    ["source", "operation"],
+  ),
+  gomodproxy_source_zip_bytes_total: counter("Bytes of module zips from sources.", ["source"]),
+  gomodproxy_publications_total: counter(
+    "Published versions: created, exists (another replica was first), mismatch (and had another copy).",
+    ["outcome"],
+  ),
+  gomodproxy_refused_files_total: counter(
+    "Files whose hash is not the one that the checksum database or the manifest names.",
+    ["file"],
+  ),
+  gomodproxy_sumdb_verifications_total: counter(
+    "Versions looked up in the checksum database before they are published; refused: its answer does not verify.",
+    ["outcome"],
+  ),
+  gomodproxy_store_requests_total: counter("Calls to the store.", ["operation", "outcome"]),
+  gomodproxy_store_request_duration_seconds: histogram(
+    "How long the store took to answer, retries included, bodies that are read excluded.",
+    ["operation"],
+  ),
+  gomodproxy_store_retries_total: counter("Requests to the store that were sent again.", []),
+  gomodproxy_store_cache_requests_total: counter(
+    "Objects that storage.cache was asked for: hit, miss (and the bucket has it), damaged (and dropped).",
+    ["result"],
+  ),
+  gomodproxy_git_processes_total: counter(
+    "git processes that ended, by exit code; killed: by us.",
+    ["command", "exit"],
+  ),
+  gomodproxy_git_process_duration_seconds: histogram("How long git ran.", ["command"]),
+  gomodproxy_git_queue_wait_seconds: histogram("How long a git waited for its turn.", []),
+  gomodproxy_git_processes_running: gauge("git processes that run."),
+  gomodproxy_git_processes_waiting: gauge("git processes that wait for their turn."),
+  gomodproxy_scratch_bytes: gauge("What fetches that are under way take in the scratch directory."),
+  gomodproxy_limited_requests_total: counter(
+    "Requests that were refused because too many were under way: of all, or of one client.",
+    ["limit"],
+  ),
+  gomodproxy_event_loop_lag_seconds: {
+    type: "gauge",
+    help: "By how much the event loop was late, at its worst since the last scrape.",
+    labels: [],
+    across: "max",
+  },
+  gomodproxy_build_info: fact("gauge", "Is 1; its labels say what runs.", ["version", "deno"]),
+  process_resident_memory_bytes: fact("gauge", "Resident memory of the process.", []),
+  process_cpu_seconds_total: fact("counter", "CPU time of the process, user and system.", []),
+  process_start_time_seconds: fact("gauge", "When the process was started, in Unix time.", []),
+} as const satisfies Record<string, Spec>;
+
+export type MetricName = keyof typeof METRICS;
+
+type Of<Type extends Spec["type"]> = {
+  [N in MetricName]: typeof METRICS[N]["type"] extends Type ? N : never;
+}[MetricName];
+
+/** A value for each label of a metric. */
+export type Labels<N extends MetricName> = Readonly<
+  Record<typeof METRICS[N]["labels"][number], string>
+>;
+
+export interface Metrics {
+  /** Adds to a counter. Default: 1. */
+  add<N extends Of<"counter">>(name: N, labels: Labels<N>, by?: number): void;
+  /** Takes note of a duration. */
+  observe<N extends Of<"histogram">>(name: N, labels: Labels<N>, seconds: number): void;
+  /** Says how a gauge is read, whenever somebody wants to know. */
+  gauge(name: Of<"gauge">, read: () => number | Promise<number>): void;
+}
+
+/** Nobody counts. */
+export const NO_METRICS: Metrics = { add: () => {}, observe: () => {}, gauge: () => {} };
+
+/** How work ended, and how long it took, for {@linkcode timed}. */
+export interface Timed {
+  /** `ok`, or what the failure means. */
+  readonly outcome: "ok" | Meaning | "aborted";
+  readonly seconds: number;
+}
+
+export interface TimedOptions {
+  /** What the work is called in a trace: one of few names. */
+  readonly span: string;
+  /** What a trace says of it besides, which may be anything but a secret. */
+  readonly attributes: Readonly<Record<string, string>>;
+  record(timed: Timed): void;
+  /** Whose abortion means that nobody wants the result any more. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Does the work, in a span of its own, and tells `record` about it. */
+export async function timed<T>(
+  work: () => Promise<T>,
+  { span, attributes, record, signal }: TimedOptions,
+): Promise<T> {
+  const startMs = performance.now();
+  const end = (outcome: Timed["outcome"]) =>
+    record({ outcome, seconds: (performance.now() - startMs) / 1000 });
+  try {
+    const result = await inSpan(span, attributes, work);
+    end("ok");
+    return result;
+  } catch (error) {
+    end(signal?.aborted && error === signal.reason ? abortedOr(error) : meaningOf(error));
+    throw error;
+  }
+}
+
+/** A deadline that ended the work by its signal is told as such; anybody else who did so lost interest. */
+function abortedOr(error: unknown): Timed["outcome"] {
+  const meaning = meaningOf(error);
+  return meaning === "internal" ? "aborted" : meaning;
+}

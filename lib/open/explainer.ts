@@ -1,0 +1,26 @@
+/** Who explains a module version, over what serves it. */
+import { AccessList } from "../auth/access_list.ts";
+import type { Config } from "../config/config.ts";
+import { Explainer } from "../service/explainer.ts";
+import type { Copies } from "../store/copies.ts";
+import type { SumDatabases } from "../sumdb/databases.ts";
+import type { OpenedSources } from "./sources.ts";
+
+export interface OpenExplainerOptions {
+  readonly copies: Copies;
+  readonly sources: OpenedSources;
+  readonly databases: SumDatabases;
+}
+
+export function openExplainer(
+  { clientAuth }: Config,
+  { copies, sources, databases }: OpenExplainerOptions,
+): Explainer {
+  return new Explainer({
+    copies,
+    placesOf: (path) => sources.placesOf(path),
+    findHashes: (module, signal) => databases.findHashes(module, signal),
+    databaseName: databases.verifierName,
+    accessList: clientAuth.enabled ? new AccessList(clientAuth.acl) : null,
+  });
+}

@@ -1,0 +1,238 @@
+/**
+ * Puts the git sources together: one for public modules, without credentials, and one for each private prefix, with its
+ * own credentials and its own mirrors, so that what one prefix may read is never served under another.
+ */
+import { withDeadline } from "../async/deadline.ts";
+import { Semaphore } from "../async/semaphore.ts";
+import type { Config } from "../config/config.ts";
+import { credentialsWarnings, openCredentials, type PrivatePrefix } from "../credentials/open.ts";
+import { type CredentialProvider, remoteOf } from "../credentials/provider.ts";
+import { UpstreamError } from "../errors.ts";
+import { Git, type GitEnvironment } from "../git/command.ts";
+import {
+  CredentialServer,
+  type CredentialSource,
+  type Grants,
+  helperPermissions,
+  NO_GRANTS,
+} from "../git/credential_server.ts";
+import { DEFAULT_GIT_LIMITS } from "../git/limits.ts";
+import { Mirrors } from "../git/mirrors.ts";
+import { parseRemoteUrl } from "../git/remote_url.ts";
+import { type Fetch, isLoopback } from "../http/client.ts";
+import type { Logger } from "../log/log.ts";
+import { type Metrics, NO_METRICS } from "../log/metrics.ts";
+import type { ModulePath } from "../module/path.ts";
+import { Discovery } from "../source/discover.ts";
+import { GitSource } from "../source/git_source.ts";
+import { MeasuredSource } from "../source/measured.ts";
+import { ProxySource } from "../source/proxy_source.ts";
+import type { Source } from "../source/source.ts";
+import { Upstream } from "../source/upstream.ts";
+
+/** Requests that may wait for a git process, and how long each of them. */
+const MAX_WAITING_FOR_GIT = 1000;
+const MAX_WAIT_FOR_GIT_MS = 60_000;
+/** For a provider to find its credential; an App asks the host's API twice. */
+const CREDENTIAL_TIMEOUT_MS = 60_000;
+const MIB = 1024 * 1024;
+
+export interface OpenGitOptions {
+  readonly config: Config;
+  /** Where relative paths of secrets begin. */
+  readonly configDirectory: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly fetch: Fetch;
+  readonly log: Logger;
+  /** A directory of this process alone. */
+  readonly ownDirectory: string;
+  /** A directory that processes share and that outlives them. */
+  readonly sharedDirectory: string;
+  /** The command line of this program up to its subcommand, with its own permissions left out. */
+  readonly program: Program;
+  readonly metrics?: Metrics;
+}
+
+/** How this program is started again: by a binary of its own, or by Deno with main.ts. */
+export interface Program {
+  readonly executable: string;
+  /** main.ts, or null for a compiled binary. */
+  readonly module: string | null;
+}
+
+export interface GitSources extends AsyncDisposable {
+  readonly direct: OpenedGit;
+  /** What serves a private path, or null for a public one. */
+  findPrivate(path: ModulePath): OpenedGit | null;
+}
+
+/** A git source and what it is made of, for those who look into it. */
+export interface OpenedGit {
+  readonly source: Source;
+  readonly discovery: Discovery;
+  readonly mirrors: Mirrors;
+  /** Null for public modules. */
+  readonly prefix: PrivatePrefix | null;
+}
+
+export async function openGit(options: OpenGitOptions): Promise<GitSources> {
+  const { config, log, ownDirectory, metrics = NO_METRICS } = options;
+  await using opened = new AsyncDisposableStack();
+  const emptyDirectory = `${ownDirectory}/empty`;
+  await Deno.mkdir(emptyDirectory);
+  const processes = new Semaphore({
+    what: "start git",
+    permits: config.maxChildProcesses,
+    maxWaiting: MAX_WAITING_FOR_GIT,
+    maxWaitMs: MAX_WAIT_FOR_GIT_MS,
+  });
+  metrics.gauge("gomodproxy_git_processes_running", () => processes.held);
+  metrics.gauge("gomodproxy_git_processes_waiting", () => processes.waiting);
+  const environment = gitEnvironment(options.env);
+  const git = opened.use(new Git({ environment, emptyDirectory, processes, metrics }));
+  const context: Context = { ...options, metrics, git, opened };
+  const direct = await openGitSource(context, {
+    folder: "public",
+    grants: NO_GRANTS,
+    prefix: null,
+  });
+  const findPrivate = await openPrivateSources(context);
+  for (const warning of credentialsWarnings(config)) log.warn(warning);
+  const disposer = opened.move();
+  return {
+    direct,
+    findPrivate,
+    [Symbol.asyncDispose]: () => disposer.disposeAsync(),
+  };
+}
+
+interface Context extends OpenGitOptions {
+  readonly metrics: Metrics;
+  readonly git: Git;
+  readonly opened: AsyncDisposableStack;
+}
+
+async function openPrivateSources(
+  context: Context,
+): Promise<GitSources["findPrivate"]> {
+  const { config, configDirectory, env, fetch, log, opened } = context;
+  if (config.privateModules.length === 0) return () => null;
+  const prefixes = await openCredentials(config, {
+    places: { directory: configDirectory, env: (name) => env[name] },
+    fetch,
+    now: Date.now,
+    log,
+  });
+  const server = opened.use(
+    await CredentialServer.start({
+      directory: context.ownDirectory,
+      helperCommand: (socketPath) => helperCommand(context.program, socketPath),
+      helperEnvironment: helperEnvironment(env),
+      log,
+    }),
+  );
+  const sources = new Map<PrivatePrefix, OpenedGit>();
+  for (const prefix of prefixes.all) {
+    const grants = server.grantsFrom(credentialSource(prefix.provider));
+    const folder = await folderOf(prefix.pathPrefix);
+    sources.set(prefix, await openGitSource(context, { folder, grants, prefix }));
+  }
+  return (path) => {
+    const prefix = prefixes.find(path);
+    return prefix === null ? null : sources.get(prefix) ?? null;
+  };
+}
+
+/** A provider in the words of git. */
+function credentialSource(provider: CredentialProvider): CredentialSource {
+  return {
+    credentialFor: (remote, signal) =>
+      withDeadline(
+        (signal) => provider.credentials(remoteOf(new URL(remote)), { signal }),
+        { timeoutMs: CREDENTIAL_TIMEOUT_MS, what: `get credentials for ${remote}`, signal },
+      ),
+    refused: (remote) => provider.forget(remoteOf(new URL(remote))),
+  };
+}
+
+interface SourceParts {
+  /** The name of its mirrors' folder. */
+  readonly folder: string;
+  readonly grants: Grants;
+  readonly prefix: PrivatePrefix | null;
+}
+
+async function openGitSource(context: Context, parts: SourceParts): Promise<OpenedGit> {
+  const { config, fetch, git, log, metrics, opened, sharedDirectory } = context;
+  const { folder, grants, prefix } = parts;
+  const repository = prefix?.repository ?? null;
+  // What a stranger's page names is no place on this machine; what the configuration names may be.
+  const isHttpAllowed = (host: string) =>
+    config.insecureHosts.includes(host) ||
+    repository !== null && host === repository.host && isLoopback(repository.hostname);
+  const mirrors = opened.use(
+    await Mirrors.start({
+      directory: `${sharedDirectory}/git/${folder}`,
+      maxTotalSizeBytes: config.gitMirrors.maxSizeMiB * MIB,
+      log,
+      git,
+      grants,
+      fetch,
+      limits: DEFAULT_GIT_LIMITS,
+      now: Date.now,
+    }),
+  );
+  const discovery = new Discovery({
+    fetch,
+    repositories: prefix === null || repository === null ? [] : [{
+      pathPrefix: prefix.pathPrefix,
+      remote: parseRemoteUrl(repository.href, { isHttpAllowed }),
+    }],
+    isHttpAllowed,
+  });
+  const gitSource = new GitSource({
+    description: prefix === null ? "direct" : `git for ${prefix.pathPrefix}`,
+    mirrors,
+    locate: (path, signal) => discovery.locate(path, signal),
+    openProxy: (url) => {
+      if (prefix === null) return new ProxySource(new Upstream(url, fetch));
+      throw new UpstreamError(
+        `Cannot use the module proxy that a page names for private prefix "${prefix.pathPrefix}": ` +
+          "private modules come from git alone",
+      );
+    },
+  });
+  const kind = prefix === null ? "direct" : "private";
+  const source = new MeasuredSource(gitSource, { kind, metrics });
+  return { source, discovery, mirrors, prefix };
+}
+
+/** A prefix may be longer than a file name, and may hold what a file name may not. */
+async function folderOf(pathPrefix: string): Promise<string> {
+  const sum = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(pathPrefix));
+  return `private-${new Uint8Array(sum).subarray(0, 16).toHex()}`;
+}
+
+function helperCommand({ executable, module }: Program, socketPath: string): string[] {
+  const run = ["run", "--quiet", "--cached-only", ...helperPermissions(socketPath)];
+  return [executable, ...module === null ? [] : [...run, module], "credential-helper"];
+}
+
+/** git's HOME is an empty folder: Deno must be told where it keeps the packages that it has. */
+function helperEnvironment(env: Readonly<Record<string, string>>): Record<string, string> {
+  const home = env["HOME"];
+  const cache = env["XDG_CACHE_HOME"] ?? (home === undefined ? undefined : `${home}/.cache`);
+  const directory = env["DENO_DIR"] ?? (cache === undefined ? undefined : `${cache}/deno`);
+  return directory === undefined ? {} : { DENO_DIR: directory };
+}
+
+/** The variables by which the server's own HTTP finds its way reach git too. */
+function gitEnvironment(env: Readonly<Record<string, string>>): GitEnvironment {
+  return {
+    path: env["PATH"] ?? "",
+    httpsProxy: env["HTTPS_PROXY"] ?? env["https_proxy"],
+    httpProxy: env["HTTP_PROXY"] ?? env["http_proxy"],
+    noProxy: env["NO_PROXY"] ?? env["no_proxy"],
+    caFile: env["SSL_CERT_FILE"] ?? env["DENO_CERT"],
+  };
+}

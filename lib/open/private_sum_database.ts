@@ -1,0 +1,128 @@
+/** Our own checksum database (sumdb/private_database.ts), as the configuration wants it. */
+import type { Config } from "../config/config.ts";
+import { readSecretLine, secretWarnings } from "../credentials/secret.ts";
+import { ConfigError, describeError, NotFoundError, UpstreamError } from "../errors.ts";
+import type { Logger } from "../log/log.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { FindHashes } from "../service/publisher.ts";
+import type { ModuleService } from "../service/service.ts";
+import type { ObjectStore } from "../store/object_store.ts";
+import type { SumDatabases } from "../sumdb/databases.ts";
+import { PrivateSumDatabase } from "../sumdb/private_database.ts";
+import { PrivateLog } from "../sumdb/private_log.ts";
+import type { ModuleHashes, ModuleVersion } from "../sumdb/record.ts";
+import { SignerKey } from "../sumdb/signer.ts";
+
+export interface OpenPrivateSumDatabaseOptions {
+  readonly config: Config;
+  readonly configDirectory: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly store: ObjectStore;
+  /** Those of others, with which public modules are verified. */
+  readonly databases: SumDatabases;
+  readonly isPrivate: (path: ModulePath) => boolean;
+  readonly log: Logger;
+}
+
+export interface OpenedPrivateSumDatabase {
+  /** The hashes that the log has of a private version; a public one's are the other databases' to say. */
+  readonly findHashes: FindHashes;
+  /** The database, about what this service has. */
+  over(service: Pick<ModuleService, "copy">): PrivateSumDatabase;
+}
+
+/**
+ * Null where the configuration names none.
+ *
+ * @throws {ConfigError} when its key cannot be used
+ */
+export async function openPrivateSumDatabase(
+  options: OpenPrivateSumDatabaseOptions,
+): Promise<OpenedPrivateSumDatabase | null> {
+  const { config: { privateSumDatabase: config }, databases, isPrivate, store, log: logger } =
+    options;
+  if (config === undefined) return null;
+  const { name, combined } = config;
+  const key = await readSumDatabaseKey(options, config);
+  for (const warning of sumDatabaseKeyWarnings(config)) logger.warn(warning);
+  const log = new PrivateLog({ name, store, log: logger });
+  return {
+    findHashes: (module, signal) =>
+      isPrivate(module.path) ? log.find(module) : databases.findHashes(module, signal),
+    over(service) {
+      const hashesOf = async (module: ModuleVersion, signal: AbortSignal) => {
+        if (isPrivate(module.path)) return await publishedHashes(service, module, signal);
+        if (combined) return await publicHashes(databases, module, signal);
+        throw new NotFoundError(
+          `Cannot look up ${
+            nameOf(module)
+          }: ${name} is about private modules alone, and the path is not private here`,
+        );
+      };
+      return new PrivateSumDatabase({ key, log, hashesOf, logger });
+    },
+  };
+}
+
+/** What a person should better do. */
+export function sumDatabaseKeyWarnings(
+  { privateKey: secret }: NonNullable<Config["privateSumDatabase"]>,
+): string[] {
+  return secretWarnings([{ key: "privateSumDatabase.privateKey", secret }]);
+}
+
+/** @throws {ConfigError} when it cannot be used */
+export async function readSumDatabaseKey(
+  { configDirectory, env }: Pick<OpenPrivateSumDatabaseOptions, "configDirectory" | "env">,
+  { name, privateKey }: NonNullable<Config["privateSumDatabase"]>,
+): Promise<SignerKey> {
+  const fail = (fault: string, cause?: unknown) =>
+    new ConfigError(`privateSumDatabase.privateKey: ${fault}`, { cause });
+  const places = { directory: configDirectory, env: (name: string) => env[name] };
+  const text = await readSecretLine(privateKey, places).catch((cause) => {
+    throw cause instanceof ConfigError ? fail(describeError(cause), cause) : cause;
+  });
+  const key = parseKey(text, (cause) => fail(describeError(cause)));
+  if (key.name === name) return key;
+  throw fail(`it is the key of "${key.name}"; make another one: config keygen ${name}`);
+}
+
+function parseKey(text: string, failure: (cause: unknown) => ConfigError): SignerKey {
+  try {
+    return SignerKey.parse(text);
+  } catch (cause) {
+    throw failure(cause);
+  }
+}
+
+async function publishedHashes(
+  service: Pick<ModuleService, "copy">,
+  { path, version }: ModuleVersion,
+  signal: AbortSignal,
+): Promise<ModuleHashes> {
+  const { manifest } = await service.copy(path, version, { mayFetch: true, signal, log: {} });
+  return { zipH1: manifest.zip.h1, goModH1: manifest.goMod.h1 };
+}
+
+async function publicHashes(
+  databases: SumDatabases,
+  module: ModuleVersion,
+  signal: AbortSignal,
+): Promise<ModuleHashes> {
+  const hashes = await databases.findHashes(module, signal);
+  if (hashes !== null) return hashes;
+  if (databases.canVerify()) {
+    throw new NotFoundError(
+      `Cannot look up ${nameOf(module)}: the public checksum database has no record of it`,
+    );
+  }
+  throw new UpstreamError(
+    `Cannot look up ${
+      nameOf(module)
+    }: no upstream supports the public checksum database; set publicModules.sumDatabase`,
+  );
+}
+
+function nameOf({ path, version }: ModuleVersion): string {
+  return `${path}@${version}`;
+}

@@ -1,0 +1,69 @@
+/** An {@linkcode Explanation} for people: what was found, a line each. */
+import type { AccessPart, DatabasePart, Explanation, Failed, PublishedPart } from "./explainer.ts";
+
+export function explanationText(explanation: Explanation): string {
+  const { module, version, privatePrefix, published, sources, checksumDatabase } = explanation;
+  const lines: [name: string, text: string][] = [
+    [
+      "module",
+      privatePrefix === null ? "public" : `private: below the prefix "${privatePrefix}"`,
+    ],
+    ...publishedLines(published),
+    ...sources.map((said): [string, string] => [`now at ${said.source}`, sourceText(said)]),
+    ["checksum database", databaseText(checksumDatabase)],
+    ...accessLines(explanation.access),
+  ];
+  const width = Math.min(24, Math.max(...lines.map(([name]) => name.length)));
+  const rows = lines.map(([name, text]) => `${name.padEnd(width)}  ${text}\n`);
+  return `${module}@${version}\n${rows.join("")}`;
+}
+
+function publishedLines(published: PublishedPart | Failed | null): [string, string][] {
+  if (published === null) return [["published", "no copy"]];
+  if ("failed" in published) return [["published", failure(published)]];
+  const { time, source, origin, goMod, zip } = published;
+  return [
+    ["published", `a copy of ${time}, from ${source}`],
+    ...origin === undefined ? [] : [["origin", JSON.stringify(origin)] satisfies [string, string]],
+    ["go.mod", `${goMod.h1}, ${goMod.sizeBytes} bytes`],
+    [
+      "zip",
+      zip.sizeBytes === null
+        ? `${zip.h1}, not in the store: fetched when somebody asks for it`
+        : `${zip.h1}, ${zip.sizeBytes} bytes in the store`,
+    ],
+  ];
+}
+
+function sourceText(said: Explanation["sources"][number]): string {
+  if ("failed" in said) return failure(said);
+  return `${said.time}, go.mod ${said.goModH1}${comparison(said.isAsPublished)}`;
+}
+
+function databaseText(database: DatabasePart | Failed | null): string {
+  if (database === null) return "not asked for this module";
+  if ("failed" in database) return failure(database);
+  const { name, record } = database;
+  if (record === null) return `${name} has no record of it`;
+  return `${name}: zip ${record.zipH1}, go.mod ${record.goModH1}${
+    comparison(record.isAsPublished)
+  }`;
+}
+
+function accessLines(access: readonly AccessPart[] | null): [string, string][] {
+  if (access === null) return [["access", "everybody: client authentication is off"]];
+  return access.map(({ identity, isAllowed, rule }) => [
+    `access of ${identity}`,
+    `${isAllowed ? "allowed" : "denied"} by ` +
+    (rule === null ? "default: no rule applies" : `clientAuth.acl[${rule}]`),
+  ]);
+}
+
+function failure({ failed, reason }: Failed): string {
+  return `${failed}: ${reason}`;
+}
+
+function comparison(isAsPublished: boolean | null): string {
+  if (isAsPublished === null) return "";
+  return isAsPublished ? ", as published" : ", NOT WHAT IS PUBLISHED";
+}

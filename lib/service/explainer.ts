@@ -1,0 +1,228 @@
+/**
+ * What there is to say about one module version, for whoever wonders why it is served as it is, or not at all: what is
+ * published, what each source and the checksum database say now, and who may read it.
+ *
+ * Nothing is published or stored by it; git sources fetch into their mirrors as they do for any question. A part that cannot be
+ * found out has the reason in its place, so that there is always an explanation.
+ */
+import { withDeadline } from "../async/deadline.ts";
+import { SingleFlight } from "../async/single_flight.ts";
+import type { AccessList } from "../auth/access_list.ts";
+import { describeError, InvalidRequestError, type Meaning, meaningOf } from "../errors.ts";
+import { unescapePath, unescapeVersion } from "../module/escape.ts";
+import { type ModulePath, parseModulePath } from "../module/path.ts";
+import { parseVersion, type Version } from "../module/version.ts";
+import type { FindHashes } from "./publisher.ts";
+import type { Source } from "../source/source.ts";
+import type { Copies } from "../store/copies.ts";
+import type { Copy } from "../store/manifest.ts";
+import { hashGoMod } from "../zip/hash.ts";
+
+export interface ModuleVersion {
+  readonly path: ModulePath;
+  readonly version: Version;
+}
+
+/** A part that could not be found out. */
+export interface Failed {
+  readonly failed: Meaning;
+  readonly reason: string;
+}
+
+export interface Explanation {
+  readonly module: ModulePath;
+  readonly version: Version;
+  /** The private prefix that the module is below; null for a public one. */
+  readonly privatePrefix: string | null;
+  /** Null: no copy is published. */
+  readonly published: PublishedPart | Failed | null;
+  /** What sources say now, in the order in which they are asked for a version that is not published. */
+  readonly sources: readonly ({ readonly source: string } & (SourcePart | Failed))[];
+  /** Null: none is asked for this module. */
+  readonly checksumDatabase: DatabasePart | Failed | null;
+  /** Null: nobody is asked who they are. */
+  readonly access: readonly AccessPart[] | null;
+}
+
+export interface PublishedPart {
+  readonly time: string;
+  readonly source: string;
+  readonly origin?: unknown;
+  readonly goMod: { readonly h1: string; readonly sizeBytes: number };
+  /** `sizeBytes` null: the store has not got it; the next who asks for it makes the server fetch it. */
+  readonly zip: { readonly h1: string; readonly sizeBytes: number | null };
+}
+
+export interface SourcePart {
+  readonly time: string;
+  readonly goModH1: string;
+  /** Null where nothing is published to compare it with. */
+  readonly isAsPublished: boolean | null;
+}
+
+export interface DatabasePart {
+  readonly name: string;
+  /** Null: it has no record of this version. */
+  readonly record:
+    | { readonly zipH1: string; readonly goModH1: string; readonly isAsPublished: boolean | null }
+    | null;
+}
+
+export interface AccessPart {
+  readonly identity: string;
+  readonly isAllowed: boolean;
+  /** The rule of `clientAuth.acl` that decides, from 0. Null: none applies, which denies. */
+  readonly rule: number | null;
+}
+
+export interface ExplainerOptions {
+  readonly copies: Copies;
+  /** Where a module may come from. */
+  readonly placesOf: (
+    path: ModulePath,
+  ) => { readonly privatePrefix: string | null; readonly sources: readonly Source[] };
+  readonly findHashes: FindHashes;
+  /** The database that {@linkcode findHashes} asks. */
+  readonly databaseName: string | null;
+  /** Null: everybody may read everything. */
+  readonly accessList: AccessList | null;
+  readonly limits?: Partial<ExplainLimits>;
+}
+
+export interface ExplainLimits {
+  /** How long each source, and the database, may think. */
+  readonly timeoutMs: number;
+  /** How many versions may be looked into at once. */
+  readonly maxFlights: number;
+}
+
+export const EXPLAIN_LIMITS: ExplainLimits = { timeoutMs: 60_000, maxFlights: 8 };
+
+export class Explainer {
+  readonly #options: ExplainerOptions;
+  readonly #limits: ExplainLimits;
+  readonly #flights: SingleFlight<Omit<Explanation, "access">>;
+
+  constructor(options: ExplainerOptions) {
+    this.#options = options;
+    this.#limits = { ...EXPLAIN_LIMITS, ...options.limits };
+    this.#flights = new SingleFlight(this.#limits.maxFlights);
+  }
+
+  /**
+   * @param options.identities whose access is told
+   * @throws {OverloadedError} when too many ask
+   */
+  async explain(
+    module: ModuleVersion,
+    { identities, signal }: { identities: readonly string[]; signal: AbortSignal },
+  ): Promise<Explanation> {
+    const { path, version } = module;
+    const facts = await this.#flights.run(
+      `${path}@${version}`,
+      () => this.#lookInto(module),
+      signal,
+    );
+    const { accessList } = this.#options;
+    const access = accessList === null
+      ? null
+      : identities.map((identity) => ({ identity, ...accessList.decide(identity, path) }));
+    return { ...facts, access };
+  }
+
+  async #lookInto(module: ModuleVersion): Promise<Omit<Explanation, "access">> {
+    const { path, version } = module;
+    const { privatePrefix, sources } = this.#options.placesOf(path);
+    const copy = await orFailure(() => this.#options.copies.read(path, version));
+    const known = copy === null || "failed" in copy ? null : copy;
+    const [published, checksumDatabase, said] = await Promise.all([
+      known === null ? null : this.#published(known),
+      orFailure(() => this.#record(module, known)),
+      Promise.all(sources.map(async (source) => ({
+        source: source.description,
+        ...await orFailure(() => this.#ask(source, module, known)),
+      }))),
+    ]);
+    return {
+      module: path,
+      version,
+      privatePrefix,
+      published: copy !== null && "failed" in copy ? copy : published,
+      sources: said,
+      checksumDatabase,
+    };
+  }
+
+  async #published(copy: Copy): Promise<PublishedPart | Failed> {
+    const { time, origin, source, goMod, zip } = copy.manifest;
+    return await orFailure(async () => {
+      const stored = await this.#options.copies.openZip(copy);
+      await stored?.body.cancel();
+      return {
+        time,
+        source,
+        ...origin === undefined ? {} : { origin },
+        goMod: { h1: goMod.h1, sizeBytes: goMod.sizeBytes },
+        zip: { h1: zip.h1, sizeBytes: stored?.sizeBytes ?? null },
+      };
+    });
+  }
+
+  async #ask(
+    source: Source,
+    { path, version }: ModuleVersion,
+    published: Copy | null,
+  ): Promise<SourcePart> {
+    const { info, goMod } = await this.#withDeadline(
+      `ask ${source.description}`,
+      (signal) => source.describe(path, version, signal),
+    );
+    const goModH1 = hashGoMod(goMod);
+    const isAsPublished = published === null ? null : goModH1 === published.manifest.goMod.h1;
+    return { time: info.time, goModH1, isAsPublished };
+  }
+
+  async #record(module: ModuleVersion, published: Copy | null): Promise<DatabasePart | null> {
+    const { databaseName: name, findHashes } = this.#options;
+    if (name === null) return null;
+    const nobody = { isAsked: false } as const;
+    const found = await this.#withDeadline(`ask ${name}`, async (signal) => {
+      const hashes = findHashes(module, signal);
+      return hashes === null ? nobody : { isAsked: true, hashes: await hashes } as const;
+    });
+    if (!found.isAsked) return null;
+    if (found.hashes === null) return { name, record: null };
+    const { zipH1, goModH1 } = found.hashes;
+    const isAsPublished = published === null
+      ? null
+      : published.manifest.zip.h1 === zipH1 && published.manifest.goMod.h1 === goModH1;
+    return { name, record: { zipH1, goModH1, isAsPublished } };
+  }
+
+  #withDeadline<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withDeadline(work, { timeoutMs: this.#limits.timeoutMs, what });
+  }
+}
+
+async function orFailure<T>(work: () => Promise<T>): Promise<T | Failed> {
+  try {
+    return await work();
+  } catch (error) {
+    return { failed: meaningOf(error), reason: describeError(error) };
+  }
+}
+
+/**
+ * Takes `<module>@<version>` apart. The path may be escaped as in the GOPROXY protocol, or as people write it.
+ *
+ * @throws {InvalidRequestError} when it is not that
+ */
+export function parseModuleVersion(text: string): ModuleVersion {
+  const at = text.lastIndexOf("@");
+  if (at === -1) {
+    throw new InvalidRequestError(`Cannot read "${text}": not <module>@<version>`);
+  }
+  const [path, version] = [text.slice(0, at), text.slice(at + 1)];
+  const parsed = path.includes("!") ? unescapePath(path) : parseModulePath(path);
+  return { path: parsed, version: parseVersion(parsed, unescapeVersion(version)) };
+}

@@ -1,0 +1,242 @@
+/**
+ * How a version that is not published comes to be. Its files are fetched into a scratch directory, checked, and published
+ * by one atomic create (store/publish.ts).
+ *
+ * What the checks are worth depends on who knows the version's hashes:
+ *
+ * - **The checksum database has a record** (public modules): nothing is published whose hashes it does not confirm. With
+ *   the hashes known, the manifest can be published from `.info` and `.mod` alone (*lazy*), and the zip is fetched when
+ *   somebody asks for it: walking a module graph costs no zips.
+ * - **It has none**, or it is off, or the module is private: zip and `.mod` are fetched together (*eager*), must agree, and
+ *   are what this server vouches for from now on.
+ */
+import { withDeadline } from "../async/deadline.ts";
+import { NotFoundError, UpstreamError } from "../errors.ts";
+import type { Logger } from "../log/log.ts";
+import { type Metrics, NO_METRICS } from "../log/metrics.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { Version } from "../module/version.ts";
+import type { ScratchQuota } from "../scratch/scratch_quota.ts";
+import type { DescribedCopy, FetchedZip, Source } from "../source/source.ts";
+import type { Copies } from "../store/copies.ts";
+import { type Copy, makeCopy } from "../store/manifest.ts";
+import { type Content, ownFileContent } from "../store/object_store.ts";
+import { hashGoMod } from "../zip/hash.ts";
+
+/** What a checksum database says of a version: h1 of its zip and of its go.mod. */
+export interface KnownHashes {
+  readonly zipH1: string;
+  readonly goModH1: string;
+  /** Settles when the database's record is in the store, too. Default: nobody has to wait for that. */
+  readonly kept?: Promise<void>;
+}
+
+/**
+ * Finds the hashes of a version. It answers null at once where nobody is to be asked (a private module, no database), and
+ * resolves to null where the database has no record. It rejects with an UpstreamError or a DeadlineError when that could
+ * not be found out.
+ */
+export type FindHashes = (
+  module: { readonly path: ModulePath; readonly version: Version },
+  signal: AbortSignal,
+) => Promise<KnownHashes | null> | null;
+
+export interface PublisherOptions {
+  readonly copies: Copies;
+  readonly source: Source;
+  readonly findHashes: FindHashes;
+  /** When the zips of versions with known hashes are fetched. */
+  readonly zips: "lazy" | "eager";
+  /** Versions whose zips are fetched with the rest all the same. Default: none. */
+  readonly isEager?: (path: ModulePath) => boolean;
+  /** A directory of ours alone for what is being fetched. */
+  readonly scratchDirectory: string;
+  /** The room there. Default: as much as the disk has. */
+  readonly quota?: ScratchQuota;
+  /** How long fetching and publishing one version may take, whoever waits for it. */
+  readonly timeoutMs: number;
+  readonly log: Logger;
+  readonly metrics?: Metrics;
+}
+
+/** Enough for 500 MiB at 4 Mbit/s. */
+export const PUBLISH_TIMEOUT_MS = 20 * 60_000;
+
+/** What the steps of one publication share. */
+interface Job {
+  readonly path: ModulePath;
+  readonly version: Version;
+  readonly signal: AbortSignal;
+  /**
+   * A directory of this job alone, made when it is first wanted.
+   *
+   * @throws {OverloadedError} when there is no room
+   */
+  readonly directory: () => Promise<string>;
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  readonly #metrics: Metrics;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    this.#metrics = options.metrics ?? NO_METRICS;
+  }
+
+  /**
+   * Fetches and publishes a version.
+   *
+   * @returns the copy that counts, which may be another replica's
+   * @throws {NotFoundError} when its source knows that there is none
+   * @throws {ProxyError} of another kind when it could not be had
+   */
+  publish(path: ModulePath, version: Version): Promise<Copy> {
+    return this.#inScratch(path, version, async (job) => {
+      const { findHashes, source, zips, isEager } = this.#options;
+      const hashes = findHashes({ path, version }, job.signal);
+      if (hashes === null || zips === "eager" || isEager?.(path)) {
+        return await this.#publishEagerly(job, hashes);
+      }
+      // Both at the same time; where the version does not exist, nobody waits for its hashes.
+      hashes.catch(() => {});
+      const described = await source.describe(path, version, job.signal);
+      const known = await hashes;
+      if (known === null) return await this.#publishEagerly(job, null);
+      this.#checkGoMod(job, described, known);
+      return await this.#create(job, { described, zipH1: known.zipH1, zip: null, known });
+    });
+  }
+
+  /** Fetches the zip of a published version whose blob the store has not: only the one that its manifest names will do. */
+  restoreZip(copy: Copy): Promise<Copy> {
+    const { path, version, zip } = copy.manifest;
+    return this.#inScratch(path, version, async (job) => {
+      const fetched = await this.#fetchZip(job);
+      this.#check(job, { what: "zip", known: zip.h1, found: fetched.h1 });
+      const content = ownFileContent(fetched);
+      await this.#options.copies.storeZip(copy, { h1: fetched.h1, content }, job);
+      return copy;
+    });
+  }
+
+  /** The version exists, because it is published: a source that has lost it is no proof to the contrary. */
+  async #fetchZip(job: Job): Promise<FetchedZip> {
+    const { path, version } = job;
+    try {
+      const { signal } = job;
+      const directory = await job.directory();
+      return await this.#options.source.fetchZip(path, version, { directory, signal });
+    } catch (cause) {
+      if (!(cause instanceof NotFoundError)) throw cause;
+      const message = `Cannot fetch the zip of ${path}@${version}: its source has it no longer`;
+      throw new UpstreamError(message, { cause });
+    }
+  }
+
+  async #publishEagerly(job: Job, hashes: Promise<KnownHashes | null> | null): Promise<Copy> {
+    const { path, version, signal } = job;
+    hashes?.catch(() => {});
+    const directory = await job.directory();
+    const { zip, ...described } = await this.#options.source.fetch(path, version, {
+      directory,
+      signal,
+    });
+    const known = await hashes;
+    if (known !== null) {
+      this.#checkGoMod(job, described, known);
+      this.#check(job, { what: "zip", known: known.zipH1, found: zip.h1 });
+    }
+    return await this.#create(job, { described, zipH1: zip.h1, zip: ownFileContent(zip), known });
+  }
+
+  /** Ends when the copy is published and the record that vouches for it is kept: whoever has the one finds the other. */
+  async #create(
+    { path, version, signal }: Job,
+    { described, zipH1, zip, known }: {
+      described: DescribedCopy;
+      zipH1: string;
+      zip: Content | null;
+      known: KnownHashes | null;
+    },
+  ): Promise<Copy> {
+    const { info: { time, origin }, goMod, source } = described;
+    const ours = makeCopy({
+      path,
+      version,
+      time,
+      ...(origin === undefined ? {} : { origin }),
+      goMod,
+      zipH1,
+      source,
+    });
+    const [published] = await Promise.all([
+      this.#options.copies.publish({ ...ours, zip }, { signal }),
+      known?.kept,
+    ]);
+    const outcome = published.mismatch ? "mismatch" : published.created ? "created" : "exists";
+    this.#metrics.add("gomodproxy_publications_total", { outcome });
+    if (published.mismatch) this.#reportMismatch(published.copy, ours);
+    return published.copy;
+  }
+
+  #checkGoMod(job: Job, { goMod }: DescribedCopy, { goModH1 }: KnownHashes): void {
+    this.#check(job, { what: "go.mod", known: goModH1, found: hashGoMod(goMod) });
+  }
+
+  /** @throws {UpstreamError} when a file has another hash than the one that is known */
+  #check(
+    { path, version }: Job,
+    { what, known, found }: { what: string; known: string; found: string },
+  ): void {
+    if (found === known) return;
+    this.#metrics.add("gomodproxy_refused_files_total", { file: what });
+    const facts = { module: path, version, file: what, known, found };
+    this.#options.log.warn(facts, "a file with another hash than the known one is refused");
+    throw new UpstreamError(
+      `Cannot use ${path}@${version}: its ${what} has ${found} where ${known} is known; ` +
+        "its tag was moved, or the upstream gives something else than others have seen",
+    );
+  }
+
+  async #inScratch<T>(
+    path: ModulePath,
+    version: Version,
+    work: (job: Job) => Promise<T>,
+  ): Promise<T> {
+    const { scratchDirectory, quota, timeoutMs } = this.#options;
+    let made: Promise<string> | null = null;
+    const make = async () => {
+      await quota?.check();
+      return await Deno.makeTempDir({ dir: scratchDirectory, prefix: "fetch-" });
+    };
+    const directory = () => made ??= make();
+    try {
+      return await withDeadline((signal) => work({ path, version, directory, signal }), {
+        timeoutMs,
+        what: `fetch ${path}@${version}`,
+      });
+    } finally {
+      await removeMade(made);
+    }
+  }
+
+  #reportMismatch(published: Copy, ours: Copy): void {
+    const { path, version } = published.manifest;
+    this.#options.log.warn(
+      { module: path, version, published: hashesOf(published), rejected: hashesOf(ours) },
+      "another copy of this version was published first: its tag was moved, or an upstream lied",
+    );
+  }
+}
+
+async function removeMade(made: Promise<string> | null): Promise<void> {
+  if (made === null) return;
+  // Where it could not be made, whoever wanted it has been told.
+  const directory = await made.catch(() => null);
+  if (directory !== null) await Deno.remove(directory, { recursive: true });
+}
+
+function hashesOf({ manifest: { goMod, zip, source } }: Copy) {
+  return { goMod: goMod.h1, zip: zip.h1, source };
+}

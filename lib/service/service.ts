@@ -1,0 +1,245 @@
+/**
+ * The story of a request, in one place:
+ *
+ * 1. A published copy answers at once, from the store. No source is asked for it again, ever.
+ * 2. Otherwise it is fetched from its source, checked and published (publisher.ts), once for all who wait. Whoever was
+ *    first, on whatever replica, everybody answers with that copy.
+ * 3. A query (`@latest`, a branch) is asked of the source, and its answer is a version, for which 1 and 2 hold.
+ * 4. When the source fails, lists and `@latest` are answered from what is published, and said to be stale.
+ *
+ * A list names every version that anybody has read, because each list looks at the store, and what the source knows now.
+ */
+import { withDeadline } from "../async/deadline.ts";
+import { SingleFlight } from "../async/single_flight.ts";
+import { describeError, NotFoundError, ProxyError } from "../errors.ts";
+import type { Logger } from "../log/log.ts";
+import { scanGoMod } from "../module/go_mod.ts";
+import { pickLatest } from "../module/latest.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { Query, Version } from "../module/version.ts";
+import type { Publisher } from "./publisher.ts";
+import type { KnownVersions, Source, VersionInfo } from "../source/source.ts";
+import type { Copies, CopiesInMemory } from "../store/copies.ts";
+import type { Copy } from "../store/manifest.ts";
+import type { ByteRange, StoredObject } from "../store/object_store.ts";
+import { VersionLists } from "./version_lists.ts";
+
+export interface ModuleServiceOptions {
+  readonly copies: Copies;
+  readonly source: Source;
+  readonly publisher: Pick<Publisher, "publish" | "restoreZip">;
+  readonly log: Logger;
+  /** Among how many threads, each with its own, the memory for lists is to be shared. Default 1. */
+  readonly threads?: number;
+  readonly limits?: Partial<ServiceLimits>;
+}
+
+export interface ServiceLimits {
+  /** How long a source may think about a list or a query. */
+  readonly askTimeoutMs: number;
+  /** How many fetches, and how many lists and queries, may be under way at once. */
+  readonly maxFlights: number;
+}
+
+export const SERVICE_LIMITS: ServiceLimits = {
+  askTimeoutMs: 2 * 60_000,
+  maxFlights: 1000,
+};
+
+export interface ServiceOptions {
+  /** Whether a source may be asked. If not, the store is all there is. */
+  readonly mayFetch: boolean;
+  readonly signal: AbortSignal;
+  /** Facts for the access log are added here: `cache` is hit, miss or stale, `source` where the copy came from. */
+  readonly log: Record<string, unknown>;
+}
+
+export interface ModuleList {
+  /** The tagged ones, lowest first. */
+  readonly versions: readonly Version[];
+  /** Its source was not asked, or failed. */
+  readonly stale: boolean;
+}
+
+export interface ModuleZip {
+  readonly h1: string;
+  /** Opens the stored zip, or a range of it. */
+  readonly open: (range?: ByteRange) => Promise<StoredObject>;
+}
+
+export class ModuleService {
+  /** What is at hand without waiting. Published copies are for ever, so what is in memory may be answered as it is. */
+  readonly memory: CopiesInMemory;
+  /** The lists that are at hand without waiting. */
+  readonly lists: VersionLists;
+  readonly #copies: Copies;
+  readonly #source: Source;
+  readonly #publisher: ModuleServiceOptions["publisher"];
+  readonly #log: Logger;
+  readonly #limits: ServiceLimits;
+  readonly #fetches: SingleFlight<Copy>;
+  readonly #listings: SingleFlight<KnownVersions>;
+  readonly #queries: SingleFlight<VersionInfo>;
+
+  constructor({ copies, source, publisher, log, threads = 1, limits }: ModuleServiceOptions) {
+    this.memory = copies;
+    this.lists = new VersionLists({ published: copies, threads });
+    this.#copies = copies;
+    this.#source = source;
+    this.#publisher = publisher;
+    this.#log = log;
+    this.#limits = { ...SERVICE_LIMITS, ...limits };
+    this.#fetches = new SingleFlight(this.#limits.maxFlights);
+    this.#listings = new SingleFlight(this.#limits.maxFlights);
+    this.#queries = new SingleFlight(this.#limits.maxFlights);
+  }
+
+  /**
+   * The copy of a version: the published one, else fetched and published now.
+   *
+   * @throws {NotFoundError} when its source knows that there is none, or nothing may be fetched
+   * @throws {ProxyError} of another kind when that could not be found out
+   */
+  async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
+    const published = await this.#copies.read(path, version, options);
+    options.log["cache"] = published === null ? "miss" : "hit";
+    if (published === null && !options.mayFetch) throw notCached(`${path}@${version}`);
+    const copy = published ?? await this.#fetches.run(
+      `${path}@${version}`,
+      () => this.#publisher.publish(path, version),
+      options.signal,
+    );
+    options.log["source"] = copy.manifest.source;
+    return copy;
+  }
+
+  /** The copy of the version that a branch, tag, commit or version prefix means now. Throws as {@linkcode copy}. */
+  async query(path: ModulePath, query: Query, options: ServiceOptions): Promise<Copy> {
+    if (!options.mayFetch) throw notCached(`${path}@${query}`);
+    const info = await this.#queries.run(
+      `${path}@${query}`,
+      () =>
+        this.#ask(
+          `look up ${path}@${query}`,
+          (signal) => this.#source.resolve(path, query, signal),
+        ),
+      options.signal,
+    );
+    return await this.copy(path, info.version, options);
+  }
+
+  /**
+   * The tagged versions of a module, lowest first: those published and those its source knows. `stale` when the source
+   * was not asked or failed. It is not asked as long as what it has said is new by its own word.
+   *
+   * @throws {NotFoundError} when nothing of the module is published and its source knows of no such module
+   * @throws {ProxyError} of another kind when nothing is published and the source failed
+   */
+  async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList> {
+    const published = await this.#copies.list(path, { signal: options.signal });
+    try {
+      if (!options.mayFetch) throw notCached(path);
+      const remembered = this.lists.known(path);
+      const known = remembered ?? await this.#listings.run(
+        path,
+        () => this.#ask(`list ${path}`, (signal) => this.#source.list(path, signal)),
+        options.signal,
+      );
+      options.log["cache"] = remembered === null ? "miss" : "hit";
+      return { versions: this.lists.add(path, { published, known }), stale: false };
+    } catch (error) {
+      const isKnown = published.length > 0 || await this.#hasPseudoVersion(path, options.signal);
+      if (!isKnown) throw error;
+      this.#tolerate(error, `list ${path}`, options);
+      return { versions: published, stale: true };
+    }
+  }
+
+  /**
+   * The copy that `@latest` means: what its source says, else the best published version. `stale` as for {@linkcode list}.
+   * Throws as {@linkcode list}.
+   */
+  async latest(path: ModulePath, options: ServiceOptions): Promise<{ copy: Copy; stale: boolean }> {
+    try {
+      if (!options.mayFetch) throw notCached(path);
+      const info = await this.#queries.run(
+        `${path}@latest`,
+        () => this.#ask(`look up ${path}@latest`, (signal) => this.#source.latest(path, signal)),
+        options.signal,
+      );
+      return { copy: await this.copy(path, info.version, options), stale: false };
+    } catch (error) {
+      const best = await this.#latestPublished(path, options.signal);
+      if (best === null) throw error;
+      this.#tolerate(error, `look up ${path}@latest`, options);
+      return { copy: best, stale: true };
+    }
+  }
+
+  /** The zip of a version. Throws as {@linkcode copy}. */
+  async zip(path: ModulePath, version: Version, options: ServiceOptions): Promise<ModuleZip> {
+    const copy = await this.copy(path, version, options);
+    return {
+      h1: copy.manifest.zip.h1,
+      open: async (range) => {
+        const { signal } = options;
+        const stored = await this.#copies.openZip(copy, { range, signal });
+        if (stored !== null) return stored;
+        if (!options.mayFetch) throw notCached(`the zip of ${path}@${version}`);
+        options.log["cache"] = "miss";
+        await this.#fetches.run(
+          `${path}@${version}`,
+          () => this.#publisher.restoreZip(copy),
+          signal,
+        );
+        const restored = await this.#copies.openZip(copy, { range, signal });
+        if (restored === null) throw new Error(`the zip of ${path}@${version} vanished`);
+        return restored;
+      },
+    };
+  }
+
+  #ask<T>(what: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withDeadline(ask, { timeoutMs: this.#limits.askTimeoutMs, what });
+  }
+
+  async #hasPseudoVersion(path: ModulePath, signal: AbortSignal): Promise<boolean> {
+    return (await this.#copies.listPseudo(path, { signal })).length > 0;
+  }
+
+  /** Release over pre-release over pseudo-version, retracted ones left out where the best one's go.mod says so. */
+  async #latestPublished(path: ModulePath, signal: AbortSignal): Promise<Copy | null> {
+    const tagged = await this.#copies.list(path, { signal });
+    const best = pickLatest(tagged, []);
+    if (best === null) {
+      const pseudo = (await this.#copies.listPseudo(path, { signal })).at(-1);
+      return pseudo === undefined ? null : await this.#copies.read(path, pseudo, { signal });
+    }
+    const copy = await this.#copies.read(path, best, { signal });
+    if (copy === null) return null;
+    const { retractions } = scanGoMod(copy.goMod);
+    const allowed = pickLatest(tagged, retractions);
+    return allowed === null || allowed === best
+      ? copy
+      : await this.#copies.read(path, allowed, { signal });
+  }
+
+  /** A failure that the store makes up for: said in the access log, and as a warning unless it was asked for. */
+  #tolerate(error: unknown, what: string, options: ServiceOptions): void {
+    if (options.signal.aborted || !(error instanceof ProxyError)) throw error;
+    options.log["cache"] = "stale";
+    if (options.mayFetch) {
+      this.#log.warn({ error: describeError(error) }, `cannot ${what}, serving the store`);
+    }
+  }
+}
+
+/** Says in the access log that the copy came from the store. */
+export function logHit({ manifest }: Copy, log: ServiceOptions["log"]): void {
+  log["cache"] = "hit";
+  log["source"] = manifest.source;
+}
+
+function notCached(what: string): NotFoundError {
+  return new NotFoundError(`Cannot find ${what} in the store, and nothing may be fetched`);
+}

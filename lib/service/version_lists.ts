@@ -1,0 +1,86 @@
+/**
+ * The lists of versions that may be answered without a wait: what the source has said is still new by its own word, and
+ * the store can tell that nothing was published since it was listed (C10). A developer who has tagged a version and asks for
+ * the list waits {@linkcode MAX_KNOWN_AGE_MS} at most; what any replica has published is there at once.
+ */
+import { LRUCache } from "lru-cache";
+import type { ModulePath } from "../module/path.ts";
+import { isPseudoVersion } from "../module/pseudo_version.ts";
+import { compareVersions, type Version } from "../module/version.ts";
+import type { KnownVersions } from "../source/source.ts";
+import type { CopiesInMemory } from "../store/copies.ts";
+
+export const MAX_KNOWN_AGE_MS = 10_000;
+/** They take some 10 MB, and as much for the lists that were made of them. */
+const MAX_KNOWN_VERSIONS = 100_000;
+
+export interface VersionListsOptions {
+  readonly published: Pick<CopiesInMemory, "rememberedList">;
+  /** Among how many of a process's threads, each with its own, the memory is to be shared. Default 1. */
+  readonly threads?: number;
+  /** Milliseconds since any moment. */
+  readonly now?: () => number;
+}
+
+export class VersionLists {
+  readonly #published: VersionListsOptions["published"];
+  readonly #known: LRUCache<ModulePath, KnownList>;
+
+  constructor({ published, threads = 1, now = () => performance.now() }: VersionListsOptions) {
+    this.#published = published;
+    this.#known = new LRUCache({
+      maxSize: Math.floor(MAX_KNOWN_VERSIONS / threads),
+      sizeCalculation: ({ versions }) => versions.length + 1,
+      perf: { now },
+      ttlResolution: 0,
+    });
+  }
+
+  /** The list as it is now; null says nothing. As long as it stays the same, it is the same array. */
+  remembered(path: ModulePath): readonly Version[] | null {
+    const known = this.#known.get(path);
+    if (known === undefined) return null;
+    const published = this.#published.rememberedList(path);
+    return published === null ? null : known.with(published);
+  }
+
+  /** What the source knows, where that is still new; null says nothing. */
+  known(path: ModulePath): KnownVersions | null {
+    const known = this.#known.get(path);
+    if (known === undefined) return null;
+    return { versions: known.versions, freshMs: this.#known.getRemainingTTL(path) };
+  }
+
+  /** The list of what is published and what the source has just said. */
+  add(
+    path: ModulePath,
+    { published, known }: { published: readonly Version[]; known: KnownVersions },
+  ): readonly Version[] {
+    const same = this.#known.get(path);
+    if (same?.versions === known.versions) return same.with(published);
+    const list = new KnownList(known.versions);
+    const ttl = Math.min(known.freshMs, MAX_KNOWN_AGE_MS);
+    if (ttl > 0) this.#known.set(path, list, { ttl });
+    return list.with(published);
+  }
+}
+
+/** What a source knows, and the last list that was made of it. */
+class KnownList {
+  readonly versions: readonly Version[];
+  #published: readonly Version[] | null = null;
+  #union: readonly Version[] = [];
+
+  constructor(versions: readonly Version[]) {
+    this.versions = versions;
+  }
+
+  /** Lowest first, without pseudo-versions. */
+  with(published: readonly Version[]): readonly Version[] {
+    if (published === this.#published) return this.#union;
+    const tagged = this.versions.filter((version) => !isPseudoVersion(version));
+    this.#published = published;
+    this.#union = [...new Set([...published, ...tagged])].sort(compareVersions);
+    return this.#union;
+  }
+}

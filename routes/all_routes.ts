@@ -1,0 +1,41 @@
+/** All routes of the server, in the order in which they are asked. */
+import type { ClientAuth } from "../lib/auth/client_auth.ts";
+import type { Explainer } from "../lib/service/explainer.ts";
+import type { IndexReader } from "../lib/index/module_index.ts";
+import type { ModuleService } from "../lib/service/service.ts";
+import type { SumDatabases } from "../lib/sumdb/databases.ts";
+import type { Route } from "./app.ts";
+import { authRoute } from "./auth.ts";
+import { explainRoute } from "./explain.ts";
+import { type HealthOptions, healthRoutes } from "./health.ts";
+import { homeRoute } from "./home.ts";
+import { indexRoute } from "./index.ts";
+import { type MetricsPage, metricsRoute } from "./metrics.ts";
+import { moduleRoute } from "./module.ts";
+import { sumdbRoute } from "./sumdb.ts";
+
+/** What the routes answer from. */
+export interface RouteParts extends HealthOptions {
+  /** Null where nobody is asked who they are. */
+  readonly auth: ClientAuth | null;
+  readonly metrics: MetricsPage;
+  /** Null where the configuration wants none. */
+  readonly index: IndexReader | null;
+  readonly explainer: Explainer;
+  readonly databases: Pick<SumDatabases, "find">;
+  readonly service: ModuleService;
+}
+
+export function allRoutes(parts: RouteParts): Route[] {
+  const { auth, metrics, index, explainer, databases, service } = parts;
+  return [
+    ...healthRoutes(parts),
+    homeRoute(),
+    ...auth === null ? [] : [authRoute(auth)],
+    metricsRoute(metrics),
+    ...index === null ? [] : [indexRoute(index)],
+    explainRoute(explainer),
+    sumdbRoute(databases),
+    moduleRoute(service),
+  ];
+}

@@ -1,0 +1,194 @@
+/**
+ * Listens for requests, by http or, with `listen.tls`, by https, and ends in order: when it is told to end it takes no new
+ * connections and finishes what is in flight within {@linkcode SHUTDOWN_TIMEOUT_MS}.
+ *
+ * A certificate that has been replaced is used for connections from then on, and those that are open stay. One that
+ * cannot be used is an error in the log, and the old one stays.
+ */
+import type { Config } from "../lib/config/config.ts";
+import {
+  type Certificate,
+  type CertificateConfig,
+  CertificateWatch,
+  readCertificate,
+} from "../lib/credentials/certificate.ts";
+import type { SecretPlaces } from "../lib/credentials/secret.ts";
+import { ConfigError, describeError } from "../lib/errors.ts";
+import type { TlsVersion } from "./tls_server.ts";
+import type { Logger } from "../lib/log/log.ts";
+import type { ConnectionInfo } from "../routes/app.ts";
+
+/** A large zip on a slow line may take this long to finish. */
+export const SHUTDOWN_TIMEOUT_MS = 30_000;
+/** How often the certificate's files are read again. */
+const CERTIFICATE_CHECK_MS = 2_000;
+
+export interface ListenOptions {
+  readonly config: Config["listen"];
+  /** What the certificate and its key are read from. */
+  readonly places: SecretPlaces;
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+  readonly log: Logger;
+  /** Tells the server to end. */
+  readonly signal: AbortSignal;
+  /** Is told the URL as soon as there is one. */
+  readonly announce: (url: string) => void;
+  /** Further threads that share the address; null for none. By https there are none. */
+  readonly threads: SharedAddress | null;
+}
+
+export interface SharedAddress {
+  /** Ends when they listen, too. */
+  start(addr: Deno.NetAddr): Promise<void>;
+  /** Ends when what they have in flight is finished. */
+  stop(): Promise<void>;
+}
+
+export type Handler = (
+  request: Request,
+  connection: ConnectionInfo,
+) => Response | Promise<Response>;
+
+/**
+ * Returns when the server has ended.
+ *
+ * @throws {ConfigError} when the address cannot be listened on, or there is no usable certificate
+ */
+export async function listen(app: Handler, options: ListenOptions): Promise<void> {
+  const { config, log, signal, announce } = options;
+  const { tls } = config;
+  const threads = tls === undefined ? options.threads : null;
+  const server = tls === undefined ? startPlain(app, options) : await startTls(app, {
+    ...options,
+    tls,
+  });
+  announce(urlOf(server.scheme, server.addr));
+  // Nobody waits for them: this thread answers already.
+  const started = threads?.start(server.addr);
+  await untilAborted(signal);
+  log.info({ timeoutMs: SHUTDOWN_TIMEOUT_MS }, "stopping: finishing what is in flight");
+  const isDone = await Promise.race([
+    finish(server, threads).then(() => true),
+    new Promise<false>((resolve) => setTimeout(() => resolve(false), SHUTDOWN_TIMEOUT_MS)),
+  ]);
+  await started;
+  log.info(isDone ? "stopped" : "stopped: some requests did not finish in time");
+}
+
+/** The main thread answers the others until they have ended. */
+async function finish(server: OpenServer, threads: SharedAddress | null): Promise<void> {
+  await Promise.all([server.shutdown(), threads?.stop()]);
+}
+
+interface OpenServer {
+  readonly scheme: "http" | "https";
+  readonly addr: Deno.NetAddr;
+  shutdown(): Promise<void>;
+}
+
+function startPlain(app: Handler, options: ListenOptions): OpenServer {
+  const { host, port, log } = options;
+  try {
+    const reusePort = options.threads !== null;
+    // With reusePort, another process that has the port would not be noticed.
+    if (reusePort) Deno.listen({ hostname: host, port }).close();
+    const server = Deno.serve({
+      hostname: host,
+      port,
+      reusePort,
+      onListen: () => {},
+      onError: (error) => internalError(error, log),
+    }, app);
+    return { scheme: "http", addr: server.addr, shutdown: () => server.shutdown() };
+  } catch (cause) {
+    throw addressFault(cause, options);
+  }
+}
+
+type TlsConfig = CertificateConfig & { readonly minVersion: TlsVersion };
+
+async function startTls(
+  app: Handler,
+  options: ListenOptions & { readonly tls: TlsConfig },
+): Promise<OpenServer> {
+  const { tls, places, host, port, log } = options;
+  const certificate = await readCertificate(tls, places).catch((cause) => {
+    throw new ConfigError(`listen.tls: ${describeError(cause)}`, { cause });
+  });
+  tellOf(certificate, log);
+  const { TlsServer } = await import("./tls_server.ts");
+  const server = await TlsServer.listen({
+    hostname: host,
+    port,
+    keyPair: certificate,
+    minVersion: tls.minVersion,
+    onError: (error) => internalError(error, log),
+  }, app).catch((cause) => {
+    throw addressFault(cause, options);
+  });
+  const watch = new CertificateWatch(certificate, { config: tls, places });
+  const stopFollowing = follow(watch, { log, use: (next) => server.setKeyPair(next) });
+  return {
+    scheme: "https",
+    addr: server.addr,
+    shutdown: async () => {
+      stopFollowing();
+      await server.shutdown();
+    },
+  };
+}
+
+interface FollowOptions {
+  readonly log: Logger;
+  readonly use: (certificate: Certificate) => void;
+}
+
+/** Looks for a new certificate again and again. Returns what ends that. */
+function follow(watch: CertificateWatch, { log, use }: FollowOptions): () => void {
+  let lastFault = "";
+  const check = async () => {
+    try {
+      const next = await watch.next();
+      lastFault = "";
+      if (next === null) return;
+      use(next);
+      tellOf(next, log);
+    } catch (error) {
+      const fault = describeError(error);
+      if (fault !== lastFault) log.error({ error: fault }, "the new certificate cannot be used");
+      lastFault = fault;
+    }
+  };
+  const timer = setInterval(check, CERTIFICATE_CHECK_MS);
+  return () => clearInterval(timer);
+}
+
+function tellOf({ names, notAfter }: Certificate, log: Logger): void {
+  const facts = { names, notAfter: notAfter.toISOString() };
+  if (notAfter.getTime() < Date.now()) log.warn(facts, "using a certificate whose time is over");
+  else log.info(facts, "using a certificate");
+}
+
+function internalError(error: unknown, log: Logger): Response {
+  log.error({ err: error }, "a response could not be made");
+  return new Response("internal error\n", { status: 500 });
+}
+
+function addressFault(cause: unknown, { host, port }: ListenOptions): ConfigError {
+  return new ConfigError(`cannot listen on ${host}:${port}: ${describeError(cause)}`, { cause });
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function urlOf(scheme: string, { hostname, port }: Deno.NetAddr): string {
+  const isEverywhere = hostname === "0.0.0.0" || hostname === "::";
+  const host = isEverywhere ? "127.0.0.1" : hostname.includes(":") ? `[${hostname}]` : hostname;
+  return `${scheme}://${host}:${port}`;
+}

@@ -1,0 +1,118 @@
+/**
+ * {@linkcode Metrics} by prom-client, and the page that Prometheus reads
+ * (prometheus.io/docs/instrumenting/exposition_formats, text format 0.0.4).
+ *
+ * Each {@linkcode Prometheus} has a registry of its own. What `registry.getMetricsAsJSON()` says in several workers becomes
+ * one page by prom-client's `AggregatorRegistry.aggregate`; each metric knows how.
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import process from "node:process";
+import { type Labels, type MetricName, METRICS, type Metrics } from "../lib/log/metrics.ts";
+
+/** From what the store has in memory to what a large repository takes. */
+const BUCKETS_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300];
+/** How often somebody looks whether the event loop is late. */
+const LAG_INTERVAL_MS = 500;
+
+export interface PrometheusOptions {
+  /** This program's. */
+  readonly version: string;
+}
+
+type Read = () => number | Promise<number>;
+
+export class Prometheus implements Metrics, Disposable {
+  readonly registry = new Registry();
+  readonly contentType = this.registry.contentType;
+  readonly #counters = new Map<string, Counter>();
+  readonly #histograms = new Map<string, Histogram>();
+  readonly #readings = new Map<string, Read>();
+  readonly #lag = new LagMeter();
+
+  constructor({ version }: PrometheusOptions) {
+    const readings = this.#readings;
+    for (const [name, spec] of Object.entries(METRICS)) {
+      const options = {
+        name,
+        help: spec.help,
+        labelNames: spec.labels,
+        registers: [this.registry],
+        aggregator: "across" in spec ? spec.across : "sum" as const,
+      };
+      if (spec.type === "histogram") {
+        this.#histograms.set(name, new Histogram({ ...options, buckets: BUCKETS_SECONDS }));
+      } else if (spec.type === "counter") {
+        const counter = new Counter({
+          ...options,
+          async collect() {
+            const read = readings.get(name);
+            if (read === undefined) return;
+            this.reset();
+            this.inc(await read());
+          },
+        });
+        this.#counters.set(name, counter);
+      } else {
+        const gauge = new Gauge({
+          ...options,
+          async collect() {
+            const read = readings.get(name);
+            if (read !== undefined) this.set(await read());
+          },
+        });
+        if (name === "gomodproxy_build_info") gauge.set({ version, deno: Deno.version.deno }, 1);
+      }
+    }
+    readings.set("gomodproxy_event_loop_lag_seconds", () => this.#lag.takeWorstSeconds());
+    readings.set("process_resident_memory_bytes", () => Deno.memoryUsage().rss);
+    readings.set("process_cpu_seconds_total", cpuSeconds);
+    readings.set("process_start_time_seconds", () => performance.timeOrigin / 1000);
+  }
+
+  add<N extends MetricName>(name: N, labels: Labels<N>, by = 1): void {
+    this.#counters.get(name)?.inc({ ...labels }, by);
+  }
+
+  observe<N extends MetricName>(name: N, labels: Labels<N>, seconds: number): void {
+    this.#histograms.get(name)?.observe({ ...labels }, seconds);
+  }
+
+  gauge(name: MetricName, read: Read): void {
+    this.#readings.set(name, read);
+  }
+
+  /** The page. */
+  async render(): Promise<string> {
+    return await this.registry.metrics();
+  }
+
+  [Symbol.dispose](): void {
+    this.#lag[Symbol.dispose]();
+  }
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+/** How late the event loop was at its worst since somebody asked. */
+class LagMeter implements Disposable {
+  #worstMs = 0;
+  #dueMs = performance.now() + LAG_INTERVAL_MS;
+  readonly #timer = setInterval(() => {
+    const nowMs = performance.now();
+    this.#worstMs = Math.max(this.#worstMs, nowMs - this.#dueMs);
+    this.#dueMs = nowMs + LAG_INTERVAL_MS;
+  }, LAG_INTERVAL_MS);
+
+  takeWorstSeconds(): number {
+    const worstMs = this.#worstMs;
+    this.#worstMs = 0;
+    return worstMs / 1000;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}

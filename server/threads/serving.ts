@@ -1,0 +1,213 @@
+/**
+ * A further thread of the server, started by threads.ts: listens on the same port as the main one, and answers `.info`,
+ * `.mod` and `.zip` of versions that the store has, and lists as long as what their source has said of them is new. Every
+ * other request goes to the main thread as it came, and so does one of a client that is not let in; there it is counted
+ * and logged.
+ *
+ * Nothing here fetches, publishes or starts a process, so that single flight, mirrors and credentials exist once. But it
+ * looks through the zips that the main thread has fetched, because inflating and hashing takes most of what publishing
+ * one takes.
+ */
+/// <reference lib="deno.worker" />
+import { Remote } from "./rpc.ts";
+import { AccessList } from "../../lib/auth/access_list.ts";
+import { type Client, type Guard, OPEN_GUARD } from "../../lib/auth/guard.ts";
+import { type Session, Sessions } from "../../lib/auth/sessions.ts";
+import { createLogger, type Logger } from "../../lib/log/log.ts";
+import type { ModulePath } from "../../lib/module/path.ts";
+import type { Version } from "../../lib/module/version.ts";
+import { atProgramEnd } from "../../lib/log/at_exit.ts";
+import {
+  logHit,
+  type ModuleList,
+  type ModuleZip,
+  type ServiceOptions,
+} from "../../lib/service/service.ts";
+import { Copies, type CopiesInMemory } from "../../lib/store/copies.ts";
+import type { Copy } from "../../lib/store/manifest.ts";
+import { VersionLists } from "../../lib/service/version_lists.ts";
+import { inspectZip, ZipError } from "../../lib/zip/read.ts";
+import { createApp, ElsewhereError, type HttpRequest } from "../../routes/app.ts";
+import { ConcurrencyLimit } from "../../routes/concurrency_limit.ts";
+import { type ModuleAnswers, moduleRoute } from "../../routes/module.ts";
+import { RequestLog } from "../../routes/request_log.ts";
+import { openConfiguredStore } from "../../lib/open/store.ts";
+import { Prometheus } from "../prometheus.ts";
+import { VERSION } from "../../lib/open/version.ts";
+import type { MainMethods, ThreadMethods, ThreadStart } from "./protocol.ts";
+
+const metrics = new Prometheus({ version: VERSION });
+let serving: Serving | null = null;
+
+interface Serving {
+  readonly server: Deno.HttpServer;
+  readonly requestLog: RequestLog;
+  readonly log: Logger;
+}
+
+const methods: ThreadMethods = {
+  start: async (start) => {
+    serving = await serve(start);
+    return { value: null };
+  },
+  inspectZip: async ({ file, path, version }, signal) => {
+    try {
+      return { value: { summary: await inspectZip(file, { path, version, signal }) } };
+    } catch (error) {
+      if (!(error instanceof ZipError)) throw error;
+      return { value: { fault: error.message } };
+    }
+  },
+  stop: async () => {
+    await serving?.server.shutdown();
+    // The main thread ends this one with no more ado.
+    serving?.requestLog.flush();
+    serving?.log.flush();
+    return { value: null };
+  },
+  metrics: async () => {
+    serving?.requestLog.flush();
+    return { value: await metrics.registry.getMetricsAsJSON() };
+  },
+};
+
+const main = new Remote<MainMethods>(self, { ...methods });
+
+async function serve(start: ThreadStart): Promise<Serving> {
+  const { config, env, host, port, via } = start;
+  const log = createLogger(start.logLevel);
+  const store = await openConfiguredStore(config, { env, metrics, cacheLog: log });
+  const onSeen = ({ path, version }: { path: ModulePath; version: Version }) =>
+    void main.call("seen", { value: { path, version } });
+  const copies = new Copies(store, { threads: start.threads, onSeen });
+  const requestLog = new RequestLog({ log, metrics, gathers: true });
+  atProgramEnd(() => requestLog.flush());
+  const app = createApp({
+    routes: [moduleRoute(new StoredModules(copies, start.threads)), ELSEWHERE],
+    guard: guardOf(start),
+    log,
+    via,
+    metrics,
+    requestLog,
+    concurrency: new ConcurrencyLimit(config.limits, metrics),
+    slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
+    elsewhere: handOver,
+  });
+  const server = Deno.serve({
+    hostname: host,
+    port,
+    reusePort: true,
+    onListen: () => {},
+    onError: (error) => internalError(error, log),
+  }, app);
+  return { server, requestLog, log };
+}
+
+function internalError(error: unknown, log: Logger): Response {
+  log.error({ err: error }, "a response could not be made");
+  return new Response("internal error\n", { status: 500 });
+}
+
+/** What the store has, and what sources have said; for anything else one has to go elsewhere. */
+class StoredModules implements ModuleAnswers {
+  readonly memory: CopiesInMemory;
+  readonly lists: VersionLists;
+  readonly #copies: Copies;
+
+  constructor(copies: Copies, threads: number) {
+    this.memory = copies;
+    this.lists = new VersionLists({ published: copies, threads });
+    this.#copies = copies;
+  }
+
+  async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
+    const copy = await this.#copies.read(path, version, options);
+    if (copy === null) throw new ElsewhereError();
+    logHit(copy, options.log);
+    return copy;
+  }
+
+  async zip(path: ModulePath, version: Version, options: ServiceOptions): Promise<ModuleZip> {
+    const copy = await this.copy(path, version, options);
+    return {
+      h1: copy.manifest.zip.h1,
+      open: async (range) => {
+        const stored = await this.#copies.openZip(copy, { range, signal: options.signal });
+        if (stored === null) throw new ElsewhereError();
+        return stored;
+      },
+    };
+  }
+
+  async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList> {
+    const known = options.mayFetch
+      ? this.lists.known(path) ?? await main.call("knownVersions", { value: path })
+      : null;
+    if (known === null) throw new ElsewhereError();
+    const published = await this.#copies.list(path, options);
+    options.log["cache"] = "hit";
+    return { versions: this.lists.add(path, { published, known }), stale: false };
+  }
+
+  latest(): Promise<never> {
+    return Promise.reject(new ElsewhereError());
+  }
+
+  query(): Promise<never> {
+    return Promise.reject(new ElsewhereError());
+  }
+}
+
+const ELSEWHERE = {
+  name: "elsewhere",
+  isUnlimited: true,
+  methods: ["GET", "HEAD", "POST"] as const,
+  matches: () => true,
+  read: () => {
+    throw new ElsewhereError();
+  },
+};
+
+/**
+ * Lets in those whom the main thread has recognized, to what the access list allows. All others go to the main thread, which
+ * looks at what they show, counts wrong passwords, and says why somebody is denied.
+ */
+function guardOf({ isGuarded, config }: ThreadStart): Guard {
+  if (!isGuarded) return OPEN_GUARD;
+  const sessions = new Sessions(Date.now);
+  const accessList = new AccessList(config.clientAuth.acl);
+  const clientOf = ({ identity }: Session, path: ModulePath): Client => {
+    if (!accessList.decide(identity, path).isAllowed) throw new ElsewhereError();
+    return { identity, mayRead: (asked) => accessList.decide(identity, asked).isAllowed };
+  };
+  return {
+    answersDiffer: true,
+    admit({ headers }, access) {
+      const header = headers.get("Authorization");
+      if (access.kind !== "module" || header === null) throw new ElsewhereError();
+      const key = sessions.keyOf(header);
+      const known = sessions.find(key);
+      if (known !== null) return clientOf(known, access.path);
+      return main.call("recognize", { value: header }).then((session) => {
+        if (session === null) throw new ElsewhereError();
+        sessions.add(key, session);
+        return clientOf(session, access.path);
+      });
+    },
+  };
+}
+
+async function handOver(
+  { method, url, headers, body, signal }: HttpRequest,
+  { id, address }: { id: string; address: string | null },
+): Promise<Response> {
+  const entries = [...headers].filter(([name]) => name !== "x-request-id");
+  const response = await main.call("answer", {
+    value: { method, url, headers: [...entries, ["X-Request-Id", id]], body, address },
+    transfer: body === null ? [] : [body],
+  }, signal);
+  return new Response(response.body, {
+    status: response.status,
+    headers: response.headers.map(([name, value]): [string, string] => [name, value]),
+  });
+}

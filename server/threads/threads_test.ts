@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { parseConfig } from "../../lib/config/config.ts";
+import { createLogger } from "../../lib/log/log.ts";
+import { parseModulePath } from "../../lib/module/path.ts";
+import { parseVersion } from "../../lib/module/version.ts";
+import { ZipError } from "../../lib/zip/read.ts";
+import { buildModuleZip } from "../../tests/fakes/module_zip.ts";
+import { Prometheus } from "../prometheus.ts";
+import type { ThreadStart } from "./protocol.ts";
+import { Threads, type ThreadsOptions } from "./threads.ts";
+
+const START: ThreadStart = {
+  config: parseConfig(""),
+  env: {},
+  logLevel: "info",
+  host: "127.0.0.1",
+  port: 0,
+  via: "1.1 test",
+  threads: 2,
+  isGuarded: false,
+};
+const CRASHING = "../../tests/fakes/crashing_thread.ts";
+const APP = () => Promise.resolve(new Response());
+
+interface Opened extends AsyncDisposable {
+  readonly threads: Threads;
+  readonly errors: string[];
+  /** Resolves when as many threads have come up. */
+  started(count: number): Promise<void>;
+}
+
+function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
+  const errors: string[] = [];
+  let count = 0;
+  const waiting = new Map<number, () => void>();
+  const threads = new Threads({
+    count: 2,
+    module: new URL(module, import.meta.url),
+    recognize: () => null,
+    knownVersions: () => null,
+    onSeen: () => waiting.get(++count)?.(),
+    log: createLogger("error", { write: (line) => void errors.push(JSON.parse(line).msg) }),
+    restartPauseMs: 0,
+    ...options,
+  });
+  return {
+    threads,
+    errors,
+    started: async (wanted) => {
+      // The pause before a thread takes another's place keeps no process waiting, nor a test.
+      const alive = setTimeout(() => {}, 60_000);
+      if (count < wanted) await new Promise<void>((resolve) => void waiting.set(wanted, resolve));
+      clearTimeout(alive);
+    },
+    [Symbol.asyncDispose]: () => threads.stop(),
+  };
+}
+
+Deno.test("Threads starts another thread for one that has crashed", async () => {
+  await using opened = open(CRASHING);
+  const { threads, errors, started } = opened;
+  await threads.start(START, APP);
+  await started(2);
+  using metrics = new Prometheus({ version: "0" });
+  // What is asked for them crashes both, and is answered without them.
+  const page = await threads.renderMetrics(metrics);
+  assert.match(page, /^gomodproxy_build_info\{.*\} 1$/m);
+  await started(4);
+  assert.deepEqual(errors, ["a thread has crashed", "a thread has crashed"]);
+});
+
+Deno.test("Threads.inspectZip() has a thread look, and looks itself where none can", async (t) => {
+  await using opened = open(CRASHING, { count: 1 });
+  const { threads, started } = opened;
+  const path = parseModulePath("example.com/m");
+  const file = await Deno.makeTempFile({ suffix: ".zip" });
+  const inspect = async (version: string, signal?: AbortSignal) => {
+    const files = { "go.mod": `module ${path}\n` };
+    const { bytes } = await buildModuleZip({ path, version, files });
+    await Deno.writeFile(file, bytes);
+    const options = { path, version: parseVersion(path, version), ...signal && { signal } };
+    return (await threads.inspectZip(file, options)).h1;
+  };
+  try {
+    await t.step("none has started", async () => {
+      assert.match(await inspect("v1.0.0"), /^h1:.{44}$/);
+    });
+    await threads.start(START, APP);
+    await t.step("it is good", async () => {
+      assert.equal(await inspect("v1.0.0"), "h1:by a thread");
+    });
+    await t.step("it is bad", () => assert.rejects(inspect("v1.1.0"), ZipError));
+    await t.step("nobody wants to know any more", async () => {
+      const reason = new Error("the client has gone");
+      await assert.rejects(inspect("v1.0.0", AbortSignal.abort(reason)), reason);
+    });
+    await t.step("the thread crashes", async () => {
+      assert.match(await inspect("v1.2.0"), /^h1:.{44}$/);
+    });
+    await started(2);
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
+Deno.test("Threads gives up on threads that never start", async () => {
+  await using opened = open("./there_is_none.ts", { count: 1 });
+  const { threads, errors } = opened;
+  const gaveUp = async () => {
+    while (!errors.some((line) => line.startsWith("threads cannot be started"))) {
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  };
+  await threads.start(START, APP);
+  await gaveUp();
+  assert.equal(errors.filter((line) => line === "a thread has crashed").length, 5);
+});
