@@ -2,19 +2,44 @@
  * `check-source <module>`: goes the way to a module's repository step by step and says what happens, and what to do about
  * the first step that fails. It asks the sources themselves and changes nothing but the mirrors. No secret is printed.
  */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { load, type Loaded } from "./load_config.ts";
+import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } from "./options.ts";
+import { printLine } from "./print.ts";
 import { originOf, remoteOf } from "../lib/credentials/provider.ts";
 import { describeError } from "../lib/errors.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { openScratch } from "../lib/scratch/scratch.ts";
-import type { ServeOptions } from "../server/server.ts";
 import { newVia, openFetch } from "../lib/open/fetch.ts";
 import { type OpenedGit, openGit } from "../lib/open/git.ts";
 
-export interface CheckSourceOptions extends
-  Pick<
-    ServeOptions,
-    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
-  > {
+export function define(command: Command, context: CommandContext): void {
+  command
+    .argument("<module>", "module path, such as github.com/my-org/lib")
+    .addOption(configFileOption())
+    .addOption(scratchDirOption())
+    .addOption(logLevelOption("warn"))
+    .addHelpText(
+      "after",
+      `
+Each line on standard output is a step. After the first step that fails comes what to do about it, and the exit status
+is 1. The repository is read; nothing is published.
+
+Example:
+  go-mod-proxy check-source --config-file config.yaml github.com/my-org/lib`,
+    )
+    .action(context.action(async (module: string, flags: CommonFlags) => {
+      const isFine = await checkSource({
+        ...await load(flags, context),
+        module,
+        print: printLine,
+      });
+      return isFine ? 0 : 1;
+    }));
+}
+
+export interface CheckSourceOptions extends Loaded {
   readonly module: string;
   /** Takes a line for a person. */
   readonly print: (line: string) => void;

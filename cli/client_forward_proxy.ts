@@ -1,11 +1,23 @@
 /** `client-forward-proxy`: a server on this machine that passes requests on to ours, logged in. See lib/client/forward.ts. */
+import { type Command, Option } from "commander";
+import type { CommandContext } from "./command.ts";
+import {
+  addIdentityOptions,
+  type IdentityFlags,
+  identityOptions,
+  logLevelOption,
+  parsePort,
+  parseUrl,
+} from "./options.ts";
+import { createLogger } from "../lib/log/log.ts";
+import type { LogLevel } from "../lib/log/log_level.ts";
 import { Semaphore } from "../lib/async/semaphore.ts";
 import { forward } from "../lib/client/forward.ts";
 import { findIdentity, type Identity } from "../lib/client/identity.ts";
 import type { ProviderName } from "../lib/client/providers.ts";
 import { Session } from "../lib/client/session.ts";
 import { readSecretLine } from "../lib/credentials/secret.ts";
-import { describeError } from "../lib/errors.ts";
+import { describeError, InvalidRequestError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log/log.ts";
 import { responseOf } from "../routes/answer.ts";
 import { errorAnswer } from "../routes/respond.ts";
@@ -13,6 +25,72 @@ import { type Env, openMachine, openPost } from "./client_machine.ts";
 import { checkServer } from "./goauth.ts";
 import { listen } from "../server/listen.ts";
 import { readCaCertificates } from "../lib/open/fetch.ts";
+
+interface ForwardFlags extends IdentityFlags {
+  readonly serverUrl: URL;
+  readonly user?: string;
+  readonly passwordFile?: string;
+  readonly passwordEnv?: string;
+  readonly port: number;
+  readonly logLevel: LogLevel;
+}
+
+export function define(command: Command, context: CommandContext): void {
+  addIdentityOptions(
+    command
+      .addOption(
+        new Option("--server-url <url>", "URL of the server").makeOptionMandatory()
+          .argParser(parseUrl),
+      )
+      .option("--user <user>", "log in with a password, from one of the next two flags")
+      .option("--password-file <file>", "file with the password")
+      .option("--password-env <name>", "environment variable with the password")
+      .addOption(
+        // The original's. Without it, the message about an unknown option would repeat what follows it.
+        new Option("--password <password>").hideHelp(),
+      )
+      .addOption(
+        new Option("--port <port>", "port on 127.0.0.1 to listen on; 0 lets the system choose")
+          .default(8081).argParser(parsePort),
+      ),
+  )
+    .addOption(logLevelOption("info"))
+    .addHelpText(
+      "after",
+      `
+Without --user the identity is found as by goauth. Everyone on this machine who can reach the port has the access rights
+of that identity while the command runs. Go 1.24 and newer do not need it: see goauth.
+
+Example:
+  go-mod-proxy client-forward-proxy --server-url https://proxy.example.com --user dev --password-file ~/.proxy-password
+  GOPROXY=http://127.0.0.1:8081 go mod download`,
+    )
+    .action(context.action(async (flags: ForwardFlags) => {
+      const { serverUrl, user, passwordFile, passwordEnv, port, logLevel, ...identity } = flags;
+      if (command.getOptionValue("password") !== undefined) {
+        throw new InvalidRequestError(
+          "a password in an argument is visible to other users: use --password-file or --password-env",
+        );
+      }
+      const password = passwordFile !== undefined
+        ? { file: passwordFile }
+        : passwordEnv !== undefined
+        ? { envVar: passwordEnv }
+        : null;
+      if ((user === undefined) !== (password === null) || (passwordFile && passwordEnv)) {
+        command.error("error: --user needs one of --password-file and --password-env");
+      }
+      await clientForwardProxy({
+        ...identityOptions(identity),
+        server: serverUrl,
+        port,
+        user: user === undefined || password === null ? null : { name: user, password },
+        env: context.environment.toObject(),
+        log: createLogger(logLevel),
+        signal: context.signal,
+      });
+    }));
+}
 
 /** The `go` command asks for a few dozen modules at once. */
 const MAX_REQUESTS = 256;

@@ -5,7 +5,30 @@
  *
  * zsh takes bash's script, by its own `bashcompinit`.
  */
-import type { Argument, Command, Option } from "commander";
+import type { CommandContext } from "./command.ts";
+import { printLine } from "./print.ts";
+import { Argument, type Command, type Option } from "commander";
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  source <(go-mod-proxy completion bash)           now; in ~/.bashrc, always
+  source <(go-mod-proxy completion zsh)            now; in ~/.zshrc, after compinit, always
+  go-mod-proxy completion fish | source            now; in ~/.config/fish/config.fish, always`,
+    )
+    .action(context.action((shell: Shell) => {
+      printLine(completionScript(shell, rootOf(command)).trimEnd());
+      return Promise.resolve();
+    }));
+}
+
+function rootOf(command: Command): Command {
+  return command.parent === null ? command : rootOf(command.parent);
+}
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];

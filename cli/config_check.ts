@@ -4,6 +4,11 @@
  * It reads the file, every secret that the file names (keys and certificates are parsed, too), the upstream list as the
  * environment has it, and one object of the store. It changes nothing, and asks no git host, upstream or issuer.
  */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { readConfig } from "./load_config.ts";
+import { configFileOption } from "./options.ts";
+import { plural, printLine } from "./print.ts";
 import { checkClientAuthSecrets, clientAuthWarnings } from "../lib/auth/open.ts";
 import { type Config, parseConfig } from "../lib/config/config.ts";
 import { type Certificate, readCertificate } from "../lib/credentials/certificate.ts";
@@ -15,7 +20,31 @@ import { parseSourceList } from "../lib/source/source_list.ts";
 import { PROBE_KEY } from "../lib/store/probe.ts";
 import { readSumDatabaseKey, sumDatabaseKeyWarnings } from "../lib/open/private_sum_database.ts";
 import { openConfiguredStore } from "../lib/open/store.ts";
-import { plural } from "./print.ts";
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .addOption(configFileOption())
+    .addHelpText(
+      "after",
+      `
+The file is read, the secrets that it names (keys and certificates are parsed), and one object of the store. Nothing is
+changed, and no git host, upstream or issuer is contacted. Each line on standard output is a fault, a warning or a check
+that passed; the last line counts them.
+
+Example:
+  go-mod-proxy config check --config-file config.yaml`,
+    )
+    .action(context.action(async ({ configFile }: { configFile?: string }) => {
+      const isFine = await checkConfig({
+        ...await readConfig(configFile),
+        env: context.environment.toObject(),
+        print: printLine,
+        signal: context.signal,
+        now: Date.now,
+      });
+      return isFine ? 0 : 1;
+    }));
+}
 
 const STORE_TIMEOUT_MS = 20_000;
 const DAY_MS = 24 * 3_600_000;

@@ -1,4 +1,9 @@
 /** `config explain <module>`: what the configuration says of a module path, and why. It asks nobody and reads no secret. */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { loadConfig } from "./load_config.ts";
+import { configFileOption } from "./options.ts";
+import { printLine } from "./print.ts";
 import { AccessList, type AccessRule } from "../lib/auth/access_list.ts";
 import type { Config } from "../lib/config/config.ts";
 import { type PrivateModules, PrivatePrefixes } from "../lib/credentials/open.ts";
@@ -8,6 +13,38 @@ import { display } from "../lib/http/client.ts";
 import { type ModulePath, parseModulePath } from "../lib/module/path.ts";
 import { type ListEntry, parseSourceList } from "../lib/source/source_list.ts";
 import { DEFAULT_SUM_DATABASE } from "../lib/sumdb/open.ts";
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .argument("<module>", "module path, such as github.com/my-org/lib")
+    .addOption(configFileOption())
+    .option("--identity <name>", "one identity (default: all of them)")
+    .addHelpText(
+      "after",
+      `
+Shows where the module comes from, with which credential, how it is verified, and who may read it. Nothing is contacted,
+and no secret is read. The exit status is 1 if the identity, or without --identity every identity, may not read it.
+
+Example:
+  go-mod-proxy config explain --config-file config.yaml --identity ci github.com/my-org/lib`,
+    )
+    .action(
+      context.action(
+        async (module: string, flags: { configFile?: string; identity?: string }) => {
+          const { environment } = context;
+          const { config } = await loadConfig(flags.configFile, environment);
+          const mayRead = explainConfig({
+            config,
+            module,
+            identity: flags.identity ?? null,
+            env: environment.toObject(),
+            print: printLine,
+          });
+          return mayRead ? 0 : 1;
+        },
+      ),
+    );
+}
 
 export interface ExplainConfigOptions {
   readonly config: Config;

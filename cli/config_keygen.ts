@@ -1,9 +1,33 @@
 /**
  * `config keygen <name>`: makes the key pair of our own checksum database, and says where its halves go.
  */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { printLine } from "./print.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { isDatabaseName } from "../lib/sumdb/open.ts";
 import { SignerKey } from "../lib/sumdb/signer.ts";
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .argument("<name>", "the database's name: a host name, optionally with a path")
+    .option("--key-file <file>", "new file for the signer key (default: it is printed)")
+    .option("--url <url>", "URL at which clients reach the server", "https://proxy.example.com")
+    .addHelpText(
+      "after",
+      `
+Prints the signer key, the configuration of the server and the setting for clients.
+
+Examples:
+  go-mod-proxy config keygen sum.example.com
+  go-mod-proxy config keygen sum.example.com --key-file sumdb-key --url https://proxy.example.com`,
+    )
+    .action(
+      context.action((name: string, { keyFile, url }: { keyFile?: string; url: string }) =>
+        keygen({ name, keyFile: keyFile ?? null, url, print: printLine })
+      ),
+    );
+}
 
 export interface KeygenOptions {
   /** The database's name. */

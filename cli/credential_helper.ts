@@ -1,9 +1,19 @@
 /** `credential-helper`: between git's standard streams and the server's socket. */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
 import {
   NONCE_VARIABLE,
   runCredentialHelper,
   SOCKET_VARIABLE,
 } from "../lib/git/credential_helper.ts";
+
+export function define(command: Command, { environment, action }: CommandContext): void {
+  command
+    .argument("<operation>")
+    .action(
+      action((operation: string) => credentialHelper(operation, (name) => environment.get(name))),
+    );
+}
 
 export async function credentialHelper(
   operation: string,

@@ -2,6 +2,12 @@
  * `explain <module>@<version>`: what is published of a version, what its sources and the checksum database say now, and
  * which identities may read it. It publishes nothing.
  */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { load, type Loaded } from "./load_config.ts";
+import { explanationText } from "../lib/service/explain_text.ts";
+import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } from "./options.ts";
+import { printLine } from "./print.ts";
 import { type Explanation, parseModuleVersion } from "../lib/service/explainer.ts";
 import { openScratch } from "../lib/scratch/scratch.ts";
 import { Copies } from "../lib/store/copies.ts";
@@ -11,13 +17,35 @@ import { openDatabases } from "../lib/open/databases.ts";
 import { newVia, openFetch } from "../lib/open/fetch.ts";
 import { openSources } from "../lib/open/sources.ts";
 import { openConfiguredStore } from "../lib/open/store.ts";
-import type { ServeOptions } from "../server/server.ts";
 
-export interface ExplainOptions extends
-  Pick<
-    ServeOptions,
-    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
-  > {
+interface ExplainFlags extends CommonFlags {
+  readonly json: boolean;
+}
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .argument("<module@version>", "such as github.com/my-org/lib@v1.2.3")
+    .addOption(configFileOption())
+    .option("--json", "print JSON", false)
+    .addOption(scratchDirOption())
+    .addOption(logLevelOption("error"))
+    .addHelpText(
+      "after",
+      `
+Nothing is published. A running server gives the same answer at /explain/<module>@<version>.
+
+Examples:
+  go-mod-proxy explain --config-file config.yaml github.com/my-org/lib@v1.2.3
+  go-mod-proxy explain --json golang.org/x/mod@v0.20.0`,
+    )
+    .action(context.action(async (module: string, flags: ExplainFlags) => {
+      const explanation = await runExplain({ ...await load(flags, context), module });
+      const text = flags.json ? JSON.stringify(explanation, null, 2) : explanationText(explanation);
+      printLine(text.trimEnd());
+    }));
+}
+
+export interface ExplainOptions extends Loaded {
   /** `<module>@<version>`. */
   readonly module: string;
 }

@@ -17,6 +17,10 @@
  * Files appear complete or not at all, and one that is there is not written again, `list` and `@latest` excepted: a run
  * that was interrupted is continued by the next one. Limits: checksum databases are not exported.
  */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { load, type Loaded } from "./load_config.ts";
+import { type CommonFlags, configFileOption, logLevelOption } from "./options.ts";
 import { forEach } from "../lib/async/workers.ts";
 import { describeError, NotFoundError } from "../lib/errors.ts";
 import { escapePath, escapeVersion } from "../lib/module/escape.ts";
@@ -31,12 +35,31 @@ import type { ObjectStore } from "../lib/store/object_store.ts";
 import { openConfiguredStore } from "../lib/open/store.ts";
 import { plural } from "./print.ts";
 import { openProgress } from "./progress.ts";
-import type { ServeOptions } from "../server/server.ts";
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .argument("<directory>", "the directory to write to; it is created if it does not exist")
+    .addOption(configFileOption())
+    .addOption(logLevelOption("error"))
+    .addHelpText(
+      "after",
+      `
+The go command reads the directory (GOPROXY=file:///…), any web server can serve it, and "import gomodcache" imports it
+into another store. Files that exist are kept; a second run adds what is new.
+
+Examples:
+  go-mod-proxy export ./modules
+  go-mod-proxy export /mnt/usb/modules --config-file config.yaml`,
+    )
+    .action(context.action(async (directory: string, flags: CommonFlags) => {
+      return await runExport({ ...await load(flags, context), directory }) ? 0 : 1;
+    }));
+}
 
 /** On a bucket most of the time is waiting. */
 export const WORKERS = 8;
 
-export interface ExportOptions extends Pick<ServeOptions, "config" | "env" | "log" | "signal"> {
+export interface ExportOptions extends Loaded {
   /** It is made when it is missing. */
   readonly directory: string;
 }

@@ -7,6 +7,10 @@
  * 5 objects: 2 manifests, 2 zips; 1 fault, 1 note, 0 repaired
  * ```
  */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { load, type Loaded } from "./load_config.ts";
+import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } from "./options.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher } from "../lib/service/publisher.ts";
 import { describeError } from "../lib/errors.ts";
 import { InvalidIndexError } from "../lib/index/entry.ts";
@@ -25,13 +29,38 @@ import { openConfiguredStore } from "../lib/open/store.ts";
 import { plural } from "./print.ts";
 import { privatePaths } from "../lib/open/private_paths.ts";
 import { openProgress } from "./progress.ts";
-import type { ServeOptions } from "../server/server.ts";
 
-export interface RunFsckOptions extends
-  Pick<
-    ServeOptions,
-    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
-  > {
+interface FsckFlags extends CommonFlags {
+  readonly repair: boolean;
+}
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .addOption(configFileOption())
+    .option(
+      "--repair",
+      "fetch missing zips from their sources and add missing index entries; nothing is replaced",
+      false,
+    )
+    .addOption(scratchDirOption())
+    .addOption(logLevelOption("error"))
+    .addHelpText(
+      "after",
+      `
+Each line on standard output is a fault, a note or a repair, with the object's key; the last line is a summary. With
+--repair, zips that no client has asked for yet are fetched too.
+
+Examples:
+  go-mod-proxy fsck --config-file config.yaml
+  go-mod-proxy fsck --config-file config.yaml --repair`,
+    )
+    .action(context.action(async (flags: FsckFlags) => {
+      const isFine = await runFsck({ ...await load(flags, context), repair: flags.repair });
+      return isFine ? 0 : 1;
+    }));
+}
+
+export interface RunFsckOptions extends Loaded {
   /** Whether what is missing is to be added again. */
   readonly repair: boolean;
 }

@@ -2,6 +2,10 @@
  * `goauth <server>`: the program that `GOAUTH` names, so that the `go` command logs in at a server with what the machine
  * or the person has already. See lib/client/goauth.ts for what it reads and writes.
  */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { defaultScratchDir } from "./load_config.ts";
+import { addIdentityOptions, type IdentityFlags, identityOptions, parseUrl } from "./options.ts";
 import { authorizationFor } from "../lib/client/authorization.ts";
 import { formatHeaders, isBelow, MAX_HEAD_BYTES, parseStatus } from "../lib/client/goauth.ts";
 import { findIdentity } from "../lib/client/identity.ts";
@@ -11,6 +15,45 @@ import { InvalidRequestError, UpstreamError } from "../lib/errors.ts";
 import { isLoopback } from "../lib/http/client.ts";
 import { type Env, openMachine, openPost } from "./client_machine.ts";
 import { readCaCertificates } from "../lib/open/fetch.ts";
+
+export function define(command: Command, context: CommandContext): void {
+  addIdentityOptions(
+    command
+      .argument("<server>", "URL of the server, as in GOPROXY", parseUrl)
+      .argument("[url]", "URL that was refused; the go command adds it", parseUrl),
+  )
+    .option("--cache-dir <dir>", "directory for access tokens (default: in the user's cache)")
+    .addHelpText(
+      "after",
+      `
+Without --provider, the first of these that is available is used: an identity token in an environment variable (env), of
+GitHub Actions (github), or in a file (file); a password in netrc (netrc); the identity token of Google's metadata server
+(gce); a password from git's credential helpers (git). It is exchanged for an access token, which is cached until it
+expires. On failure nothing is printed on standard output and the exit status is 1; go shows the reason with -x.
+
+Examples:
+  go env -w GOAUTH="go-mod-proxy goauth https://proxy.example.com"
+  go-mod-proxy goauth https://proxy.example.com --provider github --audience proxy`,
+    )
+    .action(
+      context.action(
+        async (
+          server: URL,
+          asked: URL | undefined,
+          { cacheDir, ...flags }: IdentityFlags & { readonly cacheDir?: string },
+        ) => {
+          const env = context.environment.toObject();
+          await goauth({
+            ...identityOptions(flags),
+            server,
+            asked: asked ?? null,
+            cacheDirectory: cacheDir ?? `${defaultScratchDir(env)}/goauth`,
+            env,
+          });
+        },
+      ),
+    );
+}
 
 export interface GoauthOptions {
   /** The server, and perhaps a path on it. */

@@ -1,7 +1,22 @@
 /** `hash-password`: what goes into `clientAuth.identities[].passwordHash`, for a password on standard input. */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
 import { PasswordHash } from "../lib/auth/password_hash.ts";
 import { InvalidRequestError } from "../lib/errors.ts";
 import { printLine } from "./print.ts";
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .addHelpText(
+      "after",
+      `
+The hash (scrypt) is not a secret and may stand in the configuration.
+
+Example:
+  read -rs PASSWORD; printf %s "$PASSWORD" | go-mod-proxy hash-password`,
+    )
+    .action(context.action(() => hashPassword(Deno.stdin.readable)));
+}
 
 const MAX_PASSWORD_BYTES = 1024;
 

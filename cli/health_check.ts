@@ -4,10 +4,37 @@
  * It asks by `node:http`, and not by `fetch`, because that would go through the proxy that `HTTP_PROXY` names. By https
  * any certificate will do: it is for other names than the one of this machine, and nothing secret is sent.
  */
+import { type Command, Option } from "commander";
+import type { CommandContext } from "./command.ts";
+import { parseUrl } from "./options.ts";
 import { request as requestPlain } from "node:http";
 import { request as requestTls } from "node:https";
 import { withDeadline } from "../lib/async/deadline.ts";
 import { UpstreamError } from "../lib/errors.ts";
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .addOption(
+      new Option(
+        "--url <url>",
+        "URL of the server (default: http://127.0.0.1 and the port in PORT)",
+      )
+        .argParser(parseUrl),
+    )
+    .addHelpText(
+      "after",
+      `
+For the health checks of containers. Where the platform can send HTTP requests itself, use /healthz instead.
+
+Examples:
+  go-mod-proxy healthcheck
+  go-mod-proxy healthcheck --url http://127.0.0.1:3000`,
+    )
+    .action(context.action(async ({ url }: { url?: URL }) => {
+      const port = context.environment.get("PORT") || 8080;
+      await checkHealth(url ?? new URL(`http://127.0.0.1:${port}`));
+    }));
+}
 
 /** Less than the container engine waits, so that it hears the reason. */
 export const HEALTH_TIMEOUT_MS = 4_000;
@@ -22,7 +49,7 @@ export async function checkHealth(server: URL, timeoutMs = HEALTH_TIMEOUT_MS): P
     timeoutMs,
     what: `ask ${url}`,
   });
-  if (status !== 200) throw new UpstreamError(`Cannot call the server well: ${url} has ${status}`);
+  if (status !== 200) throw new UpstreamError(`Server is unhealthy: ${url} answered ${status}`);
 }
 
 function statusOf(url: URL, signal: AbortSignal): Promise<number | undefined> {

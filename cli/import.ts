@@ -7,6 +7,10 @@
  * 7 versions: 4 imported, 1 known, 1 without a zip, 1 refused
  * ```
  */
+import { Argument, type Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { load, type Loaded } from "./load_config.ts";
+import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } from "./options.ts";
 import { InvalidRequestError } from "../lib/errors.ts";
 import { athens } from "../lib/import/athens.ts";
 import type { FoundVersion } from "../lib/import/import_entry.ts";
@@ -26,12 +30,54 @@ import { openConfiguredStore } from "../lib/open/store.ts";
 import { plural } from "./print.ts";
 import { privatePaths } from "../lib/open/private_paths.ts";
 import { openProgress } from "./progress.ts";
-import type { ServeOptions } from "../server/server.ts";
+
+interface ImportFlags extends CommonFlags {
+  readonly times?: string;
+}
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .addArgument(
+      new Argument("<kind>", "what the directory holds").choices([
+        "gomodcache",
+        "athens",
+        "original",
+      ]),
+    )
+    .argument(
+      "<directory>",
+      "GOMODCACHE/cache/download, Athens's disk storage, or a copy of the original's bucket",
+    )
+    .addOption(configFileOption())
+    .option(
+      "--times <file>",
+      'for original: a file of lines "gomod/<module>@<version> <RFC 3339 time>"',
+    )
+    .addOption(scratchDirOption())
+    .addOption(logLevelOption("error"))
+    .addHelpText(
+      "after",
+      `
+Every version is verified before it is stored, and stored versions are kept. Each line on standard output is a version
+that is refused, and why; the last line is a summary. A second run changes nothing.
+
+Examples:
+  go-mod-proxy import gomodcache "$(go env GOMODCACHE)/cache/download"
+  go-mod-proxy import athens /var/lib/athens --config-file config.yaml
+  go-mod-proxy import original ./bucket --times times.txt --config-file config.yaml`,
+    )
+    .action(
+      context.action(async (kind: ImportKind, directory: string, flags: ImportFlags) => {
+        const command = await load(flags, context);
+        const isFine = await runImport({ ...command, kind, directory, timesFile: flags.times });
+        return isFine ? 0 : 1;
+      }),
+    );
+}
 
 export type ImportKind = "gomodcache" | "athens" | "original";
 
-export interface RunImportOptions
-  extends Pick<ServeOptions, "config" | "scratchDir" | "env" | "log" | "signal"> {
+export interface RunImportOptions extends Loaded {
   readonly kind: ImportKind;
   readonly directory: string;
   /** The file with the times of the original's objects, where there is one. */

@@ -11,6 +11,10 @@
  * Nothing is published whose zip contradicts go.sum: where no checksum database knows a version, go.sum is believed in its
  * place. A version that is published already stays, and is compared.
  */
+import type { Command } from "commander";
+import type { CommandContext } from "./command.ts";
+import { load, type Loaded } from "./load_config.ts";
+import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } from "./options.ts";
 import { forEach } from "../lib/async/workers.ts";
 import { describeError, InvalidRequestError, ProxyError, StorageError } from "../lib/errors.ts";
 import { type GoSumEntry, MAX_GO_SUM_SIZE_BYTES, parseGoSums } from "../lib/module/go_sum.ts";
@@ -29,16 +33,32 @@ import { openSources } from "../lib/open/sources.ts";
 import { openConfiguredStore } from "../lib/open/store.ts";
 import { plural } from "./print.ts";
 import { openProgress, type Progress } from "./progress.ts";
-import type { ServeOptions } from "../server/server.ts";
+
+export function define(command: Command, context: CommandContext): void {
+  command
+    .argument("<go.sum...>", "go.sum files")
+    .addOption(configFileOption())
+    .addOption(scratchDirOption())
+    .addOption(logLevelOption("error"))
+    .addHelpText(
+      "after",
+      `
+Nothing is stored that contradicts go.sum or the checksum database. Each line on standard output is a version that
+cannot be fetched, and why; the last line is a summary. A second run fetches what is missing.
+
+Examples:
+  go-mod-proxy prefetch go.sum
+  go-mod-proxy prefetch --config-file config.yaml */go.sum`,
+    )
+    .action(context.action(async (files: string[], flags: CommonFlags) => {
+      return await runPrefetch({ ...await load(flags, context), files }) ? 0 : 1;
+    }));
+}
 
 /** What sources bear; each may have a zip in the scratch directory. */
 export const WORKERS = 8;
 
-export interface PrefetchOptions extends
-  Pick<
-    ServeOptions,
-    "config" | "configDirectory" | "program" | "scratchDir" | "env" | "log" | "signal"
-  > {
+export interface PrefetchOptions extends Loaded {
   /** go.sum files. */
   readonly files: readonly string[];
 }
@@ -79,7 +99,7 @@ export async function runPrefetch(options: PrefetchOptions): Promise<boolean> {
   return isComplete;
 }
 
-interface Parts extends Pick<ServeOptions, "config" | "log" | "signal"> {
+interface Parts extends Pick<Loaded, "config" | "log" | "signal"> {
   readonly copies: Copies;
   readonly source: Source;
   readonly databases: SumDatabases;

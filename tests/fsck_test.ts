@@ -151,7 +151,7 @@ Deno.test("fsck says what it cannot do in a line", async () => {
   assert.deepEqual([code, stdout], [1, ""]);
   assert.match(
     stderr,
-    /^error: the configuration cannot be used\ncannot read missing\.yaml: .+\n\n?$/,
+    /^error: invalid configuration\ncannot read missing\.yaml: .+\n$/,
   );
 });
 

@@ -82,12 +82,17 @@ const REFUSED: { name: string; env: Record<string, string>; config?: string; mes
     config: "storage: { disk: { path: 1 } }\nparentProxy: { urls: x }\nstroage: {}\n",
     message: /storage\.disk\.path: .*\n.*parentProxy.*\n.*stroage/s,
   },
-  { name: "a file that is no YAML", env: {}, config: "storage: [", message: /cannot be used/ },
+  {
+    name: "a file that is no YAML",
+    env: {},
+    config: "storage: [",
+    message: /invalid configuration/,
+  },
   {
     name: "a store that cannot be made",
     env: {},
     config: "storage: { disk: { path: /dev/null/data } }\n",
-    message: /cannot be used.*storage: .*\/dev\/null/s,
+    message: /invalid configuration.*storage: .*\/dev\/null/s,
   },
 ];
 

@@ -36,7 +36,10 @@ function messages(file: string, source: string): string[] {
 }
 
 Deno.test("import-direction reports an import to the left", () => {
-  assert.match(messages("lib/module/path.ts", `import "../service/service.ts";`).join(), /may not import/);
+  assert.match(
+    messages("lib/module/path.ts", `import "../service/service.ts";`).join(),
+    /may not import/,
+  );
   assert.match(
     messages("lib/module/path.ts", `await import("../service/service.ts");`).join(),
     /may not import/,

@@ -29,6 +29,7 @@ import { MeasuredSource } from "../source/measured.ts";
 import { ProxySource } from "../source/proxy_source.ts";
 import type { Source } from "../source/source.ts";
 import { Upstream } from "../source/upstream.ts";
+import { userCacheDirectory } from "./environment.ts";
 
 /** Requests that may wait for a git process, and how long each of them. */
 const MAX_WAITING_FOR_GIT = 1000;
@@ -220,10 +221,9 @@ function helperCommand({ executable, module }: Program, socketPath: string): str
 
 /** git's HOME is an empty folder: Deno must be told where it keeps the packages that it has. */
 function helperEnvironment(env: Readonly<Record<string, string>>): Record<string, string> {
-  const home = env["HOME"];
-  const cache = env["XDG_CACHE_HOME"] ?? (home === undefined ? undefined : `${home}/.cache`);
-  const directory = env["DENO_DIR"] ?? (cache === undefined ? undefined : `${cache}/deno`);
-  return directory === undefined ? {} : { DENO_DIR: directory };
+  const cache = userCacheDirectory(env);
+  const directory = env["DENO_DIR"] ?? (cache === null ? null : `${cache}/deno`);
+  return directory === null ? {} : { DENO_DIR: directory };
 }
 
 /** The variables by which the server's own HTTP finds its way reach git too. */
