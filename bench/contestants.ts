@@ -9,7 +9,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { denoDir, startTask } from "../tests/fakes/server.ts";
+import { denoDir, startTask } from "../tests/worlds/server.ts";
 import type { Upstream } from "./upstream.ts";
 
 export type Name = "ours" | "goproxy" | "athens" | "goproxy.io" | "nginx";

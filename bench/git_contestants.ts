@@ -3,8 +3,8 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type GoCommand, goCommand } from "../tests/fakes/go_command.ts";
-import { type Server, startServer } from "../tests/fakes/server.ts";
+import { type GoCommand, goCommand } from "../tests/support/go_command.ts";
+import { type Server, startServer } from "../tests/worlds/server.ts";
 import { cpuTime } from "./process_cpu.ts";
 
 /** Where modules are: the `go` command knows this host's repositories without asking anybody. */

@@ -14,7 +14,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 // @ts-types="npm:@types/yazl@3.3.1"
 import { ZipFile } from "yazl";
-import { exists } from "../tests/fakes/exists.ts";
+import { exists } from "../tests/support/exists.ts";
 import { benchFolder } from "./bench_folder.ts";
 
 export interface MadeModule {

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type GoCommand, goCommand } from "../tests/fakes/go_command.ts";
-import { exists } from "../tests/fakes/exists.ts";
+import { type GoCommand, goCommand } from "../tests/support/go_command.ts";
+import { exists } from "../tests/support/exists.ts";
 import { benchFolder } from "./bench_folder.ts";
 
 /** The one that tests/upstream knows. */
@@ -50,7 +50,7 @@ export async function run(go: GoCommand, ...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** By plain `go`, because the network may need more of the environment than tests/fakes/go_command.ts lets through. */
+/** By plain `go`, because the network may need more of the environment than tests/support/go_command.ts lets through. */
 async function fill(home: string): Promise<void> {
   const cwd = join(home, "main");
   await Deno.mkdir(cwd, { recursive: true });

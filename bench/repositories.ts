@@ -6,8 +6,8 @@
  * the system's temporary directory from one run to the next.
  */
 import { join } from "node:path";
-import { TestRepo } from "../tests/fakes/git_repo.ts";
-import { exists } from "../tests/fakes/exists.ts";
+import { TestRepo } from "../tests/worlds/git_repo.ts";
+import { exists } from "../tests/support/exists.ts";
 import { benchFolder } from "./bench_folder.ts";
 
 export interface Recipe {

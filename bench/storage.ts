@@ -19,7 +19,7 @@ import {
   startGcs,
   startS3,
   VERSITYGW,
-} from "../tests/fakes/emulator.ts";
+} from "../tests/worlds/emulator.ts";
 import { FaultProxy } from "../tests/fakes/fault_proxy.ts";
 import { Contestant, get } from "./contestants.ts";
 import { fileOf, madeModules, SMALL_MODULES } from "./made_modules.ts";

@@ -8,7 +8,7 @@
  * knows about a zip.
  */
 import { join } from "node:path";
-import { h1OfGoMod } from "../tests/fakes/module_zip.ts";
+import { h1OfGoMod } from "../tests/support/module_zip.ts";
 import { escapeCase } from "../tests/fakes/protocol.ts";
 import { Sumdb } from "../tests/fakes/sumdb.ts";
 

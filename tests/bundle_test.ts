@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { compileArguments, TARGETS } from "../tools/compile.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { denoDir, startFlags, startServer } from "./fakes/server.ts";
+import { denoDir, startFlags, startServer } from "./worlds/server.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const MODULE = "go.example.com/lib";

@@ -18,7 +18,7 @@ import { formatRecordText, joinRecords } from "../lib/sumdb/record.ts";
 import { createApp } from "../routes/app.ts";
 import { MAX_BODY_BYTES } from "../routes/auth.ts";
 import { sumdbRoute } from "../routes/sumdb.ts";
-import { startTestApp, type TestApp } from "./fakes/app.ts";
+import { startTestApp, type TestApp } from "./worlds/app.ts";
 import { FakeIssuer } from "./fakes/issuer.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 

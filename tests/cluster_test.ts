@@ -4,10 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
-import { type Files, h1OfFiles } from "./fakes/module_zip.ts";
-import { type Server, startServer } from "./fakes/server.ts";
+import { type Files, h1OfFiles } from "./support/module_zip.ts";
+import { type Server, startServer } from "./worlds/server.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
-import { readZip } from "./fakes/read_zip.ts";
+import { readZip } from "./support/read_zip.ts";
 
 const REPLICAS = 3;
 const VERSIONS = Array.from({ length: 20 }, (_, i) => `v1.${i}.0`);

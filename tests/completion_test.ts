@@ -1,6 +1,6 @@
 /** The scripts of `completion`, in the shells that they are for. */
 import assert from "node:assert/strict";
-import { runProgram } from "./fakes/server.ts";
+import { runProgram } from "./worlds/server.ts";
 
 const SCRIPT = (await runProgram(["completion", "bash"])).stdout;
 

@@ -16,7 +16,7 @@ import deno from "../deno.json" with { type: "json" };
 import { SHUTDOWN_TIMEOUT_MS } from "../server/listen.ts";
 import { parseConfig } from "../lib/config/config.ts";
 import { healthRoutes } from "../routes/health.ts";
-import { runProgram } from "./fakes/server.ts";
+import { runProgram } from "./worlds/server.ts";
 
 const DEPLOY = new URL("../deploy", import.meta.url).pathname;
 const KUBERNETES = `${DEPLOY}/kubernetes`;

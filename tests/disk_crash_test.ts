@@ -9,7 +9,7 @@ import { readAll } from "../lib/store/object_store.ts";
 
 const WRITERS = 4;
 const CONTENT_SIZE_BYTES = 30_000;
-const WRITER_URL = new URL("disk_writer.ts", import.meta.url).href;
+const WRITER_URL = new URL("./processes/disk_writer.ts", import.meta.url).href;
 
 /** What a writer says about a key. */
 interface Report {

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { DockerfileParser } from "dockerfile-ast";
 import { validate } from "dockerfile-utils";
 import deno from "../deno.json" with { type: "json" };
-import { runProgram, startFlags, startServer, startTask } from "./fakes/server.ts";
+import { runProgram, startFlags, startServer, startTask } from "./worlds/server.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const TEXT = await Deno.readTextFile(`${ROOT}/Dockerfile`);

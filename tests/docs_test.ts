@@ -13,9 +13,9 @@ import { dirname, join, relative } from "node:path";
 import { parse } from "yaml";
 import { parseConfig, schema } from "../lib/config/config.ts";
 import { withDeadline } from "../lib/async/deadline.ts";
-import { exists } from "./fakes/exists.ts";
-import { goAvailable, goCommand, goTest, switchTelemetryOff } from "./fakes/go_command.ts";
-import { denoDir, runProgram } from "./fakes/server.ts";
+import { exists } from "./support/exists.ts";
+import { goAvailable, goCommand, goTest, switchTelemetryOff } from "./support/go_command.ts";
+import { denoDir, runProgram } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { instead, status } from "./fakes/behaviours.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { runProgram, startServer } from "./fakes/server.ts";
+import { runProgram, startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const MODULE = {

@@ -18,7 +18,7 @@ import { S3Store } from "../lib/store/s3.ts";
 import { GcsStore } from "../lib/store/gcs.ts";
 import { MemoryStore } from "../lib/store/memory.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
-import { startTestApp, type TestApp } from "./fakes/app.ts";
+import { startTestApp, type TestApp } from "./worlds/app.ts";
 import {
   type Emulator,
   emulatorTests,
@@ -28,13 +28,13 @@ import {
   startGcs,
   startS3,
   VERSITYGW,
-} from "./fakes/emulator.ts";
+} from "./worlds/emulator.ts";
 import { FaultProxy, type NetworkFault, type ProxiedRequest } from "./fakes/fault_proxy.ts";
 import { type Call, type Fault, FaultyStore } from "./fakes/faulty_store.ts";
-import { readZip } from "./fakes/read_zip.ts";
+import { readZip } from "./support/read_zip.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
-import { FAST } from "./network_store_suite.ts";
-import { formatTable, report } from "./report.ts";
+import { FAST } from "./suites/network_store_suite.ts";
+import { formatTable, report } from "./support/report.ts";
 
 const PATH = "example.com/m";
 const MODES = ["eager", "lazy"] as const;

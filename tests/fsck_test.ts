@@ -1,8 +1,8 @@
 /** `fsck` as users start it, over a store that the product itself has filled, and that somebody has damaged since. */
 import assert from "node:assert/strict";
 import { instead } from "./fakes/behaviours.ts";
-import { buildModuleZip } from "./fakes/module_zip.ts";
-import { runProgram, startServer } from "./fakes/server.ts";
+import { buildModuleZip } from "./support/module_zip.ts";
+import { runProgram, startServer } from "./worlds/server.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 
 const PATH = "example.com/hello";

@@ -2,7 +2,7 @@
  * The `go` command with `GOPROXY=direct` against our git source: the same repositories over smart HTTP, the same
  * questions, and both must give the same version, time, origin, go.mod and h1, or no version at all.
  *
- * The repositories are in fakes/git_cases.ts. A round asks one thing of each repository with caches that are empty,
+ * The repositories are in tests/testdata/git_cases.ts. A round asks one thing of each repository with caches that are empty,
  * because the `go` command answers some questions by what it happens to have fetched before. Without `CI=true` only a
  * part of the cases runs.
  *
@@ -15,12 +15,12 @@ import { formatInfo, type Origin, parseInfo } from "../lib/module/info.ts";
 import { hasPathPrefix, parseModulePath } from "../lib/module/path.ts";
 import { isPseudoVersion } from "../lib/module/pseudo_version.ts";
 import { parseQuery } from "../lib/module/version.ts";
-import { GIT_CASES, type GitCase } from "./fakes/git_cases.ts";
+import { GIT_CASES, type GitCase } from "./testdata/git_cases.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { TestGitSource } from "./fakes/git_source.ts";
-import { type GoCommand, goCommand } from "./fakes/go_command.ts";
+import { TestGitSource } from "./worlds/git_source.ts";
+import { type GoCommand, goCommand } from "./support/go_command.ts";
 import { Loopback } from "./fakes/loopback.ts";
-import { canServeGit, goRoot, testWith } from "./fakes/requirements.ts";
+import { canServeGit, goRoot, testWith } from "./support/requirements.ts";
 
 const REMOTES = "https://git.example.com/";
 const SIGNAL = new AbortController().signal;

@@ -6,10 +6,10 @@ import { NotFoundError, UpstreamError } from "../lib/errors.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import { GitServer, type GitServerOptions } from "./fakes/git_server.ts";
-import { TestGitSource } from "./fakes/git_source.ts";
-import type { TestRepo } from "./fakes/git_repo.ts";
-import { readZip } from "./fakes/read_zip.ts";
-import { canServeGit, testWith } from "./fakes/requirements.ts";
+import { TestGitSource } from "./worlds/git_source.ts";
+import type { TestRepo } from "./worlds/git_repo.ts";
+import { readZip } from "./support/read_zip.ts";
+import { canServeGit, testWith } from "./support/requirements.ts";
 
 const SIGNAL = new AbortController().signal;
 const PATH = parseModulePath("git.example.com/r.git");

@@ -6,10 +6,10 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { AccessTokens } from "../lib/auth/access_tokens.ts";
 import { createAuthority } from "./fakes/authority.ts";
-import { type GoCommand, goCommand, type GoResult, goTest } from "./fakes/go_command.ts";
+import { type GoCommand, goCommand, type GoResult, goTest } from "./support/go_command.ts";
 import { FakeIssuer } from "./fakes/issuer.ts";
 import { Loopback } from "./fakes/loopback.ts";
-import { denoDir, type Server, startFlags, startServer } from "./fakes/server.ts";
+import { denoDir, type Server, startFlags, startServer } from "./worlds/server.ts";
 import { startUpstream, type Upstream, type UpstreamModule } from "./fakes/upstream.ts";
 
 type Env = Readonly<Record<string, string>>;

@@ -5,9 +5,9 @@
  * upstream/go_client_test.ts does the same with the upstream of this machine and modules of the real world.
  */
 import assert from "node:assert/strict";
-import { type GoCommand, goCommand, type GoResult, goTest } from "./fakes/go_command.ts";
-import { syntheticGraph } from "./fakes/graph.ts";
-import { type Server, startServer } from "./fakes/server.ts";
+import { type GoCommand, goCommand, type GoResult, goTest } from "./support/go_command.ts";
+import { syntheticGraph } from "./worlds/graph.ts";
+import { type Server, startServer } from "./worlds/server.ts";
 import { Sumdb } from "./fakes/sumdb.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 

@@ -14,11 +14,11 @@ import { type ModulePath, parseModulePath } from "../lib/module/path.ts";
 import { parseQuery, parseVersion } from "../lib/module/version.ts";
 import type { VersionInfo } from "../lib/source/source.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { TestGitSource } from "./fakes/git_source.ts";
-import { type GoRow, type GoValue, readGoTable } from "./fakes/go_table.ts";
-import { readZip } from "./fakes/read_zip.ts";
-import { canServeGit, exists, goRoot, testWith } from "./fakes/requirements.ts";
-import { parseTxtar, runVcsScript } from "./fakes/vcs_script.ts";
+import { TestGitSource } from "./worlds/git_source.ts";
+import { type GoRow, type GoValue, readGoTable } from "./support/go_table.ts";
+import { readZip } from "./support/read_zip.ts";
+import { canServeGit, exists, goRoot, testWith } from "./support/requirements.ts";
+import { parseTxtar, runVcsScript } from "./support/vcs_script.ts";
 
 /** The host that Go's test server stands in for. */
 const HOST = "vcs-test.golang.org";

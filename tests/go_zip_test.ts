@@ -10,10 +10,10 @@ import { parseModulePath } from "../lib/module/path.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import { type CreatedZip, createZip } from "../lib/zip/create.ts";
 import { ZipError } from "../lib/zip/rules.ts";
-import { executable, type Files, submodule, symlink } from "./fakes/git_repo.ts";
+import { executable, type Files, submodule, symlink } from "./worlds/git_repo.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { goCommand, goTest } from "./fakes/go_command.ts";
-import { TestMirrors, testRemote } from "./fakes/mirrors.ts";
+import { goCommand, goTest } from "./support/go_command.ts";
+import { TestMirrors, testRemote } from "./worlds/mirrors.ts";
 
 const VERSION = "v1.0.0";
 

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { MAX_ZIP_BYTES } from "../lib/zip/rules.ts";
-import { startTestApp, type TestApp } from "./fakes/app.ts";
+import { startTestApp, type TestApp } from "./worlds/app.ts";
 import {
   type Behaviour,
   html,
@@ -15,7 +15,7 @@ import {
   status,
   truncated,
 } from "./fakes/behaviours.ts";
-import { buildModuleZip } from "./fakes/module_zip.ts";
+import { buildModuleZip } from "./support/module_zip.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 
 const MODULE = {

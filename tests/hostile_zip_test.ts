@@ -12,10 +12,10 @@ import { parseModulePath } from "../lib/module/path.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import { type CreatedZip, createZip } from "../lib/zip/create.ts";
 import { MAX_ZIP_BYTES, ZipError } from "../lib/zip/rules.ts";
-import type { TestRepo } from "./fakes/git_repo.ts";
+import type { TestRepo } from "./worlds/git_repo.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { goCommand, goTest } from "./fakes/go_command.ts";
-import { TestMirrors, testRemote } from "./fakes/mirrors.ts";
+import { goCommand, goTest } from "./support/go_command.ts";
+import { TestMirrors, testRemote } from "./worlds/mirrors.ts";
 
 const path = parseModulePath("git.example.com/m.git");
 const version = parseVersion(path, "v1.0.0");

@@ -1,8 +1,8 @@
 /** `import` as users start it, and the product that serves what it brought. */
 import assert from "node:assert/strict";
-import { type GoCommand, goCommand, goTest } from "./fakes/go_command.ts";
-import { buildModuleZip } from "./fakes/module_zip.ts";
-import { runProgram, startServer } from "./fakes/server.ts";
+import { type GoCommand, goCommand, goTest } from "./support/go_command.ts";
+import { buildModuleZip } from "./support/module_zip.ts";
+import { runProgram, startServer } from "./worlds/server.ts";
 import { Sumdb } from "./fakes/sumdb.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 

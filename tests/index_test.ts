@@ -3,7 +3,7 @@
  * publish into one directory and one of them is killed. Both end with the same list, and nothing is missing in it.
  */
 import assert from "node:assert/strict";
-import { runProgram, type Server, startServer } from "./fakes/server.ts";
+import { runProgram, type Server, startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const PATH = "example.com/m";

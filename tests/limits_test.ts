@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { tap } from "./fakes/behaviours.ts";
-import { type Server, startServer } from "./fakes/server.ts";
+import { type Server, startServer } from "./worlds/server.ts";
 import { startUpstream, type Upstream, type UpstreamModule } from "./fakes/upstream.ts";
 
 const MODULE: UpstreamModule = {

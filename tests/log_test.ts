@@ -1,7 +1,7 @@
 /** The log of a session, as an operator searches it. */
 import assert from "node:assert/strict";
 import { status } from "./fakes/behaviours.ts";
-import { startServer } from "./fakes/server.ts";
+import { startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const MODULE = {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { METRICS } from "../lib/log/metrics.ts";
 import { status } from "./fakes/behaviours.ts";
-import { startServer } from "./fakes/server.ts";
+import { startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const MODULE = {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { status } from "./fakes/behaviours.ts";
 import { OtlpReceiver, type ReceivedSpan } from "./fakes/otlp_receiver.ts";
-import { startServer } from "./fakes/server.ts";
+import { startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const MODULE = {

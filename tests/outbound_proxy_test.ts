@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createAuthority } from "./fakes/authority.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { startServer } from "./fakes/server.ts";
+import { startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const MODULE = {

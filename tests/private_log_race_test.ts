@@ -7,10 +7,10 @@
  */
 import assert from "node:assert/strict";
 import type { StorageConfig } from "../lib/store/open.ts";
-import { appendTo, assertSoundLog, privateLog } from "./fakes/private_log.ts";
-import { bucketTests, openDirectory, STORE_ENV, type StorePlace } from "./fakes/store_places.ts";
-import type { Job } from "./private_log_writer.ts";
-import { report } from "./report.ts";
+import { appendTo, assertSoundLog, privateLog } from "./worlds/private_log.ts";
+import { bucketTests, openDirectory, STORE_ENV, type StorePlace } from "./worlds/store_places.ts";
+import type { Job } from "./processes/private_log_writer.ts";
+import { report } from "./support/report.ts";
 
 const IS_FULL = Deno.env.get("CI") === "true" || Deno.env.get("RACE") === "full";
 const REPLICAS = 4;
@@ -19,7 +19,7 @@ const VERSIONS = IS_FULL ? 2000 : 300;
 const WORKERS = 5;
 /** A replica is killed after so many of its answers, more or less. */
 const ANSWERS = 25;
-const WRITER_URL = new URL("private_log_writer.ts", import.meta.url).href;
+const WRITER_URL = new URL("./processes/private_log_writer.ts", import.meta.url).href;
 race("a directory", openDirectory);
 
 if (IS_FULL) {

@@ -3,11 +3,11 @@
  * minted for exactly that repository, and the real `go` command as the client.
  */
 import assert from "node:assert/strict";
-import { type GoCommand, goCommand, goTest } from "./fakes/go_command.ts";
+import { type GoCommand, goCommand, goTest } from "./support/go_command.ts";
 import { GitServer } from "./fakes/git_server.ts";
 import { FakeGitHubApi } from "./fakes/github_api.ts";
-import type { TestRepo } from "./fakes/git_repo.ts";
-import { runProgram, type Server, startServer } from "./fakes/server.ts";
+import type { TestRepo } from "./worlds/git_repo.ts";
+import { runProgram, type Server, startServer } from "./worlds/server.ts";
 
 const LIB = "go.example.com/team/lib";
 const OTHER = "go.example.com/team/other";

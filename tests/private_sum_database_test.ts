@@ -8,10 +8,10 @@ import { DiskStore } from "../lib/store/disk.ts";
 import { checkLog } from "../lib/sumdb/check_log.ts";
 import { VerifierKey } from "../lib/sumdb/note.ts";
 import { openTree } from "../lib/sumdb/signed_tree.ts";
-import type { TestRepo } from "./fakes/git_repo.ts";
+import type { TestRepo } from "./worlds/git_repo.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { type GoCommand, goCommand, type GoResult, goTest } from "./fakes/go_command.ts";
-import { runProgram, type Server, startServer } from "./fakes/server.ts";
+import { type GoCommand, goCommand, type GoResult, goTest } from "./support/go_command.ts";
+import { runProgram, type Server, startServer } from "./worlds/server.ts";
 import { Sumdb } from "./fakes/sumdb.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 

@@ -1,6 +1,6 @@
 /** What clients of the GOPROXY protocol see, over a store in memory and an upstream on loopback. */
 import assert from "node:assert/strict";
-import { startTestApp, type TestApp } from "./fakes/app.ts";
+import { startTestApp, type TestApp } from "./worlds/app.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 import { stall } from "./fakes/behaviours.ts";
 

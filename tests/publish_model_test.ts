@@ -37,7 +37,7 @@ import {
   readAll,
 } from "../lib/store/object_store.ts";
 import { type Publication, publish, readCopy, storeZip } from "../lib/store/publish.ts";
-import { report } from "./report.ts";
+import { report } from "./support/report.ts";
 
 const PATH = parseModulePath("example.com/m");
 const VERSION = parseVersion(PATH, "v1.0.0");

@@ -1,9 +1,9 @@
 /** Publishing with known hashes: lazily, checked, and without a second opinion where nobody has one. */
 import assert from "node:assert/strict";
-import { startTestApp, type TestApp, type TestAppOptions } from "./fakes/app.ts";
+import { startTestApp, type TestApp, type TestAppOptions } from "./worlds/app.ts";
 import { StorageError, UpstreamError } from "../lib/errors.ts";
 import { instead, status } from "./fakes/behaviours.ts";
-import { buildModuleZip } from "./fakes/module_zip.ts";
+import { buildModuleZip } from "./support/module_zip.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 
 const PATH = "example.com/m";

@@ -11,7 +11,7 @@
  * and real servers of object storage.
  */
 import assert from "node:assert/strict";
-import { type Answer, checkConsistency, describeViolation } from "./consistency_checker.ts";
+import { type Answer, checkConsistency, describeViolation } from "./support/consistency_checker.ts";
 import {
   emulatorTests,
   FAKE_GCS_SERVER,
@@ -20,9 +20,9 @@ import {
   startGcs,
   startS3,
   VERSITYGW,
-} from "./fakes/emulator.ts";
-import { type Place, startRaceWorld } from "./fakes/race_world.ts";
-import { report } from "./report.ts";
+} from "./worlds/emulator.ts";
+import { type Place, startRaceWorld } from "./worlds/race_world.ts";
+import { report } from "./support/report.ts";
 
 const IS_FULL = Deno.env.get("CI") === "true" || Deno.env.get("RACE") === "full";
 const REQUESTS = IS_FULL ? 10_000 : 1000;
@@ -70,7 +70,7 @@ Deno.test("a race of replicas finds out a store whose create overwrites", async 
   await using world = await startRaceWorld({
     open: openDirectory,
     requests: 300,
-    entry: "tests/fakes/overwriting_server.ts",
+    entry: "tests/processes/overwriting_server.ts",
   });
   await world.run();
   const violations = checkConsistency(world.log);

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { type Behaviour, redirect } from "./fakes/behaviours.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { runProgram, startServer } from "./fakes/server.ts";
+import { runProgram, startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 /** Each secret says where it was planted. Its length keeps it apart from anything else. */

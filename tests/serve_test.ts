@@ -1,7 +1,7 @@
 /** The process: how it starts, says what is wrong, and ends. */
 import assert from "node:assert/strict";
 import { tap } from "./fakes/behaviours.ts";
-import { startServer } from "./fakes/server.ts";
+import { startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const MODULE = {

@@ -6,9 +6,9 @@
  */
 import assert from "node:assert/strict";
 import { Loopback } from "./fakes/loopback.ts";
-import { denoDir, startFlags } from "./fakes/server.ts";
+import { denoDir, startFlags } from "./worlds/server.ts";
 
-const MAIN = new URL("fakes/store_credentials_main.ts", import.meta.url).href;
+const MAIN = new URL("./processes/store_credentials_main.ts", import.meta.url).href;
 
 interface Row {
   readonly name: string;

@@ -6,11 +6,11 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { ObjectStore } from "../lib/store/object_store.ts";
-import { bucketTests, openDirectory, STORE_ENV, type StorePlace } from "./fakes/store_places.ts";
-import { BLOCK_SIZE_BYTES, type Job } from "./store_writer.ts";
+import { bucketTests, openDirectory, STORE_ENV, type StorePlace } from "./worlds/store_places.ts";
+import { BLOCK_SIZE_BYTES, type Job } from "./processes/store_writer.ts";
 
 const WRITERS_BY_PROCESS = [13, 13, 12, 12];
-const WRITER_URL = new URL("store_writer.ts", import.meta.url).href;
+const WRITER_URL = new URL("./processes/store_writer.ts", import.meta.url).href;
 const MIB = 1024 * 1024;
 /** A gigabyte and more goes over the loopback for 80 MB; what matters is that it is more than one part. */
 const LARGE_SIZE_BYTES = Deno.env.get("CI") === "true" ? 80 * MIB : 9 * MIB;

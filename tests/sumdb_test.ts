@@ -4,12 +4,12 @@
  */
 import assert from "node:assert/strict";
 import type { SumDatabaseConfig } from "../lib/sumdb/open.ts";
-import { startTestApp, type TestApp, type TestAppOptions } from "./fakes/app.ts";
+import { startTestApp, type TestApp, type TestAppOptions } from "./worlds/app.ts";
 import { FaultyStore } from "./fakes/faulty_store.ts";
-import { goCommand, type GoResult, goTest } from "./fakes/go_command.ts";
+import { goCommand, type GoResult, goTest } from "./support/go_command.ts";
 import { Loopback } from "./fakes/loopback.ts";
-import type { ModuleFiles } from "./fakes/module_zip.ts";
-import { growTo } from "./fakes/sum_database.ts";
+import type { ModuleFiles } from "./support/module_zip.ts";
+import { growTo } from "./worlds/sum_database.ts";
 import { Sumdb } from "./fakes/sumdb.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 import { MemoryStore } from "../lib/store/memory.ts";

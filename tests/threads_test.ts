@@ -4,9 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { tap } from "./fakes/behaviours.ts";
-import { h1OfFiles } from "./fakes/module_zip.ts";
-import { readZip } from "./fakes/read_zip.ts";
-import { type Server, startServer } from "./fakes/server.ts";
+import { h1OfFiles } from "./support/module_zip.ts";
+import { readZip } from "./support/read_zip.ts";
+import { type Server, startServer } from "./worlds/server.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 
 const PATH = "example.com/m";

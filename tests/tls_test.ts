@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import type { KeyPair } from "../server/tls_server.ts";
 import { createAuthority } from "./fakes/authority.ts";
-import { goCommand, goTest } from "./fakes/go_command.ts";
-import { startServer } from "./fakes/server.ts";
+import { goCommand, goTest } from "./support/go_command.ts";
+import { startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const authority = await createAuthority();

@@ -12,9 +12,9 @@ import { parseVersion } from "../lib/module/version.ts";
 import { createZip } from "../lib/zip/create.ts";
 import { ZipError } from "../lib/zip/rules.ts";
 import type { Seeds } from "../lib/zip/reusable_zips.ts";
-import { executable, type Files, symlink } from "./fakes/git_repo.ts";
+import { executable, type Files, symlink } from "./worlds/git_repo.ts";
 import { GitServer } from "./fakes/git_server.ts";
-import { TestMirrors, testRemote } from "./fakes/mirrors.ts";
+import { TestMirrors, testRemote } from "./worlds/mirrors.ts";
 
 const SUB = "sub";
 const MODULE = parseModulePath("git.example.com/m.git");

@@ -2,9 +2,9 @@
  * What happens to a mirror that is lost, damaged, too large, or whose fetch was killed.
  */
 import assert from "node:assert/strict";
-import type { TestRepo } from "../../tests/fakes/git_repo.ts";
+import type { TestRepo } from "../../tests/worlds/git_repo.ts";
 import { GitServer } from "../../tests/fakes/git_server.ts";
-import { TestMirrors, type TestMirrorsOptions, testRemote } from "../../tests/fakes/mirrors.ts";
+import { TestMirrors, type TestMirrorsOptions, testRemote } from "../../tests/worlds/mirrors.ts";
 import { DeadlineError } from "../errors.ts";
 import { GitError, RepositoryTooLargeError } from "./errors.ts";
 import { isHash } from "./refs.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { GitServer } from "../../tests/fakes/git_server.ts";
-import { TestMirrors, testRemote } from "../../tests/fakes/mirrors.ts";
+import { TestMirrors, testRemote } from "../../tests/worlds/mirrors.ts";
 import { directorySizeBytes } from "../scratch/folders.ts";
 import { EVICTION_INTERVAL_MS, type Lease } from "./mirrors.ts";
 import { isHash } from "./refs.ts";

@@ -6,7 +6,7 @@ import {
   h1OfGoMod,
   type ModuleFiles,
   type ModuleZip,
-} from "../../tests/fakes/module_zip.ts";
+} from "../../tests/support/module_zip.ts";
 import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";

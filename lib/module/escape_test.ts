@@ -3,7 +3,7 @@ import fc from "fast-check";
 import characters from "../../tests/testdata/golden/characters.json" with { type: "json" };
 import golden from "../../tests/testdata/golden/escapes.json" with { type: "json" };
 import paths from "../../tests/testdata/golden/paths.json" with { type: "json" };
-import { unlessRefused } from "../../tests/unless_refused.ts";
+import { unlessRefused } from "../../tests/support/unless_refused.ts";
 import { InvalidRequestError } from "../errors.ts";
 import { escapePath, escapeVersion, unescapePath, unescapeVersion } from "./escape.ts";
 import { parseModulePath } from "./path.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import golden from "../../tests/testdata/golden/infos.json" with { type: "json" };
-import { unlessRefused } from "../../tests/unless_refused.ts";
+import { unlessRefused } from "../../tests/support/unless_refused.ts";
 import {
   formatInfo,
   type Info,

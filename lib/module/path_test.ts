@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import characters from "../../tests/testdata/golden/characters.json" with { type: "json" };
 import golden from "../../tests/testdata/golden/paths.json" with { type: "json" };
-import { unlessRefused } from "../../tests/unless_refused.ts";
+import { unlessRefused } from "../../tests/support/unless_refused.ts";
 import { InvalidRequestError } from "../errors.ts";
 import { hasPathPrefix, matchesPathMajor, parseModulePath, splitPathVersion } from "./path.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { storeContract } from "../../tests/store_contract.ts";
+import { storeContract } from "../../tests/suites/store_contract.ts";
 import { StorageError } from "../errors.ts";
 import { CachedStore, isCacheable } from "./cached.ts";
 import { CacheFolder } from "./cache_folder.ts";

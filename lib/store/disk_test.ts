@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { storeContract } from "../../tests/store_contract.ts";
+import { storeContract } from "../../tests/suites/store_contract.ts";
 import { StorageError } from "../errors.ts";
 import { DiskStore, MAX_TEMPORARY_AGE_MS } from "./disk.ts";
 import { bytesContent, ownFileContent, readAll } from "./object_store.ts";
@@ -183,7 +183,7 @@ Deno.test({
     const { code, stderr } = await new Deno.Command("sh", {
       args: ["-c", `trap "" XFSZ; ulimit -f 2048; exec "$@"`, "sh", Deno.execPath(), "run"]
         .concat(["--no-prompt", `--allow-read=${root.path}`, `--allow-write=${root.path}`])
-        .concat([new URL("../../tests/disk_writer.ts", import.meta.url).href])
+        .concat([new URL("../../tests/processes/disk_writer.ts", import.meta.url).href])
         .concat([root.path, "1", `${2 * 1024 * 1024}`]),
       env: { DENO_DIR: `${root.path}/deno`, NO_COLOR: "1" },
       stdin: "null",

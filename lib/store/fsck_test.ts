@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { buildModuleZip, buildZip, type ModuleFiles } from "../../tests/fakes/module_zip.ts";
+import { buildModuleZip, buildZip, type ModuleFiles } from "../../tests/support/module_zip.ts";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { UpstreamError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";

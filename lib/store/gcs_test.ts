@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { FaultProxy } from "../../tests/fakes/fault_proxy.ts";
-import { FAST, networkStoreSuite } from "../../tests/network_store_suite.ts";
+import { FAST, networkStoreSuite } from "../../tests/suites/network_store_suite.ts";
 import { ConfigError, StorageError } from "../errors.ts";
 import { bytesContent } from "./object_store.ts";
 import { probeStore } from "./probe.ts";
-import { emulatorTests, FAKE_GCS_SERVER, startGcs } from "../../tests/fakes/emulator.ts";
-import { storeContract } from "../../tests/store_contract.ts";
+import { emulatorTests, FAKE_GCS_SERVER, startGcs } from "../../tests/worlds/emulator.ts";
+import { storeContract } from "../../tests/suites/store_contract.ts";
 import { GcsStore, type GcsStoreOptions } from "./gcs.ts";
 
 const BUCKET = "modules";

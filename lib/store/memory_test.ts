@@ -1,4 +1,4 @@
-import { storeContract } from "../../tests/store_contract.ts";
+import { storeContract } from "../../tests/suites/store_contract.ts";
 import { MemoryStore } from "./memory.ts";
 
 storeContract("MemoryStore", () => {

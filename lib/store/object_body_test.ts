@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { StorageError } from "../errors.ts";
-import { FAST } from "../../tests/network_store_suite.ts";
+import { FAST } from "../../tests/suites/network_store_suite.ts";
 import { getObject } from "./object_body.ts";
 import { type ByteRange, readAll } from "./object_store.ts";
 import { StoreClient } from "./store_client.ts";

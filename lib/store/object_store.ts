@@ -1,6 +1,6 @@
 /**
  * The contract of a store. One atomic create-if-absent is the whole of this system's coordination, so what a back end
- * must promise is little and exact. `tests/store_contract.ts` has a test for each line; every back end runs it.
+ * must promise is little and exact. `tests/suites/store_contract.ts` has a test for each line; every back end runs it.
  *
  * - C1 Over a store's life at most one `create` of a key answers "created".
  * - C2 What `get` returns is complete, never a prefix of what was created. Content that has other than `sizeBytes` bytes

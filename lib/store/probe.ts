@@ -10,7 +10,7 @@
  * The same is done with a second key in the way that large content is created, where a back end has another for it: there
  * are servers that know the condition on a simple upload only.
  *
- * Limits: a store that is only mostly atomic passes. No test can show the opposite; tests/store_contract.ts tries harder.
+ * Limits: a store that is only mostly atomic passes. No test can show the opposite; tests/suites/store_contract.ts tries harder.
  */
 import { withDeadline } from "../async/deadline.ts";
 import { StorageError } from "../errors.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Loopback } from "../../tests/fakes/loopback.ts";
-import { FAST, networkStoreSuite } from "../../tests/network_store_suite.ts";
+import { FAST, networkStoreSuite } from "../../tests/suites/network_store_suite.ts";
 import { ConfigError } from "../errors.ts";
 import { probeStore } from "./probe.ts";
 import {
@@ -9,8 +9,8 @@ import {
   S3_REGION,
   startS3,
   VERSITYGW,
-} from "../../tests/fakes/emulator.ts";
-import { storeContract } from "../../tests/store_contract.ts";
+} from "../../tests/worlds/emulator.ts";
+import { storeContract } from "../../tests/suites/store_contract.ts";
 import { AwsV4Signer } from "aws4fetch";
 import { bytesContent } from "./object_store.ts";
 import { S3Store, type S3StoreOptions } from "./s3.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { StorageError } from "../errors.ts";
-import { FAST } from "../../tests/network_store_suite.ts";
+import { FAST } from "../../tests/suites/network_store_suite.ts";
 import { StoreClient, type StoreClientOptions, type StoreRequest } from "./store_client.ts";
 
 const REQUEST: StoreRequest = { method: "GET", url: new URL("https://store.example.com/a") };

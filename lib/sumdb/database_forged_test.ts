@@ -11,7 +11,7 @@ import {
   moduleOf,
   recordOf,
   testDatabase,
-} from "../../tests/fakes/sum_database.ts";
+} from "../../tests/worlds/sum_database.ts";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { UpstreamError } from "../errors.ts";

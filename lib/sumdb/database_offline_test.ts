@@ -11,7 +11,7 @@ import {
   recordOf,
   type TestDatabase,
   testDatabase,
-} from "../../tests/fakes/sum_database.ts";
+} from "../../tests/worlds/sum_database.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { MemoryStore } from "../store/memory.ts";
 import type { SumDatabase } from "./database.ts";

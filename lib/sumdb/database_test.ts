@@ -7,7 +7,7 @@ import {
   OFFLINE,
   recordOf,
   testDatabase,
-} from "../../tests/fakes/sum_database.ts";
+} from "../../tests/worlds/sum_database.ts";
 import { type Call, FAULTS, FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { MemoryStore } from "../store/memory.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
-import { recordOf } from "../../tests/fakes/sum_database.ts";
+import { recordOf } from "../../tests/worlds/sum_database.ts";
 import { UnverifiedError } from "./errors.ts";
 import {
   batchAfter,

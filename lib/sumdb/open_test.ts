@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fetchFrom, hashesOf, moduleOf, recordOf } from "../../tests/fakes/sum_database.ts";
+import { fetchFrom, hashesOf, moduleOf, recordOf } from "../../tests/worlds/sum_database.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { createLogger } from "../log/log.ts";

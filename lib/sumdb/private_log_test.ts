@@ -12,7 +12,7 @@ import {
   privateLog,
   testModule,
   walkLog,
-} from "../../tests/fakes/private_log.ts";
+} from "../../tests/worlds/private_log.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { OverloadedError, StorageError } from "../errors.ts";
 import { MemoryStore } from "../store/memory.ts";

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 // @ts-types="npm:@types/tar-stream@3.1.5"
 import { pack } from "tar-stream";
-import { h1OfFiles } from "../../tests/fakes/module_zip.ts";
-import { readZip } from "../../tests/fakes/read_zip.ts";
+import { h1OfFiles } from "../../tests/support/module_zip.ts";
+import { readZip } from "../../tests/support/read_zip.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";

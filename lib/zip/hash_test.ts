@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { h1OfFiles } from "../../tests/fakes/module_zip.ts";
+import { h1OfFiles } from "../../tests/support/module_zip.ts";
 import { type HashedEntry, hashEntries, hashGoMod } from "./hash.ts";
 
 /** The SHA-256 of nothing. */

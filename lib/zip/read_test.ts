@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { buildZip, h1OfFiles } from "../../tests/fakes/module_zip.ts";
+import { buildZip, h1OfFiles } from "../../tests/support/module_zip.ts";
 import vectors from "../../tests/testdata/zips/vectors.json" with { type: "json" };
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";

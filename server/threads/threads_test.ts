@@ -4,7 +4,7 @@ import { createLogger } from "../../lib/log/log.ts";
 import { parseModulePath } from "../../lib/module/path.ts";
 import { parseVersion } from "../../lib/module/version.ts";
 import { ZipError } from "../../lib/zip/read.ts";
-import { buildModuleZip } from "../../tests/fakes/module_zip.ts";
+import { buildModuleZip } from "../../tests/support/module_zip.ts";
 import { Prometheus } from "../prometheus.ts";
 import type { ThreadStart } from "./protocol.ts";
 import { Threads, type ThreadsOptions } from "./threads.ts";
@@ -19,7 +19,7 @@ const START: ThreadStart = {
   threads: 2,
   isGuarded: false,
 };
-const CRASHING = "../../tests/fakes/crashing_thread.ts";
+const CRASHING = "../../tests/processes/crashing_thread.ts";
 const APP = () => Promise.resolve(new Response());
 
 interface Opened extends AsyncDisposable {

@@ -4,8 +4,8 @@
  * It serves the bare repositories of one folder (`<url>/a/b.git` is `<folder>/a/b.git`), can ask for a password, and can
  * be made to misbehave.
  */
-import { TestRepo } from "./git_repo.ts";
-import type { RepoOptions } from "./git_repo.ts";
+import { TestRepo } from "../worlds/git_repo.ts";
+import type { RepoOptions } from "../worlds/git_repo.ts";
 
 /** A request as the server saw it. */
 export interface SeenRequest {

@@ -19,7 +19,7 @@
 import { Buffer } from "node:buffer";
 import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { Loopback } from "./loopback.ts";
-import type { ModuleHashes } from "./module_zip.ts";
+import type { ModuleHashes } from "../support/module_zip.ts";
 import { decodedPath, escapeCase, parseLookupRequest } from "./protocol.ts";
 
 export interface SumdbOptions {

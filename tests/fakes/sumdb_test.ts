@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { goCommand, goTest } from "./go_command.ts";
-import { type ModuleFiles, type ModuleHashes, type ModuleVersion } from "./module_zip.ts";
+import { goCommand, goTest } from "../support/go_command.ts";
+import { type ModuleFiles, type ModuleHashes, type ModuleVersion } from "../support/module_zip.ts";
 import { type Alteration, Sumdb } from "./sumdb.ts";
 import { startUpstream } from "./upstream.ts";
 

@@ -11,7 +11,12 @@
 
 import { type Behaviour, WantedCut } from "./behaviours.ts";
 import { Loopback } from "./loopback.ts";
-import { buildModuleZip, h1OfGoMod, type ModuleFiles, type ModuleHashes } from "./module_zip.ts";
+import {
+  buildModuleZip,
+  h1OfGoMod,
+  type ModuleFiles,
+  type ModuleHashes,
+} from "../support/module_zip.ts";
 import { decodedPath, escapeCase, type ModuleRequest, parseModuleRequest } from "./protocol.ts";
 import type { Sumdb } from "./sumdb.ts";
 

@@ -11,9 +11,9 @@ import {
   tap,
   truncated,
 } from "./behaviours.ts";
-import { goCommand, goTest } from "./go_command.ts";
-import { syntheticGraph } from "./graph.ts";
-import { buildModuleZip, type ModuleFiles } from "./module_zip.ts";
+import { goCommand, goTest } from "../support/go_command.ts";
+import { syntheticGraph } from "../worlds/graph.ts";
+import { buildModuleZip, type ModuleFiles } from "../support/module_zip.ts";
 import { Sumdb } from "./sumdb.ts";
 import { startUpstream, type Upstream } from "./upstream.ts";
 

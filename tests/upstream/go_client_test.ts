@@ -8,9 +8,9 @@
  * (../go_client_test.ts), because not every upstream answers them.
  */
 import assert from "node:assert/strict";
-import { type GoCommand, goCommand, goTest } from "../fakes/go_command.ts";
-import { type Server, startServer } from "../fakes/server.ts";
-import { report } from "../report.ts";
+import { type GoCommand, goCommand, goTest } from "../support/go_command.ts";
+import { type Server, startServer } from "../worlds/server.ts";
+import { report } from "../support/report.ts";
 
 /** A program whose graph has 229 modules, of all ages and shapes, among them zips of up to 30 MB. */
 const PROGRAM = "github.com/prometheus/prometheus@v0.305.0";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { exists } from "./exists.ts";
+import { exists } from "../support/exists.ts";
 import { Server, startServer } from "./server.ts";
 
 Deno.test("startServer() waits until the program is ready", async () => {
@@ -91,4 +91,4 @@ Deno.test("the folder of a server is removed, one that was given stays", async (
 });
 
 /** Behaves as the product does at start and end, and logs what it was given. */
-const PROGRAM = "tests/fakes/testdata/program.ts";
+const PROGRAM = "tests/processes/stand_in_main.ts";

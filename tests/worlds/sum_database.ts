@@ -16,8 +16,8 @@ import {
 } from "../../lib/sumdb/database.ts";
 import { VerifierKey } from "../../lib/sumdb/note.ts";
 import type { ModuleVersion } from "../../lib/sumdb/record.ts";
-import type { ModuleHashes } from "./module_zip.ts";
-import type { Sumdb } from "./sumdb.ts";
+import type { ModuleHashes } from "../support/module_zip.ts";
+import type { Sumdb } from "../fakes/sumdb.ts";
 
 export interface TestDatabaseOptions {
   readonly store?: ObjectStore;

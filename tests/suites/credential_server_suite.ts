@@ -3,26 +3,26 @@
  * without allowing everything; so lib/git/credential_server_test.ts runs these in a process of their own.
  */
 import assert from "node:assert/strict";
-import { Semaphore } from "../lib/async/semaphore.ts";
-import { Git } from "../lib/git/command.ts";
+import { Semaphore } from "../../lib/async/semaphore.ts";
+import { Git } from "../../lib/git/command.ts";
 import {
   chunksOf,
   readMessage,
   runCredentialHelper,
   writeMessage,
-} from "../lib/git/credential_helper.ts";
+} from "../../lib/git/credential_helper.ts";
 import {
   CredentialServer,
   type Grant,
   type Grants,
   helperPermissions,
-} from "../lib/git/credential_server.ts";
-import { GitError } from "../lib/git/errors.ts";
-import { parseRemoteUrl, type RemoteUrl } from "../lib/git/remote_url.ts";
-import { createLogger } from "../lib/log/log.ts";
-import { GitServer } from "./fakes/git_server.ts";
+} from "../../lib/git/credential_server.ts";
+import { GitError } from "../../lib/git/errors.ts";
+import { parseRemoteUrl, type RemoteUrl } from "../../lib/git/remote_url.ts";
+import { createLogger } from "../../lib/log/log.ts";
+import { GitServer } from "../fakes/git_server.ts";
 
-const HELPER = new URL("fakes/credential_helper_main.ts", import.meta.url).pathname;
+const HELPER = new URL("../processes/credential_helper_main.ts", import.meta.url).pathname;
 const PASSWORD = "Hunter2/+%-for-one-repository";
 const REMOTE = parseRemoteUrl("https://git.example.com/my-org/my-repo.git");
 
@@ -324,14 +324,14 @@ Deno.test("the permissions of `deno task start` suffice", async () => {
   const hash = await repo.commit({ "go.mod": "module m\n" });
   const scratch = await Deno.makeTempDir({ prefix: "cred-" });
   const { tasks } = JSON.parse(
-    await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
+    await Deno.readTextFile(new URL("../../deno.json", import.meta.url)),
   );
   const flags = String(tasks.start).split(" ").filter((word) => word.startsWith("--"));
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
       ...flags,
-      new URL("fakes/private_ls_remote.ts", import.meta.url).pathname,
+      new URL("../processes/private_ls_remote.ts", import.meta.url).pathname,
       remoteServer.urlOf("a.git"),
       scratch,
       "bot",

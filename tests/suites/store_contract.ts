@@ -6,7 +6,7 @@
  * back end over a network tests it with a connection that is cut.
  */
 import assert from "node:assert/strict";
-import { StorageError, UpstreamError } from "../lib/errors.ts";
+import { StorageError, UpstreamError } from "../../lib/errors.ts";
 import {
   type ByteRange,
   bytesContent,
@@ -15,7 +15,7 @@ import {
   MAX_SEGMENT_BYTES,
   type ObjectStore,
   readAll,
-} from "../lib/store/object_store.ts";
+} from "../../lib/store/object_store.ts";
 
 /** What a back end brings to its test. */
 export interface StoreUnderTest extends AsyncDisposable {

@@ -7,8 +7,8 @@
  * is one writer's, and takes no memory.
  */
 import { createHash } from "node:crypto";
-import type { Content } from "../lib/store/object_store.ts";
-import { openStore, type StorageConfig } from "../lib/store/open.ts";
+import type { Content } from "../../lib/store/object_store.ts";
+import { openStore, type StorageConfig } from "../../lib/store/open.ts";
 
 export interface Job {
   readonly config: StorageConfig;

@@ -4,9 +4,9 @@
  * Argument: a {@linkcode Job} as JSON. It appends all of its module versions, some at a time, and says of each, once
  * `append` has answered: `<module version> <number in the log>`. What fails is tried again.
  */
-import { ProxyError } from "../lib/errors.ts";
-import { openStore, type StorageConfig } from "../lib/store/open.ts";
-import { appendTo, privateLog } from "./fakes/private_log.ts";
+import { ProxyError } from "../../lib/errors.ts";
+import { openStore, type StorageConfig } from "../../lib/store/open.ts";
+import { appendTo, privateLog } from "../worlds/private_log.ts";
 
 export interface Job {
   readonly config: StorageConfig;

@@ -3,12 +3,12 @@
  * to a request on its way, and writers in several processes.
  */
 import assert from "node:assert/strict";
-import { probeStore } from "../lib/store/probe.ts";
-import { bytesContent, type ObjectStore, readAll } from "../lib/store/object_store.ts";
-import { StorageError } from "../lib/errors.ts";
-import type { StoreTimes } from "../lib/store/store_client.ts";
-import type { Emulator } from "./fakes/emulator.ts";
-import { FaultProxy, type NetworkFault, type ProxiedRequest } from "./fakes/fault_proxy.ts";
+import { probeStore } from "../../lib/store/probe.ts";
+import { bytesContent, type ObjectStore, readAll } from "../../lib/store/object_store.ts";
+import { StorageError } from "../../lib/errors.ts";
+import type { StoreTimes } from "../../lib/store/store_client.ts";
+import type { Emulator } from "../worlds/emulator.ts";
+import { FaultProxy, type NetworkFault, type ProxiedRequest } from "../fakes/fault_proxy.ts";
 
 /** Much shorter than in earnest, so that the faults which take time take little. */
 export const FAST: StoreTimes = {

@@ -9,8 +9,8 @@
  * graphs are pruned. It prints n. Nothing imports the standard library, so that building with an empty cache is quick.
  */
 
-import type { Files, ModuleVersion } from "./module_zip.ts";
-import type { UpstreamModule } from "./upstream.ts";
+import type { Files, ModuleVersion } from "../support/module_zip.ts";
+import type { UpstreamModule } from "../fakes/upstream.ts";
 
 export interface SyntheticGraph {
   readonly modules: readonly UpstreamModule[];

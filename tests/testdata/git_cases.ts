@@ -2,8 +2,8 @@
  * Repositories for the comparison with the `go` command, one for each thing that repositories can have or do. What is in
  * them and what is asked of them is said here; what comes out is not: the `go` command knows.
  */
-import type { RepoOptions, TestRepo } from "./git_repo.ts";
-import { executable, type Files, submodule, symlink } from "./git_repo.ts";
+import type { RepoOptions, TestRepo } from "../worlds/git_repo.ts";
+import { executable, type Files, submodule, symlink } from "../worlds/git_repo.ts";
 
 export interface GitCase {
   /** The repository is `https://git.example.com/<name>`. */

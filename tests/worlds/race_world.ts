@@ -8,12 +8,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Answer, FileAnswer, ListAnswer } from "../consistency_checker.ts";
+import type { Answer, FileAnswer, ListAnswer } from "../support/consistency_checker.ts";
 import type { TestRepo } from "./git_repo.ts";
-import { GitServer } from "./git_server.ts";
-import { readZip } from "./read_zip.ts";
+import { GitServer } from "../fakes/git_server.ts";
+import { readZip } from "../support/read_zip.ts";
 import { type Server, startServer } from "./server.ts";
-import { startUpstream, type Upstream } from "./upstream.ts";
+import { startUpstream, type Upstream } from "../fakes/upstream.ts";
 
 const REPLICAS = 4;
 /** Requests under way at once. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { stall } from "./behaviours.ts";
+import { stall } from "../fakes/behaviours.ts";
 import { goCommand, goTest } from "./go_command.ts";
-import { startUpstream } from "./upstream.ts";
+import { startUpstream } from "../fakes/upstream.ts";
 
 goTest("goCommand() sees nothing of the machine's configuration", async () => {
   await using go = await goCommand({ proxy: "off", env: { GOPRIVATE: "example.com/*" } });

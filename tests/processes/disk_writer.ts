@@ -7,8 +7,8 @@
  * of the others, so that it shows by itself whether it is whole.
  */
 import { createHash } from "node:crypto";
-import { DiskStore } from "../lib/store/disk.ts";
-import type { Content } from "../lib/store/object_store.ts";
+import { DiskStore } from "../../lib/store/disk.ts";
+import type { Content } from "../../lib/store/object_store.ts";
 
 /** Written in steps of 4096 bytes, so that there is a middle to be killed in. */
 function makeContent(sizeBytes: number): { content: Content; checksum: string } {
