@@ -8,6 +8,7 @@
  * knows about a zip.
  */
 import { join } from "node:path";
+import { parseH1 } from "../lib/module/h1.ts";
 import { h1OfGoMod } from "../tests/support/module_zip.ts";
 import { escapeCase } from "../tests/fakes/protocol.ts";
 import { Sumdb } from "../tests/fakes/sumdb.ts";
@@ -25,7 +26,7 @@ const sumdb = new Sumdb({
     const h1 = readFirst(`${base}.ziphash`);
     const goMod = readFirst(`${base}.mod`);
     if (h1 === null || goMod === null) return null;
-    return { path, version, h1: h1.trim(), goModH1: h1OfGoMod(goMod) };
+    return { path, version, h1: parseH1(h1.trim()), goModH1: h1OfGoMod(goMod) };
   },
 });
 const server = Deno.serve({

@@ -73,19 +73,19 @@ export async function runExport({ config, env, log, signal, directory }: ExportO
   using progress = await openProgress(() => countVersions(store, signal));
   await forEach(versionsIn(store, signal), {
     workers: WORKERS,
-    work: async ({ key, path, version }) => {
+    work: async ({ key, ...module }) => {
       signal.throwIfAborted();
       try {
-        const copy = await copies.read(path, version, { signal });
+        const copy = await copies.read(module, { signal });
         // Who walks may see an object before it can be read; the next export has it.
         if (copy === null) return;
-        const hasZip = await writeVersion(`${directory}/${escapePath(path)}/@v`, {
+        const hasZip = await writeVersion(`${directory}/${escapePath(module.path)}/@v`, {
           copy,
           copies,
           signal,
         });
         counts[hasZip ? "complete" : "withoutZip"]++;
-        paths.add(path);
+        paths.add(module.path);
       } catch (error) {
         if (!(error instanceof InvalidManifestError)) throw error;
         counts.failed++;

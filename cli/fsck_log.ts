@@ -9,7 +9,8 @@ import type { Finding } from "../lib/store/fsck.ts";
 import { InvalidManifestError } from "../lib/store/manifest.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
 import { checkLog } from "../lib/sumdb/check_log.ts";
-import type { ModuleVersion, SumRecord } from "../lib/sumdb/record.ts";
+import type { ModuleVersion } from "../lib/module/module_version.ts";
+import type { SumRecord } from "../lib/sumdb/record.ts";
 import { plural } from "./print.ts";
 
 export interface FsckLogOptions {
@@ -54,11 +55,12 @@ async function compare(
     options: FsckLogOptions;
   },
 ): Promise<string | null> {
-  const { path, version } = module;
   try {
-    const copy = await copies.read(path, version, { signal });
+    const copy = await copies.read(module, { signal });
     if (copy === null) {
-      return isPrivate(path) ? "there is no manifest of the version, whose copy it is about" : null;
+      return isPrivate(module.path)
+        ? "there is no manifest of the version, whose copy it is about"
+        : null;
     }
     const { zip, goMod } = copy.manifest;
     const isSame = zip.h1 === record.zipH1 && goMod.h1 === record.goModH1;

@@ -18,6 +18,8 @@ import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } 
 import { forEach } from "../lib/async/workers.ts";
 import { describeError, InvalidRequestError, ProxyError, StorageError } from "../lib/errors.ts";
 import { type GoSumEntry, MAX_GO_SUM_SIZE_BYTES, parseGoSums } from "../lib/module/go_sum.ts";
+import type { H1 } from "../lib/module/h1.ts";
+import { nameOf } from "../lib/module/module_version.ts";
 import { type KnownHashes, PUBLISH_TIMEOUT_MS, Publisher } from "../lib/service/publisher.ts";
 import { openScratch } from "../lib/scratch/scratch.ts";
 import type { Source } from "../lib/source/source.ts";
@@ -121,7 +123,7 @@ class Prefetch {
       workers: WORKERS,
       work: async (entry) => {
         signal.throwIfAborted();
-        const name = `${entry.path}@${entry.version}`;
+        const name = nameOf(entry);
         try {
           counts[await this.#bring(entry)]++;
         } catch (error) {
@@ -142,11 +144,10 @@ class Prefetch {
 
   async #bring(entry: GoSumEntry): Promise<"fetched" | "known"> {
     const { copies, signal } = this.#parts;
-    const { path, version, zipH1 } = entry;
-    const published = await copies.read(path, version, { signal });
+    const published = await copies.read(entry, { signal });
     const copy = published ?? await this.#publish(entry);
     compare(entry, copy);
-    if (zipH1 === null) return published === null ? "fetched" : "known";
+    if (entry.zipH1 === null) return published === null ? "fetched" : "known";
     const zip = await copies.openZip(copy, { signal });
     await zip?.body.cancel();
     if (zip === null) await this.#publisher(null).restoreZip(copy);
@@ -160,10 +161,10 @@ class Prefetch {
     if (recorded !== null) {
       compareHashes(entry, { zip: recorded.zipH1, goMod: recorded.goModH1 });
       const { zips } = config.publicModules;
-      return await this.#publisher({ hashes: recorded, zips }).publish(path, version);
+      return await this.#publisher({ hashes: recorded, zips }).publish({ path, version });
     }
     const hashes = zipH1 === null || goModH1 === null ? null : { zipH1, goModH1 };
-    return await this.#publisher({ hashes, zips: "eager" }).publish(path, version);
+    return await this.#publisher({ hashes, zips: "eager" }).publish({ path, version });
   }
 
   #publisher(
@@ -188,7 +189,7 @@ function compare(entry: GoSumEntry, { manifest: { zip, goMod } }: Copy): void {
   compareHashes(entry, { zip: zip.h1, goMod: goMod.h1 });
 }
 
-function compareHashes(entry: GoSumEntry, found: { zip: string; goMod: string }): void {
+function compareHashes(entry: GoSumEntry, found: { zip: H1; goMod: H1 }): void {
   const { zipH1, goModH1 } = entry;
   if (zipH1 !== null && zipH1 !== found.zip) {
     throw new InvalidRequestError(`its zip has ${found.zip}, and go.sum ${zipH1}`);

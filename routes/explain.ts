@@ -4,7 +4,8 @@
  *
  * No path of the GOPROXY protocol looks like it: those have a `/@` in them.
  */
-import { type Explainer, parseModuleVersion } from "../lib/service/explainer.ts";
+import { parseModuleVersion } from "../lib/module/module_version.ts";
+import type { Explainer } from "../lib/service/explainer.ts";
 import { explanationText } from "../lib/service/explain_text.ts";
 import type { Route } from "./app.ts";
 import { PLAIN_TEXT, textAnswer } from "./respond.ts";

@@ -15,6 +15,8 @@ import { LRUCache } from "lru-cache";
 import { InvalidRequestError } from "../lib/errors.ts";
 import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
 import { formatInfo } from "../lib/module/info.ts";
+import type { H1 } from "../lib/module/h1.ts";
+import type { ModuleVersion } from "../lib/module/module_version.ts";
 import type { ModulePath } from "../lib/module/path.ts";
 import {
   isCanonicalVersion,
@@ -70,10 +72,10 @@ export function moduleRoute(service: ModuleAnswers): Route {
       const target = targetOf(cachedOnly ? request.path.slice(CACHED_ONLY.length) : request.path);
       const mayFetch = !cachedOnly && !isTrue(request.headers.get("Disable-Module-Fetch"));
       const options = new RequestOptions(request, mayFetch);
-      request.log["module"] = target.module;
+      request.log["module"] = target.path;
       return {
         template: TEMPLATES[target.file],
-        access: { kind: "module", path: target.module },
+        access: { kind: "module", path: target.path },
         answerAtOnce: () => answerFromMemory(answers, { target, request, options }),
         answer: () => answer(answers, { target, request, options }),
       };
@@ -132,15 +134,15 @@ function answerFromMemory(
   { target, request, options }: Context<Target>,
 ): Answer | null {
   if (target.file === "list" && options.mayFetch) {
-    const versions = answers.service.lists.remembered(target.module);
+    const versions = answers.service.lists.remembered(target.path);
     if (versions === null) return null;
     request.log["cache"] = "hit";
     return listAnswer(answers, { versions, request, stale: false });
   }
-  if (!("version" in target) || target.canonical === null) return null;
+  if (!("version" in target) || target.module === null) return null;
   const { memory } = answers.service;
-  const { module, version, canonical, file } = target;
-  const copy = memory.remembered(module, canonical);
+  const { module, version, file } = target;
+  const copy = memory.remembered(module);
   if (copy === null) return null;
   request.log["version"] = version;
   logHit(copy, request.log);
@@ -160,16 +162,16 @@ async function answer(
 
 /** What a path of the protocol asks for. */
 export type Target =
-  | { readonly file: "list" | "latest"; readonly module: ModulePath }
+  | { readonly file: "list" | "latest"; readonly path: ModulePath }
   | VersionTarget;
 
 interface VersionTarget {
   readonly file: "info" | "mod" | "zip";
-  readonly module: ModulePath;
+  readonly path: ModulePath;
   /** As asked for: a canonical version or, for `.info`, any other name of a revision. */
   readonly version: string;
-  /** The version, if it is one that the module can have. */
-  readonly canonical: Version | null;
+  /** Path and version, if it is a version that the module can have. Remembered targets hold it ready. */
+  readonly module: ModuleVersion | null;
 }
 
 /**
@@ -177,13 +179,13 @@ interface VersionTarget {
  *
  * @throws {InvalidRequestError} saying what is wrong with it
  */
-export function parseTarget(path: string): Target {
-  const latest = /^(.*)\/@latest$/s.exec(path);
-  if (latest !== null) return { file: "latest", module: unescapePath(latest[1] ?? "") };
-  const separator = path.indexOf("/@v/");
-  const module = unescapePath(path.slice(0, separator));
-  const name = path.slice(separator + "/@v/".length);
-  if (name === "list") return { file: "list", module };
+export function parseTarget(text: string): Target {
+  const latest = /^(.*)\/@latest$/s.exec(text);
+  if (latest !== null) return { file: "latest", path: unescapePath(latest[1] ?? "") };
+  const separator = text.indexOf("/@v/");
+  const path = unescapePath(text.slice(0, separator));
+  const name = text.slice(separator + "/@v/".length);
+  if (name === "list") return { file: "list", path };
   const [, escaped = "", extension = ""] = /^(.*)\.(info|mod|zip)$/s.exec(name) ?? [];
   if (extension !== "info" && extension !== "mod" && extension !== "zip") {
     throw new InvalidRequestError(
@@ -191,8 +193,8 @@ export function parseTarget(path: string): Target {
     );
   }
   const version = unescapeVersion(escaped);
-  const canonical = isVersionOf(module, version) ? version : null;
-  return { file: extension, module, version, canonical };
+  const module = isVersionOf(path, version) ? { path, version } : null;
+  return { file: extension, path, version, module };
 }
 
 /** Paths that were asked for lately; with their targets they take a few megabytes. */
@@ -219,7 +221,7 @@ interface Context<T extends Target> {
 }
 
 async function list(answers: Answers, { target, request, options }: Context<Target>) {
-  return listAnswer(answers, { ...await answers.service.list(target.module, options), request });
+  return listAnswer(answers, { ...await answers.service.list(target.path, options), request });
 }
 
 function listAnswer(
@@ -239,7 +241,7 @@ function listAnswer(
 }
 
 async function latest(answers: Answers, { target, request, options }: Context<Target>) {
-  const { copy, stale } = await answers.service.latest(target.module, options);
+  const { copy, stale } = await answers.service.latest(target.path, options);
   return infoAnswer(textsOf(answers, copy), request, stale ? STALE : FRESH);
 }
 
@@ -248,17 +250,17 @@ async function versionFile(
   { target, request, options }: Context<VersionTarget>,
 ) {
   const { service } = answers;
-  const { module, version, file } = target;
+  const { path, version, file } = target;
   request.log["version"] = version;
-  if (file === "info" && target.canonical === null) {
-    const copy = await service.query(module, parseQuery(version), options);
+  if (file === "info" && target.module === null) {
+    const copy = await service.query(path, parseQuery(version), options);
     return infoAnswer(textsOf(answers, copy), request, FRESH);
   }
-  const canonical = target.canonical ?? parseRequestedVersion(target);
+  const module = target.module ?? parseRequestedVersion(target);
   if (file === "zip") {
-    return await zipAnswer(service, { module, version: canonical, request, options });
+    return await zipAnswer(service, { module, request, options });
   }
-  const copy = await service.copy(module, canonical, options);
+  const copy = await service.copy(module, options);
   return copyAnswer(textsOf(answers, copy), { file, request });
 }
 
@@ -270,8 +272,8 @@ function copyAnswer(
   return textAnswer(texts.mod, { request, contentType: PLAIN_TEXT, cacheControl: IMMUTABLE });
 }
 
-function parseRequestedVersion({ module, version, file }: VersionTarget): Version {
-  if (isCanonicalVersion(version)) return parseVersion(module, version);
+function parseRequestedVersion({ path, version, file }: VersionTarget): ModuleVersion {
+  if (isCanonicalVersion(version)) return { path, version: parseVersion(path, version) };
   throw new InvalidRequestError(
     `Cannot give .${file} of "${version}": only canonical versions have one; ask for its .info first`,
   );
@@ -283,18 +285,17 @@ function infoAnswer({ info }: CopyTexts, request: RouteRequest, cacheControl: st
 
 async function zipAnswer(
   service: ModuleAnswers,
-  { module, version, request, options }: {
-    module: ModulePath;
-    version: Version;
+  { module, request, options }: {
+    module: ModuleVersion;
     request: RouteRequest;
     options: ServiceOptions;
   },
 ): Promise<Answer> {
-  const zip = await service.zip(module, version, options);
+  const zip = await service.zip(module, options);
   return await blobAnswer({ ...zipOptions(zip, request), open: zip.open });
 }
 
-function zipOptions({ h1 }: { readonly h1: string }, request: RouteRequest) {
+function zipOptions({ h1 }: { readonly h1: H1 }, request: RouteRequest) {
   return { request, contentType: "application/zip", etag: `"${h1}"` };
 }
 

@@ -18,10 +18,11 @@
 import { type Access, ANY_CLIENT, type Client } from "../lib/auth/guard.ts";
 import { ForbiddenError, InvalidRequestError } from "../lib/errors.ts";
 import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
+import type { ModuleVersion } from "../lib/module/module_version.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import type { ServedDatabase, SumDatabases } from "../lib/sumdb/databases.ts";
 import { isDatabaseName } from "../lib/sumdb/open.ts";
-import { moduleOfRecord, type ModuleVersion, splitRecords } from "../lib/sumdb/record.ts";
+import { moduleOfRecord, splitRecords } from "../lib/sumdb/record.ts";
 import { type DataTile, parseTilePath, type Tile, TILE_WIDTH } from "../lib/sumdb/tile.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";

@@ -11,6 +11,8 @@ import { openClientAuth } from "../lib/auth/open.ts";
 import { parseConfig } from "../lib/config/config.ts";
 import { createFetch } from "../lib/http/client.ts";
 import { createLogger } from "../lib/log/log.ts";
+import { h1Of } from "../lib/module/h1.ts";
+import { moduleVersion } from "../lib/module/module_version.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import type { ServedDatabase } from "../lib/sumdb/databases.ts";
@@ -221,11 +223,11 @@ Deno.test("B14: the index and checksum databases tell nobody of modules that the
 });
 
 Deno.test("B14: a tile of records is for those who may know of all its modules", async () => {
+  const h1 = h1Of(new Uint8Array(32));
   const records = (...names: string[]) =>
     joinRecords(names.map((name) => {
-      const path = parseModulePath(`example.com/${name}`);
-      const module = { path, version: parseVersion(path, "v1.0.0") };
-      const text = formatRecordText(module, { zipH1: "h1:a", goModH1: "h1:b" });
+      const module = moduleVersion(`example.com/${name}`, "v1.0.0");
+      const text = formatRecordText(module, { zipH1: h1, goModH1: h1 });
       return new TextEncoder().encode(text);
     }));
   const nobody = () => Promise.reject(new Error("not asked for"));

@@ -201,7 +201,10 @@ async function askUs(git: TestGitSource, question: string): Promise<Outcome> {
     const info = query === "latest"
       ? await git.source.latest(module, SIGNAL)
       : await git.source.resolve(module, parseQuery(query), SIGNAL);
-    const copy = await git.source.fetch(module, info.version, { directory, signal: SIGNAL });
+    const copy = await git.source.fetch(
+      { path: module, version: info.version },
+      { directory, signal: SIGNAL },
+    );
     assert.equal(formatInfo({ ...copy.info, origin: {} }), formatInfo({ ...info, origin: {} }));
     return {
       version: info.version,

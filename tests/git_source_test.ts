@@ -46,7 +46,7 @@ class Scene implements AsyncDisposable {
   fetch() {
     const directory = `${this.#directory}/${this.#copies++}`;
     Deno.mkdirSync(directory);
-    return this.git.source.fetch(PATH, VERSION, { directory, signal: SIGNAL });
+    return this.git.source.fetch({ path: PATH, version: VERSION }, { directory, signal: SIGNAL });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

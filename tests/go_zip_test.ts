@@ -6,8 +6,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { parseModulePath } from "../lib/module/path.ts";
-import { parseVersion } from "../lib/module/version.ts";
+import { moduleVersion } from "../lib/module/module_version.ts";
 import { type CreatedZip, createZip } from "../lib/zip/create.ts";
 import { ZipError } from "../lib/zip/rules.ts";
 import { executable, type Files, submodule, symlink } from "./worlds/git_repo.ts";
@@ -384,13 +383,11 @@ async function createOurs(
   assert.ok(commit !== undefined);
   const snapshot = await lease.repository.snapshot(refs, commit);
   assert.ok(snapshot !== null);
-  const modulePath = parseModulePath(path);
   const versions = join(folder, path, "@v");
   await Deno.mkdir(versions, { recursive: true });
   try {
     const zip = await createZip(snapshot, {
-      path: modulePath,
-      version: parseVersion(modulePath, VERSION),
+      module: moduleVersion(path, VERSION),
       dir,
       file: join(versions, `${VERSION}.zip`),
       signal: new AbortController().signal,

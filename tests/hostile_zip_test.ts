@@ -76,7 +76,7 @@ class Attack implements AsyncDisposable {
     assert.ok(snapshot !== null);
     const file = join(this.folder, "zip");
     await Deno.remove(file).catch(() => {});
-    return await createZip(snapshot, { path, version, dir: "", file, signal });
+    return await createZip(snapshot, { module: { path, version }, dir: "", file, signal });
   }
 
   /** As many files as asked for, in directories of a thousand. */

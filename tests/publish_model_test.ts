@@ -26,8 +26,8 @@
  */
 import assert from "node:assert/strict";
 import { StorageError } from "../lib/errors.ts";
-import { parseModulePath } from "../lib/module/path.ts";
-import { parseVersion } from "../lib/module/version.ts";
+import { type H1, h1Of } from "../lib/module/h1.ts";
+import { moduleVersion } from "../lib/module/module_version.ts";
 import { manifestKey, zipKey } from "../lib/store/keys.ts";
 import { type Copy, decodeManifest, encodeManifest, makeCopy } from "../lib/store/manifest.ts";
 import {
@@ -39,9 +39,8 @@ import {
 import { type Publication, publish, readCopy, storeZip } from "../lib/store/publish.ts";
 import { report } from "./support/report.ts";
 
-const PATH = parseModulePath("example.com/m");
-const VERSION = parseVersion(PATH, "v1.0.0");
-const MANIFEST = manifestKey(PATH, VERSION);
+const MODULE = moduleVersion("example.com/m", "v1.0.0");
+const MANIFEST = manifestKey(MODULE);
 
 /** What a request does from its first store call to its answer, with the copy that its source has given to it. */
 type Protocol = (store: ModelStore, ours: Publication) => Promise<Copy>;
@@ -60,18 +59,17 @@ interface ModelStore extends ObjectStore {
 /** The publisher's number is in all that it brings. */
 function publicationOf(publisher: number, isEager: boolean): Publication {
   const copy = makeCopy({
-    path: PATH,
-    version: VERSION,
+    ...MODULE,
     time: "2024-02-03T04:05:06Z",
     goMod: new TextEncoder().encode(`module example.com/m // ${publisher}\n`),
-    zipH1: h1Of(publisher),
+    zipH1: zipH1(publisher),
     source: "git https://git.example.com/m",
   });
   return { ...copy, zip: isEager ? zipOf(publisher) : null };
 }
 
-function h1Of(publisher: number): string {
-  return `h1:${new Uint8Array(32).fill(publisher).toBase64()}`;
+function zipH1(publisher: number): H1 {
+  return h1Of(new Uint8Array(32).fill(publisher));
 }
 
 function zipOf(publisher: number): Content {
@@ -79,7 +77,7 @@ function zipOf(publisher: number): Content {
 }
 
 /** Copies are told apart by their zip's hash. */
-function nameOf({ manifest }: Copy): string {
+function answerOf({ manifest }: Copy): H1 {
   return manifest.zip.h1;
 }
 
@@ -116,7 +114,7 @@ class Values {
 interface Place {
   readonly id: number;
   readonly call: Call | null;
-  readonly answer: string | null;
+  readonly answer: H1 | null;
   readonly replies: readonly Reply[];
   readonly next: Map<Reply, Place>;
 }
@@ -155,7 +153,7 @@ class RequestTable {
       onCall: (call) => arrive({ call, answer: null }),
     });
     this.#run(store).then(
-      (copy) => arrive({ call: null, answer: nameOf(copy) }),
+      (copy) => arrive({ call: null, answer: answerOf(copy) }),
       (error) =>
         error instanceof StorageError ? arrive({ call: null, answer: null }) : reject(error),
     );
@@ -369,7 +367,7 @@ async function faultOf(
   if (answers.size > 1) return "two copies were answered";
   for (const answer of answers) {
     if (!objects.has(MANIFEST)) return "what was answered is not listed";
-    if (isEager && !objects.has(zipKey(PATH, VERSION, answer))) {
+    if (isEager && !objects.has(zipKey(MODULE, answer))) {
       return "what was answered has no zip";
     }
   }
@@ -383,14 +381,14 @@ async function faultOf(
 class LaterRequest {
   readonly #table: RequestTable;
   readonly #model: Model;
-  readonly #answers = new Map<string, string | null>();
+  readonly #answers = new Map<string, H1 | null>();
 
   constructor(table: RequestTable, model: Model) {
     this.#table = table;
     this.#model = model;
   }
 
-  async answer(objects: Objects): Promise<string | null> {
+  async answer(objects: Objects): Promise<H1 | null> {
     const contents = contentsOf(objects);
     const known = this.#answers.get(contents);
     if (known !== undefined) return known;
@@ -466,7 +464,7 @@ const MUTANTS: readonly {
       if (found !== null) return found;
       const { copy } = await publish(store, { ...ours, zip: null });
       const { zip: { h1 } } = ours.manifest;
-      if (nameOf(copy) === h1) {
+      if (answerOf(copy) === h1) {
         await storeZip(store, copy.manifest, { h1, content: ours.zip ?? assert.fail() });
       }
       return copy;

@@ -52,8 +52,9 @@ Deno.test("a version is answered only when the record that vouches for it is kep
   failed.catch(() => {});
   const options = (upstream: Upstream): Omit<TestAppOptions, "upstreams"> => ({
     findHashes: ({ path, version }) => {
-      const { h1 = "", goModH1 = "" } = upstream.hashesOf(path, version) ?? {};
-      return Promise.resolve({ zipH1: h1, goModH1, kept: failed });
+      const hashes = upstream.hashesOf(path, version);
+      assert.ok(hashes !== null);
+      return Promise.resolve({ zipH1: hashes.h1, goModH1: hashes.goModH1, kept: failed });
     },
   });
   return withApp(options, async (app) => {

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { isHash } from "../lib/git/refs.ts";
 import type { Snapshot } from "../lib/git/repository.ts";
+import { moduleVersion } from "../lib/module/module_version.ts";
 import { parseModulePath } from "../lib/module/path.ts";
-import { parseVersion } from "../lib/module/version.ts";
 import { createZip } from "../lib/zip/create.ts";
 import { ZipError } from "../lib/zip/rules.ts";
 import type { Seeds } from "../lib/zip/reusable_zips.ts";
@@ -63,9 +63,9 @@ async function zipOf(snapshot: Snapshot, dir: string, seeds?: Seeds): Promise<st
   const folder = await Deno.makeTempDir();
   try {
     const file = join(folder, "zip");
-    const version = parseVersion(MODULE, "v1.0.0");
+    const module = moduleVersion(MODULE, "v1.0.0");
     const { signal } = new AbortController();
-    const options = { path: MODULE, version, dir, file, signal };
+    const options = { module, dir, file, signal };
     await createZip(snapshot, seeds === undefined ? options : { ...options, seeds });
     return (await Deno.readFile(file)).toBase64();
   } catch (error) {

@@ -13,6 +13,7 @@
  */
 import { unescapePath, unescapeVersion } from "../module/escape.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
+import { parseH1 } from "../module/h1.ts";
 import { parseVersion } from "../module/version.ts";
 import { readInfo, readSmallFile, timeIn, walkFolders } from "./files.ts";
 import { type FoundFiles, type FoundVersion, ImportError } from "./import_entry.ts";
@@ -67,7 +68,7 @@ async function readVersion(
     goMod: await readSmallFile(file("mod"), MAX_GO_MOD_SIZE_BYTES),
     zip: {
       file: file("zip"),
-      h1: zipHash === null ? null : new TextDecoder().decode(zipHash).trim(),
+      h1: zipHash === null ? null : parseH1(new TextDecoder().decode(zipHash).trim()),
     },
   };
 }

@@ -13,8 +13,8 @@ import { forEach } from "../async/workers.ts";
 import { DeadlineError, describeError, InvalidRequestError, UpstreamError } from "../errors.ts";
 import { syntheticGoMod } from "../module/go_mod.ts";
 import { InvalidInfoError } from "../module/info.ts";
-import type { ModulePath } from "../module/path.ts";
-import type { Version } from "../module/version.ts";
+import type { ModuleHashes } from "../module/h1.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { Copies } from "../store/copies.ts";
 import { type Copy, InvalidManifestError, makeCopy } from "../store/manifest.ts";
 import { fileContent } from "../store/object_store.ts";
@@ -23,9 +23,9 @@ import { type FoundFiles, type FoundVersion, ImportError } from "./import_entry.
 
 /** What the checksum database says of a version; null for nothing, or where nobody is to be asked. */
 export type FindHashes = (
-  module: { readonly path: ModulePath; readonly version: Version },
+  module: ModuleVersion,
   signal: AbortSignal,
-) => Promise<{ readonly zipH1: string; readonly goModH1: string } | null> | null;
+) => Promise<ModuleHashes | null> | null;
 
 export interface ImportOptions {
   readonly versions: AsyncIterable<FoundVersion>;
@@ -85,7 +85,7 @@ async function importVersion(found: FoundVersion, options: ImportOptions): Promi
 async function publishFiles(files: FoundFiles, options: ImportOptions): Promise<Outcome> {
   const { path, version, time, origin, goMod, zip } = files;
   const { copies, kind, signal } = options;
-  const { h1, sizeBytes, goMod: zipGoMod } = await inspectZip(zip.file, { path, version, signal });
+  const { h1, sizeBytes, goMod: zipGoMod } = await inspectZip(zip.file, { module: files, signal });
   if (zip.h1 !== null && zip.h1 !== h1) {
     throw new ImportError(`its zip has ${h1}, and ${zip.h1} is noted beside it`);
   }
@@ -97,7 +97,7 @@ async function publishFiles(files: FoundFiles, options: ImportOptions): Promise<
   const ours = makeCopy(origin === undefined ? facts : { ...facts, origin });
   const content = fileContent({ file: zip.file, sizeBytes });
 
-  const known = await copies.read(path, version, { signal });
+  const known = await copies.read(files, { signal });
   if (known === null) {
     await checkKnownHashes(ours, options);
     const { copy, created } = await copies.publish({ ...ours, zip: content }, { signal });

@@ -1,7 +1,7 @@
 /** What an import finds: versions of modules in somebody else's order of files. */
 import type { Origin } from "../module/info.ts";
-import type { ModulePath } from "../module/path.ts";
-import type { Version } from "../module/version.ts";
+import type { H1 } from "../module/h1.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 
 /** A version that is there, or part of one. */
 export interface FoundVersion {
@@ -21,16 +21,14 @@ export interface ReadOptions {
   readonly signal: AbortSignal;
 }
 
-export interface FoundFiles {
-  readonly path: ModulePath;
-  readonly version: Version;
+export interface FoundFiles extends ModuleVersion {
   readonly time: string;
   readonly origin?: Origin;
   readonly goMod: Uint8Array<ArrayBuffer>;
   readonly zip: {
     readonly file: string;
     /** The h1 that was noted beside it, or null. */
-    readonly h1: string | null;
+    readonly h1: H1 | null;
   };
 }
 

@@ -9,9 +9,9 @@ import {
 } from "../../tests/support/module_zip.ts";
 import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
+import { moduleVersion } from "../module/module_version.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
 import { parseModulePath } from "../module/path.ts";
-import { parseVersion } from "../module/version.ts";
 import { Copies } from "../store/copies.ts";
 import { makeCopy } from "../store/manifest.ts";
 import { MemoryStore } from "../store/memory.ts";
@@ -248,9 +248,8 @@ for (const { name, kind, tree, times = "", refusal, version = VERSION } of ROWS)
       }
       assert.deepEqual(refused, []);
       assert.deepEqual(summary, { imported: 1, known: 0, incomplete: 0, refused: 0 });
-      const path = parseModulePath(PATH);
       const copies = new Copies(store);
-      const copy = await copies.read(path, parseVersion(path, version));
+      const copy = await copies.read(moduleVersion(PATH, version));
       assert.ok(copy !== null);
       assert.equal(copy.manifest.time, TIME);
       assert.equal(copy.manifest.source, `import ${kind}`);
@@ -294,8 +293,7 @@ Deno.test("importVersions() keeps Origin, without a password", () =>
   }, async (directory) => {
     const store = new MemoryStore();
     await run(store, "gomodcache", goModCache(directory));
-    const path = parseModulePath(PATH);
-    const copy = await new Copies(store).read(path, parseVersion(path, VERSION));
+    const copy = await new Copies(store).read(moduleVersion(PATH, VERSION));
     assert.deepEqual(copy?.manifest.origin, {
       vcs: "git",
       url: "https://git.example.com/hello",
@@ -349,13 +347,11 @@ Deno.test("importVersions() believes the checksum database more than a directory
 });
 
 Deno.test("importVersions() leaves what is published as it is", async (t) => {
-  const path = parseModulePath(PATH);
-  const version = parseVersion(path, VERSION);
+  const module = moduleVersion(PATH, VERSION);
   const publish = async (published: ModuleZip, { goMod = GO_MOD, hasZip = true } = {}) => {
     const store = new MemoryStore();
     const copy = makeCopy({
-      path,
-      version,
+      ...module,
       time: "2020-01-01T00:00:00Z",
       goMod: new TextEncoder().encode(goMod),
       zipH1: published.h1,
@@ -378,12 +374,12 @@ Deno.test("importVersions() leaves what is published as it is", async (t) => {
   for (const { name, store, want } of rows) {
     await t.step(name, () =>
       withTree(cache, async (directory) => {
-        const before = await new Copies(store).read(path, version);
+        const before = await new Copies(store).read(module);
         const { summary, refused } = await run(store, "gomodcache", goModCache(directory));
         const nothing = { imported: 0, known: 0, incomplete: 0, refused: 0 };
         assert.deepEqual(summary, { ...nothing, [want]: 1 });
         if (want === "refused") assert.match(refused.join(), /has h1:\S+, and h1:\S+ is published/);
-        assert.deepEqual(await new Copies(store).read(path, version), before);
+        assert.deepEqual(await new Copies(store).read(module), before);
         assert.equal((await Array.fromAsync(store.walk())).length, 2);
       }));
   }

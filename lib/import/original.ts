@@ -22,9 +22,8 @@
 import { InvalidRequestError } from "../errors.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { InvalidInfoError, parseInfo } from "../module/info.ts";
-import { type ModulePath, parseModulePath } from "../module/path.ts";
+import { type ModuleVersion, moduleVersion } from "../module/module_version.ts";
 import { quoted } from "../module/quoted.ts";
-import { parseVersion, type Version } from "../module/version.ts";
 import { readSmallFile, timeIn, walkFolders } from "./files.ts";
 import {
   type FoundFiles,
@@ -116,10 +115,9 @@ async function readVersion(
   return { path, version, time, goMod: whole.goMod, zip: { file, h1: null } };
 }
 
-function parseName(name: string): { path: ModulePath; version: Version } {
+function parseName(name: string): ModuleVersion {
   const at = name.lastIndexOf("@");
-  const path = parseModulePath(name.slice(0, Math.max(at, 0)));
-  return { path, version: parseVersion(path, name.slice(at + 1)) };
+  return moduleVersion(name.slice(0, Math.max(at, 0)), name.slice(at + 1));
 }
 
 interface Concat {

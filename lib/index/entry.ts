@@ -10,14 +10,9 @@
  */
 import { z } from "zod";
 import { InvalidRequestError } from "../errors.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import { parseModulePath } from "../module/path.ts";
-import type { ModulePath } from "../module/path.ts";
-import { isVersionOf, type Version } from "../module/version.ts";
-
-export interface ModuleVersion {
-  readonly path: ModulePath;
-  readonly version: Version;
-}
+import { isVersionOf } from "../module/version.ts";
 
 export interface IndexEntry extends ModuleVersion {
   /** Milliseconds since 1970. */

@@ -17,16 +17,11 @@ import { SingleFlight } from "../async/single_flight.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, describeError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { AppendLog } from "../store/append_log.ts";
 import type { ObjectStore } from "../store/object_store.ts";
-import {
-  formatEntries,
-  type IndexEntry,
-  InvalidIndexError,
-  type ModuleVersion,
-  parseEntries,
-} from "./entry.ts";
+import { formatEntries, type IndexEntry, InvalidIndexError, parseEntries } from "./entry.ts";
 
 /** What is served of the index. */
 export interface IndexReader {
@@ -233,8 +228,4 @@ export class ModuleIndex implements IndexReader {
     await this.#log.append(this.#next, new TextEncoder().encode(formatEntries(entries)));
     await this.follow();
   }
-}
-
-function nameOf({ path, version }: ModuleVersion): string {
-  return `${path}@${version}`;
 }

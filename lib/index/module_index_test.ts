@@ -7,7 +7,8 @@ import { parseVersion } from "../module/version.ts";
 import { AppendLog } from "../store/append_log.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { bytesContent, type ObjectStore } from "../store/object_store.ts";
-import { formatEntries, type IndexEntry, InvalidIndexError, type ModuleVersion } from "./entry.ts";
+import { formatEntries, type IndexEntry, InvalidIndexError } from "./entry.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import {
   ENTRY_STEP_MS,
   INDEX_FOLDER,
@@ -41,8 +42,7 @@ function open(store: ObjectStore, options: Partial<ModuleIndexOptions> = {}): Op
 }
 
 const all = (index: ModuleIndex) => index.read({ sinceMs: 0, limit: Infinity });
-const namesOf = (entries: readonly IndexEntry[]) =>
-  entries.map(({ path, version }) => `${path}@${version}`);
+const namesOf = (entries: readonly IndexEntry[]) => entries.map(nameOf);
 
 Deno.test("ModuleIndex.add() makes one entry of a version, however often and wherever it is seen", async () => {
   const store = new MemoryStore();

@@ -10,23 +10,20 @@
  * graph have no first line. Hashes of other kinds than `h1:` are passed over, as the `go` command does.
  */
 import { InvalidRequestError } from "../errors.ts";
-import { type ModulePath, parseModulePath } from "./path.ts";
+import { type H1, isH1 } from "./h1.ts";
+import { type ModuleVersion, moduleVersion, nameOf } from "./module_version.ts";
 import { quoted } from "./quoted.ts";
-import { parseVersion, type Version } from "./version.ts";
 
 /** Ten times the largest that are known. */
 export const MAX_GO_SUM_SIZE_BYTES = 32 * 1024 * 1024;
 
 /** What go.sum knows of a version. */
-export interface GoSumEntry {
-  readonly path: ModulePath;
-  readonly version: Version;
+export interface GoSumEntry extends ModuleVersion {
   /** The zip's hash; null where go.mod alone was needed. */
-  readonly zipH1: string | null;
-  readonly goModH1: string | null;
+  readonly zipH1: H1 | null;
+  readonly goModH1: H1 | null;
 }
 
-const H1 = /^h1:[A-Za-z0-9+/]{43}=$/;
 const GO_MOD = "/go.mod";
 
 /**
@@ -61,14 +58,14 @@ function addLine(entries: Map<string, GoSumEntry>, fields: readonly string[]): v
     });
   if (fields.length !== 3) throw refuse("it has not three fields");
   if (!hash.startsWith("h1:")) return;
-  if (!H1.test(hash)) throw refuse("it has no hash");
+  if (!isH1(hash)) throw refuse("it has no hash");
   const isGoMod = versionText.endsWith(GO_MOD);
-  const { path, version } = parseNames(
+  const module = parseNames(
     { pathText, versionText: isGoMod ? versionText.slice(0, -GO_MOD.length) : versionText },
     refuse,
   );
-  const name = `${path}@${version}`;
-  const known = entries.get(name) ?? { path, version, zipH1: null, goModH1: null };
+  const name = nameOf(module);
+  const known = entries.get(name) ?? { ...module, zipH1: null, goModH1: null };
   const other = isGoMod ? known.goModH1 : known.zipH1;
   if (other !== null && other !== hash) throw refuse(`another line has ${other}`);
   entries.set(name, isGoMod ? { ...known, goModH1: hash } : { ...known, zipH1: hash });
@@ -77,10 +74,9 @@ function addLine(entries: Map<string, GoSumEntry>, fields: readonly string[]): v
 function parseNames(
   { pathText, versionText }: { pathText: string; versionText: string },
   refuse: (fault: string, cause: unknown) => InvalidRequestError,
-): Pick<GoSumEntry, "path" | "version"> {
+): ModuleVersion {
   try {
-    const path = parseModulePath(pathText);
-    return { path, version: parseVersion(path, versionText) };
+    return moduleVersion(pathText, versionText);
   } catch (cause) {
     if (!(cause instanceof InvalidRequestError)) throw cause;
     throw refuse("it names no module version", cause);

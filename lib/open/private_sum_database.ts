@@ -3,6 +3,8 @@ import type { Config } from "../config/config.ts";
 import { readSecretLine, secretWarnings } from "../credentials/secret.ts";
 import { ConfigError, describeError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
+import type { ModuleHashes } from "../module/h1.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { FindHashes } from "../service/publisher.ts";
 import type { ModuleService } from "../service/service.ts";
@@ -10,7 +12,6 @@ import type { ObjectStore } from "../store/object_store.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
 import { PrivateSumDatabase } from "../sumdb/private_database.ts";
 import { PrivateLog } from "../sumdb/private_log.ts";
-import type { ModuleHashes, ModuleVersion } from "../sumdb/record.ts";
 import { SignerKey } from "../sumdb/signer.ts";
 
 export interface OpenPrivateSumDatabaseOptions {
@@ -97,10 +98,10 @@ function parseKey(text: string, failure: (cause: unknown) => ConfigError): Signe
 
 async function publishedHashes(
   service: Pick<ModuleService, "copy">,
-  { path, version }: ModuleVersion,
+  module: ModuleVersion,
   signal: AbortSignal,
 ): Promise<ModuleHashes> {
-  const { manifest } = await service.copy(path, version, { mayFetch: true, signal, log: {} });
+  const { manifest } = await service.copy(module, { mayFetch: true, signal, log: {} });
   return { zipH1: manifest.zip.h1, goModH1: manifest.goMod.h1 };
 }
 
@@ -121,8 +122,4 @@ async function publicHashes(
       nameOf(module)
     }: no upstream supports the public checksum database; set publicModules.sumDatabase`,
   );
-}
-
-function nameOf({ path, version }: ModuleVersion): string {
-  return `${path}@${version}`;
 }

@@ -8,20 +8,16 @@
 import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import type { AccessList } from "../auth/access_list.ts";
-import { describeError, InvalidRequestError, type Meaning, meaningOf } from "../errors.ts";
-import { unescapePath, unescapeVersion } from "../module/escape.ts";
-import { type ModulePath, parseModulePath } from "../module/path.ts";
-import { parseVersion, type Version } from "../module/version.ts";
+import { describeError, type Meaning, meaningOf } from "../errors.ts";
+import type { H1, ModuleHashes } from "../module/h1.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { Version } from "../module/version.ts";
 import type { FindHashes } from "./publisher.ts";
 import type { Source } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
 import { hashGoMod } from "../zip/hash.ts";
-
-export interface ModuleVersion {
-  readonly path: ModulePath;
-  readonly version: Version;
-}
 
 /** A part that could not be found out. */
 export interface Failed {
@@ -48,14 +44,14 @@ export interface PublishedPart {
   readonly time: string;
   readonly source: string;
   readonly origin?: unknown;
-  readonly goMod: { readonly h1: string; readonly sizeBytes: number };
+  readonly goMod: { readonly h1: H1; readonly sizeBytes: number };
   /** `sizeBytes` null: the store has not got it; the next who asks for it makes the server fetch it. */
-  readonly zip: { readonly h1: string; readonly sizeBytes: number | null };
+  readonly zip: { readonly h1: H1; readonly sizeBytes: number | null };
 }
 
 export interface SourcePart {
   readonly time: string;
-  readonly goModH1: string;
+  readonly goModH1: H1;
   /** Null where nothing is published to compare it with. */
   readonly isAsPublished: boolean | null;
 }
@@ -64,7 +60,7 @@ export interface DatabasePart {
   readonly name: string;
   /** Null: it has no record of this version. */
   readonly record:
-    | { readonly zipH1: string; readonly goModH1: string; readonly isAsPublished: boolean | null }
+    | ModuleHashes & { readonly isAsPublished: boolean | null }
     | null;
 }
 
@@ -117,23 +113,22 @@ export class Explainer {
     module: ModuleVersion,
     { identities, signal }: { identities: readonly string[]; signal: AbortSignal },
   ): Promise<Explanation> {
-    const { path, version } = module;
     const facts = await this.#flights.run(
-      `${path}@${version}`,
+      nameOf(module),
       () => this.#lookInto(module),
       signal,
     );
     const { accessList } = this.#options;
     const access = accessList === null
       ? null
-      : identities.map((identity) => ({ identity, ...accessList.decide(identity, path) }));
+      : identities.map((identity) => ({ identity, ...accessList.decide(identity, module.path) }));
     return { ...facts, access };
   }
 
   async #lookInto(module: ModuleVersion): Promise<Omit<Explanation, "access">> {
     const { path, version } = module;
     const { privatePrefix, sources } = this.#options.placesOf(path);
-    const copy = await orFailure(() => this.#options.copies.read(path, version));
+    const copy = await orFailure(() => this.#options.copies.read(module));
     const known = copy === null || "failed" in copy ? null : copy;
     const [published, checksumDatabase, said] = await Promise.all([
       known === null ? null : this.#published(known),
@@ -170,12 +165,12 @@ export class Explainer {
 
   async #ask(
     source: Source,
-    { path, version }: ModuleVersion,
+    module: ModuleVersion,
     published: Copy | null,
   ): Promise<SourcePart> {
     const { info, goMod } = await this.#withDeadline(
       `ask ${source.description}`,
-      (signal) => source.describe(path, version, signal),
+      (signal) => source.describe(module, signal),
     );
     const goModH1 = hashGoMod(goMod);
     const isAsPublished = published === null ? null : goModH1 === published.manifest.goMod.h1;
@@ -210,19 +205,4 @@ async function orFailure<T>(work: () => Promise<T>): Promise<T | Failed> {
   } catch (error) {
     return { failed: meaningOf(error), reason: describeError(error) };
   }
-}
-
-/**
- * Takes `<module>@<version>` apart. The path may be escaped as in the GOPROXY protocol, or as people write it.
- *
- * @throws {InvalidRequestError} when it is not that
- */
-export function parseModuleVersion(text: string): ModuleVersion {
-  const at = text.lastIndexOf("@");
-  if (at === -1) {
-    throw new InvalidRequestError(`Cannot read "${text}": not <module>@<version>`);
-  }
-  const [path, version] = [text.slice(0, at), text.slice(at + 1)];
-  const parsed = path.includes("!") ? unescapePath(path) : parseModulePath(path);
-  return { path: parsed, version: parseVersion(parsed, unescapeVersion(version)) };
 }

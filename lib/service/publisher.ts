@@ -14,8 +14,9 @@ import { withDeadline } from "../async/deadline.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
+import type { H1, ModuleHashes } from "../module/h1.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Version } from "../module/version.ts";
 import type { ScratchQuota } from "../scratch/scratch_quota.ts";
 import type { DescribedCopy, FetchedZip, Source } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
@@ -24,9 +25,7 @@ import { type Content, ownFileContent } from "../store/object_store.ts";
 import { hashGoMod } from "../zip/hash.ts";
 
 /** What a checksum database says of a version: h1 of its zip and of its go.mod. */
-export interface KnownHashes {
-  readonly zipH1: string;
-  readonly goModH1: string;
+export interface KnownHashes extends ModuleHashes {
   /** Settles when the database's record is in the store, too. Default: nobody has to wait for that. */
   readonly kept?: Promise<void>;
 }
@@ -37,7 +36,7 @@ export interface KnownHashes {
  * not be found out.
  */
 export type FindHashes = (
-  module: { readonly path: ModulePath; readonly version: Version },
+  module: ModuleVersion,
   signal: AbortSignal,
 ) => Promise<KnownHashes | null> | null;
 
@@ -64,8 +63,7 @@ export const PUBLISH_TIMEOUT_MS = 20 * 60_000;
 
 /** What the steps of one publication share. */
 interface Job {
-  readonly path: ModulePath;
-  readonly version: Version;
+  readonly module: ModuleVersion;
   readonly signal: AbortSignal;
   /**
    * A directory of this job alone, made when it is first wanted.
@@ -91,16 +89,16 @@ export class Publisher {
    * @throws {NotFoundError} when its source knows that there is none
    * @throws {ProxyError} of another kind when it could not be had
    */
-  publish(path: ModulePath, version: Version): Promise<Copy> {
-    return this.#inScratch(path, version, async (job) => {
+  publish(module: ModuleVersion): Promise<Copy> {
+    return this.#inScratch(module, async (job) => {
       const { findHashes, source, zips, isEager } = this.#options;
-      const hashes = findHashes({ path, version }, job.signal);
-      if (hashes === null || zips === "eager" || isEager?.(path)) {
+      const hashes = findHashes(module, job.signal);
+      if (hashes === null || zips === "eager" || isEager?.(module.path)) {
         return await this.#publishEagerly(job, hashes);
       }
       // Both at the same time; where the version does not exist, nobody waits for its hashes.
       hashes.catch(() => {});
-      const described = await source.describe(path, version, job.signal);
+      const described = await source.describe(module, job.signal);
       const known = await hashes;
       if (known === null) return await this.#publishEagerly(job, null);
       this.#checkGoMod(job, described, known);
@@ -111,7 +109,7 @@ export class Publisher {
   /** Fetches the zip of a published version whose blob the store has not: only the one that its manifest names will do. */
   restoreZip(copy: Copy): Promise<Copy> {
     const { path, version, zip } = copy.manifest;
-    return this.#inScratch(path, version, async (job) => {
+    return this.#inScratch({ path, version }, async (job) => {
       const fetched = await this.#fetchZip(job);
       this.#check(job, { what: "zip", known: zip.h1, found: fetched.h1 });
       const content = ownFileContent(fetched);
@@ -122,26 +120,22 @@ export class Publisher {
 
   /** The version exists, because it is published: a source that has lost it is no proof to the contrary. */
   async #fetchZip(job: Job): Promise<FetchedZip> {
-    const { path, version } = job;
+    const { module, signal } = job;
     try {
-      const { signal } = job;
       const directory = await job.directory();
-      return await this.#options.source.fetchZip(path, version, { directory, signal });
+      return await this.#options.source.fetchZip(module, { directory, signal });
     } catch (cause) {
       if (!(cause instanceof NotFoundError)) throw cause;
-      const message = `Cannot fetch the zip of ${path}@${version}: its source has it no longer`;
+      const message = `Cannot fetch the zip of ${nameOf(module)}: its source has it no longer`;
       throw new UpstreamError(message, { cause });
     }
   }
 
   async #publishEagerly(job: Job, hashes: Promise<KnownHashes | null> | null): Promise<Copy> {
-    const { path, version, signal } = job;
+    const { module, signal } = job;
     hashes?.catch(() => {});
     const directory = await job.directory();
-    const { zip, ...described } = await this.#options.source.fetch(path, version, {
-      directory,
-      signal,
-    });
+    const { zip, ...described } = await this.#options.source.fetch(module, { directory, signal });
     const known = await hashes;
     if (known !== null) {
       this.#checkGoMod(job, described, known);
@@ -152,18 +146,17 @@ export class Publisher {
 
   /** Ends when the copy is published and the record that vouches for it is kept: whoever has the one finds the other. */
   async #create(
-    { path, version, signal }: Job,
+    { module, signal }: Job,
     { described, zipH1, zip, known }: {
       described: DescribedCopy;
-      zipH1: string;
+      zipH1: H1;
       zip: Content | null;
       known: KnownHashes | null;
     },
   ): Promise<Copy> {
     const { info: { time, origin }, goMod, source } = described;
     const ours = makeCopy({
-      path,
-      version,
+      ...module,
       time,
       ...(origin === undefined ? {} : { origin }),
       goMod,
@@ -186,24 +179,21 @@ export class Publisher {
 
   /** @throws {UpstreamError} when a file has another hash than the one that is known */
   #check(
-    { path, version }: Job,
-    { what, known, found }: { what: string; known: string; found: string },
+    { module }: Job,
+    { what, known, found }: { what: string; known: H1; found: H1 },
   ): void {
     if (found === known) return;
     this.#metrics.add("gomodproxy_refused_files_total", { file: what });
+    const { path, version } = module;
     const facts = { module: path, version, file: what, known, found };
     this.#options.log.warn(facts, "a file with another hash than the known one is refused");
     throw new UpstreamError(
-      `Cannot use ${path}@${version}: its ${what} has ${found} where ${known} is known; ` +
+      `Cannot use ${nameOf(module)}: its ${what} has ${found} where ${known} is known; ` +
         "its tag was moved, or the upstream gives something else than others have seen",
     );
   }
 
-  async #inScratch<T>(
-    path: ModulePath,
-    version: Version,
-    work: (job: Job) => Promise<T>,
-  ): Promise<T> {
+  async #inScratch<T>(module: ModuleVersion, work: (job: Job) => Promise<T>): Promise<T> {
     const { scratchDirectory, quota, timeoutMs } = this.#options;
     let made: Promise<string> | null = null;
     const make = async () => {
@@ -212,9 +202,9 @@ export class Publisher {
     };
     const directory = () => made ??= make();
     try {
-      return await withDeadline((signal) => work({ path, version, directory, signal }), {
+      return await withDeadline((signal) => work({ module, directory, signal }), {
         timeoutMs,
-        what: `fetch ${path}@${version}`,
+        what: `fetch ${nameOf(module)}`,
       });
     } finally {
       await removeMade(made);

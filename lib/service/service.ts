@@ -15,6 +15,8 @@ import { describeError, NotFoundError, ProxyError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { scanGoMod } from "../module/go_mod.ts";
 import { pickLatest } from "../module/latest.ts";
+import type { H1 } from "../module/h1.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
 import type { Publisher } from "./publisher.ts";
@@ -62,7 +64,7 @@ export interface ModuleList {
 }
 
 export interface ModuleZip {
-  readonly h1: string;
+  readonly h1: H1;
   /** Opens the stored zip, or a range of it. */
   readonly open: (range?: ByteRange) => Promise<StoredObject>;
 }
@@ -100,13 +102,13 @@ export class ModuleService {
    * @throws {NotFoundError} when its source knows that there is none, or nothing may be fetched
    * @throws {ProxyError} of another kind when that could not be found out
    */
-  async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
-    const published = await this.#copies.read(path, version, options);
+  async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy> {
+    const published = await this.#copies.read(module, options);
     options.log["cache"] = published === null ? "miss" : "hit";
-    if (published === null && !options.mayFetch) throw notCached(`${path}@${version}`);
+    if (published === null && !options.mayFetch) throw notCached(nameOf(module));
     const copy = published ?? await this.#fetches.run(
-      `${path}@${version}`,
-      () => this.#publisher.publish(path, version),
+      nameOf(module),
+      () => this.#publisher.publish(module),
       options.signal,
     );
     options.log["source"] = copy.manifest.source;
@@ -125,7 +127,7 @@ export class ModuleService {
         ),
       options.signal,
     );
-    return await this.copy(path, info.version, options);
+    return await this.copy({ path, version: info.version }, options);
   }
 
   /**
@@ -167,7 +169,7 @@ export class ModuleService {
         () => this.#ask(`look up ${path}@latest`, (signal) => this.#source.latest(path, signal)),
         options.signal,
       );
-      return { copy: await this.copy(path, info.version, options), stale: false };
+      return { copy: await this.copy({ path, version: info.version }, options), stale: false };
     } catch (error) {
       const best = await this.#latestPublished(path, options.signal);
       if (best === null) throw error;
@@ -177,23 +179,23 @@ export class ModuleService {
   }
 
   /** The zip of a version. Throws as {@linkcode copy}. */
-  async zip(path: ModulePath, version: Version, options: ServiceOptions): Promise<ModuleZip> {
-    const copy = await this.copy(path, version, options);
+  async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip> {
+    const copy = await this.copy(module, options);
     return {
       h1: copy.manifest.zip.h1,
       open: async (range) => {
         const { signal } = options;
         const stored = await this.#copies.openZip(copy, { range, signal });
         if (stored !== null) return stored;
-        if (!options.mayFetch) throw notCached(`the zip of ${path}@${version}`);
+        if (!options.mayFetch) throw notCached(`the zip of ${nameOf(module)}`);
         options.log["cache"] = "miss";
         await this.#fetches.run(
-          `${path}@${version}`,
+          nameOf(module),
           () => this.#publisher.restoreZip(copy),
           signal,
         );
         const restored = await this.#copies.openZip(copy, { range, signal });
-        if (restored === null) throw new Error(`the zip of ${path}@${version} vanished`);
+        if (restored === null) throw new Error(`the zip of ${nameOf(module)} vanished`);
         return restored;
       },
     };
@@ -213,15 +215,17 @@ export class ModuleService {
     const best = pickLatest(tagged, []);
     if (best === null) {
       const pseudo = (await this.#copies.listPseudo(path, { signal })).at(-1);
-      return pseudo === undefined ? null : await this.#copies.read(path, pseudo, { signal });
+      return pseudo === undefined
+        ? null
+        : await this.#copies.read({ path, version: pseudo }, { signal });
     }
-    const copy = await this.#copies.read(path, best, { signal });
+    const copy = await this.#copies.read({ path, version: best }, { signal });
     if (copy === null) return null;
     const { retractions } = scanGoMod(copy.goMod);
     const allowed = pickLatest(tagged, retractions);
     return allowed === null || allowed === best
       ? copy
-      : await this.#copies.read(path, allowed, { signal });
+      : await this.#copies.read({ path, version: allowed }, { signal });
   }
 
   /** A failure that the store makes up for: said in the access log, and as a warning unless it was asked for. */

@@ -13,8 +13,9 @@ import type { Mirrors } from "../git/mirrors.ts";
 import type { RemoteUrl } from "../git/remote_url.ts";
 import type { Repository } from "../git/repository.ts";
 import { syntheticGoMod } from "../module/go_mod.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Query, Version } from "../module/version.ts";
+import type { Query } from "../module/version.ts";
 import { createZip } from "../zip/create.ts";
 import { ZipError } from "../zip/rules.ts";
 import type { Seeds } from "../zip/reusable_zips.ts";
@@ -85,30 +86,30 @@ export class GitSource implements Source {
     });
   }
 
-  describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy> {
+  describe({ path, version }: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {
     return this.#ask(path, {
       signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
-      proxy: (proxy) => proxy.describe(path, version, signal),
+      proxy: (proxy) => proxy.describe({ path, version }, signal),
       git: async (module, { remote }) => describe(await module.find(version), path, remote),
     });
   }
 
-  fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip> {
+  fetchZip({ path, version }: ModuleVersion, options: FetchOptions): Promise<FetchedZip> {
     return this.#ask(path, {
       signal: options.signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
-      proxy: (proxy) => proxy.fetchZip(path, version, options),
+      proxy: (proxy) => proxy.fetchZip({ path, version }, options),
       git: async (module, { seeds }) =>
         await makeZip(await module.find(version), path, { ...options, seeds }),
     });
   }
 
-  fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
+  fetch({ path, version }: ModuleVersion, options: FetchOptions): Promise<FetchedCopy> {
     return this.#ask(path, {
       signal: options.signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
-      proxy: (proxy) => proxy.fetch(path, version, options),
+      proxy: (proxy) => proxy.fetch({ path, version }, options),
       git: async (module, { remote, seeds }) => {
         // All three files, from the one commit that was found.
         const found = await module.find(version);
@@ -162,12 +163,13 @@ async function makeZip(
   path: ModulePath,
   { directory, seeds, signal }: FetchOptions & { readonly seeds: Seeds },
 ): Promise<FetchedZip> {
+  const module = { path, version };
   try {
     const file = `${directory}/module.zip`;
-    return await createZip(snapshot, { path, version, dir, file, seeds, signal });
+    return await createZip(snapshot, { module, dir, file, seeds, signal });
   } catch (cause) {
     if (!(cause instanceof ZipError)) throw cause;
     // The commit is what it is: a version that no zip can hold is none.
-    throw new NotFoundError(`${path}@${version}: ${cause.message}`, { cause });
+    throw new NotFoundError(`${nameOf(module)}: ${cause.message}`, { cause });
   }
 }

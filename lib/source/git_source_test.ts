@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { MemoryRepository } from "../../tests/fakes/memory_repository.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { RefsMovedError } from "../git/errors.ts";
+import { moduleVersion } from "../module/module_version.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseQuery, parseVersion } from "../module/version.ts";
 import type { ModuleLocation } from "./discover.ts";
@@ -85,7 +86,7 @@ Deno.test("GitSource asks the proxy that a page names", async () => {
   assert.deepEqual(await source.list(PATH, SIGNAL), { versions: [version], freshMs: 5000 });
   assert.equal(await source.latest(PATH, SIGNAL), info);
   assert.equal(await source.resolve(PATH, parseQuery("main"), SIGNAL), info);
-  await assert.rejects(source.fetch(PATH, version, FETCH), /gone/);
+  await assert.rejects(source.fetch({ path: PATH, version }, FETCH), /gone/);
   assert.deepEqual(proxies, Array(4).fill("https://proxy.example.com/base"));
 });
 
@@ -106,7 +107,7 @@ Deno.test("GitSource starts over when the refs move, not for ever", async () => 
 
 Deno.test("GitSource.fetch() looks again before it says that a version does not exist", async () => {
   const { source, repository } = fixture();
-  await assert.rejects(source.fetch(PATH, parseVersion(PATH, "v1.9.0"), FETCH), NotFoundError);
+  await assert.rejects(source.fetch(moduleVersion(PATH, "v1.9.0"), FETCH), NotFoundError);
   assert.deepEqual(repository.calls, ["refs 5000", "refs 0"]);
 });
 
@@ -120,7 +121,7 @@ Deno.test("GitSource asks a repository that fails, or is not there, once", async
   for (const failure of [new UpstreamError("broken"), new NotFoundError("no repository")]) {
     const { source, repository, leases } = fixture();
     repository.failure = failure;
-    await assert.rejects(source.fetch(PATH, parseVersion(PATH, "v1.0.0"), FETCH), failure);
+    await assert.rejects(source.fetch(moduleVersion(PATH, "v1.0.0"), FETCH), failure);
     assert.equal(repository.calls.length, 1);
     assert.equal(leases.held, 0);
   }

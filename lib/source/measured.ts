@@ -1,5 +1,6 @@
 /** A source whose answers are counted and timed. What it answers is the other source's, unchanged. */
 import { type Metrics, timed } from "../log/metrics.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
 import type {
@@ -43,24 +44,24 @@ export class MeasuredSource implements Source {
     return this.#measure(question, () => this.#source.resolve(path, query, signal));
   }
 
-  describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy> {
-    const question = { operation: "describe", path, version, signal };
-    return this.#measure(question, () => this.#source.describe(path, version, signal));
+  describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {
+    const question = { operation: "describe", ...module, signal };
+    return this.#measure(question, () => this.#source.describe(module, signal));
   }
 
-  async fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip> {
-    const question = { operation: "zip", path, version, signal: options.signal };
+  async fetchZip(module: ModuleVersion, options: FetchOptions): Promise<FetchedZip> {
+    const question = { operation: "zip", ...module, signal: options.signal };
     const zip = await this.#measure(
       question,
-      () => this.#source.fetchZip(path, version, options),
+      () => this.#source.fetchZip(module, options),
     );
     this.#countZip(zip);
     return zip;
   }
 
-  async fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
-    const question = { operation: "fetch", path, version, signal: options.signal };
-    const copy = await this.#measure(question, () => this.#source.fetch(path, version, options));
+  async fetch(module: ModuleVersion, options: FetchOptions): Promise<FetchedCopy> {
+    const question = { operation: "fetch", ...module, signal: options.signal };
+    const copy = await this.#measure(question, () => this.#source.fetch(module, options));
     this.#countZip(copy.zip);
     return copy;
   }

@@ -10,10 +10,17 @@ import { escapePath, escapeVersion } from "../module/escape.ts";
 import { MAX_GO_MOD_SIZE_BYTES, syntheticGoMod } from "../module/go_mod.ts";
 import { type Info, parseInfo } from "../module/info.ts";
 import { pickLatest } from "../module/latest.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { isVersionOf, parseVersion, type Query, type Version } from "../module/version.ts";
-import { type InspectZip, inspectZip, ZipError, type ZipSummary } from "../zip/read.ts";
+import {
+  type InspectOptions,
+  type InspectZip,
+  inspectZip,
+  ZipError,
+  type ZipSummary,
+} from "../zip/read.ts";
 import { MAX_ZIP_BYTES } from "../zip/rules.ts";
 import type {
   DescribedCopy,
@@ -57,63 +64,66 @@ export class ProxySource implements Source {
   /** `@latest` is optional in the protocol; where it is missing, the list decides, as it does for the `go` command. */
   async latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
     try {
-      return await this.#info(path, "@latest", signal);
+      return await this.#info(path, { file: "@latest", signal });
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error;
       const version = pickLatest((await this.list(path, signal)).versions, []);
       if (version === null) throw error;
-      return await this.#versionInfo(path, parseVersion(path, version), signal);
+      return await this.#versionInfo({ path, version: parseVersion(path, version) }, signal);
     }
   }
 
   resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
-    return this.#info(path, versionFile(query, "info"), signal);
+    return this.#info(path, { file: versionFile(query, "info"), signal });
   }
 
-  async describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy> {
+  async describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {
     const [info, goMod] = await Promise.all([
-      this.#versionInfo(path, version, signal),
-      this.#get(path, versionFile(version, "mod"), MAX_GO_MOD_SIZE_BYTES, signal),
+      this.#versionInfo(module, signal),
+      this.#get(module.path, {
+        file: versionFile(module.version, "mod"),
+        limitBytes: MAX_GO_MOD_SIZE_BYTES,
+        signal,
+      }),
     ]);
     return { info, goMod, source: this.description };
   }
 
   async fetchZip(
-    path: ModulePath,
-    version: Version,
-    options: FetchOptions,
+    module: ModuleVersion,
+    { directory, signal }: FetchOptions,
   ): Promise<FetchedZip & ZipSummary> {
-    const { directory, signal } = options;
+    const { path, version } = module;
     const file = `${directory}/module.zip`;
     await this.#upstream.spool(url(path, versionFile(version, "zip")), file, {
       limitBytes: MAX_ZIP_BYTES,
       signal,
     });
-    return { file, ...await this.#inspect(file, { path, version, signal }) };
+    return { file, ...await this.#inspect(file, { module, signal }) };
   }
 
-  async fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
+  async fetch(module: ModuleVersion, options: FetchOptions): Promise<FetchedCopy> {
     // The zip of a version that does not exist is not asked for.
-    const described = await this.describe(path, version, options.signal);
-    const zip = await this.fetchZip(path, version, options);
-    if (!sameBytes(zip.goMod ?? syntheticGoMod(path), described.goMod)) {
-      throw this.#refusal(path, version, "the go.mod in its zip differs from its .mod");
+    const described = await this.describe(module, options.signal);
+    const zip = await this.fetchZip(module, options);
+    if (!sameBytes(zip.goMod ?? syntheticGoMod(module.path), described.goMod)) {
+      throw this.#refusal(module, "the go.mod in its zip differs from its .mod");
     }
     return { ...described, zip };
   }
 
-  async #versionInfo(
-    path: ModulePath,
-    version: Version,
-    signal: AbortSignal,
-  ): Promise<VersionInfo> {
-    const info = await this.#info(path, versionFile(version, "info"), signal);
+  async #versionInfo(module: ModuleVersion, signal: AbortSignal): Promise<VersionInfo> {
+    const { path, version } = module;
+    const info = await this.#info(path, { file: versionFile(version, "info"), signal });
     if (info.version === version) return info;
-    throw this.#refusal(path, version, `its .info names version "${info.version}"`);
+    throw this.#refusal(module, `its .info names version "${info.version}"`);
   }
 
-  async #info(path: ModulePath, file: string, signal: AbortSignal): Promise<VersionInfo> {
-    const body = await this.#get(path, file, MAX_INFO_BYTES, signal);
+  async #info(
+    path: ModulePath,
+    { file, signal }: { file: string; signal: AbortSignal },
+  ): Promise<VersionInfo> {
+    const body = await this.#get(path, { file, limitBytes: MAX_INFO_BYTES, signal });
     try {
       const info: Info = parseInfo(body);
       return { ...info, version: parseVersion(path, info.version) };
@@ -123,25 +133,25 @@ export class ProxySource implements Source {
     }
   }
 
-  async #inspect(
-    file: string,
-    options: { path: ModulePath; version: Version; signal: AbortSignal },
-  ): Promise<ZipSummary> {
+  async #inspect(file: string, options: InspectOptions): Promise<ZipSummary> {
     try {
       return await this.#inspectZip(file, options);
     } catch (error) {
       if (!(error instanceof ZipError)) throw error;
-      throw this.#refusal(options.path, options.version, error.message, error);
+      throw this.#refusal(options.module, error.message, { cause: error });
     }
   }
 
-  #refusal(path: ModulePath, version: Version, reason: string, cause?: unknown): UpstreamError {
-    const message = `Cannot use ${path}@${version} from ${this.#upstream.url}: ${reason}`;
-    return new UpstreamError(message, { cause });
+  #refusal(module: ModuleVersion, reason: string, options?: ErrorOptions): UpstreamError {
+    const message = `Cannot use ${nameOf(module)} from ${this.#upstream.url}: ${reason}`;
+    return new UpstreamError(message, options);
   }
 
-  #get(path: ModulePath, file: string, limitBytes: number, signal: AbortSignal) {
-    return this.#upstream.get(url(path, file), { limitBytes, signal });
+  #get(
+    path: ModulePath,
+    { file, ...options }: { file: string; limitBytes: number; signal: AbortSignal },
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#upstream.get(url(path, file), options);
   }
 }
 

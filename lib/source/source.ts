@@ -8,6 +8,8 @@
  * A new kind of source is a file beside this one that implements {@linkcode Source}, and a case in `open.ts`.
  */
 import type { Info } from "../module/info.ts";
+import type { H1 } from "../module/h1.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
 
@@ -42,7 +44,7 @@ export interface FetchedCopy extends DescribedCopy {
 export interface FetchedZip {
   readonly file: string;
   readonly sizeBytes: number;
-  readonly h1: string;
+  readonly h1: H1;
 }
 
 export interface FetchOptions {
@@ -61,9 +63,9 @@ export interface Source {
   /** The version that a branch, commit, tag or version prefix means now. */
   resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo>;
   /** `.info` and `.mod` of one version, from one place. */
-  describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy>;
+  describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy>;
   /** The zip alone, for a version whose h1 the caller knows. */
-  fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip>;
+  fetchZip(module: ModuleVersion, options: FetchOptions): Promise<FetchedZip>;
   /** All three files of one version, from one place. */
-  fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy>;
+  fetch(module: ModuleVersion, options: FetchOptions): Promise<FetchedCopy>;
 }

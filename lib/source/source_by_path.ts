@@ -1,8 +1,9 @@
 /**
  * Which source a module path has: a private prefix has its own and never another; everything else is public.
  */
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Query, Version } from "../module/version.ts";
+import type { Query } from "../module/version.ts";
 import type {
   DescribedCopy,
   FetchedCopy,
@@ -41,20 +42,16 @@ export class SourceByPath implements Source {
     return await this.#sourceOf(path).resolve(path, query, signal);
   }
 
-  async describe(
-    path: ModulePath,
-    version: Version,
-    signal: AbortSignal,
-  ): Promise<DescribedCopy> {
-    return await this.#sourceOf(path).describe(path, version, signal);
+  async describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {
+    return await this.#sourceOf(module.path).describe(module, signal);
   }
 
-  async fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip> {
-    return await this.#sourceOf(path).fetchZip(path, version, options);
+  async fetchZip(module: ModuleVersion, options: FetchOptions): Promise<FetchedZip> {
+    return await this.#sourceOf(module.path).fetchZip(module, options);
   }
 
-  async fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
-    return await this.#sourceOf(path).fetch(path, version, options);
+  async fetch(module: ModuleVersion, options: FetchOptions): Promise<FetchedCopy> {
+    return await this.#sourceOf(module.path).fetch(module, options);
   }
 
   #sourceOf(path: ModulePath): Source {

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { ForbiddenError } from "../errors.ts";
+import { type ModuleVersion, moduleVersion } from "../module/module_version.ts";
 import { type ModulePath, parseModulePath } from "../module/path.ts";
-import { parseQuery, parseVersion } from "../module/version.ts";
+import { parseQuery } from "../module/version.ts";
 import { SourceByPath } from "./source_by_path.ts";
 import type { Source } from "./source.ts";
 
 /** A source that notes what it was asked. */
 function notingSource(name: string, asked: string[]): Source {
-  const note = (method: string) => (path: ModulePath) => {
+  const note = (method: string) => (asking: ModulePath | ModuleVersion) => {
+    const path = typeof asking === "string" ? asking : asking.path;
     asked.push(`${name} ${method} ${path}`);
     return Promise.reject(new Error("noted"));
   };
@@ -32,13 +34,14 @@ Deno.test("SourceByPath asks a private path's own source and nobody else", async
   const signal = new AbortController().signal;
   for (const name of ["example.com/private/m", "example.com/m"]) {
     const path = parseModulePath(name);
+    const module = moduleVersion(path, "v1.0.0");
     const calls = [
       source.list(path, signal),
       source.latest(path, signal),
       source.resolve(path, parseQuery("main"), signal),
-      source.describe(path, parseVersion(path, "v1.0.0"), signal),
-      source.fetchZip(path, parseVersion(path, "v1.0.0"), { directory: "/none", signal }),
-      source.fetch(path, parseVersion(path, "v1.0.0"), { directory: "/none", signal }),
+      source.describe(module, signal),
+      source.fetchZip(module, { directory: "/none", signal }),
+      source.fetch(module, { directory: "/none", signal }),
     ];
     await Promise.allSettled(calls);
   }

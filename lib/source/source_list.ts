@@ -11,8 +11,9 @@
  * One call of {@linkcode SourceList.fetch} takes all three files from one entry: a copy is never mixed.
  */
 import { NotFoundError } from "../errors.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Query, Version } from "../module/version.ts";
+import type { Query } from "../module/version.ts";
 import type {
   DescribedCopy,
   FetchedCopy,
@@ -101,16 +102,16 @@ export class SourceList implements Source {
     return this.#try((source) => source.resolve(path, query, signal), signal);
   }
 
-  describe(path: ModulePath, version: Version, signal: AbortSignal): Promise<DescribedCopy> {
-    return this.#try((source) => source.describe(path, version, signal), signal);
+  describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {
+    return this.#try((source) => source.describe(module, signal), signal);
   }
 
-  fetchZip(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedZip> {
-    return this.#try((source) => source.fetchZip(path, version, options), options.signal);
+  fetchZip(module: ModuleVersion, options: FetchOptions): Promise<FetchedZip> {
+    return this.#try((source) => source.fetchZip(module, options), options.signal);
   }
 
-  fetch(path: ModulePath, version: Version, options: FetchOptions): Promise<FetchedCopy> {
-    return this.#try((source) => source.fetch(path, version, options), options.signal);
+  fetch(module: ModuleVersion, options: FetchOptions): Promise<FetchedCopy> {
+    return this.#try((source) => source.fetch(module, options), options.signal);
   }
 
   async #try<T>(ask: (source: Source) => Promise<T>, signal: AbortSignal): Promise<T> {

@@ -5,8 +5,10 @@
  */
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
-import { compareVersions, type Version } from "../module/version.ts";
+import type { H1 } from "../module/h1.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
+import { compareVersions, type Version } from "../module/version.ts";
 import { manifestFolders, versionOfName, zipKey } from "./keys.ts";
 import type { Copy, Manifest } from "./manifest.ts";
 import {
@@ -72,7 +74,7 @@ export class Copies {
   readonly #cache: LRUCache<string, Copy>;
   readonly #onSeen: (manifest: Manifest) => void;
   /** By their h1, which a copy's one zip has alone. */
-  readonly #smallZips: LRUCache<string, Uint8Array<ArrayBuffer>>;
+  readonly #smallZips: LRUCache<H1, Uint8Array<ArrayBuffer>>;
   readonly #lists: LRUCache<ModulePath, RememberedList>;
   readonly #readTimeoutMs: number;
   readonly #writeTimeoutMs: number;
@@ -99,8 +101,8 @@ export class Copies {
   }
 
   /** The copy if it is in memory; null says nothing. */
-  remembered(path: ModulePath, version: Version): Copy | null {
-    return this.#cache.get(nameOf({ path, version })) ?? null;
+  remembered(module: ModuleVersion): Copy | null {
+    return this.#cache.get(nameOf(module)) ?? null;
   }
 
   /** The zip of a copy if it is in memory; null says nothing. */
@@ -124,17 +126,13 @@ export class Copies {
    * @throws {StorageError | DeadlineError} when the store cannot say
    * @throws {InvalidManifestError} when its manifest must not be served
    */
-  async read(
-    path: ModulePath,
-    version: Version,
-    options: CallOptions = {},
-  ): Promise<Copy | null> {
-    const cached = this.remembered(path, version);
+  async read(module: ModuleVersion, options: CallOptions = {}): Promise<Copy | null> {
+    const cached = this.remembered(module);
     if (cached !== null) return cached;
     const { signal } = options;
     const copy = await withDeadline(
-      (signal) => readCopy(this.#store, { path, version }, { signal }),
-      { timeoutMs: this.#readTimeoutMs, what: `read ${path}@${version} from the store`, signal },
+      (signal) => readCopy(this.#store, module, { signal }),
+      { timeoutMs: this.#readTimeoutMs, what: `read ${nameOf(module)} from the store`, signal },
     );
     if (copy !== null) this.#remember(copy);
     return copy;
@@ -170,26 +168,25 @@ export class Copies {
     { manifest }: Copy,
     { range, signal }: OpenZipOptions = {},
   ): Promise<StoredObject | null> {
-    const { path, version, zip } = manifest;
+    const { zip } = manifest;
     const cached = this.#smallZips.get(zip.h1);
     if (cached !== undefined) return new ObjectInMemory(cached, range);
     return await withDeadline(async (signal) => {
-      const key = zipKey(path, version, zip.h1);
+      const key = zipKey(manifest, zip.h1);
       const object = await this.#store.get(key, { range, signal });
       const isSmall = object !== null && object.sizeBytes <= MAX_SMALL_ZIP_BYTES;
       if (!isSmall || range !== undefined) return object;
       const bytes = await readAll(object, signal);
       this.#smallZips.set(zip.h1, bytes);
       return new ObjectInMemory(bytes);
-    }, { timeoutMs: this.#readTimeoutMs, what: `read the zip of ${path}@${version}`, signal });
+    }, { timeoutMs: this.#readTimeoutMs, what: `read the zip of ${nameOf(manifest)}`, signal });
   }
 
   /** {@linkcode publish}, to this store. */
   async publish(publication: Publication, { signal }: CallOptions = {}): Promise<Published> {
-    const { path, version } = publication.manifest;
     const published = await withDeadline(
       (signal) => publish(this.#store, publication, { signal }),
-      { timeoutMs: this.#writeTimeoutMs, what: `publish ${path}@${version}`, signal },
+      { timeoutMs: this.#writeTimeoutMs, what: `publish ${nameOf(publication.manifest)}`, signal },
     );
     this.#remember(published.copy);
     return published;
@@ -198,14 +195,14 @@ export class Copies {
   /** {@linkcode storeZip}, to this store. */
   async storeZip(
     { manifest }: Copy,
-    zip: { readonly h1: string; readonly content: Content },
+    zip: { readonly h1: H1; readonly content: Content },
     { signal }: CallOptions = {},
   ): Promise<void> {
     await withDeadline(
       (signal) => storeZip(this.#store, manifest, zip, { signal }),
       {
         timeoutMs: this.#writeTimeoutMs,
-        what: `store the zip of ${manifest.path}@${manifest.version}`,
+        what: `store the zip of ${nameOf(manifest)}`,
         signal,
       },
     );
@@ -224,8 +221,4 @@ export class Copies {
     // An object that somebody put there by hand is no version; a whole list must not fail because of it.
     return names.map(versionOfName).filter((version) => version !== null).sort(compareVersions);
   }
-}
-
-function nameOf({ path, version }: Pick<Manifest, "path" | "version">): string {
-  return `${path}@${version}`;
 }

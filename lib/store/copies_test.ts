@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { DeadlineError, InvalidRequestError, StorageError } from "../errors.ts";
+import { h1Of, parseH1 } from "../module/h1.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
 import { Copies, MAX_SMALL_ZIP_BYTES } from "./copies.ts";
@@ -11,7 +12,7 @@ import { bytesContent, type ObjectStore, readAll } from "./object_store.ts";
 import { ZipMismatchError } from "./publish.ts";
 
 const path = parseModulePath("example.com/Big/m");
-const H1 = "h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+const ZIP_H1 = parseH1("h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
 const ZIP = new Uint8Array([80, 75, 5, 6]);
 
 function copyOf(version: string, goModSizeBytes = 10): Copy {
@@ -20,7 +21,7 @@ function copyOf(version: string, goModSizeBytes = 10): Copy {
     version: parseVersion(path, version),
     time: "2024-02-03T04:05:06Z",
     goMod: new Uint8Array(goModSizeBytes),
-    zipH1: H1,
+    zipH1: ZIP_H1,
     source: "proxy https://proxy.example.com",
   });
 }
@@ -37,7 +38,9 @@ Deno.test("Copies.read() asks the store once for a copy that is there", async ()
   const copies = new Copies(store);
   const before = store.calls.length;
   const { manifest: { version } } = copyOf("v1.0.0");
-  for (let i = 0; i < 3; i++) assert.deepEqual(await copies.read(path, version), copyOf("v1.0.0"));
+  for (let i = 0; i < 3; i++) {
+    assert.deepEqual(await copies.read({ path, version }), copyOf("v1.0.0"));
+  }
   assert.equal(store.calls.length, before + 1);
 });
 
@@ -45,9 +48,9 @@ Deno.test("Copies.read() asks the store each time for a copy that is not there",
   const store = new MemoryStore();
   const copies = new Copies(store);
   const { manifest: { version } } = copyOf("v1.0.0");
-  assert.equal(await copies.read(path, version), null);
+  assert.equal(await copies.read({ path, version }), null);
   await publishAll(store, ["v1.0.0"]);
-  assert.deepEqual(await copies.read(path, version), copyOf("v1.0.0"));
+  assert.deepEqual(await copies.read({ path, version }), copyOf("v1.0.0"));
 });
 
 Deno.test("Copies.read() remembers what was published, and forgets at its limit", async () => {
@@ -57,17 +60,17 @@ Deno.test("Copies.read() remembers what was published, and forgets at its limit"
     await copies.publish({ ...copyOf(version, 10_000), zip: null });
   }
   const before = store.calls.length;
-  await copies.read(path, copyOf("v1.2.0").manifest.version);
-  await copies.read(path, copyOf("v1.1.0").manifest.version);
+  await copies.read(copyOf("v1.2.0").manifest);
+  await copies.read(copyOf("v1.1.0").manifest);
   assert.equal(store.calls.length, before);
-  await copies.read(path, copyOf("v1.0.0").manifest.version);
+  await copies.read(copyOf("v1.0.0").manifest);
   assert.equal(store.calls.length, before + 1);
 });
 
 Deno.test("Copies.read() reads a copy that is larger than its whole cache", async () => {
   const copies = new Copies(new MemoryStore(), { cacheSizeBytes: 100 });
   await copies.publish({ ...copyOf("v1.0.0"), zip: null });
-  assert.deepEqual(await copies.read(path, copyOf("v1.0.0").manifest.version), copyOf("v1.0.0"));
+  assert.deepEqual(await copies.read(copyOf("v1.0.0").manifest), copyOf("v1.0.0"));
 });
 
 Deno.test("Copies tells of each copy that it has read or published", async () => {
@@ -76,7 +79,7 @@ Deno.test("Copies tells of each copy that it has read or published", async () =>
   const seen: string[] = [];
   const copies = new Copies(store, { onSeen: ({ version }) => void seen.push(version) });
   for (const version of ["v1.0.0", "v1.0.0", "v1.1.0"]) {
-    await copies.read(path, copyOf(version).manifest.version);
+    await copies.read(copyOf(version).manifest);
   }
   assert.deepEqual(seen, ["v1.0.0"]);
   await copies.publish({ ...copyOf("v1.1.0"), zip: null });
@@ -191,18 +194,18 @@ Deno.test("Copies.openZip() gives a large zip as a stream, each time anew", asyn
 Deno.test("Copies.storeZip() completes a copy that was published without its zip", async () => {
   const copies = new Copies(new MemoryStore());
   const { copy } = await copies.publish({ ...copyOf("v1.0.0"), zip: null });
-  const other = `h1:${new Uint8Array(32).toBase64()}`;
+  const other = h1Of(new Uint8Array(32));
   const content = bytesContent(ZIP);
   await assert.rejects(copies.storeZip(copy, { h1: other, content }), ZipMismatchError);
   assert.equal(await copies.openZip(copy), null);
-  await copies.storeZip(copy, { h1: H1, content });
+  await copies.storeZip(copy, { h1: ZIP_H1, content });
   assert.equal((await copies.openZip(copy))?.sizeBytes, 4);
 });
 
 Deno.test("Copies.publish() without a zip uses one that is there already", async () => {
   const store = new MemoryStore();
   const { path, version } = copyOf("v1.0.0").manifest;
-  await store.create(zipKey(path, version, H1), bytesContent(ZIP));
+  await store.create(zipKey({ path, version }, ZIP_H1), bytesContent(ZIP));
   const copies = new Copies(store);
   const { copy } = await copies.publish({ ...copyOf("v1.0.0"), zip: null });
   assert.equal((await copies.openZip(copy))?.sizeBytes, 4);
@@ -214,16 +217,16 @@ Deno.test("Copies throws what the store throws, and remembers nothing of it", as
   const copies = new Copies(store);
   const copy = copyOf("v1.0.0");
   const calls = [
-    () => copies.read(path, copy.manifest.version),
+    () => copies.read(copy.manifest),
     () => copies.list(path),
     () => copies.listPseudo(path),
     () => copies.openZip(copy),
     () => copies.publish({ ...copy, zip: null }),
-    () => copies.storeZip(copy, { h1: H1, content: bytesContent(ZIP) }),
+    () => copies.storeZip(copy, { h1: ZIP_H1, content: bytesContent(ZIP) }),
   ];
   for (const call of calls) await assert.rejects(call(), StorageError);
   isDown = false;
-  assert.equal(await copies.read(path, copy.manifest.version), null);
+  assert.equal(await copies.read(copy.manifest), null);
   for (const call of calls) await call();
 });
 
@@ -242,12 +245,12 @@ Deno.test("Copies gives up on a store that does not answer", async () => {
   };
   const copies = new Copies(store, { readTimeoutMs: 1, writeTimeoutMs: 1 });
   const copy = copyOf("v1.0.0");
-  await assert.rejects(copies.read(path, copy.manifest.version), DeadlineError);
+  await assert.rejects(copies.read(copy.manifest), DeadlineError);
   await assert.rejects(copies.list(path), DeadlineError);
   await assert.rejects(copies.openZip(copy), DeadlineError);
   await assert.rejects(copies.publish({ ...copy, zip: null }), DeadlineError);
   await assert.rejects(
-    copies.storeZip(copy, { h1: H1, content: bytesContent(ZIP) }),
+    copies.storeZip(copy, { h1: ZIP_H1, content: bytesContent(ZIP) }),
     DeadlineError,
   );
   assert.deepEqual(aborted, ["get", "list", "get", "create", "create"]);
@@ -266,13 +269,13 @@ Deno.test("Copies gives up on a manifest that does not end", async () => {
     walk: (options) => good.walk(options),
   };
   const copies = new Copies(store, { readTimeoutMs: 1 });
-  await assert.rejects(copies.read(path, copyOf("v1.0.0").manifest.version), DeadlineError);
+  await assert.rejects(copies.read(copyOf("v1.0.0").manifest), DeadlineError);
   await cancelled.promise;
 });
 
 Deno.test("Copies.read() refuses a version that no store could hold, without asking one", async () => {
   const store = new FaultyStore(new MemoryStore());
   const version = parseVersion(path, `v1.0.0-${"a".repeat(1000)}`);
-  await assert.rejects(new Copies(store).read(path, version), InvalidRequestError);
+  await assert.rejects(new Copies(store).read({ path, version }), InvalidRequestError);
   assert.deepEqual(store.calls, []);
 });

@@ -111,13 +111,13 @@ class Fsck {
     }
   }
 
-  async #checkManifest(key: string, { path, version }: CopyKey): Promise<void> {
+  async #checkManifest(key: string, module: CopyKey): Promise<void> {
     this.summary.manifests++;
     await this.#guard(key, async () => {
-      const copy = await this.#copies.read(path, version, this.#options);
+      const copy = await this.#copies.read(module, this.#options);
       if (copy === null) return this.#report("fault", key, "it is named, and is not there");
       this.#checkIndex(key, copy.manifest);
-      const zip = zipKey(path, version, copy.manifest.zip.h1);
+      const zip = zipKey(copy.manifest, copy.manifest.zip.h1);
       await this.#guard(zip, async () => {
         const object = await this.#copies.openZip(copy, this.#options);
         if (object === null) await this.#missing(zip, copy);
@@ -140,7 +140,7 @@ class Fsck {
     key: string,
     { object, copy }: { object: StoredObject; copy: Copy },
   ): Promise<void> {
-    const { path, version, zip } = copy.manifest;
+    const { manifest } = copy;
     if (object.sizeBytes > MAX_ZIP_BYTES) {
       await object.body.cancel();
       return this.#report("fault", key, `it has ${object.sizeBytes} bytes`);
@@ -150,10 +150,10 @@ class Fsck {
     try {
       const { h1 } = await withDeadline(async (signal) => {
         await object.body.pipeTo(target.writable, { signal });
-        return await inspectZip(file, { path, version, signal });
+        return await inspectZip(file, { module: manifest, signal });
       }, { timeoutMs: ZIP_TIMEOUT_MS, what: `read "${key}"`, signal: this.#options.signal });
-      if (h1 !== zip.h1) {
-        this.#report("fault", key, `its hash is ${h1}, and ${zip.h1} is published`);
+      if (h1 !== manifest.zip.h1) {
+        this.#report("fault", key, `its hash is ${h1}, and ${manifest.zip.h1} is published`);
       }
     } finally {
       await Deno.remove(file);
@@ -172,16 +172,16 @@ class Fsck {
     }
   }
 
-  async #checkOwner(key: string, { path, version, h1 }: CopyKey & { kind: "zip" }): Promise<void> {
+  async #checkOwner(key: string, zip: CopyKey & { kind: "zip" }): Promise<void> {
     this.summary.zips++;
-    const copy = await this.#copies.read(path, version, this.#options).catch((error) => {
+    const copy = await this.#copies.read(zip, this.#options).catch((error) => {
       // Whose manifest cannot be read is not known. The manifest is looked at by itself.
       if (isFault(error)) return undefined;
       throw error;
     });
     if (copy === null) {
       this.#report("note", key, "an orphan: there is no manifest of this version");
-    } else if (copy !== undefined && copy.manifest.zip.h1 !== h1) {
+    } else if (copy !== undefined && copy.manifest.zip.h1 !== zip.h1) {
       this.#report("note", key, `an orphan: the version's manifest names ${copy.manifest.zip.h1}`);
     }
   }

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { buildModuleZip, buildZip, type ModuleFiles } from "../../tests/support/module_zip.ts";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { UpstreamError } from "../errors.ts";
-import { parseModulePath } from "../module/path.ts";
-import { parseVersion } from "../module/version.ts";
+import { parseH1 } from "../module/h1.ts";
+import { moduleVersion, nameOf } from "../module/module_version.ts";
 import { type Finding, fsck, type FsckOptions } from "./fsck.ts";
 import { manifestKey, zipKey } from "./keys.ts";
 import { type Copy, encodeManifest, makeCopy, type Manifest } from "./manifest.ts";
@@ -16,7 +16,7 @@ const PATH = "example.com/Hello";
 const GO_MOD = `module ${PATH}\n`;
 const FILES = { "go.mod": GO_MOD, "hello.go": "package hello\n" };
 const MODULE: ModuleFiles = { path: PATH, version: "v1.0.0", files: FILES };
-const OTHER_H1 = "h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+const OTHER_H1 = parseH1("h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
 
 interface Made {
   readonly copy: Copy;
@@ -28,11 +28,8 @@ interface Made {
 
 async function make(module: ModuleFiles = MODULE): Promise<Made> {
   const zip = await buildModuleZip(module);
-  const path = parseModulePath(module.path);
-  const version = parseVersion(path, module.version);
   const copy = makeCopy({
-    path,
-    version,
+    ...moduleVersion(module.path, module.version),
     time: "2024-01-02T03:04:05Z",
     goMod: new TextEncoder().encode(GO_MOD),
     zipH1: zip.h1,
@@ -41,9 +38,9 @@ async function make(module: ModuleFiles = MODULE): Promise<Made> {
   return {
     copy,
     manifest: encodeManifest(copy),
-    manifestKey: manifestKey(path, version),
+    manifestKey: manifestKey(copy.manifest),
     zip: zip.bytes,
-    zipKey: zipKey(path, version, zip.h1),
+    zipKey: zipKey(copy.manifest, zip.h1),
   };
 }
 
@@ -103,7 +100,7 @@ Deno.test("fsck() names each kind of damage", async (t) => {
   const other = await make({ ...MODULE, files: { ...FILES, "hello.go": "package evil\n" } });
   const foreign = await make({ ...MODULE, path: "example.com/other" });
   const twice = await buildZip([[`${PATH}@v1.0.0/a`, ""], [`${PATH}@v1.0.0/A`, ""]]);
-  const orphanKey = zipKey(good.copy.manifest.path, good.copy.manifest.version, OTHER_H1);
+  const orphanKey = zipKey(good.copy.manifest, OTHER_H1);
   const intact = { [good.manifestKey]: good.manifest, [good.zipKey]: good.zip };
   const rows: {
     name: string;
@@ -299,7 +296,7 @@ Deno.test("fsck() says what the index lacks, and adds it where it may", async ()
     },
   ]);
   const added: string[] = [];
-  const add = ({ path, version }: Manifest) => void added.push(`${path}@${version}`);
+  const add = (manifest: Manifest) => void added.push(nameOf(manifest));
   const { findings } = await check(store, { index: { lacks: () => added.length === 0, add } });
   assert.deepEqual(findings, [
     { kind: "repaired", key: made.manifestKey, text: "it was not in the index" },

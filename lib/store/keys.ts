@@ -23,6 +23,8 @@
  */
 import { InvalidRequestError } from "../errors.ts";
 import { escapePath, escapeVersion, unescapePath, unescapeVersion } from "../module/escape.ts";
+import { type H1, h1Of, hexOfH1 } from "../module/h1.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { isCanonicalVersion, isVersionOf, type Version } from "../module/version.ts";
@@ -32,9 +34,9 @@ import { MAX_KEY_BYTES, MAX_SEGMENT_BYTES } from "./object_store.ts";
 export const MAX_NAMES_BYTES = MAX_KEY_BYTES - "z1//@v/".length - 64;
 
 /** @throws {InvalidRequestError} when path and version are too long to be stored */
-export function manifestKey(path: ModulePath, version: Version): string {
-  const names = escapedNames(path, version);
-  return `m1/${names.path}/${isPseudoVersion(version) ? "@p" : "@v"}/${names.version}`;
+export function manifestKey(module: ModuleVersion): string {
+  const names = escapedNames(module);
+  return `m1/${names.path}/${isPseudoVersion(module.version) ? "@p" : "@v"}/${names.version}`;
 }
 
 /**
@@ -49,13 +51,12 @@ export function manifestFolders(path: ModulePath): { tagged: string; pseudo: str
 }
 
 /**
- * @param h1 the zip's hash as in go.sum, `h1:` and base64
+ * @param h1 the zip's hash
  * @throws {InvalidRequestError} when path and version are too long to be stored
- * @throws {Error} when `h1` is not such a hash
  */
-export function zipKey(path: ModulePath, version: Version, h1: string): string {
-  const names = escapedNames(path, version);
-  return `z1/${names.path}/@v/${names.version}/${h1Hex(h1)}`;
+export function zipKey(module: ModuleVersion, h1: H1): string {
+  const names = escapedNames(module);
+  return `z1/${names.path}/@v/${names.version}/${hexOfH1(h1)}`;
 }
 
 /** The version that a manifest folder's entry is about, or null where the entry is none of ours. */
@@ -71,13 +72,8 @@ export function versionOfName(name: string): Version | null {
 
 /** What lies under a key: the manifest of a version, or a zip. */
 export type CopyKey =
-  | { readonly kind: "manifest"; readonly path: ModulePath; readonly version: Version }
-  | {
-    readonly kind: "zip";
-    readonly path: ModulePath;
-    readonly version: Version;
-    readonly h1: string;
-  };
+  & ModuleVersion
+  & ({ readonly kind: "manifest" } | { readonly kind: "zip"; readonly h1: H1 });
 
 /** The opposite of {@linkcode manifestKey} and {@linkcode zipKey}; null for a key that is neither's. */
 export function parseCopyKey(key: string): CopyKey | null {
@@ -97,27 +93,15 @@ function readCopyKey(key: string): CopyKey | null {
   const version = unescapeVersion(versionName);
   if (!isVersionOf(path, version)) return null;
   // A manifest in the folder of zips, a tagged version among the pseudo-versions: nobody would look there.
+  const module = { path, version };
   if (hex === undefined) {
-    return manifestKey(path, version) === key ? { kind: "manifest", path, version } : null;
+    return manifestKey(module) === key ? { kind: "manifest", ...module } : null;
   }
-  const h1 = `h1:${Uint8Array.fromHex(hex).toBase64()}`;
-  return zipKey(path, version, h1) === key ? { kind: "zip", path, version, h1 } : null;
+  const h1 = h1Of(Uint8Array.fromHex(hex));
+  return zipKey(module, h1) === key ? { kind: "zip", ...module, h1 } : null;
 }
 
-const H1 = /^h1:[A-Za-z0-9+/]{43}=$/;
-
-/** Whether `text` is a hash as in go.sum: `h1:` and the base64 of 32 bytes. */
-export function isH1(text: string): boolean {
-  // The last digit carries 4 bits; any others would give one hash two spellings.
-  return H1.test(text) && "AEIMQUYcgkosw048".includes(text.charAt(45));
-}
-
-function h1Hex(h1: string): string {
-  if (!isH1(h1)) throw new Error(`Cannot make a key of hash "${h1}": it is not h1: and base64`);
-  return Uint8Array.fromBase64(h1.slice("h1:".length)).toHex();
-}
-
-function escapedNames(path: ModulePath, version: Version): { path: string; version: string } {
+function escapedNames({ path, version }: ModuleVersion): { path: string; version: string } {
   const names = { path: escapePath(path), version: escapeVersion(version) };
   assertFits(`${names.path}/${names.version}`);
   return names;

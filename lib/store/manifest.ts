@@ -20,21 +20,18 @@
  */
 import { z } from "zod";
 import type { Info, Origin } from "../module/info.ts";
-import type { ModulePath } from "../module/path.ts";
-import type { Version } from "../module/version.ts";
+import { type H1, isH1 } from "../module/h1.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import { hashGoMod } from "../zip/hash.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
-import { isH1 } from "./keys.ts";
 
 /** The JSON line without go.mod. `format` is the writing's business, not the program's. */
-export interface Manifest {
-  readonly path: ModulePath;
-  readonly version: Version;
+export interface Manifest extends ModuleVersion {
   /** The commit's time, as in `.info`. */
   readonly time: Info["time"];
   readonly origin?: Origin;
-  readonly goMod: { readonly sizeBytes: number; readonly h1: string };
-  readonly zip: { readonly h1: string };
+  readonly goMod: { readonly sizeBytes: number; readonly h1: H1 };
+  readonly zip: { readonly h1: H1 };
   /** Where the copy is from, for people: `proxy https://proxy.example.com`, `git https://git.example.com/x`. */
   readonly source: string;
 }
@@ -56,7 +53,7 @@ export class InvalidManifestError extends Error {
 
 export interface CopyFacts extends Omit<Manifest, "goMod" | "zip"> {
   readonly goMod: Uint8Array<ArrayBuffer>;
-  readonly zipH1: string;
+  readonly zipH1: H1;
 }
 
 /** A copy made from what its source said. */
@@ -95,16 +92,16 @@ export function encodeManifest({ manifest, goMod }: Copy): Uint8Array<ArrayBuffe
 }
 
 /**
- * The copy that the bytes under the key of `path` and `version` say.
+ * The copy that the bytes under the key of a module version say.
  *
  * @throws {InvalidManifestError} when they are damaged, about something else, or of an unknown format
  */
 export function decodeManifest(
   bytes: Uint8Array<ArrayBuffer>,
-  { path, version }: { readonly path: ModulePath; readonly version: Version },
+  { path, version }: ModuleVersion,
 ): Copy {
   const refuse = (fault: string) =>
-    new InvalidManifestError(`Cannot use the manifest of ${path}@${version}: ${fault}`);
+    new InvalidManifestError(`Cannot use the manifest of ${nameOf({ path, version })}: ${fault}`);
 
   const end = bytes.subarray(0, MAX_LINE_BYTES + 1).indexOf(NEWLINE);
   if (end < 0) throw refuse(`no line of at most ${MAX_LINE_BYTES} bytes`);
@@ -125,7 +122,7 @@ export function decodeManifest(
 const NEWLINE = 0x0a;
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-const H1 = z.string().refine(isH1, "not h1: and base64");
+const H1_TEXT = z.string().refine(isH1, "not h1: and base64").transform((text) => text as H1);
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
 /** A kind and a URL or name without white space, control characters or userinfo. */
 const SOURCE = /^[a-z]+ (?![a-z0-9+.-]+:\/\/[^/?#]*@)[!-~]{1,2000}$/;
@@ -148,8 +145,8 @@ const LINE = z.object({
   version: z.string(),
   time: z.string().regex(TIME),
   origin: ORIGIN.exactOptional(),
-  goMod: z.object({ sizeBytes: z.int().min(0).max(MAX_GO_MOD_SIZE_BYTES), h1: H1 }),
-  zip: z.object({ h1: H1 }),
+  goMod: z.object({ sizeBytes: z.int().min(0).max(MAX_GO_MOD_SIZE_BYTES), h1: H1_TEXT }),
+  zip: z.object({ h1: H1_TEXT }),
   source: z.string().regex(SOURCE),
 });
 

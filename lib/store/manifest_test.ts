@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { type H1, parseH1 } from "../module/h1.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
@@ -17,7 +18,7 @@ const path = parseModulePath("example.com/hello");
 const version = parseVersion(path, "v1.0.0");
 const goMod = new TextEncoder().encode("module example.com/hello\n");
 /** The dirhash of nothing: the SHA-256 of no bytes. */
-const zipH1 = "h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+const zipH1 = parseH1("h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
 
 function copyOf(facts: Partial<CopyFacts> = {}): Copy {
   const time = "2024-02-03T04:05:06Z";
@@ -182,7 +183,7 @@ Deno.test("encodeManifest() refuses what decodeManifest() would", async (t) => {
       want: /at source/,
     },
     { name: "an empty source", input: { source: "" }, want: /at source/ },
-    { name: "no hash of the zip", input: { zipH1: "" }, want: /at zip.h1/ },
+    { name: "no hash of the zip", input: { zipH1: "" as H1 }, want: /at zip.h1/ },
     { name: "no time", input: { time: "yesterday" }, want: /at time/ },
     {
       name: "an endless origin",

@@ -15,6 +15,8 @@
  * one's zip has another hash, the blob is an orphan, to be found by `fsck` and seen by nobody.
  */
 import { StorageError, UpstreamError } from "../errors.ts";
+import type { H1 } from "../module/h1.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import { manifestKey, zipKey } from "./keys.ts";
 import {
   type Copy,
@@ -56,18 +58,18 @@ export class ZipMismatchError extends UpstreamError {}
  */
 export async function readCopy(
   store: ObjectStore,
-  { path, version }: Pick<Manifest, "path" | "version">,
+  module: ModuleVersion,
   { signal }: CallOptions = {},
 ): Promise<Copy | null> {
-  const object = await store.get(manifestKey(path, version), { signal });
+  const object = await store.get(manifestKey(module), { signal });
   if (object === null) return null;
   if (object.sizeBytes > MAX_MANIFEST_BYTES) {
     await object.body.cancel();
     throw new InvalidManifestError(
-      `Cannot use the manifest of ${path}@${version}: it has ${object.sizeBytes} bytes`,
+      `Cannot use the manifest of ${nameOf(module)}: it has ${object.sizeBytes} bytes`,
     );
   }
-  return decodeManifest(await readAll(object, signal), { path, version });
+  return decodeManifest(await readAll(object, signal), module);
 }
 
 /**
@@ -83,14 +85,14 @@ export async function publish(
   const bytes = encodeManifest({ manifest, goMod });
   if (zip !== null) await createSurely(store, blobKey(manifest), zip, options);
 
-  const key = manifestKey(manifest.path, manifest.version);
+  const key = manifestKey(manifest);
   const outcome = await createSurely(store, key, bytesContent(bytes), options);
   const copy = outcome === "created"
     ? decodeManifest(bytes, manifest)
     : await readCopy(store, manifest, options);
   if (copy === null) {
     throw new StorageError(
-      `Cannot publish ${manifest.path}@${manifest.version}: ${store.description} has lost it`,
+      `Cannot publish ${nameOf(manifest)}: ${store.description} has lost it`,
     );
   }
   const mismatch = copy.manifest.goMod.h1 !== manifest.goMod.h1 ||
@@ -107,19 +109,21 @@ export async function publish(
 export async function storeZip(
   store: ObjectStore,
   manifest: Manifest,
-  zip: { readonly h1: string; readonly content: Content },
+  zip: { readonly h1: H1; readonly content: Content },
   options: CallOptions = {},
 ): Promise<void> {
   if (zip.h1 !== manifest.zip.h1) {
     throw new ZipMismatchError(
-      `Cannot use the zip of ${manifest.path}@${manifest.version}: its hash is ${zip.h1}, and ${manifest.zip.h1} was published`,
+      `Cannot use the zip of ${
+        nameOf(manifest)
+      }: its hash is ${zip.h1}, and ${manifest.zip.h1} was published`,
     );
   }
   await createSurely(store, blobKey(manifest), zip.content, options);
 }
 
-function blobKey({ path, version, zip }: Manifest): string {
-  return zipKey(path, version, zip.h1);
+function blobKey(manifest: Manifest): string {
+  return zipKey(manifest, manifest.zip.h1);
 }
 
 /** Creates, and where that throws, looks whether it has happened all the same. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Fault, FAULTS, FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { StorageError, UpstreamError } from "../errors.ts";
+import { type H1, h1Of } from "../module/h1.ts";
 import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
 import { manifestFolders, manifestKey, zipKey } from "./keys.ts";
@@ -12,23 +13,23 @@ import { type Publication, publish, readCopy, storeZip, ZipMismatchError } from 
 
 const path = parseModulePath("example.com/m");
 const version = parseVersion(path, "v1.0.0");
+const module = { path, version };
 
 /** What one of several publishers brings: each has another go.mod and another zip, as if the tag was moved. */
 function publication(publisher: number, mode: "eager" | "lazy"): Publication {
   const goMod = new TextEncoder().encode(`module example.com/m // ${publisher}\n`);
   const copy = makeCopy({
-    path,
-    version,
+    ...module,
     time: "2024-02-03T04:05:06Z",
     goMod,
-    zipH1: h1Of(publisher),
+    zipH1: zipH1(publisher),
     source: "git https://git.example.com/m",
   });
   return { ...copy, zip: mode === "eager" ? zipOf(publisher) : null };
 }
 
-function h1Of(publisher: number): string {
-  return `h1:${new Uint8Array(32).fill(publisher).toBase64()}`;
+function zipH1(publisher: number): H1 {
+  return h1Of(new Uint8Array(32).fill(publisher));
 }
 
 function zipOf(publisher: number) {
@@ -50,16 +51,16 @@ Deno.test("publish() makes a copy of blob and manifest, in this order", async ()
     mismatch: false,
   });
   const creates = store.calls.filter(({ method }) => method === "create").map(({ key }) => key);
-  assert.deepEqual(creates, [zipKey(path, version, h1Of(1)), manifestKey(path, version)]);
-  assert.equal(await readText(store, zipKey(path, version, h1Of(1))), "zip 1");
-  assert.deepEqual(await readCopy(store, { path, version }), published.copy);
+  assert.deepEqual(creates, [zipKey(module, zipH1(1)), manifestKey(module)]);
+  assert.equal(await readText(store, zipKey(module, zipH1(1))), "zip 1");
+  assert.deepEqual(await readCopy(store, module), published.copy);
 });
 
 Deno.test("publish() without a zip makes the manifest alone", async () => {
   const store = new FaultyStore(new MemoryStore());
   assert.equal((await publish(store, publication(1, "lazy"))).created, true);
   const creates = store.calls.filter(({ method }) => method === "create").map(({ key }) => key);
-  assert.deepEqual(creates, [manifestKey(path, version)]);
+  assert.deepEqual(creates, [manifestKey(module)]);
 });
 
 Deno.test("publish() gives who comes second the first one's copy", async (t) => {
@@ -84,7 +85,7 @@ Deno.test("publish() says mismatch for another hash and for nothing else", async
       second: { ...facts, time: "2025-01-01T00:00:00Z", source: "import x" },
       want: false,
     },
-    { name: "another zip", second: { ...facts, zipH1: h1Of(2) }, want: true },
+    { name: "another zip", second: { ...facts, zipH1: zipH1(2) }, want: true },
     { name: "another go.mod", second: { ...facts, goMod: new Uint8Array([32]) }, want: true },
   ];
   for (const { name, second, want } of rows) {
@@ -110,8 +111,8 @@ Deno.test("readCopy() refuses a manifest that is damaged", async (t) => {
   for (const sizeBytes of [0, 100]) {
     await t.step(`${sizeBytes} bytes`, async () => {
       const store = new MemoryStore();
-      await store.create(manifestKey(path, version), bytesContent(new Uint8Array(sizeBytes)));
-      await assert.rejects(readCopy(store, { path, version }), InvalidManifestError);
+      await store.create(manifestKey(module), bytesContent(new Uint8Array(sizeBytes)));
+      await assert.rejects(readCopy(store, module), InvalidManifestError);
       // Nor is it replaced.
       await assert.rejects(publish(store, publication(1, "eager")), InvalidManifestError);
     });
@@ -125,7 +126,7 @@ Deno.test("readCopy() does not begin to read what is too large for a manifest", 
     const body = new ReadableStream({ cancel: () => void (isCancelled = true) });
     return Promise.resolve({ sizeBytes: MAX_MANIFEST_BYTES + 1, body });
   };
-  await assert.rejects(readCopy(store, { path, version }), InvalidManifestError);
+  await assert.rejects(readCopy(store, module), InvalidManifestError);
   assert.ok(isCancelled);
 });
 
@@ -143,16 +144,16 @@ Deno.test("publish() with a signal that is aborted looks no further", async () =
 Deno.test("storeZip() adds the zip that was published and no other", async () => {
   const store = new MemoryStore();
   const { copy } = await publish(store, publication(1, "lazy"));
-  const key = zipKey(path, version, h1Of(1));
+  const key = zipKey(module, zipH1(1));
   await assert.rejects(
-    storeZip(store, copy.manifest, { h1: h1Of(2), content: zipOf(2) }),
+    storeZip(store, copy.manifest, { h1: zipH1(2), content: zipOf(2) }),
     (error) => error instanceof ZipMismatchError && error instanceof UpstreamError,
   );
   assert.equal(await store.get(key), null);
-  await storeZip(store, copy.manifest, { h1: h1Of(1), content: zipOf(1) });
+  await storeZip(store, copy.manifest, { h1: zipH1(1), content: zipOf(1) });
   assert.equal(await readText(store, key), "zip 1");
   // Other compression, same hash: what is stored stays.
-  await storeZip(store, copy.manifest, { h1: h1Of(1), content: zipOf(3) });
+  await storeZip(store, copy.manifest, { h1: zipH1(1), content: zipOf(3) });
   assert.equal(await readText(store, key), "zip 1");
 });
 
@@ -167,7 +168,7 @@ Deno.test("storeZip() survives a failure that was none, and throws the others", 
       const inner = new MemoryStore();
       const { copy } = await publish(inner, publication(1, "lazy"));
       const store = new FaultyStore(inner, ({ index }) => faults[index] ?? null);
-      const stored = storeZip(store, copy.manifest, { h1: h1Of(1), content: zipOf(1) });
+      const stored = storeZip(store, copy.manifest, { h1: zipH1(1), content: zipOf(1) });
       await (throws ? assert.rejects(stored, StorageError) : stored);
     });
   }
@@ -188,7 +189,7 @@ for (const mode of ["eager", "lazy"] as const) {
         const answers = [await answered(publish(store, publication(1, mode)))];
 
         if (landing === "before") await store.land();
-        const found = await readCopy(inner, { path, version });
+        const found = await readCopy(inner, module);
         const next = await answered(publish(inner, publication(2, mode)));
         if (landing === "after") await store.land();
 
@@ -263,15 +264,15 @@ async function assertOneCopy(
     context: string;
   },
 ): Promise<void> {
-  const copy = await readCopy(store, { path, version });
+  const copy = await readCopy(store, module);
   assert.ok(copy !== null, context);
   for (const answer of answers) if (answer !== null) assert.deepEqual(answer, copy, context);
   assert.deepEqual(await store.list(manifestFolders(path).tagged), [version], context);
-  const publisher = [1, 2, 3, 4].find((publisher) => h1Of(publisher) === copy.manifest.zip.h1);
+  const publisher = [1, 2, 3, 4].find((publisher) => zipH1(publisher) === copy.manifest.zip.h1);
   assert.ok(publisher !== undefined, context);
   assert.deepEqual(copy.goMod, publication(publisher, mode).goMod, context);
   if (mode === "eager") {
-    const zip = await readText(store, zipKey(path, version, copy.manifest.zip.h1));
+    const zip = await readText(store, zipKey(module, copy.manifest.zip.h1));
     assert.equal(zip, `zip ${publisher}`, context);
   }
 }

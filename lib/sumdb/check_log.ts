@@ -12,6 +12,7 @@
  */
 import { Buffer } from "node:buffer";
 import { describeError, ProxyError } from "../errors.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { decodeBatch, type LogBatch, MAX_BATCH_BYTES, newTexts } from "./log_batch.ts";
 import { LogFolder, MAX_DATA_TILE_BYTES } from "./log_folder.ts";
@@ -22,7 +23,6 @@ import {
   joinRecords,
   MAX_RECORD_BYTES,
   moduleOfRecord,
-  type ModuleVersion,
   readRecord,
   recordName,
   type SumRecord,

@@ -13,6 +13,8 @@ import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { describeError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
+import type { ModuleHashes } from "../module/h1.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { ForkError, UnverifiedError } from "./errors.ts";
@@ -25,8 +27,6 @@ import {
   joinRecords,
   lookupPath,
   MAX_RECORD_BYTES,
-  type ModuleHashes,
-  type ModuleVersion,
   readRecord,
   splitRecords,
   type SumRecord,
@@ -215,9 +215,8 @@ export class SumDatabase {
   }
 
   async #record(module: ModuleVersion, signal: AbortSignal | undefined): Promise<FoundRecord> {
-    const { path, version } = module;
-    if (this.#isPrivate(path)) throw privateLookup(module, this.name);
-    const name = `${path}@${version}`;
+    if (this.#isPrivate(module.path)) throw privateLookup(module, this.name);
+    const name = nameOf(module);
     return this.#records.get(name) ?? await this.#lookups.run(name, async () => {
       const found = await this.#answer(`look up ${name}`, () => this.#find(module));
       this.#records.set(name, found);

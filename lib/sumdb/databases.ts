@@ -4,11 +4,11 @@
  */
 import { meaningOf } from "../errors.ts";
 import type { Metrics } from "../log/metrics.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { SumDatabase, VerifiedHashes } from "./database.ts";
 import { ForkError, UnverifiedError } from "./errors.ts";
 import { ForwardedDatabase } from "./forward.ts";
-import type { ModuleVersion } from "./record.ts";
 import type { DataTile, Tile } from "./tile.ts";
 import type { SumdbWays } from "./fetch_order.ts";
 

@@ -3,11 +3,12 @@
  * verified nor kept. Its clients, who know the key, verify everything themselves.
  */
 import { NotFoundError } from "../errors.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { MAX_DATA_TILE_BYTES } from "./log_folder.ts";
 import { MAX_NOTE_BYTES } from "./note.ts";
 import { privateLookup } from "./private.ts";
-import { lookupPath, MAX_RECORD_BYTES, type ModuleVersion } from "./record.ts";
+import { lookupPath, MAX_RECORD_BYTES } from "./record.ts";
 import { type DataTile, formatTilePath, type Tile } from "./tile.ts";
 import type { SumdbWays } from "./fetch_order.ts";
 

@@ -12,8 +12,9 @@
  */
 import { withDeadline } from "../async/deadline.ts";
 import { InvalidRequestError, StorageError } from "../errors.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import { bytesContent, keyFault, type ObjectStore, readAll } from "../store/object_store.ts";
-import { MAX_RECORD_BYTES, type ModuleVersion, recordName } from "./record.ts";
+import { MAX_RECORD_BYTES, recordName } from "./record.ts";
 import { type DataTile, formatTilePath, type Tile } from "./tile.ts";
 
 /** 256 records, each with its two lines; those of the largest log in use take about 60 KiB. */
@@ -94,8 +95,7 @@ export class LogFolder {
     const name = recordName(module);
     const fault = keyFault(this.keyOf(name));
     if (fault === null) return name;
-    const { path, version } = module;
-    throw new InvalidRequestError(`Cannot store a record of ${path}@${version}: ${fault}`);
+    throw new InvalidRequestError(`Cannot store a record of ${nameOf(module)}: ${fault}`);
   }
 
   async #withDeadline<T>(

@@ -13,9 +13,11 @@
 import { Buffer } from "node:buffer";
 import { NotFoundError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
+import type { ModuleHashes } from "../module/h1.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { Tree } from "./merkle.ts";
 import type { PrivateLog } from "./private_log.ts";
-import type { ModuleHashes, ModuleVersion, SumRecord } from "./record.ts";
+import type { SumRecord } from "./record.ts";
 import { signTree } from "./signed_tree.ts";
 import type { SignerKey } from "./signer.ts";
 import { type DataTile, formatTilePath, type Tile } from "./tile.ts";

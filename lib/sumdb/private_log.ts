@@ -34,6 +34,8 @@ import { SingleFlight } from "../async/single_flight.ts";
 import { forEach } from "../async/workers.ts";
 import { describeError, OverloadedError, StorageError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
+import type { ModuleHashes } from "../module/h1.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { UnverifiedError } from "./errors.ts";
 import {
@@ -53,9 +55,7 @@ import {
   formatRecord,
   formatRecordText,
   joinRecords,
-  type ModuleHashes,
   moduleOfRecord,
-  type ModuleVersion,
   readRecord,
   splitRecords,
   type SumRecord,
@@ -389,8 +389,4 @@ export function logFolder(name: string): string {
 
 export function batchName(number: number): string {
   return `log/${descendingName(number)}`;
-}
-
-function nameOf({ path, version }: ModuleVersion): string {
-  return `${path}@${version}`;
 }

@@ -20,26 +20,14 @@
 import { Buffer } from "node:buffer";
 import { InvalidRequestError } from "../errors.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
-import { type ModulePath, parseModulePath } from "../module/path.ts";
-import { parseVersion, type Version } from "../module/version.ts";
-import { decodeBase64 } from "./base64.ts";
+import { type H1, isH1, type ModuleHashes } from "../module/h1.ts";
+import { type ModuleVersion, moduleVersion, nameOf } from "../module/module_version.ts";
 import { UnverifiedError } from "./errors.ts";
-import { type Hash, HASH_BYTES, hashRecord } from "./merkle.ts";
+import { type Hash, hashRecord } from "./merkle.ts";
 import { decodeText } from "./note.ts";
 
 /** Two lines with a path and a version each; the longest path and version that Go takes are far shorter. */
 export const MAX_RECORD_BYTES = 16 * 1024;
-
-export interface ModuleVersion {
-  readonly path: ModulePath;
-  readonly version: Version;
-}
-
-/** The hashes of a module version, as in go.sum: `h1:` and base64. */
-export interface ModuleHashes {
-  readonly zipH1: string;
-  readonly goModH1: string;
-}
 
 export interface SumRecord extends ModuleHashes {
   /** Its number in the log, from 0. */
@@ -70,7 +58,7 @@ export function readRecord(
   module: ModuleVersion,
 ): { record: SumRecord; rest: Uint8Array<ArrayBuffer> } {
   const refuse = (fault: string) =>
-    new UnverifiedError(`Cannot use the record of ${module.path}@${module.version}: ${fault}`);
+    new UnverifiedError(`Cannot use the record of ${nameOf(module)}: ${fault}`);
   const end = indexOfEmptyLine(answer);
   if (end < 0 || end > MAX_RECORD_BYTES) throw refuse("it does not end in an empty line");
   const bytes = answer.slice(0, end);
@@ -109,8 +97,7 @@ export function formatRecordText(
 export function moduleOfRecord(text: Uint8Array): ModuleVersion {
   const [, pathText = "", versionText = ""] = /^(\S+) (\S+) h1:/.exec(decodeText(text)) ?? [];
   try {
-    const path = parseModulePath(pathText);
-    return { path, version: parseVersion(path, versionText) };
+    return moduleVersion(pathText, versionText);
   } catch (cause) {
     if (!(cause instanceof InvalidRequestError)) throw cause;
     throw new UnverifiedError("Cannot read the record: it is not of a module version", { cause });
@@ -150,14 +137,10 @@ function indexOfEmptyLine(bytes: Uint8Array): number {
 }
 
 /** The h1 in the lines of a record, or null where there is not exactly one. */
-function hashIn(text: string, name: string): string | null {
+function hashIn(text: string, name: string): H1 | null {
   const hashes = text.split("\n")
     .filter((line) => line.startsWith(`${name} h1:`))
     .map((line) => line.slice(name.length + 1));
   const [hash, ...others] = hashes;
   return hash !== undefined && others.length === 0 && isH1(hash) ? hash : null;
-}
-
-function isH1(text: string): boolean {
-  return decodeBase64(text.slice("h1:".length))?.length === HASH_BYTES;
 }

@@ -21,9 +21,9 @@
  */
 import { createHash } from "node:crypto";
 import { MAX_GO_MOD_SIZE_BYTES, scanGoMod } from "../module/go_mod.ts";
-import type { ModulePath } from "../module/path.ts";
+import type { H1 } from "../module/h1.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import { quoted } from "../module/quoted.ts";
-import type { Version } from "../module/version.ts";
 import { hashEntries } from "./hash.ts";
 import { Pace } from "./yielding.ts";
 import { Contents, entryPrefix, MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
@@ -62,8 +62,7 @@ export interface CommitEntry {
 }
 
 export interface CreateZipOptions {
-  readonly path: ModulePath;
-  readonly version: Version;
+  readonly module: ModuleVersion;
   /** Where the module lies in the repository, without a slash at the end; "" is the root. */
   readonly dir: string;
   /** Where the zip goes. There must be nothing yet; after a failure there may be part of a zip. */
@@ -77,7 +76,7 @@ export interface CreatedZip {
   readonly file: string;
   /** Of the zip file. */
   readonly sizeBytes: number;
-  readonly h1: string;
+  readonly h1: H1;
 }
 
 /**
@@ -88,7 +87,7 @@ export interface CreatedZip {
  */
 export async function createZip(
   commit: CommitFiles,
-  { path, version, dir, file, seeds, signal }: CreateZipOptions,
+  { module, dir, file, seeds, signal }: CreateZipOptions,
 ): Promise<CreatedZip> {
   using _turn = await seeds?.turn(dir, signal);
   const pace = new Pace(signal);
@@ -96,7 +95,7 @@ export async function createZip(
   const { chosen, conversion } = await chooseFiles(commit, { ...place, pace });
   using seed = await seeds?.open(dir, conversion) ?? null;
   using handle = await Deno.open(file, { write: true, createNew: true });
-  const prefix = entryPrefix(path, version);
+  const prefix = entryPrefix(module);
   const pack = async (seed: Seed | null) => {
     const zip = new ZipWriter(handle, { limitBytes: MAX_ZIP_BYTES, pace });
     await new Packing(zip, { chosen, prefix, seed }).run(commit, place);

@@ -25,7 +25,8 @@ const createAndTell = (file: string) => `
   };
   const { signal } = new AbortController();
   const file = ${JSON.stringify(file)};
-  await createZip(commit, { path: "example.com/m", version: "v1.0.0", dir: "", file, signal });
+  const module = { path: "example.com/m", version: "v1.0.0" };
+  await createZip(commit, { module, dir: "", file, signal });
   const [peak] = /VmHWM.*/.exec(await Deno.readTextFile("/proc/self/status"));
   console.log(parseInt(peak.slice(6)));
 `;

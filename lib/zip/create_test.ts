@@ -141,14 +141,14 @@ async function create(
   const folder = await Deno.makeTempDir();
   try {
     const file = join(folder, "module.zip");
-    const options = { path, version, dir, file, signal };
+    const options = { module: { path, version }, dir, file, signal };
     const created = await createZip(
       commit,
       seeds === undefined ? options : { ...options, seeds },
     );
     const bytes = await Deno.readFile(file);
     // Whoever reads it finds what its maker said, and no fault.
-    const { h1, sizeBytes } = await inspectZip(file, { path, version });
+    const { h1, sizeBytes } = await inspectZip(file, { module: { path, version } });
     assert.deepEqual(created, { file, h1, sizeBytes });
     const entries = (await readZip(bytes)).map(([name, content]) =>
       [name.slice(PREFIX.length), Buffer.from(content).toString()] as const
@@ -373,7 +373,7 @@ Deno.test("createZip() does not write over a file", async () => {
   try {
     const { signal } = new AbortController();
     await assert.rejects(
-      createZip(new MemoryCommit({}), { path, version, dir: "", file, signal }),
+      createZip(new MemoryCommit({}), { module: { path, version }, dir: "", file, signal }),
       Deno.errors.AlreadyExists,
     );
   } finally {

@@ -11,6 +11,7 @@
  * name ends in a slash. A go.mod by itself is hashed as one entry of the name `go.mod`.
  */
 import { createHash } from "node:crypto";
+import { type H1, h1Of } from "../module/h1.ts";
 
 /** What the hash needs to know of one entry of a zip. */
 export interface HashedEntry {
@@ -30,7 +31,7 @@ export interface HashedEntry {
  * assert.equal(hashEntries([]), "h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
  * ```
  */
-export function hashEntries(entries: readonly HashedEntry[]): string {
+export function hashEntries(entries: readonly HashedEntry[]): H1 {
   const lines = createHash("sha256");
   const sorted = entries.map((entry) => ({ entry, key: sortKey(entry.name) }))
     .sort((a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
@@ -38,7 +39,7 @@ export function hashEntries(entries: readonly HashedEntry[]): string {
     if (name.includes("\n")) throw new Error(`Cannot hash zip: newline in ${JSON.stringify(name)}`);
     lines.update(`${sha256}  ${name}\n`);
   }
-  return `h1:${lines.digest("base64")}`;
+  return h1Of(lines.digest());
 }
 
 /**
@@ -51,7 +52,7 @@ export function hashEntries(entries: readonly HashedEntry[]): string {
  * assert.equal(hashGoMod(goMod), "h1:bwawxfHBFNV+L2hUp1rHADufV3IMtnDRdf1r5NINEl0=");
  * ```
  */
-export function hashGoMod(goMod: Uint8Array): string {
+export function hashGoMod(goMod: Uint8Array): H1 {
   return hashEntries([{
     name: "go.mod",
     sha256: createHash("sha256").update(goMod).digest("hex"),

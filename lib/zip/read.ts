@@ -4,9 +4,9 @@
  * hundred bytes for each entry and the go.mod.
  */
 import { createHash } from "node:crypto";
-import type { ModulePath } from "../module/path.ts";
+import type { H1 } from "../module/h1.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import { quoted } from "../module/quoted.ts";
-import type { Version } from "../module/version.ts";
 import { type Archive, type ArchiveEntry, openArchive } from "./archive.ts";
 import { type HashedEntry, hashEntries } from "./hash.ts";
 import { Pace } from "./yielding.ts";
@@ -18,8 +18,7 @@ export { ZipError };
 const NAME_COST_BYTES = 4 * 1024;
 
 export interface ZipSummary {
-  /** `h1:` and the base64 of a SHA-256, see hash.ts. */
-  readonly h1: string;
+  readonly h1: H1;
   /** Of the zip file. */
   readonly sizeBytes: number;
   /** The content of the go.mod in the root, null if there is none. */
@@ -27,8 +26,7 @@ export interface ZipSummary {
 }
 
 export interface InspectOptions {
-  readonly path: ModulePath;
-  readonly version: Version;
+  readonly module: ModuleVersion;
   readonly signal?: AbortSignal;
 }
 
@@ -42,7 +40,7 @@ export type InspectZip = (file: string, options: InspectOptions) => Promise<ZipS
  * @throws the signal's reason when it is aborted
  */
 export async function inspectZip(file: string, options: InspectOptions): Promise<ZipSummary> {
-  const prefix = entryPrefix(options.path, options.version);
+  const prefix = entryPrefix(options.module);
   const pace = new Pace(options.signal);
   using handle = await Deno.open(file);
   const archive = await openArchive(handle, pace);

@@ -42,7 +42,7 @@ const inspectAndTell = (file: string) => `
   import { inspectZip } from ${JSON.stringify(import.meta.resolve("./read.ts"))};
   const inspected = inspectZip(${
   JSON.stringify(file)
-}, { path: "example.com/m", version: "v1.0.0" });
+}, { module: { path: "example.com/m", version: "v1.0.0" } });
   const end = await inspected.then(() => "read", (error) => error.message);
   const [peak] = /VmHWM.*/.exec(await Deno.readTextFile("/proc/self/status"));
   console.log(JSON.stringify({ end, peakKib: parseInt(peak.slice(6)) }));

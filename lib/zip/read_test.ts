@@ -116,7 +116,7 @@ async function inspect(zip: Uint8Array, signal?: AbortSignal): Promise<ZipSummar
   const file = await Deno.makeTempFile({ suffix: ".zip" });
   try {
     await Deno.writeFile(file, zip);
-    return await inspectZip(file, { path, version, ...(signal && { signal }) });
+    return await inspectZip(file, { module: { path, version }, ...(signal && { signal }) });
   } finally {
     await Deno.remove(file);
   }
@@ -233,7 +233,7 @@ async function inspectSparse(holeBytes: number, end = new Uint8Array()): Promise
   try {
     await Deno.truncate(name, holeBytes);
     await Deno.writeFile(name, end, { append: true });
-    return await inspectZip(name, { path, version });
+    return await inspectZip(name, { module: { path, version } });
   } finally {
     await Deno.remove(name);
   }
@@ -259,7 +259,10 @@ Deno.test("inspectZip() refuses a directory over the limit before it reads it", 
 });
 
 Deno.test("inspectZip() passes on that a file cannot be read", async () => {
-  await assert.rejects(inspectZip("/nowhere/a.zip", { path, version }), Deno.errors.NotFound);
+  await assert.rejects(
+    inspectZip("/nowhere/a.zip", { module: { path, version } }),
+    Deno.errors.NotFound,
+  );
 });
 
 /** How often the work looks whether it is time to give others a turn; it looks at its signal then. */

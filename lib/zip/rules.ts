@@ -12,9 +12,8 @@
  * symbolic link is a file that holds its target.
  */
 import { filePathFault } from "../module/file_path.ts";
-import type { ModulePath } from "../module/path.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import { quoted } from "../module/quoted.ts";
-import type { Version } from "../module/version.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { caseFold } from "./case_fold.ts";
 
@@ -36,8 +35,8 @@ export class ZipError extends Error {
 }
 
 /** What the name of every entry starts with. */
-export function entryPrefix(path: ModulePath, version: Version): string {
-  return `${path}@${version}/`;
+export function entryPrefix(module: ModuleVersion): string {
+  return `${nameOf(module)}/`;
 }
 
 /**

@@ -16,7 +16,10 @@ function lastFault(names: readonly string[]): string | null {
 
 Deno.test("entryPrefix() is path, version and a slash", () => {
   const path = parseModulePath("example.com/Mod/v2");
-  assert.equal(entryPrefix(path, parseVersion(path, "v2.0.1")), "example.com/Mod/v2@v2.0.1/");
+  assert.equal(
+    entryPrefix({ path, version: parseVersion(path, "v2.0.1") }),
+    "example.com/Mod/v2@v2.0.1/",
+  );
 });
 
 Deno.test("Contents take names that a module zip may have", async (t) => {

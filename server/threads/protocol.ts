@@ -8,10 +8,9 @@ import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { Method } from "./rpc.ts";
 import type { Session } from "../../lib/auth/sessions.ts";
 import type { Config } from "../../lib/config/config.ts";
-import type { ModuleVersion } from "../../lib/index/entry.ts";
 import type { LogLevel } from "../../lib/log/log_level.ts";
+import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
-import type { Version } from "../../lib/module/version.ts";
 import type { KnownVersions } from "../../lib/source/source.ts";
 import type { ZipSummary } from "../../lib/zip/read.ts";
 
@@ -60,8 +59,7 @@ export interface MainMethods {
 /** What {@linkcode InspectZip} is about. */
 export interface SentZip {
   readonly file: string;
-  readonly path: ModulePath;
-  readonly version: Version;
+  readonly module: ModuleVersion;
 }
 
 /** Its summary, or what is wrong with it (ZipError). */

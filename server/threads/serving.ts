@@ -14,8 +14,8 @@ import { AccessList } from "../../lib/auth/access_list.ts";
 import { type Client, type Guard, OPEN_GUARD } from "../../lib/auth/guard.ts";
 import { type Session, Sessions } from "../../lib/auth/sessions.ts";
 import { createLogger, type Logger } from "../../lib/log/log.ts";
+import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
-import type { Version } from "../../lib/module/version.ts";
 import { atProgramEnd } from "../../lib/log/at_exit.ts";
 import {
   logHit,
@@ -50,9 +50,9 @@ const methods: ThreadMethods = {
     serving = await serve(start);
     return { value: null };
   },
-  inspectZip: async ({ file, path, version }, signal) => {
+  inspectZip: async ({ file, module }, signal) => {
     try {
-      return { value: { summary: await inspectZip(file, { path, version, signal }) } };
+      return { value: { summary: await inspectZip(file, { module, signal }) } };
     } catch (error) {
       if (!(error instanceof ZipError)) throw error;
       return { value: { fault: error.message } };
@@ -77,7 +77,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
   const { config, env, host, port, via } = start;
   const log = createLogger(start.logLevel);
   const store = await openConfiguredStore(config, { env, metrics, cacheLog: log });
-  const onSeen = ({ path, version }: { path: ModulePath; version: Version }) =>
+  const onSeen = ({ path, version }: ModuleVersion) =>
     void main.call("seen", { value: { path, version } });
   const copies = new Copies(store, { threads: start.threads, onSeen });
   const requestLog = new RequestLog({ log, metrics, gathers: true });
@@ -120,15 +120,15 @@ class StoredModules implements ModuleAnswers {
     this.#copies = copies;
   }
 
-  async copy(path: ModulePath, version: Version, options: ServiceOptions): Promise<Copy> {
-    const copy = await this.#copies.read(path, version, options);
+  async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy> {
+    const copy = await this.#copies.read(module, options);
     if (copy === null) throw new ElsewhereError();
     logHit(copy, options.log);
     return copy;
   }
 
-  async zip(path: ModulePath, version: Version, options: ServiceOptions): Promise<ModuleZip> {
-    const copy = await this.copy(path, version, options);
+  async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip> {
+    const copy = await this.copy(module, options);
     return {
       h1: copy.manifest.zip.h1,
       open: async (range) => {

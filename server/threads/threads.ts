@@ -10,8 +10,8 @@ import { type MessagePlace, Remote } from "./rpc.ts";
 import { pause } from "../../lib/async/pause.ts";
 import type { Session } from "../../lib/auth/sessions.ts";
 import { describeError } from "../../lib/errors.ts";
-import type { ModuleVersion } from "../../lib/index/entry.ts";
 import type { Logger } from "../../lib/log/log.ts";
+import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import type { KnownVersions } from "../../lib/source/source.ts";
 import { type InspectOptions, inspectZip, ZipError, type ZipSummary } from "../../lib/zip/read.ts";
@@ -184,10 +184,11 @@ class Thread {
    */
   async inspectZip(
     file: string,
-    { path, version, signal }: InspectOptions,
+    { module: { path, version }, signal }: InspectOptions,
   ): Promise<ZipSummary | null> {
     this.#zips++;
-    const value = { file, path, version };
+    // A manifest, which a module version may be, has more than the other thread needs.
+    const value = { file, module: { path, version } };
     const inspected = await this.#remote.call("inspectZip", { value }, signal).catch(() => null);
     this.#zips--;
     signal?.throwIfAborted();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../../lib/config/config.ts";
 import { createLogger } from "../../lib/log/log.ts";
+import { moduleVersion } from "../../lib/module/module_version.ts";
 import { parseModulePath } from "../../lib/module/path.ts";
-import { parseVersion } from "../../lib/module/version.ts";
 import { ZipError } from "../../lib/zip/read.ts";
 import { buildModuleZip } from "../../tests/support/module_zip.ts";
 import { Prometheus } from "../prometheus.ts";
@@ -78,7 +78,7 @@ Deno.test("Threads.inspectZip() has a thread look, and looks itself where none c
     const files = { "go.mod": `module ${path}\n` };
     const { bytes } = await buildModuleZip({ path, version, files });
     await Deno.writeFile(file, bytes);
-    const options = { path, version: parseVersion(path, version), ...signal && { signal } };
+    const options = { module: moduleVersion(path, version), ...signal && { signal } };
     return (await threads.inspectZip(file, options)).h1;
   };
   try {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { H1 } from "../../lib/module/h1.ts";
 import { goCommand, goTest } from "../support/go_command.ts";
 import { type ModuleFiles, type ModuleHashes, type ModuleVersion } from "../support/module_zip.ts";
 import { type Alteration, Sumdb } from "./sumdb.ts";
@@ -180,7 +181,7 @@ function download(module: ModuleVersion | undefined): string[] {
 }
 
 function unrelatedRecord(i: number): ModuleHashes {
-  const hash = `h1:${String(i).padStart(43, "0")}=`;
+  const hash = `h1:${String(i).padStart(43, "0")}=` as H1;
   return { path: "example.com/Upper", version: `v1.0.${i}`, h1: hash, goModH1: hash };
 }
 

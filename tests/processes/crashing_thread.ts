@@ -5,10 +5,13 @@
 /// <reference lib="deno.worker" />
 import { Remote } from "../../server/threads/rpc.ts";
 import type { MainMethods, ThreadMethods } from "../../server/threads/protocol.ts";
+import type { H1 } from "../../lib/module/h1.ts";
 import { parseModulePath } from "../../lib/module/path.ts";
 import { parseVersion } from "../../lib/module/version.ts";
 
 const path = parseModulePath("example.com/m");
+/** Of no zip: a thread has said it. */
+const BY_THREAD = "h1:by a thread" as H1;
 
 const methods: ThreadMethods = {
   start: async () => {
@@ -17,9 +20,9 @@ const methods: ThreadMethods = {
   },
   stop: () => ({ value: null }),
   metrics: crash,
-  inspectZip: ({ version }) => {
+  inspectZip: ({ module: { version } }) => {
     if (version === "v1.0.0") {
-      return { value: { summary: { h1: "h1:by a thread", sizeBytes: 1, goMod: null } } };
+      return { value: { summary: { h1: BY_THREAD, sizeBytes: 1, goMod: null } } };
     }
     return version === "v1.1.0" ? { value: { fault: "it is bad" } } : crash();
   },

@@ -14,6 +14,7 @@ import { Buffer } from "node:buffer";
 import { buffer } from "node:stream/consumers";
 // @ts-types="npm:@types/yazl@3.3.1"
 import { ZipFile } from "yazl";
+import type { H1 } from "../../lib/module/h1.ts";
 
 /** Names within the module (`go.mod`, `sub/a.go`) and their contents. */
 export type Files = Readonly<Record<string, string | Uint8Array>>;
@@ -30,14 +31,14 @@ export interface ModuleFiles extends ModuleVersion {
 /** What go.sum and a checksum database say about a module version. */
 export interface ModuleHashes extends ModuleVersion {
   /** Of the zip: `h1:…`. */
-  readonly h1: string;
+  readonly h1: H1;
   /** Of the go.mod: `h1:…`. */
-  readonly goModH1: string;
+  readonly goModH1: H1;
 }
 
 export interface ModuleZip {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly h1: string;
+  readonly h1: H1;
 }
 
 /** The zip of a module: the same files make the same bytes, on any day and in any time zone. */
@@ -64,16 +65,16 @@ export async function buildZip(
 /** The `h1` of named files, in whatever order they are given. */
 export function h1OfFiles(
   files: Iterable<readonly [name: string, content: string | Uint8Array]>,
-): string {
+): H1 {
   const lines = [...files]
     .map(([name, content]) => [Buffer.from(name), hex(content)] as const)
     .sort(([a], [b]) => Buffer.compare(a, b))
     .map(([name, sum]) => `${sum}  ${name}\n`);
-  return `h1:${createHash("sha256").update(lines.join("")).digest("base64")}`;
+  return `h1:${createHash("sha256").update(lines.join("")).digest("base64")}` as H1;
 }
 
 /** The `h1` of a go.mod, as the `/go.mod` lines of go.sum have it. */
-export function h1OfGoMod(goMod: string | Uint8Array): string {
+export function h1OfGoMod(goMod: string | Uint8Array): H1 {
   return h1OfFiles([["go.mod", goMod]]);
 }
 

@@ -3,10 +3,11 @@
  */
 import assert from "node:assert/strict";
 import { createLogger } from "../../lib/log/log.ts";
+import type { ModuleHashes } from "../../lib/module/h1.ts";
+import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
 import { type CheckedLog, checkLog, type LogFault } from "../../lib/sumdb/check_log.ts";
 import { PrivateLog, type PrivateLogLimits } from "../../lib/sumdb/private_log.ts";
-import type { ModuleHashes, ModuleVersion } from "../../lib/sumdb/record.ts";
 import { moduleOf, recordOf } from "./sum_database.ts";
 
 export const LOG_NAME = "sum.example.com/team";

@@ -4,8 +4,9 @@
  */
 import { NotFoundError, UpstreamError } from "../../lib/errors.ts";
 import { createLogger } from "../../lib/log/log.ts";
-import { type ModulePath, parseModulePath } from "../../lib/module/path.ts";
-import { parseVersion } from "../../lib/module/version.ts";
+import { h1Of } from "../../lib/module/h1.ts";
+import { type ModuleVersion, moduleVersion } from "../../lib/module/module_version.ts";
+import type { ModulePath } from "../../lib/module/path.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
 import { MemoryStore } from "../../lib/store/memory.ts";
 import {
@@ -15,7 +16,6 @@ import {
   type VerifiedHashes,
 } from "../../lib/sumdb/database.ts";
 import { VerifierKey } from "../../lib/sumdb/note.ts";
-import type { ModuleVersion } from "../../lib/sumdb/record.ts";
 import type { ModuleHashes } from "../support/module_zip.ts";
 import type { Sumdb } from "../fakes/sumdb.ts";
 
@@ -86,12 +86,11 @@ export function recordOf(path: string, version = "v1.0.0"): ModuleHashes {
   const h1 = (text: string) => {
     const bytes = new Uint8Array(32);
     new TextEncoder().encodeInto(text.slice(-32), bytes);
-    return `h1:${bytes.toBase64()}`;
+    return h1Of(bytes);
   };
   return { path, version, h1: h1(`${path}@${version}`), goModH1: h1(`${path}@${version}.mod`) };
 }
 
 export function moduleOf({ path, version }: { path: string; version: string }): ModuleVersion {
-  const parsed = parseModulePath(path);
-  return { path: parsed, version: parseVersion(parsed, version) };
+  return moduleVersion(path, version);
 }
