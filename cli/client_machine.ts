@@ -27,7 +27,7 @@ export function openMachine(env: Env, client: Deno.HttpClient): Machine {
     },
     askMetadata,
     async askGit(server) {
-      const { findUserCredential } = await import("../lib/git/user_credential.ts");
+      const { findUserCredential } = await import("../lib/git/user_git.ts");
       return await findUserCredential(server, { env });
     },
   };

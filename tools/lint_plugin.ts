@@ -3,8 +3,8 @@
  *
  * - `import-direction`: a file imports only from its own layer's folder or from a lower layer of
  *   {@linkcode LAYERS}; `import()` counts.
- * - `effects-in-one-place`: main.ts alone reads the environment, lib/git/command.ts alone starts processes, and only the log,
- *   the commands and the banner print.
+ * - `effects-in-one-place`: main.ts alone reads the environment, lib/git/process.ts alone starts
+ *   processes, and only the log, the commands and the banner print.
  *
  * Tests, benchmarks and tools are free.
  */
@@ -91,7 +91,7 @@ const EFFECTS: readonly {
   readonly what: string;
 }[] = [
   { member: /^Deno\.env$/, owner: /^main\.ts$/, what: "read the environment" },
-  { member: /^Deno\.Command$/, owner: /^lib\/git\/command\.ts$/, what: "start a process" },
+  { member: /^Deno\.Command$/, owner: /^lib\/git\/process\.ts$/, what: "start a process" },
   {
     member: /^console\.|^Deno\.std(out|err)$/,
     owner: /^(lib\/log\/log\.ts$|cli\/|server\/banner\.ts$)/,

@@ -50,5 +50,5 @@ Deno.test("import-direction reports an import to the left", () => {
 Deno.test("effects-in-one-place reports processes, environment and printing", () => {
   const source = `new Deno.Command("git"); Deno.env.get("A"); console.log(1);`;
   assert.equal(messages("lib/service/service.ts", source).length, 3);
-  assert.deepEqual(messages("lib/git/command.ts", `new Deno.Command("git");`), []);
+  assert.deepEqual(messages("lib/git/process.ts", `new Deno.Command("git");`), []);
 });

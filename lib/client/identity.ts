@@ -15,7 +15,7 @@
 import { findNetrcEntry, parseNetrc } from "../credentials/netrc.ts";
 import { remoteOf } from "../credentials/provider.ts";
 import { UnauthenticatedError, UpstreamError } from "../errors.ts";
-import type { UserCredential } from "../git/user_credential.ts";
+import type { UserCredential } from "../git/user_git.ts";
 import type { Login } from "./log_in.ts";
 import { type ProviderName, PROVIDERS } from "./providers.ts";
 

@@ -15,11 +15,12 @@
 import { Semaphore } from "../async/semaphore.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { DeadlineError } from "../errors.ts";
-import { type Git, type GitOutput, type NetworkAccess, ORIGIN } from "./command.ts";
+import { type Git, type NetworkAccess, ORIGIN } from "./command.ts";
 import { filesBelow, removeIfThere, statOrNull } from "../scratch/folders.ts";
 import { GitError, RepositoryTooLargeError } from "./errors.ts";
 import { lock } from "./file_lock.ts";
 import type { GitLimits } from "./limits.ts";
+import type { GitOutput } from "./process.ts";
 import { type Hash, isHash } from "./refs.ts";
 import { withSizeLimit } from "./size_limit.ts";
 

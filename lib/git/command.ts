@@ -1,27 +1,26 @@
 /**
- * The one place that starts git, and the fence around it.
+ * The fence around git: every git that serves a request is started here, by process.ts.
  *
- * - **Environment**: nothing of ours but what is handed in: PATH, proxies, certificates. HOME is an empty folder.
- * - **Configuration**: no system's, no user's; {@linkcode CONFIG} below, passed by environment (`GIT_CONFIG_COUNT`, git
- *   2.31). So no hooks, no filters (they exist only by configuration), no helpers, no background maintenance.
- * - **Network**: none, unless the run is given {@linkcode NetworkAccess}; then by https, and by http where the remote is.
- *   A partial repository asking for more by itself is refused the same way.
- * - **Input**: arguments are passed as they are; callers put `--end-of-options` before what came from outside. A remote
- *   is a {@linkcode RemoteUrl} and no argument. No prompts: there is no terminal, and asking for a password fails.
- * - **Time and size**: each run has a deadline, buffered output a limit, streamed output backpressure. The number of
- *   processes is limited; waiting for a turn has a deadline of its own.
- * - **The end**: git starts helpers (git-remote-https, index-pack), and a helper that waits for a silent server survives
- *   its parent. So a git that may start any leads a process group, and an aborted run kills the whole group.
+ * - **Environment**: nothing of ours but what is passed in: PATH, proxies, certificates. HOME is an
+ *   empty folder.
+ * - **Configuration**: neither the system's nor the user's; only {@linkcode CONFIG} below, passed in
+ *   the environment (`GIT_CONFIG_COUNT`, git 2.31). So there are no hooks, no filters (they exist
+ *   only by configuration), no helpers and no background maintenance.
+ * - **Network**: none, unless the run is given {@linkcode NetworkAccess}; then https, and http where
+ *   the remote is http. A partial repository that asks for more on its own is refused the same way.
+ * - **Input**: arguments are passed as they are; callers put `--end-of-options` before what came
+ *   from outside. A remote is a {@linkcode RemoteUrl} and never an argument. No prompts: there is no
+ *   terminal, and asking for a password fails.
+ * - **Time and size**: the limits of process.ts. The number of processes is limited too; waiting for
+ *   a turn has a deadline of its own.
  *
  * Works with git 2.39 and later. The variables are in git(1), the keys in git-config(1).
  */
 import type { Semaphore } from "../async/semaphore.ts";
-import { DeadlineError } from "../errors.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
-import { GitError, LimitExceededError } from "./errors.ts";
 import { startSpan } from "../log/trace.ts";
+import { type GitCommand, type GitOutput, GitProcess, type OutputOptions } from "./process.ts";
 import type { RemoteUrl } from "./remote_url.ts";
-import { readableStderr } from "./stderr.ts";
 
 /** What git may see of our own environment. */
 export interface GitEnvironment {
@@ -67,26 +66,17 @@ export interface GitRunOptions {
   readonly gitDir?: string;
   readonly network?: NetworkAccess;
   /** For standard input. If it fails, git sees its end. */
-  readonly input?: string | ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly input?: GitCommand["input"];
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
   /**
-   * That git starts no programs of its own for this. It is then not made the leader of a group: for that, Deno forks,
-   * which copies our page tables while all else waits, where it would use vfork. Default: false.
+   * That git starts no programs of its own for this run, and so needs no process group
+   * ({@linkcode GitCommand.group}). Default: false.
    */
   readonly isAlone?: boolean | undefined;
 }
 
-export interface GitBufferOptions extends GitRunOptions {
-  readonly maxOutputBytes: number;
-  /** Exit codes that are an answer. Default: only 0. */
-  readonly exitCodes?: readonly number[];
-}
-
-export interface GitOutput {
-  readonly exitCode: number;
-  readonly stdout: Uint8Array<ArrayBuffer>;
-}
+export interface GitBufferOptions extends GitRunOptions, OutputOptions {}
 
 /**
  * The name of a run's remote, which it has by configuration: in arguments a URL could be taken for something else, and
@@ -94,8 +84,6 @@ export interface GitOutput {
  */
 export const ORIGIN = "origin";
 
-/** What of standard error is kept: enough for the reason, which comes first or soon. */
-const STDERR_MAX_BYTES = 16 * 1024;
 /** A server that sends nothing for so long is given up by git itself, also when we are no longer there to do it. */
 const SILENCE_MAX_SECONDS = 60;
 
@@ -144,7 +132,7 @@ export class Git implements AsyncDisposable {
    */
   async run(args: readonly string[], options: GitBufferOptions): Promise<GitOutput> {
     await using process = await this.#start(args, options);
-    return await readOutput(process, options);
+    return await process.output(options);
   }
 
   /** Runs git as the stream is read. It errors as {@linkcode run} throws; cancelling it ends git. */
@@ -192,11 +180,9 @@ export class Git implements AsyncDisposable {
     try {
       const process = new GitProcess(this.#command(args, options), {
         what: options.what,
-        input: options.input,
         timeoutMs: options.timeoutMs,
         secrets: options.network?.credential?.secrets ?? [],
         signals: [this.#closed.signal, options.signal, cancelled].filter((s) => s !== undefined),
-        killGroup: options.isAlone ? null : (leader) => this.#killGroup(leader),
       });
       const ended = process.ended.then((exit) => {
         permit[Symbol.dispose]();
@@ -215,17 +201,15 @@ export class Git implements AsyncDisposable {
     }
   }
 
-  #command(args: readonly string[], options: GitRunOptions): Deno.Command {
-    return new Deno.Command("git", {
-      args: [...args],
-      cwd: this.#options.emptyDirectory,
-      clearEnv: true,
+  #command(args: readonly string[], options: GitRunOptions): GitCommand {
+    const cwd = this.#options.emptyDirectory;
+    return {
+      args,
       env: this.#environment(options),
-      stdin: options.input === undefined ? "null" : "piped",
-      stdout: "piped",
-      stderr: "piped",
-      detached: options.isAlone !== true,
-    });
+      cwd,
+      input: options.input,
+      group: options.isAlone ? null : { env: this.#environment({}), cwd },
+    };
   }
 
   #environment(
@@ -271,211 +255,9 @@ export class Git implements AsyncDisposable {
     };
   }
 
-  /**
-   * Kills a process group. We may start git and nothing else, and a process may only signal its own children, not their
-   * group; but git runs an alias that begins with `!` by the shell, whose built-in `kill` may.
-   */
-  async #killGroup(leader: number): Promise<void> {
-    const kill = new Deno.Command("git", {
-      args: ["-c", `alias.kill-group=!kill -s KILL -- -${leader}`, "kill-group"],
-      cwd: this.#options.emptyDirectory,
-      clearEnv: true,
-      env: this.#environment({}),
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    });
-    await kill.output();
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort(new Error("Cannot run git: the server is shutting down"));
     await Promise.allSettled(this.#running);
-  }
-}
-
-export interface UserGitOptions
-  extends Pick<GitBufferOptions, "what" | "input" | "timeoutMs" | "maxOutputBytes" | "exitCodes"> {
-  /** The user's own environment. */
-  readonly env: Readonly<Record<string, string>>;
-}
-
-/**
- * Runs git outside the fence, as the user who started us would: with their environment, configuration and helpers, in
- * the current directory. Only nobody is prompted for anything.
- *
- * @throws as {@linkcode Git.run}
- */
-export async function runGitOfUser(
-  args: readonly string[],
-  options: UserGitOptions,
-): Promise<GitOutput> {
-  // Deno starts nothing with these unless everything may be started.
-  const env = Object.entries(options.env).filter(([name]) => !/^(LD|DYLD)_/.test(name));
-  const command = new Deno.Command("git", {
-    args: [...args],
-    clearEnv: true,
-    env: {
-      ...Object.fromEntries(env),
-      GCM_INTERACTIVE: "never",
-      GIT_ASKPASS: "",
-      GIT_TERMINAL_PROMPT: "0",
-      SSH_ASKPASS: "",
-    },
-    stdin: options.input === undefined ? "null" : "piped",
-    stdout: "piped",
-    stderr: "piped",
-  });
-  const { what, input, timeoutMs } = options;
-  await using process = new GitProcess(command, {
-    what,
-    input,
-    timeoutMs,
-    secrets: [],
-    signals: [],
-    killGroup: null,
-  });
-  return await readOutput(process, options);
-}
-
-/** Waits for the end of a git and of what it writes. */
-async function readOutput(
-  process: GitProcess,
-  { what, maxOutputBytes, exitCodes = [0] }: Pick<
-    GitBufferOptions,
-    "what" | "maxOutputBytes" | "exitCodes"
-  >,
-): Promise<GitOutput> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of process.stdout) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > maxOutputBytes) {
-      throw new LimitExceededError(`Cannot ${what}: git wrote over ${maxOutputBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  const exitCode = await process.exit(exitCodes);
-  return { exitCode, stdout: await new Blob(chunks).bytes() };
-}
-
-interface ProcessOptions {
-  readonly what: string;
-  readonly input: GitRunOptions["input"];
-  readonly timeoutMs: number;
-  readonly secrets: readonly string[];
-  /** Each of them ends the run, with its reason. */
-  readonly signals: readonly AbortSignal[];
-  /** Null for a git that is no leader. */
-  readonly killGroup: ((leader: number) => Promise<void>) | null;
-}
-
-/** A git that was started. However it is left, it and its group come to their end, by the deadline at the latest. */
-class GitProcess implements AsyncDisposable {
-  /** Fulfilled, never rejected, when git and its helpers have ended: by which exit code, or "killed". */
-  readonly ended: Promise<string>;
-  readonly stdout: ReadableStream<Uint8Array<ArrayBuffer>>;
-  readonly #options: ProcessOptions;
-  readonly #child: Deno.ChildProcess;
-  readonly #stderr: Promise<string>;
-  /** When git has ended and its helpers, which have the same standard error, have closed it. */
-  readonly #status: Promise<Deno.CommandStatus>;
-  readonly #stop = new AbortController();
-
-  /** @throws the reason of a signal that is aborted already */
-  constructor(command: Deno.Command, options: ProcessOptions) {
-    for (const signal of options.signals) signal.throwIfAborted();
-    this.#options = options;
-    this.#child = command.spawn();
-    this.stdout = this.#child.stdout;
-    this.#stderr = readStart(this.#child.stderr, STDERR_MAX_BYTES);
-    if (options.input !== undefined) void feed(this.#child.stdin, options.input);
-    this.#status = this.#stderr.then(() => this.#child.status);
-    this.ended = this.#waitForEnd();
-  }
-
-  /**
-   * The exit code, once git has ended. To be called when standard output has been read to its end.
-   *
-   * @throws {GitError} when it is not one of `expected`
-   * @throws the reason why the run was ended
-   */
-  async exit(expected: readonly number[]): Promise<number> {
-    const { code } = await this.#status;
-    this.#stop.signal.throwIfAborted();
-    if (expected.includes(code)) return code;
-    const stderr = readableStderr(await this.#stderr, this.#options.secrets);
-    throw new GitError(this.#options.what, { exitCode: code, stderr });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new Error("git is not needed any more"));
-    if (!this.stdout.locked) await this.stdout.cancel();
-    await this.ended;
-  }
-
-  async #waitForEnd(): Promise<string> {
-    const { what, timeoutMs, signals } = this.#options;
-    const stop = new Promise<void>((resolve) => {
-      this.#stop.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    const late = new DeadlineError(`Cannot ${what}: git did not end within ${timeoutMs / 1000} s`);
-    const timer = setTimeout(() => this.#stop.abort(late), timeoutMs);
-    const onAbort = (event: Event) => {
-      if (event.target instanceof AbortSignal) this.#stop.abort(event.target.reason);
-    };
-    for (const signal of signals) signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      const isStopped = await Promise.race([this.#status.then(() => false), stop.then(() => true)]);
-      if (isStopped) await this.#kill();
-      return isStopped ? "killed" : String((await this.#status).code);
-    } finally {
-      clearTimeout(timer);
-      for (const signal of signals) signal.removeEventListener("abort", onAbort);
-    }
-  }
-
-  async #kill(): Promise<void> {
-    try {
-      await this.#options.killGroup?.(this.#child.pid);
-    } catch {
-      // No process could be started to do it. git itself dies below, its helpers by SILENCE_MAX_SECONDS.
-    }
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
-    await this.#status;
-  }
-}
-
-/** The first bytes of a stream as text. Reads it to its end, so that who writes is not held up. Never rejects. */
-async function readStart(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  maxBytes: number,
-): Promise<string> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let roomBytes = maxBytes;
-  try {
-    for await (const chunk of stream) {
-      if (roomBytes > 0) chunks.push(chunk.subarray(0, roomBytes));
-      roomBytes -= chunk.length;
-    }
-  } catch {
-    // What was read until then is all there is to know.
-  }
-  return new TextDecoder().decode(await new Blob(chunks).bytes());
-}
-
-async function feed(
-  stdin: WritableStream<Uint8Array>,
-  input: NonNullable<GitRunOptions["input"]>,
-): Promise<void> {
-  try {
-    await (typeof input === "string" ? new Blob([input]).stream() : input).pipeTo(stdin);
-  } catch {
-    // git ended before it had read everything, or had not enough to read, and its exit code says why.
   }
 }
 

@@ -5,10 +5,11 @@
 import { SingleFlight } from "../async/single_flight.ts";
 import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
 import { UpstreamError } from "../errors.ts";
-import type { GitOutput, NetworkAccess } from "./command.ts";
+import type { NetworkAccess } from "./command.ts";
 import { FATAL, readCommit } from "./commit.ts";
 import { GitError, LimitExceededError, RefsMovedError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
+import type { GitOutput } from "./process.ts";
 import type { Hash } from "./refs.ts";
 import type { Remote, RemoteAccess } from "./remote.ts";
 import type { ArchiveOptions, CallOptions, Commit, Snapshot, TreeEntry } from "./repository.ts";

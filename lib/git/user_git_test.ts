@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { findUserCredential } from "./user_credential.ts";
+import { findUserCredential } from "./user_git.ts";
 
 const SERVER = new URL("https://proxy.example.com");
 
