@@ -141,7 +141,7 @@ async function openPublisher(
   return new Publisher({
     copies: new Copies(store),
     source: sources.source,
-    findHashes: () => null,
+    databaseFor: () => null,
     zips: "eager",
     scratchDirectory,
     timeoutMs: PUBLISH_TIMEOUT_MS,

@@ -15,7 +15,8 @@ import { InvalidRequestError } from "../lib/errors.ts";
 import { athens } from "../lib/import/athens.ts";
 import type { FoundVersion } from "../lib/import/import_entry.ts";
 import { goModCache } from "../lib/import/gomodcache.ts";
-import { type FindHashes, importVersions } from "../lib/import/import.ts";
+import type { DatabaseFor } from "../lib/module/hash_database.ts";
+import { importVersions } from "../lib/import/import.ts";
 import { original, parseTimes } from "../lib/import/original.ts";
 import { openScratch } from "../lib/scratch/scratch.ts";
 import { Upstream } from "../lib/source/upstream.ts";
@@ -97,7 +98,7 @@ export async function runImport(options: RunImportOptions): Promise<boolean> {
     versions: versions(),
     kind,
     copies: new Copies(store, { onSeen: (manifest) => index?.add(manifest) }),
-    findHashes: await openFindHashes(options, store),
+    databaseFor: await openDatabaseFor(options, store),
     scratchDirectory: scratch.directory,
     onRefused: (name, reason) => progress.print(`refused ${name}: ${reason}`),
     onDone: (name) => progress.advance(name),
@@ -113,10 +114,10 @@ export async function runImport(options: RunImportOptions): Promise<boolean> {
 }
 
 /** Public modules are verified as the server verifies them. */
-async function openFindHashes(
+async function openDatabaseFor(
   { config, env, log }: RunImportOptions,
   store: ObjectStore,
-): Promise<FindHashes> {
+): Promise<DatabaseFor> {
   const fetch = await openFetch(config, { env, via: newVia() });
   const proxies = chooseUpstreams(config, { env, log })
     .filter((entry) => entry.kind === "proxy");
@@ -127,7 +128,7 @@ async function openFindHashes(
     isPrivate: privatePaths(config),
     log,
   });
-  return (module, signal) => databases.findHashes(module, signal);
+  return (path) => databases.databaseFor(path);
 }
 
 async function openVersions(

@@ -19,8 +19,9 @@ import { forEach } from "../lib/async/workers.ts";
 import { describeError, InvalidRequestError, ProxyError, StorageError } from "../lib/errors.ts";
 import { type GoSumEntry, MAX_GO_SUM_SIZE_BYTES, parseGoSums } from "../lib/module/go_sum.ts";
 import type { H1 } from "../lib/module/h1.ts";
+import type { RecordedHashes } from "../lib/module/hash_database.ts";
 import { nameOf } from "../lib/module/module_version.ts";
-import { type KnownHashes, PUBLISH_TIMEOUT_MS, Publisher } from "../lib/service/publisher.ts";
+import { PUBLISH_TIMEOUT_MS, Publisher } from "../lib/service/publisher.ts";
 import { openScratch } from "../lib/scratch/scratch.ts";
 import type { Source } from "../lib/source/source.ts";
 import { Copies } from "../lib/store/copies.ts";
@@ -157,7 +158,7 @@ class Prefetch {
   async #publish(entry: GoSumEntry): Promise<Copy> {
     const { config, databases, signal } = this.#parts;
     const { path, version, zipH1, goModH1 } = entry;
-    const recorded = await databases.findHashes({ path, version }, signal);
+    const recorded = await databases.databaseFor(path)?.find({ path, version }, signal) ?? null;
     if (recorded !== null) {
       compareHashes(entry, { zip: recorded.zipH1, goMod: recorded.goModH1 });
       const { zips } = config.publicModules;
@@ -168,14 +169,14 @@ class Prefetch {
   }
 
   #publisher(
-    known: { hashes: KnownHashes | null; zips: "lazy" | "eager" } | null,
+    known: { hashes: RecordedHashes | null; zips: "lazy" | "eager" } | null,
   ): Publisher {
     const { copies, source, scratchDirectory, log } = this.#parts;
     const hashes = known?.hashes ?? null;
     return new Publisher({
       copies,
       source,
-      findHashes: () => hashes === null ? null : Promise.resolve(hashes),
+      databaseFor: () => hashes && { name: "go.sum", find: () => Promise.resolve(hashes) },
       zips: known?.zips ?? "eager",
       scratchDirectory,
       timeoutMs: PUBLISH_TIMEOUT_MS,

@@ -120,7 +120,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const publisher = new Publisher({
     copies,
     source,
-    findHashes: (module, signal) => (ownDatabase ?? databases).findHashes(module, signal),
+    databaseFor: (path) => (ownDatabase ?? databases).databaseFor(path),
     zips: config.publicModules.zips,
     isEager: isPrivate,
     scratchDirectory: scratch.directory,

@@ -13,7 +13,7 @@
  * tries again, and the first client notices nothing.
  */
 import assert from "node:assert/strict";
-import type { FindHashes } from "../lib/service/publisher.ts";
+import type { HashDatabase } from "../lib/module/hash_database.ts";
 import { S3Store } from "../lib/store/s3.ts";
 import { GcsStore } from "../lib/store/gcs.ts";
 import { MemoryStore } from "../lib/store/memory.ts";
@@ -188,7 +188,7 @@ function startReplica(
   upstream: Upstream,
   { mode, store }: { mode: Mode; store: ObjectStore },
 ): Promise<TestApp> {
-  const findHashes: FindHashes = ({ path, version }) => {
+  const findHashes: HashDatabase["find"] = ({ path, version }) => {
     const hashes = upstream.hashesOf(path, version);
     assert.ok(hashes !== null);
     return Promise.resolve({ zipH1: hashes.h1, goModH1: hashes.goModH1 });

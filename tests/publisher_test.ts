@@ -54,7 +54,7 @@ Deno.test("a version is answered only when the record that vouches for it is kep
     findHashes: ({ path, version }) => {
       const hashes = upstream.hashesOf(path, version);
       assert.ok(hashes !== null);
-      return Promise.resolve({ zipH1: hashes.h1, goModH1: hashes.goModH1, kept: failed });
+      return Promise.resolve({ zipH1: hashes.h1, goModH1: hashes.goModH1, written: failed });
     },
   });
   return withApp(options, async (app) => {

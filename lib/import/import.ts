@@ -13,7 +13,7 @@ import { forEach } from "../async/workers.ts";
 import { DeadlineError, describeError, InvalidRequestError, UpstreamError } from "../errors.ts";
 import { syntheticGoMod } from "../module/go_mod.ts";
 import { InvalidInfoError } from "../module/info.ts";
-import type { ModuleHashes } from "../module/h1.ts";
+import type { DatabaseFor, HashDatabase, RecordedHashes } from "../module/hash_database.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { Copies } from "../store/copies.ts";
 import { type Copy, InvalidManifestError, makeCopy } from "../store/manifest.ts";
@@ -21,18 +21,12 @@ import { fileContent } from "../store/object_store.ts";
 import { inspectZip, ZipError } from "../zip/read.ts";
 import { type FoundFiles, type FoundVersion, ImportError } from "./import_entry.ts";
 
-/** What the checksum database says of a version; null for nothing, or where nobody is to be asked. */
-export type FindHashes = (
-  module: ModuleVersion,
-  signal: AbortSignal,
-) => Promise<ModuleHashes | null> | null;
-
 export interface ImportOptions {
   readonly versions: AsyncIterable<FoundVersion>;
   /** Where they are from, one word. */
   readonly kind: string;
   readonly copies: Copies;
-  readonly findHashes: FindHashes;
+  readonly databaseFor: DatabaseFor;
   /** A directory of ours alone for what has to be unpacked. */
   readonly scratchDirectory: string;
   /** Told of each version that is refused, and why. */
@@ -115,9 +109,11 @@ async function publishFiles(files: FoundFiles, options: ImportOptions): Promise<
 /** @throws {ImportError} when the checksum database has other hashes, or cannot be asked */
 async function checkKnownHashes(
   { manifest: { path, version, zip, goMod } }: Copy,
-  { findHashes, signal }: ImportOptions,
+  { databaseFor, signal }: ImportOptions,
 ): Promise<void> {
-  const hashes = await findKnownHashes(() => findHashes({ path, version }, signal));
+  const database = databaseFor(path);
+  if (database === null) return;
+  const hashes = await findHashes(database, { module: { path, version }, signal });
   if (hashes === null) return;
   if (hashes.zipH1 !== zip.h1) {
     throw new ImportError(`its zip has ${zip.h1}, and the checksum database ${hashes.zipH1}`);
@@ -129,9 +125,12 @@ async function checkKnownHashes(
   }
 }
 
-async function findKnownHashes(find: () => ReturnType<FindHashes>) {
+async function findHashes(
+  database: HashDatabase,
+  { module, signal }: { module: ModuleVersion; signal: AbortSignal },
+): Promise<RecordedHashes | null> {
   try {
-    return await find();
+    return await database.find(module, signal);
   } catch (cause) {
     if (!(cause instanceof UpstreamError || cause instanceof DeadlineError)) throw cause;
     throw new ImportError("it cannot be verified", { cause });

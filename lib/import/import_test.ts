@@ -9,6 +9,7 @@ import {
 } from "../../tests/support/module_zip.ts";
 import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
+import type { DatabaseFor, HashDatabase } from "../module/hash_database.ts";
 import { moduleVersion } from "../module/module_version.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
 import { parseModulePath } from "../module/path.ts";
@@ -19,7 +20,7 @@ import { bytesContent, type ObjectStore } from "../store/object_store.ts";
 import { athens } from "./athens.ts";
 import type { FoundVersion } from "./import_entry.ts";
 import { goModCache } from "./gomodcache.ts";
-import { type FindHashes, importVersions } from "./import.ts";
+import { importVersions } from "./import.ts";
 import { original, parseTimes } from "./original.ts";
 
 const PATH = "example.com/Hello";
@@ -303,42 +304,44 @@ Deno.test("importVersions() keeps Origin, without a password", () =>
 
 Deno.test("importVersions() believes the checksum database more than a directory", async (t) => {
   const goModH1 = h1OfGoMod(GO_MOD);
-  const rows: { name: string; findHashes: FindHashes; refusal?: RegExp }[] = [
+  const rows: { name: string; find: HashDatabase["find"]; refusal?: RegExp }[] = [
     {
       name: "the same hashes",
-      findHashes: (module) => {
+      find: (module) => {
         assert.deepEqual(module, { path: PATH, version: VERSION });
         return Promise.resolve({ zipH1: zip.h1, goModH1 });
       },
     },
-    { name: "no record", findHashes: () => Promise.resolve(null) },
+    { name: "no record", find: () => Promise.resolve(null) },
     {
       name: "another zip",
-      findHashes: () => Promise.resolve({ zipH1: otherZip.h1, goModH1 }),
+      find: () => Promise.resolve({ zipH1: otherZip.h1, goModH1 }),
       refusal: /its zip has h1:\S+, and the checksum database h1:/,
     },
     {
       name: "another go.mod",
-      findHashes: () => Promise.resolve({ zipH1: zip.h1, goModH1: otherZip.h1 }),
+      find: () => Promise.resolve({ zipH1: zip.h1, goModH1: otherZip.h1 }),
       refusal: /its go\.mod has h1:\S+, and the checksum database h1:/,
     },
     {
       name: "out of reach",
-      findHashes: () => Promise.reject(new UpstreamError("Cannot reach it")),
+      find: () => Promise.reject(new UpstreamError("Cannot reach it")),
       refusal: /it cannot be verified: Cannot reach it/,
     },
     {
       name: "too slow",
-      findHashes: () => Promise.reject(new DeadlineError("Cannot reach it in time")),
+      find: () => Promise.reject(new DeadlineError("Cannot reach it in time")),
       refusal: /it cannot be verified: Cannot reach it in time/,
     },
   ];
-  for (const { name, findHashes, refusal } of rows) {
+  for (const { name, find, refusal } of rows) {
     await t.step(name, () =>
       withTree(cache, async (directory) => {
         const store = new MemoryStore();
         const versions = goModCache(directory);
-        const { summary, refused } = await run(store, "gomodcache", versions, { findHashes });
+        const { summary, refused } = await run(store, "gomodcache", versions, {
+          databaseFor: () => ({ name: "sum.test", find }),
+        });
         assert.equal(summary.imported, refusal === undefined ? 1 : 0);
         assert.match(refused.join(), refusal ?? /^$/);
         assert.equal((await Array.fromAsync(store.walk())).length, 2 * summary.imported);
@@ -476,9 +479,9 @@ async function run(
   store: ObjectStore,
   kind: string,
   versions: AsyncIterable<FoundVersion>,
-  { signal = new AbortController().signal, findHashes = () => null }: {
+  { signal = new AbortController().signal, databaseFor = () => null }: {
     signal?: AbortSignal;
-    findHashes?: FindHashes;
+    databaseFor?: DatabaseFor;
   } = {},
 ) {
   const scratchDirectory = await Deno.makeTempDir({ prefix: "import-scratch-" });
@@ -488,7 +491,7 @@ async function run(
       versions,
       kind,
       copies: new Copies(store),
-      findHashes,
+      databaseFor,
       scratchDirectory,
       onRefused: (name, reason) => void refused.push(`${name}: ${reason}`),
       onDone: () => {},

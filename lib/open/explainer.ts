@@ -19,8 +19,7 @@ export function openExplainer(
   return new Explainer({
     copies,
     placesOf: (path) => sources.placesOf(path),
-    findHashes: (module, signal) => databases.findHashes(module, signal),
-    databaseName: databases.verifierName,
+    databaseFor: (path) => databases.databaseFor(path),
     accessList: clientAuth.enabled ? new AccessList(clientAuth.acl) : null,
   });
 }

@@ -4,9 +4,9 @@ import { readSecretLine, secretWarnings } from "../credentials/secret.ts";
 import { ConfigError, describeError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import type { ModuleHashes } from "../module/h1.ts";
+import type { DatabaseFor } from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { FindHashes } from "../service/publisher.ts";
 import type { ModuleService } from "../service/service.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
@@ -26,8 +26,8 @@ export interface OpenPrivateSumDatabaseOptions {
 }
 
 export interface OpenedPrivateSumDatabase {
-  /** The hashes that the log has of a private version; a public one's are the other databases' to say. */
-  readonly findHashes: FindHashes;
+  /** The log for private modules, and the other databases for public ones. */
+  readonly databaseFor: DatabaseFor;
   /** The database, about what this service has. */
   over(service: Pick<ModuleService, "copy">): PrivateSumDatabase;
 }
@@ -48,8 +48,7 @@ export async function openPrivateSumDatabase(
   for (const warning of sumDatabaseKeyWarnings(config)) logger.warn(warning);
   const log = new PrivateLog({ name, store, log: logger });
   return {
-    findHashes: (module, signal) =>
-      isPrivate(module.path) ? log.find(module) : databases.findHashes(module, signal),
+    databaseFor: (path) => isPrivate(path) ? log : databases.databaseFor(path),
     over(service) {
       const hashesOf = async (module: ModuleVersion, signal: AbortSignal) => {
         if (isPrivate(module.path)) return await publishedHashes(service, module, signal);
@@ -110,9 +109,10 @@ async function publicHashes(
   module: ModuleVersion,
   signal: AbortSignal,
 ): Promise<ModuleHashes> {
-  const hashes = await databases.findHashes(module, signal);
+  const hashes = await databases.databaseFor(module.path)?.find(module, signal) ?? null;
   if (hashes !== null) return hashes;
-  if (databases.canVerify()) {
+  // That no upstream supports it may have come to light by asking.
+  if (databases.databaseFor(module.path) !== null) {
     throw new NotFoundError(
       `Cannot look up ${nameOf(module)}: the public checksum database has no record of it`,
     );

@@ -10,10 +10,10 @@ import { SingleFlight } from "../async/single_flight.ts";
 import type { AccessList } from "../auth/access_list.ts";
 import { describeError, type Meaning, meaningOf } from "../errors.ts";
 import type { H1, ModuleHashes } from "../module/h1.ts";
+import type { DatabaseFor } from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Version } from "../module/version.ts";
-import type { FindHashes } from "./publisher.ts";
 import type { Source } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
@@ -77,9 +77,7 @@ export interface ExplainerOptions {
   readonly placesOf: (
     path: ModulePath,
   ) => { readonly privatePrefix: string | null; readonly sources: readonly Source[] };
-  readonly findHashes: FindHashes;
-  /** The database that {@linkcode findHashes} asks. */
-  readonly databaseName: string | null;
+  readonly databaseFor: DatabaseFor;
   /** Null: everybody may read everything. */
   readonly accessList: AccessList | null;
   readonly limits?: Partial<ExplainLimits>;
@@ -178,16 +176,15 @@ export class Explainer {
   }
 
   async #record(module: ModuleVersion, published: Copy | null): Promise<DatabasePart | null> {
-    const { databaseName: name, findHashes } = this.#options;
-    if (name === null) return null;
-    const nobody = { isAsked: false } as const;
-    const found = await this.#withDeadline(`ask ${name}`, async (signal) => {
-      const hashes = findHashes(module, signal);
-      return hashes === null ? nobody : { isAsked: true, hashes: await hashes } as const;
-    });
-    if (!found.isAsked) return null;
-    if (found.hashes === null) return { name, record: null };
-    const { zipH1, goModH1 } = found.hashes;
+    const database = this.#options.databaseFor(module.path);
+    if (database === null) return null;
+    const { name } = database;
+    const hashes = await this.#withDeadline(
+      `ask ${name}`,
+      (signal) => database.find(module, signal),
+    );
+    if (hashes === null) return { name, record: null };
+    const { zipH1, goModH1 } = hashes;
     const isAsPublished = published === null
       ? null
       : published.manifest.zip.h1 === zipH1 && published.manifest.goMod.h1 === goModH1;

@@ -14,36 +14,21 @@ import { withDeadline } from "../async/deadline.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
-import type { H1, ModuleHashes } from "../module/h1.ts";
+import type { H1 } from "../module/h1.ts";
+import type { DatabaseFor, RecordedHashes } from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ScratchQuota } from "../scratch/scratch_quota.ts";
-import type { DescribedCopy, FetchedZip, Source } from "../source/source.ts";
+import type { DescribedCopy, FetchedCopy, FetchedZip, Source } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
 import { type Copy, makeCopy } from "../store/manifest.ts";
 import { type Content, ownFileContent } from "../store/object_store.ts";
 import { hashGoMod } from "../zip/hash.ts";
 
-/** What a checksum database says of a version: h1 of its zip and of its go.mod. */
-export interface KnownHashes extends ModuleHashes {
-  /** Settles when the database's record is in the store, too. Default: nobody has to wait for that. */
-  readonly kept?: Promise<void>;
-}
-
-/**
- * Finds the hashes of a version. It answers null at once where nobody is to be asked (a private module, no database), and
- * resolves to null where the database has no record. It rejects with an UpstreamError or a DeadlineError when that could
- * not be found out.
- */
-export type FindHashes = (
-  module: ModuleVersion,
-  signal: AbortSignal,
-) => Promise<KnownHashes | null> | null;
-
 export interface PublisherOptions {
   readonly copies: Copies;
   readonly source: Source;
-  readonly findHashes: FindHashes;
+  readonly databaseFor: DatabaseFor;
   /** When the zips of versions with known hashes are fetched. */
   readonly zips: "lazy" | "eager";
   /** Versions whose zips are fetched with the rest all the same. Default: none. */
@@ -91,16 +76,20 @@ export class Publisher {
    */
   publish(module: ModuleVersion): Promise<Copy> {
     return this.#inScratch(module, async (job) => {
-      const { findHashes, source, zips, isEager } = this.#options;
-      const hashes = findHashes(module, job.signal);
-      if (hashes === null || zips === "eager" || isEager?.(module.path)) {
-        return await this.#publishEagerly(job, hashes);
+      const { databaseFor, source, zips, isEager } = this.#options;
+      const database = databaseFor(module.path);
+      if (database === null) {
+        return await this.#createEagerly(job, { fetched: await this.#fetch(job), known: null });
       }
-      // Both at the same time; where the version does not exist, nobody waits for its hashes.
-      hashes.catch(() => {});
-      const described = await source.describe(module, job.signal);
-      const known = await hashes;
-      if (known === null) return await this.#publishEagerly(job, null);
+      const hashes = database.find(module, job.signal);
+      if (zips === "eager" || isEager?.(module.path)) {
+        const [fetched, known] = await both(this.#fetch(job), hashes);
+        return await this.#createEagerly(job, { fetched, known });
+      }
+      const [described, known] = await both(source.describe(module, job.signal), hashes);
+      if (known === null) {
+        return await this.#createEagerly(job, { fetched: await this.#fetch(job), known: null });
+      }
       this.#checkGoMod(job, described, known);
       return await this.#create(job, { described, zipH1: known.zipH1, zip: null, known });
     });
@@ -131,12 +120,18 @@ export class Publisher {
     }
   }
 
-  async #publishEagerly(job: Job, hashes: Promise<KnownHashes | null> | null): Promise<Copy> {
-    const { module, signal } = job;
-    hashes?.catch(() => {});
+  async #fetch(job: Job): Promise<FetchedCopy> {
     const directory = await job.directory();
-    const { zip, ...described } = await this.#options.source.fetch(module, { directory, signal });
-    const known = await hashes;
+    return await this.#options.source.fetch(job.module, { directory, signal: job.signal });
+  }
+
+  async #createEagerly(
+    job: Job,
+    { fetched: { zip, ...described }, known }: {
+      fetched: FetchedCopy;
+      known: RecordedHashes | null;
+    },
+  ): Promise<Copy> {
     if (known !== null) {
       this.#checkGoMod(job, described, known);
       this.#check(job, { what: "zip", known: known.zipH1, found: zip.h1 });
@@ -144,14 +139,14 @@ export class Publisher {
     return await this.#create(job, { described, zipH1: zip.h1, zip: ownFileContent(zip), known });
   }
 
-  /** Ends when the copy is published and the record that vouches for it is kept: whoever has the one finds the other. */
+  /** Ends when the copy is published and the record that vouches for it is stored: whoever has the one finds the other. */
   async #create(
     { module, signal }: Job,
     { described, zipH1, zip, known }: {
       described: DescribedCopy;
       zipH1: H1;
       zip: Content | null;
-      known: KnownHashes | null;
+      known: RecordedHashes | null;
     },
   ): Promise<Copy> {
     const { info: { time, origin }, goMod, source } = described;
@@ -165,7 +160,7 @@ export class Publisher {
     });
     const [published] = await Promise.all([
       this.#options.copies.publish({ ...ours, zip }, { signal }),
-      known?.kept,
+      known?.written,
     ]);
     const outcome = published.mismatch ? "mismatch" : published.created ? "created" : "exists";
     this.#metrics.add("gomodproxy_publications_total", { outcome });
@@ -173,7 +168,7 @@ export class Publisher {
     return published.copy;
   }
 
-  #checkGoMod(job: Job, { goMod }: DescribedCopy, { goModH1 }: KnownHashes): void {
+  #checkGoMod(job: Job, { goMod }: DescribedCopy, { goModH1 }: RecordedHashes): void {
     this.#check(job, { what: "go.mod", known: goModH1, found: hashGoMod(goMod) });
   }
 
@@ -218,6 +213,18 @@ export class Publisher {
       "another copy of this version was published first: its tag was moved, or an upstream lied",
     );
   }
+}
+
+/**
+ * What a source and a database say, asked at the same time. Where the source fails, its failure counts, and nobody waits for
+ * the database: a version that does not exist is not found, whether the database can be reached or not.
+ */
+async function both<T>(
+  asked: Promise<T>,
+  hashes: Promise<RecordedHashes | null>,
+): Promise<[T, RecordedHashes | null]> {
+  const [said] = await Promise.all([asked, Promise.allSettled([hashes])]);
+  return [said, await hashes];
 }
 
 async function removeMade(made: Promise<string> | null): Promise<void> {

@@ -14,6 +14,7 @@ import { SingleFlight } from "../async/single_flight.ts";
 import { describeError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import type { ModuleHashes } from "../module/h1.ts";
+import type { RecordedHashes } from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ObjectStore } from "../store/object_store.ts";
@@ -93,9 +94,9 @@ export interface Lookup extends ModuleHashes {
 }
 
 /** The hashes of a proven record. */
-export interface VerifiedHashes extends ModuleHashes {
+export interface VerifiedHashes extends RecordedHashes {
   /** Settles when the record is in the store; rejects with a StorageError where it could not be put there. */
-  readonly kept: Promise<void>;
+  readonly written: Promise<void>;
 }
 
 type FoundRecord = SumRecord & VerifiedHashes;
@@ -158,8 +159,8 @@ export class SumDatabase {
    * @throws {UpstreamError | DeadlineError | StorageError | OverloadedError} when there is none
    */
   async lookup(module: ModuleVersion, signal?: AbortSignal): Promise<Lookup> {
-    const { zipH1, goModH1, bytes, kept } = await this.#record(module, signal);
-    await kept;
+    const { zipH1, goModH1, bytes, written } = await this.#record(module, signal);
+    await written;
     const head = await this.#log.head();
     if (head === null) throw new Error(`${this.name} has lost its newest tree`);
     return { zipH1, goModH1, bytes: Buffer.concat([bytes, head.tree.note]) };
@@ -167,9 +168,9 @@ export class SumDatabase {
 
   /**
    * The hashes that a module version must have, or null where the database is known to have no record of it. Throws as
-   * {@linkcode lookup}, but for what comes of keeping the record, which is the caller's to wait for.
+   * {@linkcode lookup}, but for what comes of storing the record, which is the caller's to wait for.
    */
-  async verify(module: ModuleVersion, signal?: AbortSignal): Promise<VerifiedHashes | null> {
+  async find(module: ModuleVersion, signal?: AbortSignal): Promise<VerifiedHashes | null> {
     try {
       return await this.#record(module, signal);
     } catch (error) {
@@ -221,7 +222,7 @@ export class SumDatabase {
       const found = await this.#answer(`look up ${name}`, () => this.#find(module));
       this.#records.set(name, found);
       // Who waits for it hears why; the next one tries again.
-      found.kept.catch(() => this.#records.delete(name));
+      found.written.catch(() => this.#records.delete(name));
       return found;
     }, signal);
   }
@@ -230,11 +231,11 @@ export class SumDatabase {
     // A database that has forked is not even asked.
     await this.#log.head();
     const known = await this.#findKept(module);
-    if (known !== null) return { ...known, kept: Promise.resolve() };
+    if (known !== null) return { ...known, written: Promise.resolve() };
     const answer = await this.#fetch(lookupPath(module), MAX_RECORD_BYTES + MAX_NOTE_BYTES);
     const { record, rest } = readRecord(answer, module);
     await this.#prove(record, await this.#log.follow(rest));
-    return { ...record, kept: this.#kept.createRecord(module, record.bytes) };
+    return { ...record, written: this.#kept.createRecord(module, record.bytes) };
   }
 
   /** Null where there is none, or it is damaged. */

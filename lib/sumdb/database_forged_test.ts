@@ -163,7 +163,7 @@ Deno.test("lookup() refuses every lie, stores nothing of it, and believes the tr
         assert.deepEqual(bytes, truth.get(key), key);
       }
       sumdb.alter = (_path, bytes) => bytes;
-      assert.deepEqual(await hashesOf(database.verify(moduleOf(A))), {
+      assert.deepEqual(await hashesOf(database.find(moduleOf(A))), {
         zipH1: A.h1,
         goModH1: A.goModH1,
       });
@@ -287,7 +287,7 @@ Deno.test("a fork is found out, whichever tree is larger, and refused for good",
       left.requests.length = 0;
       for (const { database } of [first, testDatabase(left, { store }), other]) {
         await assert.rejects(database.lookup(moduleOf(A)), isFork);
-        await assert.rejects(database.verify(moduleOf(C)), isFork);
+        await assert.rejects(database.find(moduleOf(C)), isFork);
         await assert.rejects(database.latest(), isFork);
         await assert.rejects(database.tile({ level: 0, number: 0, width: 1 }), isFork);
       }

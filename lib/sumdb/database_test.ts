@@ -98,15 +98,15 @@ Deno.test("lookup() knows what is not there, and remembers it for nobody", async
   const sumdb = logWith();
   const { database } = testDatabase(sumdb);
   await assert.rejects(database.lookup(moduleOf(A)), NotFoundError);
-  assert.equal(await database.verify(moduleOf(A)), null);
+  assert.equal(await database.find(moduleOf(A)), null);
   sumdb.append(A);
-  assert.deepEqual(await hashesOf(database.verify(moduleOf(A))), {
+  assert.deepEqual(await hashesOf(database.find(moduleOf(A))), {
     zipH1: A.h1,
     goModH1: A.goModH1,
   });
 });
 
-Deno.test("verify() does not wait for the record to be kept, and lookup() does", async () => {
+Deno.test("find() does not wait for the record to be kept, and lookup() does", async () => {
   const gate = Promise.withResolvers<void>();
   const isRecord = ({ method, key }: Call) => method === "create" && key.includes("/lookup/");
   const store = new FaultyStore(
@@ -114,7 +114,7 @@ Deno.test("verify() does not wait for the record to be kept, and lookup() does",
     (call) => isRecord(call) ? gate.promise.then(() => null) : null,
   );
   const { database } = testDatabase(logWith(A), { store });
-  const verified = await database.verify(moduleOf(A));
+  const verified = await database.find(moduleOf(A));
   const lookup = database.lookup(moduleOf(A));
   let isAnswered = false;
   lookup.then(() => isAnswered = true);
@@ -122,7 +122,7 @@ Deno.test("verify() does not wait for the record to be kept, and lookup() does",
   await new Promise((resolve) => setTimeout(resolve));
   assert.equal(isAnswered, false);
   gate.resolve();
-  await verified?.kept;
+  await verified?.written;
   assert.equal((await lookup).zipH1, A.h1);
   assert.equal(store.calls.filter(isRecord).length, 1);
 });
@@ -135,9 +135,9 @@ Deno.test("a record that could not be kept is looked up again", async () => {
   );
   const sumdb = logWith(A);
   const { database } = testDatabase(sumdb, { store });
-  const verified = await database.verify(moduleOf(A));
+  const verified = await database.find(moduleOf(A));
   assert.ok(verified !== null);
-  await assert.rejects(verified.kept, StorageError);
+  await assert.rejects(verified.written, StorageError);
   await assert.rejects(database.lookup(moduleOf(A)), StorageError);
   isDown = false;
   assert.equal((await database.lookup(moduleOf(A))).zipH1, A.h1);
@@ -151,7 +151,7 @@ Deno.test("lookup() tells nobody about a private path", async () => {
     database.lookup(moduleOf(A)),
     (error) => error instanceof NotFoundError && /private here; set GONOSUMDB/.test(error.message),
   );
-  assert.equal(await database.verify(moduleOf(A)), null);
+  assert.equal(await database.find(moduleOf(A)), null);
   assert.deepEqual(sumdb.requests, []);
 });
 
@@ -164,7 +164,7 @@ Deno.test("lookup() does not take a missing tile for a missing module", async ()
     (error) =>
       error instanceof UpstreamError && /has no such tile|does not have/.test(error.message),
   );
-  await assert.rejects(database.verify(moduleOf(A)), UpstreamError);
+  await assert.rejects(database.find(moduleOf(A)), UpstreamError);
 });
 
 Deno.test("lookup() reads full tiles where the partial ones are gone", async () => {
@@ -179,7 +179,7 @@ Deno.test("lookup() reads full tiles where the partial ones are gone", async () 
     const text = decode(bytes).replace(sumdb.latest(), older);
     return path.startsWith("/lookup/") ? new TextEncoder().encode(text) : bytes;
   };
-  assert.deepEqual(await hashesOf(database.verify(moduleOf(A))), {
+  assert.deepEqual(await hashesOf(database.find(moduleOf(A))), {
     zipH1: A.h1,
     goModH1: A.goModH1,
   });
@@ -386,7 +386,7 @@ Deno.test("a record that is damaged in the store is asked for again", async (t) 
       const key = VerifierKey.parse(sumdb.verifierKey);
       const kept = new KeptDatabase(store, { key, timeoutMs: 60_000 });
       await kept.createRecord(moduleOf(A), new TextEncoder().encode(damaged));
-      assert.deepEqual(await hashesOf(database.verify(moduleOf(A))), {
+      assert.deepEqual(await hashesOf(database.find(moduleOf(A))), {
         zipH1: A.h1,
         goModH1: A.goModH1,
       });

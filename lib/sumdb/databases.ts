@@ -4,9 +4,10 @@
  */
 import { meaningOf } from "../errors.ts";
 import type { Metrics } from "../log/metrics.ts";
+import type { HashDatabase, RecordedHashes } from "../module/hash_database.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { SumDatabase, VerifiedHashes } from "./database.ts";
+import type { SumDatabase } from "./database.ts";
 import { ForkError, UnverifiedError } from "./errors.ts";
 import { ForwardedDatabase } from "./forward.ts";
 import type { DataTile, Tile } from "./tile.ts";
@@ -51,34 +52,38 @@ export class SumDatabases {
     this.#options = options;
   }
 
-  /** The database that public modules are verified with; null: with none. */
-  get verifierName(): string | null {
-    return this.#options.verifier?.database.name ?? null;
-  }
-
   /** The database of a name; whether anybody supports it is for it to say. */
   find(name: string): ServedDatabase {
     return this.#known.get(name) ?? new ForwardedDatabase({ ...this.#options, name });
   }
 
   /**
-   * The hashes that a public module version must have: null at once where nobody is to be asked, and a promise of null
-   * where the database is known to have no record, or nobody supports it. The promise rejects as {@linkcode SumDatabase.lookup} does.
+   * The database that modules of a path are verified with; null for private paths, where none is configured, and where it is
+   * known that no upstream supports it.
    */
-  findHashes(module: ModuleVersion, signal: AbortSignal): Promise<VerifiedHashes | null> | null {
+  databaseFor(path: ModulePath): HashDatabase | null {
     const { verifier, isPrivate, ways } = this.#options;
-    if (verifier === null || isPrivate(module.path)) return null;
-    const { database, isRequired } = verifier;
-    if (isRequired) return this.#counted(() => database.verify(module, signal));
-    if (ways.isKnownUnsupported(database.name)) return null;
-    return this.#verifyIfSupported(database, module, signal);
+    if (verifier === null || isPrivate(path)) return null;
+    const { database: { name }, isRequired } = verifier;
+    if (!isRequired && ways.isKnownUnsupported(name)) return null;
+    return { name, find: (module, signal) => this.#find(verifier, { module, signal }) };
   }
 
-  async #counted(verify: () => Promise<VerifiedHashes | null>): Promise<VerifiedHashes | null> {
+  /** Null also where no upstream turns out to support the database. Throws as {@linkcode SumDatabase.find}. */
+  async #find(
+    { database, isRequired }: Verifier,
+    { module, signal }: { module: ModuleVersion; signal: AbortSignal },
+  ): Promise<RecordedHashes | null> {
+    const isSupported = isRequired ||
+      await this.#options.ways.through(database.name, signal) !== null;
+    return isSupported ? await this.#counted(() => database.find(module, signal)) : null;
+  }
+
+  async #counted(find: () => Promise<RecordedHashes | null>): Promise<RecordedHashes | null> {
     const count = (outcome: string) =>
       this.#options.metrics?.add("gomodproxy_sumdb_verifications_total", { outcome });
     try {
-      const hashes = await verify();
+      const hashes = await find();
       count(hashes === null ? "no-record" : "ok");
       return hashes;
     } catch (error) {
@@ -86,22 +91,5 @@ export class SumDatabases {
       count(isRefused ? "refused" : meaningOf(error));
       throw error;
     }
-  }
-
-  /** Whether there is a database to verify public modules with, as far as is known by now. */
-  canVerify(): boolean {
-    const { verifier, ways } = this.#options;
-    return verifier !== null &&
-      (verifier.isRequired || !ways.isKnownUnsupported(verifier.database.name));
-  }
-
-  async #verifyIfSupported(
-    database: SumDatabase,
-    module: ModuleVersion,
-    signal: AbortSignal,
-  ): Promise<VerifiedHashes | null> {
-    const way = await this.#options.ways.through(database.name, signal);
-    if (way === null) return null;
-    return await this.#counted(() => database.verify(module, signal));
   }
 }

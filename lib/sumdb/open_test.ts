@@ -30,6 +30,11 @@ function config(
   return { publicModules: { sumDatabase }, sumDatabaseProxy: { sumDatabases } };
 }
 
+/** What the database that verifies has of a module; undefined where none is to be asked. */
+function find(databases: SumDatabases, module = moduleOf(A)) {
+  return databases.databaseFor(module.path)?.find(module, signal);
+}
+
 interface Opened {
   readonly databases: SumDatabases;
   /** The servers that were gone to directly. */
@@ -92,17 +97,17 @@ Deno.test("openSumDatabases() goes through an upstream that supports it, else di
     servers: [sumdb],
     upstreams: [supporting(new Sumdb({ name: "other.example" })), supporting(sumdb)],
   });
-  assert.equal((await through.databases.findHashes(moduleOf(A), signal))?.zipH1, A.h1);
+  assert.equal((await find(through.databases))?.zipH1, A.h1);
   assert.deepEqual(through.direct, []);
 
   const direct = open(config(configOf(sumdb)), { servers: [sumdb] });
-  assert.equal((await direct.databases.findHashes(moduleOf(A), signal))?.zipH1, A.h1);
+  assert.equal((await find(direct.databases))?.zipH1, A.h1);
   assert.deepEqual(new Set(direct.direct), new Set([`https://${sumdb.name}/base`]));
 
   const broken = { get: () => Promise.reject(new UpstreamError("broken")) };
   const unknown = open(config(configOf(sumdb)), { servers: [sumdb], upstreams: [broken] });
   await assert.rejects(
-    async () => await unknown.databases.findHashes(moduleOf(A), signal),
+    async () => await find(unknown.databases),
     /broken/,
   );
   assert.deepEqual(unknown.direct, []);
@@ -115,23 +120,23 @@ Deno.test("openSumDatabases() takes another key for the default database, as for
   assert.ok(opened.databases.find(sumdb.name).isVerified);
 });
 
-Deno.test("findHashes() asks the database that verifies, and nobody about private modules", async () => {
+Deno.test("databaseFor() gives the database that verifies, and none for private modules", async () => {
   const sumdb = new Sumdb();
   sumdb.append(A);
   const other = new Sumdb({ name: "other.example" });
   const servers = [sumdb, other];
   const { databases } = open(config(configOf(sumdb), configOf(other)), { servers });
-  assert.deepEqual(await hashesOf(databases.findHashes(moduleOf(A), signal)), {
+  assert.deepEqual(await hashesOf(find(databases)), {
     zipH1: A.h1,
     goModH1: A.goModH1,
   });
-  assert.equal(await databases.findHashes(moduleOf(recordOf("example.com/x")), signal), null);
+  assert.equal(await find(databases, moduleOf(recordOf("example.com/x"))), null);
   sumdb.requests.length = 0;
-  assert.equal(databases.findHashes(moduleOf(PRIVATE), signal), null);
+  assert.equal(databases.databaseFor(moduleOf(PRIVATE).path), null);
   assert.deepEqual([sumdb.requests, other.requests], [[], []]);
 
   const off = open(config("off", configOf(sumdb)), { servers });
-  assert.equal(off.databases.findHashes(moduleOf(A), signal), null);
+  assert.equal(off.databases.databaseFor(moduleOf(A).path), null);
   assert.deepEqual(off.direct, []);
 });
 

@@ -109,6 +109,8 @@ interface Waiting {
 }
 
 export class PrivateLog {
+  /** The database's name. */
+  readonly name: string;
   readonly #logger: Logger;
   readonly #limits: PrivateLogLimits;
   readonly #folder: LogFolder;
@@ -122,6 +124,7 @@ export class PrivateLog {
   #head: LogBatch | null = null;
 
   constructor({ name, store, log, limits }: PrivateLogOptions) {
+    this.name = name;
     this.#logger = log;
     this.#limits = { ...PRIVATE_LOG_LIMITS, ...limits };
     this.#folder = new LogFolder(store, {

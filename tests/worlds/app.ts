@@ -9,8 +9,9 @@ import { Explainer } from "../../lib/service/explainer.ts";
 import { createFetch } from "../../lib/http/client.ts";
 import type { IndexReader } from "../../lib/index/module_index.ts";
 import { createLogger } from "../../lib/log/log.ts";
+import type { HashDatabase } from "../../lib/module/hash_database.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
-import { type FindHashes, Publisher } from "../../lib/service/publisher.ts";
+import { Publisher } from "../../lib/service/publisher.ts";
 import { ModuleService, type ServiceLimits } from "../../lib/service/service.ts";
 import { ProxySource } from "../../lib/source/proxy_source.ts";
 import { SourceList } from "../../lib/source/source_list.ts";
@@ -27,8 +28,8 @@ export interface TestAppOptions {
   readonly onAnyError?: boolean;
   readonly store?: ObjectStore;
   readonly limits?: Partial<ServiceLimits>;
-  /** What a checksum database knows. Default: nothing. */
-  readonly findHashes?: FindHashes;
+  /** What a checksum database knows. Default: there is none. */
+  readonly findHashes?: HashDatabase["find"];
   readonly zips?: "lazy" | "eager";
   /** Checksum databases whose keys are known. Default: only the `go` command's own, which no test asks. */
   readonly sumDatabases?: readonly SumDatabaseConfig[];
@@ -69,10 +70,11 @@ export class TestApp implements AsyncDisposable {
         onAnyError: options.onAnyError ?? false,
       })),
     );
+    const { findHashes } = options;
     const publisher = new Publisher({
       copies,
       source,
-      findHashes: options.findHashes ?? (() => null),
+      databaseFor: () => findHashes === undefined ? null : { name: "sum.test", find: findHashes },
       zips: options.zips ?? "lazy",
       scratchDirectory,
       timeoutMs: 10_000,
@@ -101,8 +103,7 @@ export class TestApp implements AsyncDisposable {
       explainer: new Explainer({
         copies,
         placesOf: () => ({ privatePrefix: null, sources: [source] }),
-        findHashes: options.findHashes ?? (() => null),
-        databaseName: null,
+        databaseFor: () => null,
         accessList: null,
       }),
       databases,

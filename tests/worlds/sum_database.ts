@@ -5,16 +5,12 @@
 import { NotFoundError, UpstreamError } from "../../lib/errors.ts";
 import { createLogger } from "../../lib/log/log.ts";
 import { h1Of } from "../../lib/module/h1.ts";
+import type { RecordedHashes } from "../../lib/module/hash_database.ts";
 import { type ModuleVersion, moduleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
 import { MemoryStore } from "../../lib/store/memory.ts";
-import {
-  SumDatabase,
-  type SumDatabaseLimits,
-  type SumdbFetch,
-  type VerifiedHashes,
-} from "../../lib/sumdb/database.ts";
+import { SumDatabase, type SumDatabaseLimits, type SumdbFetch } from "../../lib/sumdb/database.ts";
 import { VerifierKey } from "../../lib/sumdb/note.ts";
 import type { ModuleHashes } from "../support/module_zip.ts";
 import type { Sumdb } from "../fakes/sumdb.ts";
@@ -64,11 +60,11 @@ export function fetchFrom(sumdb: Sumdb): SumdbFetch {
   };
 }
 
-/** What was verified, as soon as its record is kept. */
-export async function hashesOf(found: Promise<VerifiedHashes | null> | null) {
-  const hashes = await found;
+/** What was verified, as soon as its record is stored. */
+export async function hashesOf(found: Promise<RecordedHashes | null> | undefined) {
+  const hashes = await found ?? null;
   if (hashes === null) return null;
-  await hashes.kept;
+  await hashes.written;
   return { zipH1: hashes.zipH1, goModH1: hashes.goModH1 };
 }
 

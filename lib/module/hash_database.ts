@@ -1,0 +1,29 @@
+/**
+ * A checksum database as those who verify module versions with it see it. Which one is asked is known at once, by
+ * configuration and by the module path; what it says of a version takes a while.
+ */
+import type { ModuleHashes } from "./h1.ts";
+import type { ModuleVersion } from "./module_version.ts";
+import type { ModulePath } from "./path.ts";
+
+export interface HashDatabase {
+  readonly name: string;
+  /**
+   * The hashes of a module version, or null where the database has no record of it.
+   *
+   * @throws {UpstreamError | DeadlineError} when the database cannot say
+   */
+  find(module: ModuleVersion, signal: AbortSignal): Promise<RecordedHashes | null>;
+}
+
+export interface RecordedHashes extends ModuleHashes {
+  /**
+   * Settles when the database's record is in the store, too. Default: it is there already. A version is published
+   * meanwhile, and answered when both are there: with a bucket 20 ms away a cold `.info` takes 77 ms, and took 102 ms
+   * when the record was stored first.
+   */
+  readonly written?: Promise<void>;
+}
+
+/** The database to verify modules of a path with; null where none is to be asked. */
+export type DatabaseFor = (path: ModulePath) => HashDatabase | null;
