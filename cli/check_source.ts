@@ -11,8 +11,8 @@ import { originOf, remoteOf } from "../lib/credentials/provider.ts";
 import { describeError } from "../lib/errors.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { openScratch } from "../lib/scratch/scratch.ts";
-import { newVia, openFetch } from "../lib/open/fetch.ts";
 import { type OpenedGit, openGit } from "../lib/open/git.ts";
+import { openSurroundings } from "../lib/open/surroundings.ts";
 
 export function define(command: Command, context: CommandContext): void {
   command
@@ -47,7 +47,7 @@ export interface CheckSourceOptions extends Loaded {
 
 /** Whether every step went well. */
 export async function checkSource(options: CheckSourceOptions): Promise<boolean> {
-  const { config, env, module, print, signal } = options;
+  const { module, print, signal } = options;
   const steps = new Steps(print);
   const path = await steps.take("module path", () => parseModulePath(module), {
     says: (path) => path,
@@ -56,12 +56,7 @@ export async function checkSource(options: CheckSourceOptions): Promise<boolean>
   if (path === null) return false;
 
   await using scratch = await openScratch(options.scratchDir);
-  await using git = await openGit({
-    ...options,
-    fetch: await openFetch(config, { env, via: newVia() }),
-    ownDirectory: scratch.directory,
-    sharedDirectory: options.scratchDir,
-  });
+  await using git = await openGit(await openSurroundings(options), scratch);
 
   const opened = await steps.take("source", () => git.findPrivate(path) ?? git.direct, {
     says: ({ prefix }) =>

@@ -24,7 +24,7 @@ import { errorAnswer } from "../routes/respond.ts";
 import { type Env, openMachine, openPost } from "./client_machine.ts";
 import { checkServer } from "./goauth.ts";
 import { listen } from "../server/listen.ts";
-import { readCaCertificates } from "../lib/open/fetch.ts";
+import { readCaCertificates } from "../lib/open/surroundings.ts";
 
 interface ForwardFlags extends IdentityFlags {
   readonly serverUrl: URL;

@@ -3,7 +3,7 @@
  * describes its flags and its help, and what it runs.
  */
 import type { Command } from "commander";
-import type { Program } from "../lib/open/git.ts";
+import type { Program } from "../lib/open/surroundings.ts";
 
 /** What a command takes from outside. */
 export interface CommandContext {

@@ -13,13 +13,16 @@ import { checkClientAuthSecrets, clientAuthWarnings } from "../lib/auth/open.ts"
 import { type Config, parseConfig } from "../lib/config/config.ts";
 import { type Certificate, readCertificate } from "../lib/credentials/certificate.ts";
 import { checkCredentialsSecrets, credentialsWarnings } from "../lib/credentials/open.ts";
-import { type SecretPlaces, secretWarnings } from "../lib/credentials/secret.ts";
+import { secretWarnings } from "../lib/credentials/secret.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
 import { withDeadline } from "../lib/async/deadline.ts";
 import { parseSourceList } from "../lib/source/source_list.ts";
+import { NO_METRICS } from "../lib/log/metrics.ts";
 import { PROBE_KEY } from "../lib/store/probe.ts";
 import { readSumDatabaseKey, sumDatabaseKeyWarnings } from "../lib/open/private_sum_database.ts";
+import type { Env } from "../lib/open/environment.ts";
 import { openConfiguredStore } from "../lib/open/store.ts";
+import { readCaCertificates, secretPlaces } from "../lib/open/surroundings.ts";
 
 export function define(command: Command, context: CommandContext): void {
   command
@@ -55,7 +58,7 @@ export interface CheckConfigOptions {
   readonly yaml: string;
   /** Where relative paths in the configuration begin. */
   readonly configDirectory: string;
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Env;
   /** Takes a line for a person. */
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
@@ -130,7 +133,7 @@ async function checkSecrets(
   report: Report,
 ): Promise<void> {
   const { configDirectory, env, now } = options;
-  const places: SecretPlaces = { directory: configDirectory, env: (name) => env[name] };
+  const places = secretPlaces({ configDirectory, env });
   await report.faultsOf(() => checkCredentialsSecrets(config, places));
   for (const warning of credentialsWarnings(config)) report.warn(warning);
   const { clientAuth, listen: { tls }, privateSumDatabase } = config;
@@ -139,7 +142,7 @@ async function checkSecrets(
     for (const warning of clientAuthWarnings(clientAuth)) report.warn(warning);
   }
   if (privateSumDatabase !== undefined) {
-    await report.faultsOf(() => readSumDatabaseKey(options, privateSumDatabase));
+    await report.faultsOf(() => readSumDatabaseKey(privateSumDatabase, places));
     for (const warning of sumDatabaseKeyWarnings(privateSumDatabase)) report.warn(warning);
   }
   if (tls === undefined) return;
@@ -178,7 +181,12 @@ async function checkStore(
     return;
   }
   const store = await report.faultsOf(async () => {
-    const store = await openConfiguredStore(config, { env });
+    const store = await openConfiguredStore({
+      config,
+      env,
+      caCertificates: await readCaCertificates(env),
+      metrics: NO_METRICS,
+    });
     const object = await withDeadline((signal) => store.get(PROBE_KEY, { signal }), {
       timeoutMs: STORE_TIMEOUT_MS,
       what: `reach ${store.description}`,

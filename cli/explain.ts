@@ -10,14 +10,8 @@ import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } 
 import { printLine } from "./print.ts";
 import { parseModuleVersion } from "../lib/module/module_version.ts";
 import type { Explanation } from "../lib/service/explainer.ts";
-import { openScratch } from "../lib/scratch/scratch.ts";
-import { Copies } from "../lib/store/copies.ts";
-import { chooseUpstreams } from "../lib/open/upstreams.ts";
-import { openExplainer } from "../lib/open/explainer.ts";
-import { openDatabases } from "../lib/open/databases.ts";
-import { newVia, openFetch } from "../lib/open/fetch.ts";
-import { openSources } from "../lib/open/sources.ts";
-import { openConfiguredStore } from "../lib/open/store.ts";
+import { Parts } from "../lib/open/parts.ts";
+import { openSurroundings } from "../lib/open/surroundings.ts";
 
 interface ExplainFlags extends CommonFlags {
   readonly json: boolean;
@@ -53,25 +47,10 @@ export interface ExplainOptions extends Loaded {
 
 /** @throws {InvalidRequestError} when `module` is no module version */
 export async function runExplain(options: ExplainOptions): Promise<Explanation> {
-  const { config, env, log, signal } = options;
+  const { config, signal } = options;
   const module = parseModuleVersion(options.module);
-  const store = await openConfiguredStore(config, { env });
-  await using scratch = await openScratch(options.scratchDir);
-  const fetch = await openFetch(config, { env, via: newVia() });
-  await using sources = await openSources({
-    ...options,
-    entries: chooseUpstreams(config, { env, log }),
-    fetch,
-    scratchDirectory: scratch.directory,
-  });
-  const databases = openDatabases(config, {
-    fetch,
-    upstreams: sources.upstreams,
-    store,
-    isPrivate: (path) => sources.isPrivate(path),
-    log,
-  });
-  const explainer = openExplainer(config, { copies: new Copies(store), sources, databases });
+  await using parts = new Parts(await openSurroundings(options));
+  const explainer = await parts.explainer();
   const identities = config.clientAuth.identities.map(({ name }) => name);
   return await explainer.explain(module, { identities, signal });
 }

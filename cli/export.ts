@@ -28,11 +28,12 @@ import { formatInfo } from "../lib/module/info.ts";
 import type { ModulePath } from "../lib/module/path.ts";
 import { ModuleService, type ServiceOptions } from "../lib/service/service.ts";
 import type { Source } from "../lib/source/source.ts";
-import { Copies } from "../lib/store/copies.ts";
+import type { Copies } from "../lib/store/copies.ts";
 import { parseCopyKey } from "../lib/store/keys.ts";
 import { type Copy, InvalidManifestError } from "../lib/store/manifest.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
-import { openConfiguredStore } from "../lib/open/store.ts";
+import { Parts } from "../lib/open/parts.ts";
+import { openSurroundings } from "../lib/open/surroundings.ts";
 import { plural } from "./print.ts";
 import { openProgress } from "./progress.ts";
 
@@ -65,9 +66,11 @@ export interface ExportOptions extends Loaded {
 }
 
 /** Whether everything that the store has could be written. */
-export async function runExport({ config, env, log, signal, directory }: ExportOptions) {
-  const store = await openConfiguredStore(config, { env });
-  const copies = new Copies(store);
+export async function runExport(options: ExportOptions): Promise<boolean> {
+  const { log, signal, directory } = options;
+  await using parts = new Parts(await openSurroundings(options));
+  const store = await parts.store();
+  const copies = await parts.copies();
   const paths = new Set<ModulePath>();
   const counts = { complete: 0, withoutZip: 0, failed: 0 };
   using progress = await openProgress(() => countVersions(store, signal));

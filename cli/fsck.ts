@@ -11,21 +11,14 @@ import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
 import { load, type Loaded } from "./load_config.ts";
 import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } from "./options.ts";
-import { PUBLISH_TIMEOUT_MS, Publisher } from "../lib/service/publisher.ts";
 import { describeError } from "../lib/errors.ts";
 import { InvalidIndexError } from "../lib/index/entry.ts";
 import type { ModuleIndex } from "../lib/index/module_index.ts";
-import { openScratch } from "../lib/scratch/scratch.ts";
-import { Copies } from "../lib/store/copies.ts";
 import { type Finding, fsck, type FsckSummary } from "../lib/store/fsck.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
-import { probeStore } from "../lib/store/probe.ts";
-import { chooseUpstreams } from "../lib/open/upstreams.ts";
 import { fsckLog } from "./fsck_log.ts";
-import { newVia, openFetch } from "../lib/open/fetch.ts";
-import { openIndex } from "../lib/open/index.ts";
-import { openSources } from "../lib/open/sources.ts";
-import { openConfiguredStore } from "../lib/open/store.ts";
+import { Parts } from "../lib/open/parts.ts";
+import { openSurroundings } from "../lib/open/surroundings.ts";
 import { plural } from "./print.ts";
 import { privatePaths } from "../lib/open/private_paths.ts";
 import { openProgress } from "./progress.ts";
@@ -67,16 +60,15 @@ export interface RunFsckOptions extends Loaded {
 
 /** Whether there is no fault. */
 export async function runFsck(options: RunFsckOptions): Promise<boolean> {
-  const { config, env, log, repair, signal } = options;
-  const store = await openConfiguredStore(config, { env });
-  await using opened = new AsyncDisposableStack();
-  const scratch = opened.use(await openScratch(options.scratchDir));
-  const publisher = repair
-    ? await openPublisher(options, { store, scratchDirectory: scratch.directory, opened })
-    : null;
+  const { config, repair, signal } = options;
+  await using parts = new Parts(await openSurroundings(options));
+  const store = repair ? await parts.probedStore() : await parts.store();
+  const scratch = await parts.scratch();
+  // The same sources as the server's. The hashes are those of the manifests.
+  const publisher = repair ? await parts.publisher() : null;
   const isPrivate = privatePaths(config);
   using progress = await openProgress(() => countObjects(store, signal));
-  const index = openIndex(config, { store, log });
+  const index = await parts.index();
   const indexFault = await faultOf(index);
   if (indexFault !== null) progress.print(`fault    ${describeError(indexFault)}`);
   const summary = await fsck({
@@ -117,36 +109,6 @@ async function faultOf(index: ModuleIndex | null): Promise<InvalidIndexError | n
     if (error instanceof InvalidIndexError) return error;
     throw error;
   }
-}
-
-/** What fetches zips: the same sources as the server's. The hashes are those of the manifests. */
-async function openPublisher(
-  options: RunFsckOptions,
-  { store, scratchDirectory, opened }: {
-    store: ObjectStore;
-    scratchDirectory: string;
-    opened: AsyncDisposableStack;
-  },
-): Promise<Publisher> {
-  const { config, env, log } = options;
-  await probeStore(store);
-  const sources = opened.use(
-    await openSources({
-      ...options,
-      entries: chooseUpstreams(config, { env, log }),
-      fetch: await openFetch(config, { env, via: newVia() }),
-      scratchDirectory,
-    }),
-  );
-  return new Publisher({
-    copies: new Copies(store),
-    source: sources.source,
-    databaseFor: () => null,
-    zips: "eager",
-    scratchDirectory,
-    timeoutMs: PUBLISH_TIMEOUT_MS,
-    log,
-  });
 }
 
 async function countObjects(store: ObjectStore, signal: AbortSignal): Promise<number> {

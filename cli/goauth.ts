@@ -14,7 +14,7 @@ import { TokenCache } from "../lib/client/token_cache.ts";
 import { InvalidRequestError, UpstreamError } from "../lib/errors.ts";
 import { isLoopback } from "../lib/http/client.ts";
 import { type Env, openMachine, openPost } from "./client_machine.ts";
-import { readCaCertificates } from "../lib/open/fetch.ts";
+import { readCaCertificates } from "../lib/open/surroundings.ts";
 
 export function define(command: Command, context: CommandContext): void {
   addIdentityOptions(

@@ -15,21 +15,11 @@ import { InvalidRequestError } from "../lib/errors.ts";
 import { athens } from "../lib/import/athens.ts";
 import type { FoundVersion } from "../lib/import/import_entry.ts";
 import { goModCache } from "../lib/import/gomodcache.ts";
-import type { DatabaseFor } from "../lib/module/hash_database.ts";
 import { importVersions } from "../lib/import/import.ts";
 import { original, parseTimes } from "../lib/import/original.ts";
-import { openScratch } from "../lib/scratch/scratch.ts";
-import { Upstream } from "../lib/source/upstream.ts";
-import { Copies } from "../lib/store/copies.ts";
-import type { ObjectStore } from "../lib/store/object_store.ts";
-import { probeStore } from "../lib/store/probe.ts";
-import { chooseUpstreams } from "../lib/open/upstreams.ts";
-import { openDatabases } from "../lib/open/databases.ts";
-import { newVia, openFetch } from "../lib/open/fetch.ts";
-import { openIndex } from "../lib/open/index.ts";
-import { openConfiguredStore } from "../lib/open/store.ts";
+import { Parts } from "../lib/open/parts.ts";
+import { openSurroundings } from "../lib/open/surroundings.ts";
 import { plural } from "./print.ts";
-import { privatePaths } from "../lib/open/private_paths.ts";
 import { openProgress } from "./progress.ts";
 
 interface ImportFlags extends CommonFlags {
@@ -87,48 +77,30 @@ export interface RunImportOptions extends Loaded {
 
 /** Whether nothing was refused. */
 export async function runImport(options: RunImportOptions): Promise<boolean> {
-  const { config, env, kind, log, signal } = options;
+  const { kind, signal } = options;
   const versions = await openVersions(options);
-  const store = await openConfiguredStore(config, { env });
-  await probeStore(store);
-  const index = openIndex(config, { store, log });
-  await using scratch = await openScratch(options.scratchDir);
+  await using parts = new Parts(await openSurroundings(options));
+  await parts.probedStore();
   using progress = await openProgress(() => count(versions()));
+  // Public modules are verified as the server verifies them.
+  const databases = await parts.databases();
   const summary = await importVersions({
     versions: versions(),
     kind,
-    copies: new Copies(store, { onSeen: (manifest) => index?.add(manifest) }),
-    databaseFor: await openDatabaseFor(options, store),
-    scratchDirectory: scratch.directory,
+    copies: await parts.copies(),
+    databaseFor: (path) => databases.databaseFor(path),
+    scratchDirectory: (await parts.scratch()).directory,
     onRefused: (name, reason) => progress.print(`refused ${name}: ${reason}`),
     onDone: (name) => progress.advance(name),
     signal,
   });
-  await index?.drain();
+  await (await parts.index())?.drain();
   const { imported, known, incomplete, refused } = summary;
   const total = plural(imported + known + incomplete + refused, "version");
   progress.print(
     `${total}: ${imported} imported, ${known} known, ${incomplete} without a zip, ${refused} refused`,
   );
   return refused === 0;
-}
-
-/** Public modules are verified as the server verifies them. */
-async function openDatabaseFor(
-  { config, env, log }: RunImportOptions,
-  store: ObjectStore,
-): Promise<DatabaseFor> {
-  const fetch = await openFetch(config, { env, via: newVia() });
-  const proxies = chooseUpstreams(config, { env, log })
-    .filter((entry) => entry.kind === "proxy");
-  const databases = openDatabases(config, {
-    fetch,
-    upstreams: proxies.map(({ url }) => new Upstream(url, fetch)),
-    store,
-    isPrivate: privatePaths(config),
-    log,
-  });
-  return (path) => databases.databaseFor(path);
 }
 
 async function openVersions(

@@ -5,30 +5,21 @@
  * them there, and not all of them can be configured otherwise.
  */
 import { dirname, resolve } from "node:path";
-import { type Config, parseConfig } from "../lib/config/config.ts";
+import { parseConfig } from "../lib/config/config.ts";
 import { proxyVariables } from "../lib/config/http_proxy.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
-import { createLogger, type Logger } from "../lib/log/log.ts";
+import { createLogger } from "../lib/log/log.ts";
 import { type Env, userCacheDirectory } from "../lib/open/environment.ts";
-import type { Program } from "../lib/open/git.ts";
+import type { ProcessSettings } from "../lib/open/surroundings.ts";
 import type { CommandContext, Environment } from "./command.ts";
 import type { CommonFlags } from "./options.ts";
 
 /** What the commands are given that use the store or the sources of a configuration. */
-export interface Loaded extends LoadedConfig {
-  readonly env: Env;
-  /** Directory for temporary files and git mirrors; it may be shared with other processes and may be lost. */
-  readonly scratchDir: string;
-  readonly program: Program;
-  readonly log: Logger;
+export interface Loaded extends ProcessSettings {
   readonly signal: AbortSignal;
 }
 
-export interface LoadedConfig {
-  readonly config: Config;
-  /** Directory that relative paths in the configuration are resolved against. */
-  readonly configDirectory: string;
-}
+type LoadedConfig = Pick<ProcessSettings, "config" | "configDirectory">;
 
 /** @throws {ConfigError} */
 export async function load(

@@ -21,19 +21,10 @@ import { type GoSumEntry, MAX_GO_SUM_SIZE_BYTES, parseGoSums } from "../lib/modu
 import type { H1 } from "../lib/module/h1.ts";
 import type { RecordedHashes } from "../lib/module/hash_database.ts";
 import { nameOf } from "../lib/module/module_version.ts";
-import { PUBLISH_TIMEOUT_MS, Publisher } from "../lib/service/publisher.ts";
-import { openScratch } from "../lib/scratch/scratch.ts";
-import type { Source } from "../lib/source/source.ts";
-import { Copies } from "../lib/store/copies.ts";
+import type { Publisher } from "../lib/service/publisher.ts";
 import { type Copy, InvalidManifestError } from "../lib/store/manifest.ts";
-import { probeStore } from "../lib/store/probe.ts";
-import type { SumDatabases } from "../lib/sumdb/databases.ts";
-import { chooseUpstreams } from "../lib/open/upstreams.ts";
-import { openDatabases } from "../lib/open/databases.ts";
-import { newVia, openFetch } from "../lib/open/fetch.ts";
-import { openIndex } from "../lib/open/index.ts";
-import { openSources } from "../lib/open/sources.ts";
-import { openConfiguredStore } from "../lib/open/store.ts";
+import { Parts } from "../lib/open/parts.ts";
+import { openSurroundings } from "../lib/open/surroundings.ts";
 import { plural } from "./print.ts";
 import { openProgress, type Progress } from "./progress.ts";
 
@@ -68,57 +59,32 @@ export interface PrefetchOptions extends Loaded {
 
 /** Whether everything is there now. */
 export async function runPrefetch(options: PrefetchOptions): Promise<boolean> {
-  const { config, env, log, signal } = options;
+  const { signal } = options;
   const entries = parseGoSums(await Promise.all(options.files.map(readGoSum)));
-  const store = await openConfiguredStore(config, { env });
-  await probeStore(store);
-  await using scratch = await openScratch(options.scratchDir);
-  const fetch = await openFetch(config, { env, via: newVia() });
-  await using sources = await openSources({
-    ...options,
-    entries: chooseUpstreams(config, { env, log }),
-    fetch,
-    scratchDirectory: scratch.directory,
-  });
-  const databases = openDatabases(config, {
-    fetch,
-    upstreams: sources.upstreams,
-    store,
-    isPrivate: (path) => sources.isPrivate(path),
-    log,
-  });
-  const index = openIndex(config, { store, log });
+  await using parts = new Parts(await openSurroundings(options));
+  await parts.probedStore();
   using progress = await openProgress(() => Promise.resolve(entries.length));
-  const isComplete = await new Prefetch({
-    ...options,
-    copies: new Copies(store, { onSeen: (manifest) => index?.add(manifest) }),
-    source: sources.source,
-    databases,
-    scratchDirectory: scratch.directory,
-    progress,
-    signal,
-  }).run(entries);
-  await index?.drain();
+  const isComplete = await new Prefetch(parts, { progress, signal }).run(entries);
+  await (await parts.index())?.drain();
   return isComplete;
 }
 
-interface Parts extends Pick<Loaded, "config" | "log" | "signal"> {
-  readonly copies: Copies;
-  readonly source: Source;
-  readonly databases: SumDatabases;
-  readonly scratchDirectory: string;
+interface PrefetchContext {
   readonly progress: Progress;
+  readonly signal: AbortSignal;
 }
 
 class Prefetch {
   readonly #parts: Parts;
+  readonly #context: PrefetchContext;
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts, context: PrefetchContext) {
     this.#parts = parts;
+    this.#context = context;
   }
 
   async run(entries: readonly GoSumEntry[]): Promise<boolean> {
-    const { progress, signal } = this.#parts;
+    const { progress, signal } = this.#context;
     const counts = { fetched: 0, known: 0, failed: 0 };
     await forEach(inTurn(entries), {
       workers: WORKERS,
@@ -144,43 +110,40 @@ class Prefetch {
   }
 
   async #bring(entry: GoSumEntry): Promise<"fetched" | "known"> {
-    const { copies, signal } = this.#parts;
+    const { signal } = this.#context;
+    const copies = await this.#parts.copies();
     const published = await copies.read(entry, { signal });
     const copy = published ?? await this.#publish(entry);
     compare(entry, copy);
     if (entry.zipH1 === null) return published === null ? "fetched" : "known";
     const zip = await copies.openZip(copy, { signal });
     await zip?.body.cancel();
-    if (zip === null) await this.#publisher(null).restoreZip(copy);
+    if (zip === null) await (await this.#parts.publisher()).restoreZip(copy);
     return published === null || zip === null ? "fetched" : "known";
   }
 
   async #publish(entry: GoSumEntry): Promise<Copy> {
-    const { config, databases, signal } = this.#parts;
+    const { signal } = this.#context;
+    const databases = await this.#parts.databases();
     const { path, version, zipH1, goModH1 } = entry;
     const recorded = await databases.databaseFor(path)?.find({ path, version }, signal) ?? null;
     if (recorded !== null) {
       compareHashes(entry, { zip: recorded.zipH1, goMod: recorded.goModH1 });
-      const { zips } = config.publicModules;
-      return await this.#publisher({ hashes: recorded, zips }).publish({ path, version });
+      const { zips } = this.#parts.surroundings.config.publicModules;
+      return await (await this.#publisher({ hashes: recorded, zips })).publish({ path, version });
     }
     const hashes = zipH1 === null || goModH1 === null ? null : { zipH1, goModH1 };
-    return await this.#publisher({ hashes, zips: "eager" }).publish({ path, version });
+    return await (await this.#publisher({ hashes, zips: "eager" })).publish({ path, version });
   }
 
+  /** What is known of one version decides, and nothing else. */
   #publisher(
-    known: { hashes: RecordedHashes | null; zips: "lazy" | "eager" } | null,
-  ): Publisher {
-    const { copies, source, scratchDirectory, log } = this.#parts;
-    const hashes = known?.hashes ?? null;
-    return new Publisher({
-      copies,
-      source,
+    { hashes, zips }: { hashes: RecordedHashes | null; zips: "lazy" | "eager" },
+  ): Promise<Publisher> {
+    return this.#parts.newPublisher({
       databaseFor: () => hashes && { name: "go.sum", find: () => Promise.resolve(hashes) },
-      zips: known?.zips ?? "eager",
-      scratchDirectory,
-      timeoutMs: PUBLISH_TIMEOUT_MS,
-      log,
+      zips,
+      isEager: () => false,
     });
   }
 }

@@ -78,6 +78,7 @@ class World implements AsyncDisposable {
         upstreams: [upstream.url],
         auth: auth ?? await openAuth(),
         index: { read: () => Promise.resolve(entries) },
+        isProbed: true,
       }),
     );
     return new World(app, upstream, stack.move());

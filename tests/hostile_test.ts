@@ -196,7 +196,7 @@ for (const { name, file, behaviour, message } of LIES) {
       assert.equal(status, 502);
       assert.match(body, message);
       assert.deepEqual(await stored(app), []);
-      assert.deepEqual([...Deno.readDirSync(app.scratchDirectory)], []);
+      assert.deepEqual(await app.leftovers(), []);
       rule[Symbol.dispose]();
       assert.equal((await app.text("example.com/m/@v/v1.0.0.zip")).status, 200);
     }));

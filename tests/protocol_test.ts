@@ -303,7 +303,7 @@ Deno.test("a request carries its id through answer and log", () =>
 
 Deno.test("a request that comes back to us is refused", () =>
   withApp(async (app, upstream) => {
-    const headers = { Via: "1.1 somebody, 1.1 go-mod-proxy-test" };
+    const headers = { Via: `1.1 somebody, ${app.via}` };
     const { status, body } = await app.text(`${ESCAPED}/@v/list`, { headers });
     assert.equal(status, 502);
     assert.match(body, /configured as its own upstream/);

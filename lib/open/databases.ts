@@ -1,21 +1,30 @@
-/** The checksum databases that the configuration names, as the environment lets us reach them. */
-import type { Config } from "../config/config.ts";
-import type { Fetch } from "../http/client.ts";
+/** The checksum databases that the configuration names. */
+import type { ModulePath } from "../module/path.ts";
+import type { SourceEntry } from "../source/open.ts";
 import { Upstream } from "../source/upstream.ts";
+import type { ObjectStore } from "../store/object_store.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
-import { openSumDatabases, type OpenSumDatabasesOptions } from "../sumdb/open.ts";
+import { openSumDatabases } from "../sumdb/open.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { proxiesOf } from "./upstreams.ts";
 
-export interface OpenDatabasesOptions extends Omit<OpenSumDatabasesOptions, "openServer" | "now"> {
-  readonly fetch: Fetch;
+export interface OpenDatabasesOptions {
+  readonly upstreams: readonly SourceEntry[];
+  readonly store: ObjectStore;
+  readonly isPrivate: (path: ModulePath) => boolean;
 }
 
 export function openDatabases(
-  config: Config,
-  { fetch, ...options }: OpenDatabasesOptions,
+  { config, fetch, log, metrics }: Surroundings,
+  { upstreams, store, isPrivate }: OpenDatabasesOptions,
 ): SumDatabases {
   return openSumDatabases(config, {
-    ...options,
+    upstreams: proxiesOf(upstreams),
     openServer: (url) => new Upstream(url, fetch),
+    store,
+    isPrivate,
     now: () => performance.now(),
+    log,
+    metrics,
   });
 }

@@ -1,10 +1,10 @@
-/** Who explains a module version, over what serves it. */
+/** The explainer of a module version. */
 import { AccessList } from "../auth/access_list.ts";
-import type { Config } from "../config/config.ts";
 import { Explainer } from "../service/explainer.ts";
 import type { Copies } from "../store/copies.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
 import type { OpenedSources } from "./sources.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 export interface OpenExplainerOptions {
   readonly copies: Copies;
@@ -13,7 +13,7 @@ export interface OpenExplainerOptions {
 }
 
 export function openExplainer(
-  { clientAuth }: Config,
+  { config: { clientAuth } }: Surroundings,
   { copies, sources, databases }: OpenExplainerOptions,
 ): Explainer {
   return new Explainer({

@@ -4,7 +4,6 @@
  */
 import { withDeadline } from "../async/deadline.ts";
 import { Semaphore } from "../async/semaphore.ts";
-import type { Config } from "../config/config.ts";
 import { credentialsWarnings, openCredentials, type PrivatePrefix } from "../credentials/open.ts";
 import { type CredentialProvider, remoteOf } from "../credentials/provider.ts";
 import { UpstreamError } from "../errors.ts";
@@ -19,17 +18,17 @@ import {
 import { DEFAULT_GIT_LIMITS } from "../git/limits.ts";
 import { Mirrors } from "../git/mirrors.ts";
 import { parseRemoteUrl } from "../git/remote_url.ts";
-import { type Fetch, isLoopback } from "../http/client.ts";
-import type { Logger } from "../log/log.ts";
-import { type Metrics, NO_METRICS } from "../log/metrics.ts";
+import { isLoopback } from "../http/client.ts";
 import type { ModulePath } from "../module/path.ts";
+import type { Scratch } from "../scratch/scratch.ts";
 import { Discovery } from "../source/discover.ts";
 import { GitSource } from "../source/git_source.ts";
 import { MeasuredSource } from "../source/measured.ts";
 import { ProxySource } from "../source/proxy_source.ts";
 import type { Source } from "../source/source.ts";
 import { Upstream } from "../source/upstream.ts";
-import { userCacheDirectory } from "./environment.ts";
+import { type Env, userCacheDirectory } from "./environment.ts";
+import type { Program, Surroundings } from "./surroundings.ts";
 
 /** Requests that may wait for a git process, and how long each of them. */
 const MAX_WAITING_FOR_GIT = 1000;
@@ -37,29 +36,6 @@ const MAX_WAIT_FOR_GIT_MS = 60_000;
 /** For a provider to find its credential; an App asks the host's API twice. */
 const CREDENTIAL_TIMEOUT_MS = 60_000;
 const MIB = 1024 * 1024;
-
-export interface OpenGitOptions {
-  readonly config: Config;
-  /** Where relative paths of secrets begin. */
-  readonly configDirectory: string;
-  readonly env: Readonly<Record<string, string>>;
-  readonly fetch: Fetch;
-  readonly log: Logger;
-  /** A directory of this process alone. */
-  readonly ownDirectory: string;
-  /** A directory that processes share and that outlives them. */
-  readonly sharedDirectory: string;
-  /** The command line of this program up to its subcommand, with its own permissions left out. */
-  readonly program: Program;
-  readonly metrics?: Metrics;
-}
-
-/** How this program is started again: by a binary of its own, or by Deno with main.ts. */
-export interface Program {
-  readonly executable: string;
-  /** main.ts, or null for a compiled binary. */
-  readonly module: string | null;
-}
 
 export interface GitSources extends AsyncDisposable {
   readonly direct: OpenedGit;
@@ -76,10 +52,11 @@ export interface OpenedGit {
   readonly prefix: PrivatePrefix | null;
 }
 
-export async function openGit(options: OpenGitOptions): Promise<GitSources> {
-  const { config, log, ownDirectory, metrics = NO_METRICS } = options;
+/** @param scratch a directory of this process alone; mirrors are kept beside it, in the one that processes share */
+export async function openGit(surroundings: Surroundings, scratch: Scratch): Promise<GitSources> {
+  const { config, log, metrics } = surroundings;
   await using opened = new AsyncDisposableStack();
-  const emptyDirectory = `${ownDirectory}/empty`;
+  const emptyDirectory = `${scratch.directory}/empty`;
   await Deno.mkdir(emptyDirectory);
   const processes = new Semaphore({
     what: "start git",
@@ -89,9 +66,9 @@ export async function openGit(options: OpenGitOptions): Promise<GitSources> {
   });
   metrics.gauge("gomodproxy_git_processes_running", () => processes.held);
   metrics.gauge("gomodproxy_git_processes_waiting", () => processes.waiting);
-  const environment = gitEnvironment(options.env);
+  const environment = gitEnvironment(surroundings.env);
   const git = opened.use(new Git({ environment, emptyDirectory, processes, metrics }));
-  const context: Context = { ...options, metrics, git, opened };
+  const context: Context = { ...surroundings, scratch, git, opened };
   const direct = await openGitSource(context, {
     folder: "public",
     grants: NO_GRANTS,
@@ -107,8 +84,8 @@ export async function openGit(options: OpenGitOptions): Promise<GitSources> {
   };
 }
 
-interface Context extends OpenGitOptions {
-  readonly metrics: Metrics;
+interface Context extends Surroundings {
+  readonly scratch: Scratch;
   readonly git: Git;
   readonly opened: AsyncDisposableStack;
 }
@@ -116,17 +93,17 @@ interface Context extends OpenGitOptions {
 async function openPrivateSources(
   context: Context,
 ): Promise<GitSources["findPrivate"]> {
-  const { config, configDirectory, env, fetch, log, opened } = context;
+  const { config, secretPlaces: places, env, fetch, log, opened } = context;
   if (config.privateModules.length === 0) return () => null;
   const prefixes = await openCredentials(config, {
-    places: { directory: configDirectory, env: (name) => env[name] },
+    places,
     fetch,
     now: Date.now,
     log,
   });
   const server = opened.use(
     await CredentialServer.start({
-      directory: context.ownDirectory,
+      directory: context.scratch.directory,
       helperCommand: (socketPath) => helperCommand(context.program, socketPath),
       helperEnvironment: helperEnvironment(env),
       log,
@@ -164,7 +141,7 @@ interface SourceParts {
 }
 
 async function openGitSource(context: Context, parts: SourceParts): Promise<OpenedGit> {
-  const { config, fetch, git, log, metrics, opened, sharedDirectory } = context;
+  const { config, fetch, git, log, metrics, opened, scratchDir } = context;
   const { folder, grants, prefix } = parts;
   const repository = prefix?.repository ?? null;
   // What a stranger's page names is no place on this machine; what the configuration names may be.
@@ -173,7 +150,7 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
     repository !== null && host === repository.host && isLoopback(repository.hostname);
   const mirrors = opened.use(
     await Mirrors.start({
-      directory: `${sharedDirectory}/git/${folder}`,
+      directory: `${scratchDir}/git/${folder}`,
       maxTotalSizeBytes: config.gitMirrors.maxSizeMiB * MIB,
       log,
       git,
@@ -220,14 +197,14 @@ function helperCommand({ executable, module }: Program, socketPath: string): str
 }
 
 /** git's HOME is an empty folder: Deno must be told where it keeps the packages that it has. */
-function helperEnvironment(env: Readonly<Record<string, string>>): Record<string, string> {
+function helperEnvironment(env: Env): Record<string, string> {
   const cache = userCacheDirectory(env);
   const directory = env["DENO_DIR"] ?? (cache === null ? null : `${cache}/deno`);
   return directory === null ? {} : { DENO_DIR: directory };
 }
 
 /** The variables by which the server's own HTTP finds its way reach git too. */
-function gitEnvironment(env: Readonly<Record<string, string>>): GitEnvironment {
+function gitEnvironment(env: Env): GitEnvironment {
   return {
     path: env["PATH"] ?? "",
     httpsProxy: env["HTTPS_PROXY"] ?? env["https_proxy"],

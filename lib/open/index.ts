@@ -1,14 +1,14 @@
-/** The index of published versions that the configuration asks for; null where it asks for none. */
+/** The index of published versions. */
 import { pause } from "../async/pause.ts";
-import type { Config } from "../config/config.ts";
 import { ModuleIndex } from "../index/module_index.ts";
-import type { Logger } from "../log/log.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { privatePaths } from "./private_paths.ts";
+import type { Surroundings } from "./surroundings.ts";
 
+/** Null where the configuration wants none. */
 export function openIndex(
-  config: Config,
-  { store, log }: { store: ObjectStore; log: Logger },
+  { config, log }: Pick<Surroundings, "config" | "log">,
+  store: ObjectStore,
 ): ModuleIndex | null {
   if (config.index === "off") return null;
   const isListed = config.index === "all" ? () => true : privatePaths(config);

@@ -1,8 +1,7 @@
 /** Our own checksum database (sumdb/private_database.ts), as the configuration wants it. */
 import type { Config } from "../config/config.ts";
-import { readSecretLine, secretWarnings } from "../credentials/secret.ts";
+import { readSecretLine, type SecretPlaces, secretWarnings } from "../credentials/secret.ts";
 import { ConfigError, describeError, NotFoundError, UpstreamError } from "../errors.ts";
-import type { Logger } from "../log/log.ts";
 import type { ModuleHashes } from "../module/h1.ts";
 import type { DatabaseFor } from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
@@ -13,16 +12,13 @@ import type { SumDatabases } from "../sumdb/databases.ts";
 import { PrivateSumDatabase } from "../sumdb/private_database.ts";
 import { PrivateLog } from "../sumdb/private_log.ts";
 import { SignerKey } from "../sumdb/signer.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 export interface OpenPrivateSumDatabaseOptions {
-  readonly config: Config;
-  readonly configDirectory: string;
-  readonly env: Readonly<Record<string, string>>;
   readonly store: ObjectStore;
   /** Those of others, with which public modules are verified. */
   readonly databases: SumDatabases;
   readonly isPrivate: (path: ModulePath) => boolean;
-  readonly log: Logger;
 }
 
 export interface OpenedPrivateSumDatabase {
@@ -38,13 +34,12 @@ export interface OpenedPrivateSumDatabase {
  * @throws {ConfigError} when its key cannot be used
  */
 export async function openPrivateSumDatabase(
-  options: OpenPrivateSumDatabaseOptions,
+  { config: { privateSumDatabase: config }, secretPlaces, log: logger }: Surroundings,
+  { databases, isPrivate, store }: OpenPrivateSumDatabaseOptions,
 ): Promise<OpenedPrivateSumDatabase | null> {
-  const { config: { privateSumDatabase: config }, databases, isPrivate, store, log: logger } =
-    options;
   if (config === undefined) return null;
   const { name, combined } = config;
-  const key = await readSumDatabaseKey(options, config);
+  const key = await readSumDatabaseKey(config, secretPlaces);
   for (const warning of sumDatabaseKeyWarnings(config)) logger.warn(warning);
   const log = new PrivateLog({ name, store, log: logger });
   return {
@@ -73,12 +68,11 @@ export function sumDatabaseKeyWarnings(
 
 /** @throws {ConfigError} when it cannot be used */
 export async function readSumDatabaseKey(
-  { configDirectory, env }: Pick<OpenPrivateSumDatabaseOptions, "configDirectory" | "env">,
   { name, privateKey }: NonNullable<Config["privateSumDatabase"]>,
+  places: SecretPlaces,
 ): Promise<SignerKey> {
   const fail = (fault: string, cause?: unknown) =>
     new ConfigError(`privateSumDatabase.privateKey: ${fault}`, { cause });
-  const places = { directory: configDirectory, env: (name: string) => env[name] };
   const text = await readSecretLine(privateKey, places).catch((cause) => {
     throw cause instanceof ConfigError ? fail(describeError(cause), cause) : cause;
   });

@@ -1,27 +1,28 @@
-/** The store that the configuration names, as the environment lets us reach it; it has not been probed. */
-import type { Config } from "../config/config.ts";
+/** The store that the configuration names. */
 import type { Logger } from "../log/log.ts";
-import type { Metrics } from "../log/metrics.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { openStore } from "../store/open.ts";
-import { readCaCertificates } from "./fetch.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 export interface OpenConfiguredStoreOptions {
-  readonly env: Readonly<Record<string, string>>;
-  readonly metrics?: Metrics;
-  /** For who serves: `storage.cache` is used, and its trouble logged. All others are to see the store itself. */
-  readonly cacheLog?: Pick<Logger, "warn">;
+  /** For the server: `storage.cache` is used, and its trouble is logged here. Default: the store itself is used. */
+  readonly cacheLog?: Pick<Logger, "warn"> | undefined;
 }
+
+export type StoreSurroundings = Pick<
+  Surroundings,
+  "config" | "env" | "caCertificates" | "metrics"
+>;
 
 /** @throws {StorageError} when it cannot be opened */
 export async function openConfiguredStore(
-  config: Config,
-  { env, metrics, cacheLog }: OpenConfiguredStoreOptions,
+  { config, env, caCertificates, metrics }: StoreSurroundings,
+  { cacheLog }: OpenConfiguredStoreOptions = {},
 ): Promise<ObjectStore> {
   return await openStore(config.storage, {
     env,
     insecureHosts: config.insecureHosts,
-    caCertificates: await readCaCertificates(env),
+    caCertificates,
     metrics,
     cacheLog,
   });

@@ -1,26 +1,51 @@
-/** Which upstreams the configuration and the environment name. */
-import type { Config } from "../config/config.ts";
+/** The upstream list: which upstreams the configuration and the environment name. */
 import { ConfigError } from "../errors.ts";
 import { display, isLoopback } from "../http/client.ts";
-import type { Logger } from "../log/log.ts";
+import type { SourceEntry } from "../source/open.ts";
 import { type ListEntry, parseSourceList } from "../source/source_list.ts";
+import { Upstream, type UpstreamTimes } from "../source/upstream.ts";
+import type { Surroundings } from "./surroundings.ts";
 
-export interface ChooseUpstreamsOptions {
-  readonly env: Readonly<Record<string, string>>;
-  readonly log: Logger;
-  /** The port that this process listens on, so that no upstream is itself. Default: it listens on none. */
-  readonly port?: number | null;
+export interface OpenUpstreamsOptions {
+  /** The port that this process listens on, so that it is not its own upstream. Null: it does not listen. */
+  readonly port: number | null;
+  readonly times?: UpstreamTimes | undefined;
 }
 
-/** Design, section 3: the configuration, else the variable that every Go tool reads, else the repositories themselves. */
+/** @throws {ConfigError} when the list is malformed, or has this process */
+export function openUpstreams(
+  surroundings: Pick<Surroundings, "config" | "env" | "log" | "fetch">,
+  { port, times }: OpenUpstreamsOptions,
+): SourceEntry[] {
+  return chooseUpstreams(surroundings, port).map((entry) =>
+    entry.kind === "proxy"
+      ? {
+        kind: "proxy",
+        upstream: new Upstream(entry.url, surroundings.fetch, times),
+        onAnyError: entry.onAnyError,
+      }
+      : entry
+  );
+}
+
+/** The proxies of the list, in its order: they may serve checksum databases too. */
+export function proxiesOf(entries: readonly SourceEntry[]): Upstream[] {
+  return entries.flatMap((entry) => entry.kind === "proxy" ? [entry.upstream] : []);
+}
+
+/**
+ * The entries of `parentProxy.url`, else of the variable GOPROXY as any Go tool reads it, else `direct`: the repositories.
+ *
+ * @throws {ConfigError}
+ */
 export function chooseUpstreams(
-  config: Config,
-  { env, log, port = null }: ChooseUpstreamsOptions,
+  { config, env, log }: Pick<Surroundings, "config" | "env" | "log">,
+  port: number | null,
 ): ListEntry[] {
   const text = config.parentProxy?.url ?? env["GOPROXY"] ?? "";
   if (text === "") {
     log.warn(
-      "no upstream is configured, so public modules come from their own repositories; " +
+      "no upstream is configured: public modules come from their own repositories; " +
         'to use a proxy, start with GOPROXY="https://proxy.example.com,direct" or set parentProxy.url',
     );
     return [{ kind: "direct" }];

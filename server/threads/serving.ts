@@ -32,6 +32,7 @@ import { ConcurrencyLimit } from "../../routes/concurrency_limit.ts";
 import { type ModuleAnswers, moduleRoute } from "../../routes/module.ts";
 import { RequestLog } from "../../routes/request_log.ts";
 import { openConfiguredStore } from "../../lib/open/store.ts";
+import { readCaCertificates } from "../../lib/open/surroundings.ts";
 import { Prometheus } from "../prometheus.ts";
 import { VERSION } from "../../lib/open/version.ts";
 import type { MainMethods, ThreadMethods, ThreadStart } from "./protocol.ts";
@@ -76,7 +77,10 @@ const main = new Remote<MainMethods>(self, { ...methods });
 async function serve(start: ThreadStart): Promise<Serving> {
   const { config, env, host, port, via } = start;
   const log = createLogger(start.logLevel);
-  const store = await openConfiguredStore(config, { env, metrics, cacheLog: log });
+  const caCertificates = await readCaCertificates(env);
+  const store = await openConfiguredStore({ config, env, caCertificates, metrics }, {
+    cacheLog: log,
+  });
   const onSeen = ({ path, version }: ModuleVersion) =>
     void main.call("seen", { value: { path, version } });
   const copies = new Copies(store, { threads: start.threads, onSeen });

@@ -40,13 +40,19 @@ export interface ThreadsOptions {
   readonly count: number;
   /** The module that a thread runs. */
   readonly module: URL;
+  readonly log: Logger;
+  readonly restartPauseMs?: number;
+}
+
+/** What the main thread has for the others. */
+export interface MainParts {
+  /** Answers what they do not. */
+  readonly app: App;
   /** Whose a header `Authorization` is; null where that would have to be verified. */
   readonly recognize: (header: string) => Session | null;
   /** What the source of a module has just said of its versions; null where it would have to be asked. */
   readonly knownVersions: (path: ModulePath) => KnownVersions | null;
   readonly onSeen: (module: ModuleVersion) => void;
-  readonly log: Logger;
-  readonly restartPauseMs?: number;
 }
 
 export class Threads {
@@ -59,14 +65,10 @@ export class Threads {
     this.#options = options;
   }
 
-  /**
-   * Ends when all threads listen, or cannot.
-   *
-   * @param app answers what they do not
-   */
-  async start(start: ThreadStart, app: App): Promise<void> {
+  /** Ends when all threads listen, or cannot. */
+  async start(start: ThreadStart, main: MainParts): Promise<void> {
     const { count } = this.#options;
-    await Promise.all(Array.from({ length: count }, () => this.#startOne({ start, app })));
+    await Promise.all(Array.from({ length: count }, () => this.#startOne({ start, main })));
     this.#options.log.info({ threads: count + 1 }, "all threads listen");
   }
 
@@ -93,8 +95,7 @@ export class Threads {
     return await thread?.inspectZip(file, options) ?? await inspectZip(file, options);
   }
 
-  #methods(app: App): MainMethods {
-    const { recognize, knownVersions, onSeen } = this.#options;
+  #methods({ app, recognize, knownVersions, onSeen }: MainParts): MainMethods {
     return {
       answer: (request, signal) => answer(app, request, signal),
       recognize: (header) => ({ value: recognize(header) }),
@@ -107,7 +108,7 @@ export class Threads {
   }
 
   async #startOne(starting: Starting): Promise<void> {
-    const thread = new Thread(this.#options.module, this.#methods(starting.app));
+    const thread = new Thread(this.#options.module, this.#methods(starting.main));
     this.#running.add(thread);
     void thread.crashed.then((error) => this.#replace(thread, { ...starting, error }));
     try {
@@ -137,7 +138,7 @@ export class Threads {
 
 interface Starting {
   readonly start: ThreadStart;
-  readonly app: App;
+  readonly main: MainParts;
 }
 
 /** One further thread. */

@@ -7,7 +7,7 @@ import { ZipError } from "../../lib/zip/read.ts";
 import { buildModuleZip } from "../../tests/support/module_zip.ts";
 import { Prometheus } from "../prometheus.ts";
 import type { ThreadStart } from "./protocol.ts";
-import { Threads, type ThreadsOptions } from "./threads.ts";
+import { type MainParts, Threads, type ThreadsOptions } from "./threads.ts";
 
 const START: ThreadStart = {
   config: parseConfig(""),
@@ -20,11 +20,12 @@ const START: ThreadStart = {
   isGuarded: false,
 };
 const CRASHING = "../../tests/processes/crashing_thread.ts";
-const APP = () => Promise.resolve(new Response());
 
 interface Opened extends AsyncDisposable {
   readonly threads: Threads;
   readonly errors: string[];
+  /** What the main thread has for them. */
+  readonly main: MainParts;
   /** Resolves when as many threads have come up. */
   started(count: number): Promise<void>;
 }
@@ -36,9 +37,6 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
   const threads = new Threads({
     count: 2,
     module: new URL(module, import.meta.url),
-    recognize: () => null,
-    knownVersions: () => null,
-    onSeen: () => waiting.get(++count)?.(),
     log: createLogger("error", { write: (line) => void errors.push(JSON.parse(line).msg) }),
     restartPauseMs: 0,
     ...options,
@@ -46,6 +44,12 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
   return {
     threads,
     errors,
+    main: {
+      app: () => Promise.resolve(new Response()),
+      recognize: () => null,
+      knownVersions: () => null,
+      onSeen: () => waiting.get(++count)?.(),
+    },
     started: async (wanted) => {
       // The pause before a thread takes another's place keeps no process waiting, nor a test.
       const alive = setTimeout(() => {}, 60_000);
@@ -58,8 +62,8 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
 
 Deno.test("Threads starts another thread for one that has crashed", async () => {
   await using opened = open(CRASHING);
-  const { threads, errors, started } = opened;
-  await threads.start(START, APP);
+  const { threads, errors, main, started } = opened;
+  await threads.start(START, main);
   await started(2);
   using metrics = new Prometheus({ version: "0" });
   // What is asked for them crashes both, and is answered without them.
@@ -71,7 +75,7 @@ Deno.test("Threads starts another thread for one that has crashed", async () => 
 
 Deno.test("Threads.inspectZip() has a thread look, and looks itself where none can", async (t) => {
   await using opened = open(CRASHING, { count: 1 });
-  const { threads, started } = opened;
+  const { threads, main, started } = opened;
   const path = parseModulePath("example.com/m");
   const file = await Deno.makeTempFile({ suffix: ".zip" });
   const inspect = async (version: string, signal?: AbortSignal) => {
@@ -85,7 +89,7 @@ Deno.test("Threads.inspectZip() has a thread look, and looks itself where none c
     await t.step("none has started", async () => {
       assert.match(await inspect("v1.0.0"), /^h1:.{44}$/);
     });
-    await threads.start(START, APP);
+    await threads.start(START, main);
     await t.step("it is good", async () => {
       assert.equal(await inspect("v1.0.0"), "h1:by a thread");
     });
@@ -105,13 +109,13 @@ Deno.test("Threads.inspectZip() has a thread look, and looks itself where none c
 
 Deno.test("Threads gives up on threads that never start", async () => {
   await using opened = open("./there_is_none.ts", { count: 1 });
-  const { threads, errors } = opened;
+  const { threads, errors, main } = opened;
   const gaveUp = async () => {
     while (!errors.some((line) => line.startsWith("threads cannot be started"))) {
       await new Promise((resolve) => setTimeout(resolve));
     }
   };
-  await threads.start(START, APP);
+  await threads.start(START, main);
   await gaveUp();
   assert.equal(errors.filter((line) => line === "a thread has crashed").length, 5);
 });

@@ -1,26 +1,21 @@
 /**
- * The whole product in this process, called as a function: its routes and service over a store in memory and an upstream
+ * The whole product in this process, called as a function: the wiring of the server over a store in memory and an upstream
  * list, with short deadlines and no pauses between retries.
  */
 import type { ClientAuth } from "../../lib/auth/client_auth.ts";
-import { OPEN_GUARD } from "../../lib/auth/guard.ts";
-import { allRoutes } from "../../routes/all_routes.ts";
-import { Explainer } from "../../lib/service/explainer.ts";
-import { createFetch } from "../../lib/http/client.ts";
+import { parseConfig } from "../../lib/config/config.ts";
 import type { IndexReader } from "../../lib/index/module_index.ts";
 import { createLogger } from "../../lib/log/log.ts";
 import type { HashDatabase } from "../../lib/module/hash_database.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
-import { Publisher } from "../../lib/service/publisher.ts";
-import { ModuleService, type ServiceLimits } from "../../lib/service/service.ts";
-import { ProxySource } from "../../lib/source/proxy_source.ts";
-import { SourceList } from "../../lib/source/source_list.ts";
-import { Upstream } from "../../lib/source/upstream.ts";
-import { Copies } from "../../lib/store/copies.ts";
+import { Parts } from "../../lib/open/parts.ts";
+import { openSurroundings } from "../../lib/open/surroundings.ts";
+import type { ServiceLimits } from "../../lib/service/service.ts";
 import { MemoryStore } from "../../lib/store/memory.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
-import { openSumDatabases, type SumDatabaseConfig } from "../../lib/sumdb/open.ts";
-import { type App, createApp, type Route } from "../../routes/app.ts";
+import type { SumDatabaseConfig } from "../../lib/sumdb/open.ts";
+import type { App, Route } from "../../routes/app.ts";
+import { openApp, type OpenedApp } from "../../server/app.ts";
 
 export interface TestAppOptions {
   /** Base URLs, asked in this order; `|` semantics where `onAnyError`. */
@@ -34,82 +29,59 @@ export interface TestAppOptions {
   /** Checksum databases whose keys are known. Default: only the `go` command's own, which no test asks. */
   readonly sumDatabases?: readonly SumDatabaseConfig[];
   readonly isPrivate?: (path: ModulePath) => boolean;
-  readonly userAgent?: string;
   /** Default: nobody is asked who they are. */
   readonly auth?: ClientAuth;
   /** Default: none. */
   readonly index?: IndexReader;
+  /** Whether the store is probed as at the start of the server, after which `/readyz` is 200. Default: false. */
+  readonly isProbed?: boolean;
 }
+
+const TIMES = {
+  smallTimeoutMs: 2_000,
+  idleTimeoutMs: 2_000,
+  zipTimeoutMs: 20_000,
+  retryPauseMs: 1,
+};
 
 /** A product under test; disposing of it removes its scratch directory. */
 export class TestApp implements AsyncDisposable {
   readonly app: App;
   readonly routes: readonly Route[];
   readonly store: ObjectStore;
-  readonly scratchDirectory: string;
   /** The log, a line each. */
-  readonly log: Record<string, unknown>[] = [];
+  readonly log: readonly Record<string, unknown>[];
+  readonly #parts: Parts;
+  readonly #scratchParent: string;
 
-  constructor(scratchDirectory: string, options: TestAppOptions) {
-    const log = createLogger("debug", { write: (line) => void this.log.push(JSON.parse(line)) });
-    const via = "1.1 go-mod-proxy-test";
-    const fetch = createFetch({ userAgent: options.userAgent ?? "go-mod-proxy/test", via });
-    const times = {
-      smallTimeoutMs: 2_000,
-      idleTimeoutMs: 2_000,
-      zipTimeoutMs: 20_000,
-      retryPauseMs: 1,
-    };
-    const upstreams = options.upstreams.map((url) => new Upstream(new URL(url), fetch, times));
-    this.scratchDirectory = scratchDirectory;
-    this.store = options.store ?? new MemoryStore();
-    const copies = new Copies(this.store);
-    const source = new SourceList(
-      upstreams.map((upstream) => ({
-        source: new ProxySource(upstream),
-        onAnyError: options.onAnyError ?? false,
-      })),
-    );
-    const { findHashes } = options;
-    const publisher = new Publisher({
-      copies,
-      source,
-      databaseFor: () => findHashes === undefined ? null : { name: "sum.test", find: findHashes },
-      zips: options.zips ?? "lazy",
-      scratchDirectory,
-      timeoutMs: 10_000,
-      log,
-    });
-    const { limits = {} } = options;
-    const service = new ModuleService({ copies, source, publisher, log, limits });
-    const databases = openSumDatabases({
-      publicModules: { sumDatabase: "off" },
-      sumDatabaseProxy: { sumDatabases: options.sumDatabases ?? [] },
-    }, {
-      upstreams,
-      openServer: (url) => new Upstream(url, fetch, times),
-      store: this.store,
-      isPrivate: options.isPrivate ?? (() => false),
-      now: () => performance.now(),
-      log,
-    });
-    const { auth = null } = options;
-    this.routes = allRoutes({
-      checkStore: () => Promise.resolve(),
-      isStopping: () => false,
-      auth,
-      metrics: { contentType: "text/plain", render: () => Promise.resolve("metric 1\n") },
-      index: options.index ?? null,
-      explainer: new Explainer({
-        copies,
-        placesOf: () => ({ privatePrefix: null, sources: [source] }),
-        databaseFor: () => null,
-        accessList: null,
-      }),
-      databases,
-      service,
-    });
-    this.app = createApp({ routes: this.routes, guard: auth ?? OPEN_GUARD, log, via });
+  constructor(
+    { app, routes }: OpenedApp,
+    { store, log, parts, scratchParent }: {
+      store: ObjectStore;
+      log: readonly Record<string, unknown>[];
+      parts: Parts;
+      scratchParent: string;
+    },
+  ) {
+    this.app = app;
+    this.routes = routes;
+    this.store = store;
+    this.log = log;
+    this.#parts = parts;
+    this.#scratchParent = scratchParent;
+  }
+
+  /** The value of `Via` that the product recognizes as its own. */
+  get via(): string {
+    return this.#parts.surroundings.via;
+  }
+
+  /** What fetches have left in the scratch directory: nothing, when none is under way. */
+  async leftovers(): Promise<string[]> {
+    const { directory } = await this.#parts.scratch();
+    // The lock of the run, and the empty directory that git runs in.
+    const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+    return names.filter((name) => name !== "lock" && name !== "empty");
   }
 
   async get(path: string, init?: RequestInit): Promise<Response> {
@@ -123,10 +95,50 @@ export class TestApp implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.scratchDirectory, { recursive: true });
+    await this.#parts[Symbol.asyncDispose]();
+    await Deno.remove(this.#scratchParent, { recursive: true });
   }
 }
 
 export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
-  return new TestApp(await Deno.makeTempDir({ prefix: "test-app-" }), options);
+  const log: Record<string, unknown>[] = [];
+  const scratchParent = await Deno.makeTempDir({ prefix: "test-app-" });
+  const store = options.store ?? new MemoryStore();
+  const { findHashes } = options;
+  const surroundings = await openSurroundings({
+    config: parseConfig(configOf(options)),
+    configDirectory: ".",
+    env: {},
+    scratchDir: scratchParent,
+    program: { executable: Deno.execPath(), module: null },
+    log: createLogger("debug", { write: (line) => void log.push(JSON.parse(line)) }),
+  });
+  const parts = new Parts(surroundings, {
+    replaced: {
+      store,
+      upstreamTimes: TIMES,
+      publishTimeoutMs: 10_000,
+      serviceLimits: options.limits ?? {},
+      databaseFor: () => findHashes === undefined ? null : { name: "sum.test", find: findHashes },
+      ...options.isPrivate && { isPrivate: options.isPrivate },
+      ...options.auth && { auth: options.auth },
+    },
+  });
+  if (options.isProbed) await parts.probedStore();
+  const app = await openApp(parts, {
+    isStopping: () => false,
+    metricsPage: { contentType: "text/plain", render: () => Promise.resolve("metric 1\n") },
+    index: options.index ?? null,
+  });
+  return new TestApp(app, { store, log, parts, scratchParent });
+}
+
+/** YAML takes JSON. */
+function configOf({ upstreams, onAnyError, zips = "lazy", sumDatabases = [] }: TestAppOptions) {
+  return JSON.stringify({
+    parentProxy: { url: upstreams.join(onAnyError ? "|" : ",") || "off" },
+    publicModules: { sumDatabase: "off", zips },
+    sumDatabaseProxy: { sumDatabases },
+    index: "off",
+  });
 }

@@ -1,0 +1,229 @@
+/**
+ * The object graph: what the program consists of. Each part is made from the configuration when it is first asked for,
+ * and once. Nothing else composes: the server, every command and the tests take their parts from here.
+ *
+ * ```text
+ * service ── publisher ── sources ── upstreams, git
+ *    │           │  └──── databases ── upstreams
+ *    └─ copies ──┴─────── store
+ * ```
+ *
+ * The private checksum database looks up hashes of what the service publishes, and the publisher verifies with its log:
+ * that circle is closed here, by {@linkcode Parts.ownDatabase}.
+ */
+import { once } from "../async/once.ts";
+import type { ClientAuth } from "../auth/client_auth.ts";
+import { openClientAuth } from "../auth/open.ts";
+import { PrivatePrefixes } from "../credentials/open.ts";
+import type { ModuleIndex } from "../index/module_index.ts";
+import type { DatabaseFor } from "../module/hash_database.ts";
+import type { ModulePath } from "../module/path.ts";
+import { openScratch, type Scratch } from "../scratch/scratch.ts";
+import { ScratchQuota } from "../scratch/scratch_quota.ts";
+import type { Explainer } from "../service/explainer.ts";
+import { PUBLISH_TIMEOUT_MS, Publisher, type PublisherOptions } from "../service/publisher.ts";
+import { ModuleService, type ServiceLimits } from "../service/service.ts";
+import type { SourceEntry } from "../source/open.ts";
+import type { UpstreamTimes } from "../source/upstream.ts";
+import { Copies } from "../store/copies.ts";
+import type { ObjectStore } from "../store/object_store.ts";
+import { probeStore } from "../store/probe.ts";
+import type { SumDatabases } from "../sumdb/databases.ts";
+import type { PrivateSumDatabase } from "../sumdb/private_database.ts";
+import type { InspectZip } from "../zip/read.ts";
+import { openDatabases } from "./databases.ts";
+import { openExplainer } from "./explainer.ts";
+import { openIndex } from "./index.ts";
+import { type OpenedPrivateSumDatabase, openPrivateSumDatabase } from "./private_sum_database.ts";
+import { type OpenedSources, openSources } from "./sources.ts";
+import { openConfiguredStore } from "./store.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { openUpstreams } from "./upstreams.ts";
+
+export interface PartsOptions {
+  /** For the server: `storage.cache` is used. Commands look at the store itself. */
+  readonly isServing?: boolean;
+  /** The port that this process listens on, which no upstream may be. Default: none. */
+  readonly port?: number;
+  /** Number of threads, each with its own memory, that a process's memory is divided among. Default 1. */
+  readonly threads?: number;
+  /** Inspects zips of upstreams. Default: this thread. */
+  readonly inspectZip?: InspectZip;
+  /** What tests put in the place of what the configuration names. */
+  readonly replaced?: Replacements;
+}
+
+export interface Replacements {
+  readonly store?: ObjectStore;
+  readonly auth?: ClientAuth;
+  readonly databaseFor?: DatabaseFor;
+  /** Which paths are told to no checksum database. */
+  readonly isPrivate?: (path: ModulePath) => boolean;
+  readonly upstreamTimes?: UpstreamTimes;
+  readonly serviceLimits?: Partial<ServiceLimits>;
+  readonly publishTimeoutMs?: number;
+}
+
+export class Parts implements AsyncDisposable {
+  readonly surroundings: Surroundings;
+  readonly #options: PartsOptions;
+  readonly #replaced: Replacements;
+  readonly #opened = new AsyncDisposableStack();
+
+  constructor(surroundings: Surroundings, options: PartsOptions = {}) {
+    this.surroundings = surroundings;
+    this.#options = options;
+    this.#replaced = options.replaced ?? {};
+    const prefixes = new PrivatePrefixes(surroundings.config.privateModules);
+    this.isPrivate = this.#replaced.isPrivate ?? ((path) => prefixes.find(path) !== null);
+  }
+
+  /** The configured store. It has not been probed: see {@linkcode probedStore}. */
+  readonly store = once(async (): Promise<ObjectStore> =>
+    this.#replaced.store ??
+      await openConfiguredStore(this.surroundings, {
+        cacheLog: this.#options.isServing ? this.surroundings.log : undefined,
+      })
+  );
+
+  /** The configured store, known to keep a store's contract: for all that write. */
+  readonly probedStore = once(async (): Promise<ObjectStore> => {
+    const store = await this.store();
+    await probeStore(store);
+    return store;
+  });
+
+  readonly scratch = once(async (): Promise<Scratch> =>
+    this.#opened.use(await openScratch(this.surroundings.scratchDir))
+  );
+
+  /** Null where the configuration wants no index. */
+  readonly index = once(async (): Promise<ModuleIndex | null> =>
+    openIndex(this.surroundings, await this.store())
+  );
+
+  readonly copies = once(async (): Promise<Copies> => {
+    const index = await this.index();
+    return new Copies(await this.store(), {
+      threads: this.#options.threads ?? 1,
+      onSeen: (manifest) => index?.add(manifest),
+    });
+  });
+
+  /** The upstream list, in its order. */
+  readonly upstreams = once((): readonly SourceEntry[] =>
+    openUpstreams(this.surroundings, {
+      port: this.#options.port ?? null,
+      times: this.#replaced.upstreamTimes,
+    })
+  );
+
+  /** Where modules come from. */
+  readonly sources = once(async (): Promise<OpenedSources> =>
+    this.#opened.use(
+      await openSources(this.surroundings, {
+        upstreams: this.upstreams(),
+        scratch: await this.scratch(),
+        inspectZip: this.#options.inspectZip,
+      }),
+    )
+  );
+
+  /** Whether a module is private: {@linkcode PrivatePrefixes.find}. */
+  readonly isPrivate: (path: ModulePath) => boolean;
+
+  /** The checksum databases of others. */
+  readonly databases = once(async (): Promise<SumDatabases> =>
+    openDatabases(this.surroundings, {
+      upstreams: this.upstreams(),
+      store: await this.store(),
+      isPrivate: this.isPrivate,
+    })
+  );
+
+  /** The database that modules of a path are verified with. */
+  readonly databaseFor = once(async (): Promise<DatabaseFor> => {
+    const { databaseFor } = this.#replaced;
+    if (databaseFor !== undefined) return databaseFor;
+    const databases = await this.#ownLog() ?? await this.databases();
+    return (path) => databases.databaseFor(path);
+  });
+
+  readonly publisher = once(async (): Promise<Publisher> => {
+    const { directory } = await this.scratch();
+    const { config: { limits }, metrics } = this.surroundings;
+    const quota = new ScratchQuota({
+      directory,
+      maxBytes: limits.scratchMaxMiB * 1024 * 1024,
+      now: () => performance.now(),
+    });
+    metrics.gauge("gomodproxy_scratch_bytes", () => quota.sizeBytes());
+    return await this.newPublisher({ quota });
+  });
+
+  /** A publisher that differs from {@linkcode publisher}. */
+  async newPublisher(differences: Partial<PublisherOptions>): Promise<Publisher> {
+    const { config, log, metrics } = this.surroundings;
+    return new Publisher({
+      copies: await this.copies(),
+      source: (await this.sources()).source,
+      databaseFor: await this.databaseFor(),
+      zips: config.publicModules.zips,
+      isEager: this.isPrivate,
+      scratchDirectory: (await this.scratch()).directory,
+      timeoutMs: this.#replaced.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS,
+      log,
+      metrics,
+      ...differences,
+    });
+  }
+
+  readonly service = once(async (): Promise<ModuleService> =>
+    new ModuleService({
+      copies: await this.copies(),
+      source: (await this.sources()).source,
+      publisher: await this.publisher(),
+      log: this.surroundings.log,
+      threads: this.#options.threads ?? 1,
+      limits: this.#replaced.serviceLimits ?? {},
+    })
+  );
+
+  readonly explainer = once(async (): Promise<Explainer> =>
+    openExplainer(this.surroundings, {
+      copies: await this.copies(),
+      sources: await this.sources(),
+      databases: await this.databases(),
+    })
+  );
+
+  /** The server's own checksum database, about private modules; null where none is configured. */
+  readonly ownDatabase = once(async (): Promise<PrivateSumDatabase | null> =>
+    await this.#ownLog().then(async (opened) => opened?.over(await this.service()) ?? null)
+  );
+
+  /** Its log, which private modules are verified with. */
+  readonly #ownLog = once(async (): Promise<OpenedPrivateSumDatabase | null> =>
+    await openPrivateSumDatabase(this.surroundings, {
+      store: await this.store(),
+      databases: await this.databases(),
+      isPrivate: this.isPrivate,
+    })
+  );
+
+  /**
+   * Null without client authentication.
+   *
+   * @throws {ConfigError} when a secret cannot be used
+   */
+  readonly auth = once(async (): Promise<ClientAuth | null> => {
+    if (this.#replaced.auth !== undefined) return this.#replaced.auth;
+    const { config: { clientAuth }, secretPlaces: places, fetch, log } = this.surroundings;
+    if (!clientAuth.enabled) return null;
+    return await openClientAuth(clientAuth, { places, fetch, now: Date.now, log });
+  });
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#opened.disposeAsync();
+  }
+}

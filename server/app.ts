@@ -1,0 +1,47 @@
+/** The HTTP application over the parts: all routes, behind the guard. */
+import { OPEN_GUARD } from "../lib/auth/guard.ts";
+import type { IndexReader } from "../lib/index/module_index.ts";
+import type { Parts } from "../lib/open/parts.ts";
+import { checkStore } from "../lib/store/probe.ts";
+import { allRoutes } from "../routes/all_routes.ts";
+import { type App, type AppOptions, createApp, type Route } from "../routes/app.ts";
+import type { MetricsPage } from "../routes/metrics.ts";
+
+export interface OpenAppOptions
+  extends Pick<AppOptions, "requestLog" | "concurrency" | "slowClientTimeoutMs"> {
+  /** Whether the process is about to end: `/readyz` answers 503. */
+  readonly isStopping: () => boolean;
+  readonly metricsPage: MetricsPage;
+  /** Default: the configured index. */
+  readonly index?: IndexReader | null;
+}
+
+export interface OpenedApp {
+  readonly app: App;
+  readonly routes: readonly Route[];
+}
+
+export async function openApp(
+  parts: Parts,
+  { isStopping, metricsPage, index, ...options }: OpenAppOptions,
+): Promise<OpenedApp> {
+  const { log, via, metrics } = parts.surroundings;
+  const [store, auth, databases, own] = [
+    await parts.store(),
+    await parts.auth(),
+    await parts.databases(),
+    await parts.ownDatabase(),
+  ];
+  const routes = allRoutes({
+    checkStore: (signal) => checkStore(store, signal),
+    isStopping,
+    auth,
+    metrics: metricsPage,
+    index: index === undefined ? await parts.index() : index,
+    explainer: await parts.explainer(),
+    databases: { find: (name) => name === own?.name ? own : databases.find(name) },
+    service: await parts.service(),
+  });
+  const app = createApp({ routes, guard: auth ?? OPEN_GUARD, log, via, metrics, ...options });
+  return { app, routes };
+}
