@@ -150,7 +150,7 @@ async function writeLists(
   folder: string,
   { path, service, signal }: { path: ModulePath; service: ModuleService; signal: AbortSignal },
 ): Promise<void> {
-  const options: ServiceOptions = { mayFetch: false, signal, log: {} };
+  const options: ServiceOptions = { mayFetch: false, signal, facts: {} };
   const { versions } = await service.list(path, options);
   const { copy } = await service.latest(path, options);
   await replaceFile(`${folder}/@v/list`, versions.map((version) => `${version}\n`).join(""));

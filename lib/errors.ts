@@ -1,10 +1,6 @@
 /**
  * What can go wrong, by meaning. Code in lib/ throws the class that says what a failure *means*; routes/ looks the
- * meaning up in {@linkcode ANSWERS} and makes the response. Nothing else in the project decides a status.
- *
- * The table follows what the `go` command does with an answer: 404 and 410 send it to the next entry of `GOPROXY`, in
- * the worst case with a private module path to a public place. So 404 says "known not to exist" and nothing else; a
- * cause that may pass is 5xx and is never cached.
+ * meaning up in its table of statuses (routes/status.ts) and makes the response.
  *
  * A programmer's mistake is a plain `Error` and becomes "internal".
  */
@@ -23,29 +19,6 @@ export type Meaning =
   | "overloaded"
   | "store"
   | "internal";
-
-/** How a meaning is answered: HTTP status, how long the answer may be cached, and when to come back. */
-export interface Answer {
-  readonly status: number;
-  readonly cacheControl: string;
-  readonly retryAfterSeconds?: number;
-}
-
-/** Design, section 4. A request that is wrong stays wrong (an hour); what does not exist may exist in seconds. */
-export const ANSWERS: Readonly<Record<Meaning, Answer>> = {
-  "invalid": { status: 404, cacheControl: "public, max-age=3600" },
-  "malformed": { status: 400, cacheControl: "no-store" },
-  "not-found": { status: 404, cacheControl: "public, max-age=10" },
-  "unauthenticated": { status: 401, cacheControl: "no-store" },
-  "forbidden": { status: 403, cacheControl: "no-store" },
-  "withdrawn": { status: 410, cacheControl: "no-store" },
-  "too-many-requests": { status: 429, cacheControl: "no-store", retryAfterSeconds: 30 },
-  "bad-upstream": { status: 502, cacheControl: "no-store" },
-  "timeout": { status: 504, cacheControl: "no-store" },
-  "overloaded": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
-  "store": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
-  "internal": { status: 500, cacheControl: "no-store" },
-};
 
 /** The parent of every failure that has a meaning for the client. Its message is shown to the user of `go`. */
 export abstract class ProxyError extends Error {

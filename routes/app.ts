@@ -10,7 +10,7 @@ import { type Metrics, NO_METRICS } from "../lib/log/metrics.ts";
 import { withRequestId } from "../lib/log/request_id.ts";
 import { describeRequest } from "../lib/log/trace.ts";
 import { type Answer, responseOf } from "./answer.ts";
-import type { ConcurrencyLimit, Place } from "./concurrency_limit.ts";
+import type { ConcurrencyLimit, Permit } from "./concurrency_limit.ts";
 import { RequestLog } from "./request_log.ts";
 import { errorAnswer, noteAnswer } from "./respond.ts";
 import { isLarge, SlowClients } from "./slow_client.ts";
@@ -30,7 +30,7 @@ export interface RouteRequest extends Knock {
   /** Aborted when the client hangs up. */
   readonly signal: AbortSignal;
   /** What the access log says besides the request: module, version, cache state. */
-  readonly log: Record<string, unknown>;
+  readonly facts: Record<string, unknown>;
 }
 
 /** A request that a route has understood. */
@@ -117,9 +117,9 @@ export function createApp(options: AppOptions): App {
   let inFlight = 0;
   metrics.gauge("gomodproxy_http_requests_in_flight", () => inFlight);
 
-  function leave({ place }: Exchange): void {
+  function leave({ permit }: Exchange): void {
     inFlight--;
-    place?.leave();
+    permit?.leave();
   }
 
   function record(exchange: Exchange, { answer, isAborted }: Ending): void {
@@ -160,7 +160,7 @@ export function createApp(options: AppOptions): App {
     (completed ?? Promise.resolve()).then(() => end(false), () => end(true));
     const sent = slowClients?.guard(answer, {
       completed,
-      onSlow: () => exchange.place?.leave(),
+      onSlow: () => exchange.permit?.leave(),
       onCutOff: () => {
         exchange.facts["error"] = `the client took nothing for ${(timeoutMs ?? 0) / 1000} s`;
         end(true);
@@ -179,7 +179,7 @@ export function createApp(options: AppOptions): App {
       connection,
       template: "other",
       facts: {},
-      place: null,
+      permit: null,
     };
     inFlight++;
     const answer = withRequestId(exchange.id, () => begin(exchange, options));
@@ -204,8 +204,8 @@ interface Exchange {
   template: string;
   /** What the access log says besides. */
   readonly facts: Record<string, unknown>;
-  /** Among those that are under way, once it has one. */
-  place: Place | null;
+  /** To be among those that are under way, once it has one. */
+  permit: Permit | null;
 }
 
 interface Ending {
@@ -265,7 +265,7 @@ function dispatch(
   const incoming = new IncomingRequest(exchange, { method, path });
   const errand = understand(route, incoming);
   exchange.template = errand.template ?? `/${route.name}`;
-  if (!route.isUnlimited) exchange.place = concurrency?.enter() ?? null;
+  if (!route.isUnlimited) exchange.permit = concurrency?.enter() ?? null;
   const client = guard.admit(incoming, errand.access);
   return client instanceof Promise
     ? client.then((client) => answerClient(client, { errand, exchange }))
@@ -276,12 +276,12 @@ function answerClient(
   client: Client,
   { errand, exchange }: { errand: Errand; exchange: Exchange },
 ): Answer | Promise<Answer> {
-  const { facts, place, connection } = exchange;
+  const { facts, permit, connection } = exchange;
   const { identity } = client;
   if (identity !== null) facts["identity"] = identity;
   const ready = errand.answerAtOnce?.(client) ?? null;
   if (ready !== null) return ready;
-  place?.isOf(identity === null ? `address ${addressOf(connection)}` : `identity ${identity}`);
+  permit?.isOf(identity === null ? `address ${addressOf(connection)}` : `identity ${identity}`);
   return errand.answer(client);
 }
 
@@ -291,7 +291,7 @@ class IncomingRequest implements RouteRequest {
   readonly path: string;
   readonly headers: Headers;
   readonly requestId: string;
-  readonly log: Record<string, unknown>;
+  readonly facts: Record<string, unknown>;
   readonly #request: HttpRequest;
   readonly #connection: ConnectionInfo;
 
@@ -302,7 +302,7 @@ class IncomingRequest implements RouteRequest {
     this.path = path;
     this.headers = exchange.request.headers;
     this.requestId = exchange.id;
-    this.log = exchange.facts;
+    this.facts = exchange.facts;
   }
 
   get address(): string | null {

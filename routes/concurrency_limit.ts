@@ -28,17 +28,17 @@ export class ConcurrencyLimit {
   }
 
   /** @throws {OverloadedError} when too many are under way */
-  enter(): Place {
+  enter(): Permit {
     const { maxConcurrentRequests: max } = this.#limits;
     if (this.#ofAll >= max) {
       this.#metrics.add("gomodproxy_limited_requests_total", { limit: "all" });
       throw new OverloadedError(`Cannot take another request: ${max} are under way`);
     }
     this.#ofAll++;
-    return new Place(this);
+    return new Permit(this);
   }
 
-  /** For {@linkcode Place.isOf}. */
+  /** For {@linkcode Permit.isOf}. */
   enterAs(client: string): void {
     const { maxConcurrentRequestsPerClient: max } = this.#limits;
     const count = this.#ofClients.get(client) ?? 0;
@@ -52,7 +52,7 @@ export class ConcurrencyLimit {
     this.#ofClients.set(client, count + 1);
   }
 
-  /** For {@linkcode Place.leave}. */
+  /** For {@linkcode Permit.leave}. */
   leave(client: string | null): void {
     this.#ofAll--;
     if (client === null) return;
@@ -62,11 +62,11 @@ export class ConcurrencyLimit {
   }
 }
 
-/** Of a request, among all that are under way. */
-export class Place {
+/** Lets one request be under way, until it is given back. */
+export class Permit {
   readonly #limit: ConcurrencyLimit;
   #client: string | null = null;
-  #isFree = false;
+  #isBack = false;
 
   constructor(limit: ConcurrencyLimit) {
     this.#limit = limit;
@@ -82,10 +82,10 @@ export class Place {
     this.#client = client;
   }
 
-  /** It is free for others. Once is enough. */
+  /** Gives it back. Once is enough. */
   leave(): void {
-    if (this.#isFree) return;
-    this.#isFree = true;
+    if (this.#isBack) return;
+    this.#isBack = true;
     this.#limit.leave(this.#client);
   }
 }

@@ -16,22 +16,22 @@ Deno.test("ConcurrencyLimit.enter() refuses above the limit, and takes more when
   assert.throws(() => limit.enter(), OverloadedError);
 });
 
-Deno.test("Place.isOf() counts each client by itself", () => {
+Deno.test("Permit.isOf() counts each client by itself", () => {
   const limit = new ConcurrencyLimit({
     maxConcurrentRequests: 9,
     maxConcurrentRequestsPerClient: 2,
   });
   const enterAs = (client: string) => {
-    const place = limit.enter();
-    place.isOf(client);
-    return place;
+    const permit = limit.enter();
+    permit.isOf(client);
+    return permit;
   };
   const mine = [enterAs("me"), enterAs("me")];
   enterAs("you");
   const refused = limit.enter();
   assert.throws(() => refused.isOf("me"), TooManyRequestsError);
   refused.leave();
-  for (const place of mine) place.leave();
+  for (const permit of mine) permit.leave();
   enterAs("me");
   enterAs("me");
   assert.throws(() => limit.enter().isOf("me"), TooManyRequestsError);

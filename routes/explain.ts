@@ -17,10 +17,10 @@ export function explainRoute(explainer: Explainer): Route {
     name: "explain",
     matches: (path) => path.startsWith(PREFIX),
     read: (request) => {
-      const { path, headers, log, signal } = request;
+      const { path, headers, facts, signal } = request;
       const module = parseModuleVersion(path.slice(PREFIX.length));
-      log["module"] = module.path;
-      log["version"] = module.version;
+      facts["module"] = module.path;
+      facts["version"] = module.version;
       return {
         template: "/explain/{module}@{version}",
         access: { kind: "module", path: module.path },

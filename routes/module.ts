@@ -26,9 +26,9 @@ import {
   type Version,
 } from "../lib/module/version.ts";
 import {
-  logHit,
   type ModuleList,
   type ModuleService,
+  noteHit,
   type ServiceOptions,
 } from "../lib/service/service.ts";
 import type { Copy } from "../lib/store/manifest.ts";
@@ -72,7 +72,7 @@ export function moduleRoute(service: ModuleAnswers): Route {
       const target = targetOf(cachedOnly ? request.path.slice(CACHED_ONLY.length) : request.path);
       const mayFetch = !cachedOnly && !isTrue(request.headers.get("Disable-Module-Fetch"));
       const options = new RequestOptions(request, mayFetch);
-      request.log["module"] = target.path;
+      request.facts["module"] = target.path;
       return {
         template: TEMPLATES[target.file],
         access: { kind: "module", path: target.path },
@@ -86,13 +86,13 @@ export function moduleRoute(service: ModuleAnswers): Route {
 /** The signal is made when it is read, and what the store has in memory needs none. */
 class RequestOptions implements ServiceOptions {
   readonly mayFetch: boolean;
-  readonly log: Record<string, unknown>;
+  readonly facts: Record<string, unknown>;
   readonly #request: RouteRequest;
 
   constructor(request: RouteRequest, mayFetch: boolean) {
     this.#request = request;
     this.mayFetch = mayFetch;
-    this.log = request.log;
+    this.facts = request.facts;
   }
 
   get signal(): AbortSignal {
@@ -136,7 +136,7 @@ function answerFromMemory(
   if (target.file === "list" && options.mayFetch) {
     const versions = answers.service.lists.remembered(target.path);
     if (versions === null) return null;
-    request.log["cache"] = "hit";
+    request.facts["cache"] = "hit";
     return listAnswer(answers, { versions, request, stale: false });
   }
   if (!("version" in target) || target.module === null) return null;
@@ -144,8 +144,8 @@ function answerFromMemory(
   const { module, version, file } = target;
   const copy = memory.remembered(module);
   if (copy === null) return null;
-  request.log["version"] = version;
-  logHit(copy, request.log);
+  request.facts["version"] = version;
+  noteHit(copy, request.facts);
   if (file !== "zip") return copyAnswer(textsOf(answers, copy), { file, request });
   const bytes = memory.rememberedZip(copy);
   return bytes === null ? null : wholeBlobAnswer(bytes, zipOptions(copy.manifest.zip, request));
@@ -251,7 +251,7 @@ async function versionFile(
 ) {
   const { service } = answers;
   const { path, version, file } = target;
-  request.log["version"] = version;
+  request.facts["version"] = version;
   if (file === "info" && target.module === null) {
     const copy = await service.query(path, parseQuery(version), options);
     return infoAnswer(textsOf(answers, copy), request, FRESH);

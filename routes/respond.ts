@@ -4,16 +4,11 @@
  * Errors are plain text in the form that the `go` command prints (cmd/go/internal/web): valid UTF-8, every character
  * graphic or white space, at most 8 lines and 648 bytes, no blank line. The cause comes first, the request id last.
  */
-import {
-  ANSWERS,
-  meaningOf,
-  ProxyError,
-  StorageError,
-  TooManyRequestsError,
-} from "../lib/errors.ts";
+import { meaningOf, ProxyError, StorageError, TooManyRequestsError } from "../lib/errors.ts";
 import type { StoredObject } from "../lib/store/object_store.ts";
 import type { Answer } from "./answer.ts";
 import { ReadyText } from "./ready_text.ts";
+import { FAILURE_STATUSES } from "./status.ts";
 
 /** What never changes may be kept by everybody, for a year (the most that caches honour). */
 export const IMMUTABLE = "public, max-age=31536000, immutable";
@@ -31,7 +26,7 @@ export function errorAnswer(
   error: unknown,
   { requestId, head }: { requestId: string; head: boolean },
 ): Answer {
-  const { status, cacheControl, retryAfterSeconds } = ANSWERS[meaningOf(error)];
+  const { status, cacheControl, retryAfterSeconds } = FAILURE_STATUSES[meaningOf(error)];
   const retryAfter = error instanceof TooManyRequestsError
     ? error.retryAfterSeconds
     : retryAfterSeconds;

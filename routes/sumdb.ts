@@ -44,7 +44,7 @@ export function sumdbRoute(databases: Pick<SumDatabases, "find">): Route {
     matches: (path) => path.startsWith("sumdb/"),
     read: (request) => {
       const target = parseSumdbPath(request.path.slice("sumdb/".length));
-      request.log["database"] = target.database;
+      request.facts["database"] = target.database;
       return {
         template: TEMPLATES[target.file],
         access: accessTo(target),

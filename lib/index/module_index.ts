@@ -70,7 +70,7 @@ const LAST_TRIES = 3;
 
 export class ModuleIndex implements IndexReader {
   readonly #options: ModuleIndexOptions;
-  readonly #log: AppendLog;
+  readonly #appendLog: AppendLog;
   readonly #following = new SingleFlight<void>(1);
   /** What was read so far, all batches before number {@linkcode #next}. */
   readonly #entries: IndexEntry[] = [];
@@ -83,7 +83,7 @@ export class ModuleIndex implements IndexReader {
 
   constructor(options: ModuleIndexOptions) {
     this.#options = options;
-    this.#log = new AppendLog({
+    this.#appendLog = new AppendLog({
       store: options.store,
       folder: INDEX_FOLDER,
       maxBatchBytes: MAX_BATCH_BYTES,
@@ -133,7 +133,7 @@ export class ModuleIndex implements IndexReader {
    */
   follow(): Promise<void> {
     return this.#following.run("", async () => {
-      for await (const batch of this.#log.read(this.#next)) {
+      for await (const batch of this.#appendLog.read(this.#next)) {
         for (const entry of this.#parse(batch)) this.#keep(entry);
         this.#next++;
       }
@@ -163,7 +163,7 @@ export class ModuleIndex implements IndexReader {
     try {
       return parseEntries(new TextDecoder().decode(batch));
     } catch (cause) {
-      throw new InvalidIndexError(`Cannot use "${this.#log.keyOf(this.#next)}"`, { cause });
+      throw new InvalidIndexError(`Cannot use "${this.#appendLog.keyOf(this.#next)}"`, { cause });
     }
   }
 
@@ -225,7 +225,7 @@ export class ModuleIndex implements IndexReader {
       ...module,
       timeMs: firstMs + i * ENTRY_STEP_MS,
     }));
-    await this.#log.append(this.#next, new TextEncoder().encode(formatEntries(entries)));
+    await this.#appendLog.append(this.#next, new TextEncoder().encode(formatEntries(entries)));
     await this.follow();
   }
 }

@@ -34,16 +34,16 @@ export interface OpenedPrivateSumDatabase {
  * @throws {ConfigError} when its key cannot be used
  */
 export async function openPrivateSumDatabase(
-  { config: { privateSumDatabase: config }, secretPlaces, log: logger }: Surroundings,
+  { config: { privateSumDatabase: config }, secretPlaces, log }: Surroundings,
   { databases, isPrivate, store }: OpenPrivateSumDatabaseOptions,
 ): Promise<OpenedPrivateSumDatabase | null> {
   if (config === undefined) return null;
   const { name, combined } = config;
   const key = await readSumDatabaseKey(config, secretPlaces);
-  for (const warning of sumDatabaseKeyWarnings(config)) logger.warn(warning);
-  const log = new PrivateLog({ name, store, log: logger });
+  for (const warning of sumDatabaseKeyWarnings(config)) log.warn(warning);
+  const transparencyLog = new PrivateLog({ name, store, log });
   return {
-    databaseFor: (path) => isPrivate(path) ? log : databases.databaseFor(path),
+    databaseFor: (path) => isPrivate(path) ? transparencyLog : databases.databaseFor(path),
     over(service) {
       const hashesOf = async (module: ModuleVersion, signal: AbortSignal) => {
         if (isPrivate(module.path)) return await publishedHashes(service, module, signal);
@@ -54,7 +54,7 @@ export async function openPrivateSumDatabase(
           }: ${name} is about private modules alone, and the path is not private here`,
         );
       };
-      return new PrivateSumDatabase({ key, log, hashesOf, logger });
+      return new PrivateSumDatabase({ key, transparencyLog, hashesOf, log });
     },
   };
 }
@@ -94,7 +94,7 @@ async function publishedHashes(
   module: ModuleVersion,
   signal: AbortSignal,
 ): Promise<ModuleHashes> {
-  const { manifest } = await service.copy(module, { mayFetch: true, signal, log: {} });
+  const { manifest } = await service.copy(module, { mayFetch: true, signal, facts: {} });
   return { zipH1: manifest.zip.h1, goModH1: manifest.goMod.h1 };
 }
 

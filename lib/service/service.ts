@@ -53,7 +53,7 @@ export interface ServiceOptions {
   readonly mayFetch: boolean;
   readonly signal: AbortSignal;
   /** Facts for the access log are added here: `cache` is hit, miss or stale, `source` where the copy came from. */
-  readonly log: Record<string, unknown>;
+  readonly facts: Record<string, unknown>;
 }
 
 export interface ModuleList {
@@ -104,14 +104,14 @@ export class ModuleService {
    */
   async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy> {
     const published = await this.#copies.read(module, options);
-    options.log["cache"] = published === null ? "miss" : "hit";
+    options.facts["cache"] = published === null ? "miss" : "hit";
     if (published === null && !options.mayFetch) throw notCached(nameOf(module));
     const copy = published ?? await this.#fetches.run(
       nameOf(module),
       () => this.#publisher.publish(module),
       options.signal,
     );
-    options.log["source"] = copy.manifest.source;
+    options.facts["source"] = copy.manifest.source;
     return copy;
   }
 
@@ -147,7 +147,7 @@ export class ModuleService {
         () => this.#ask(`list ${path}`, (signal) => this.#source.list(path, signal)),
         options.signal,
       );
-      options.log["cache"] = remembered === null ? "miss" : "hit";
+      options.facts["cache"] = remembered === null ? "miss" : "hit";
       return { versions: this.lists.add(path, { published, known }), stale: false };
     } catch (error) {
       const isKnown = published.length > 0 || await this.#hasPseudoVersion(path, options.signal);
@@ -188,7 +188,7 @@ export class ModuleService {
         const stored = await this.#copies.openZip(copy, { range, signal });
         if (stored !== null) return stored;
         if (!options.mayFetch) throw notCached(`the zip of ${nameOf(module)}`);
-        options.log["cache"] = "miss";
+        options.facts["cache"] = "miss";
         await this.#fetches.run(
           nameOf(module),
           () => this.#publisher.restoreZip(copy),
@@ -231,7 +231,7 @@ export class ModuleService {
   /** A failure that the store makes up for: said in the access log, and as a warning unless it was asked for. */
   #tolerate(error: unknown, what: string, options: ServiceOptions): void {
     if (options.signal.aborted || !(error instanceof ProxyError)) throw error;
-    options.log["cache"] = "stale";
+    options.facts["cache"] = "stale";
     if (options.mayFetch) {
       this.#log.warn({ error: describeError(error) }, `cannot ${what}, serving the store`);
     }
@@ -239,9 +239,9 @@ export class ModuleService {
 }
 
 /** Says in the access log that the copy came from the store. */
-export function logHit({ manifest }: Copy, log: ServiceOptions["log"]): void {
-  log["cache"] = "hit";
-  log["source"] = manifest.source;
+export function noteHit({ manifest }: Copy, facts: ServiceOptions["facts"]): void {
+  facts["cache"] = "hit";
+  facts["source"] = manifest.source;
 }
 
 function notCached(what: string): NotFoundError {

@@ -106,11 +106,11 @@ export class SumDatabase {
   readonly isVerified = true;
   readonly #isPrivate: (path: ModulePath) => boolean;
   readonly #now: () => number;
-  readonly #logger: Logger;
+  readonly #log: Logger;
   readonly #limits: SumDatabaseLimits;
   readonly #fetch: FetchFile;
   readonly #kept: KeptDatabase;
-  readonly #log: TrustedLog;
+  readonly #trustedLog: TrustedLog;
   /** Records that have been proven, by path and version. */
   readonly #records: LRUCache<string, FoundRecord>;
   readonly #lookups: SingleFlight<FoundRecord>;
@@ -123,7 +123,7 @@ export class SumDatabase {
     this.name = key.name;
     this.#isPrivate = isPrivate;
     this.#now = now;
-    this.#logger = log;
+    this.#log = log;
     this.#limits = limits;
     this.#fetch = (path, limitBytes) =>
       withDeadline((signal) => fetch(path, { limitBytes, signal }), {
@@ -131,7 +131,7 @@ export class SumDatabase {
         what: `fetch ${path} of ${key.name}`,
       });
     this.#kept = new KeptDatabase(store, { key, timeoutMs: limits.storeTimeoutMs });
-    this.#log = new TrustedLog({
+    this.#trustedLog = new TrustedLog({
       key,
       fetch: this.#fetch,
       kept: this.#kept,
@@ -161,7 +161,7 @@ export class SumDatabase {
   async lookup(module: ModuleVersion, signal?: AbortSignal): Promise<Lookup> {
     const { zipH1, goModH1, bytes, written } = await this.#record(module, signal);
     await written;
-    const head = await this.#log.head();
+    const head = await this.#trustedLog.head();
     if (head === null) throw new Error(`${this.name} has lost its newest tree`);
     return { zipH1, goModH1, bytes: Buffer.concat([bytes, head.tree.note]) };
   }
@@ -198,7 +198,7 @@ export class SumDatabase {
    * The newest signed tree, no older than `latestTtlMs`, or older where the database fails. Throws as {@linkcode lookup}.
    */
   async latest(signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const head = await this.#log.head();
+    const head = await this.#trustedLog.head();
     if (head !== null && this.#now() - this.#latestAtMs < this.#limits.latestTtlMs) {
       return head.tree.note;
     }
@@ -207,7 +207,7 @@ export class SumDatabase {
     } catch (error) {
       const isTolerable = error instanceof ProxyError && !(error instanceof ForkError);
       if (head === null || !isTolerable || signal?.aborted) throw error;
-      this.#logger.warn(
+      this.#log.warn(
         { error: describeError(error) },
         `cannot ask ${this.name} for its latest tree`,
       );
@@ -229,12 +229,12 @@ export class SumDatabase {
 
   async #find(module: ModuleVersion): Promise<FoundRecord> {
     // A database that has forked is not even asked.
-    await this.#log.head();
+    await this.#trustedLog.head();
     const known = await this.#findKept(module);
     if (known !== null) return { ...known, written: Promise.resolve() };
     const answer = await this.#fetch(lookupPath(module), MAX_RECORD_BYTES + MAX_NOTE_BYTES);
     const { record, rest } = readRecord(answer, module);
-    await this.#prove(record, await this.#log.follow(rest));
+    await this.#prove(record, await this.#trustedLog.follow(rest));
     return { ...record, written: this.#kept.createRecord(module, record.bytes) };
   }
 
@@ -249,7 +249,7 @@ export class SumDatabase {
       return head === null ? null : record;
     } catch (error) {
       if (!(error instanceof UnverifiedError)) throw error;
-      this.#logger.error({ error: describeError(error) }, "a stored record cannot be verified");
+      this.#log.error({ error: describeError(error) }, "a stored record cannot be verified");
       return null;
     }
   }
@@ -310,8 +310,8 @@ export class SumDatabase {
   /** The newest tree if it has so many records, asking ever further; null where even the database's latest has less. */
   async #headWith(size: number): Promise<Head | null> {
     const ways = [
-      () => this.#log.head(),
-      () => this.#log.freshHead(),
+      () => this.#trustedLog.head(),
+      () => this.#trustedLog.freshHead(),
       () => this.#refresh(),
     ];
     for (const way of ways) {
@@ -327,7 +327,7 @@ export class SumDatabase {
       "",
       () =>
         this.#answer(`ask ${this.name} for its latest tree`, async () => {
-          const head = await this.#log.follow(await this.#fetchLatest());
+          const head = await this.#trustedLog.follow(await this.#fetchLatest());
           this.#latestAtMs = this.#now();
           return head;
         }),

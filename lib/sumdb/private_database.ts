@@ -24,14 +24,14 @@ import { type DataTile, formatTilePath, type Tile } from "./tile.ts";
 
 export interface PrivateSumDatabaseOptions {
   readonly key: SignerKey;
-  readonly log: PrivateLog;
+  readonly transparencyLog: PrivateLog;
   /**
    * The hashes of a module version that is not in the log.
    *
    * @throws {NotFoundError} when there is no such version, or this database is not about it
    */
   readonly hashesOf: (module: ModuleVersion, signal: AbortSignal) => Promise<ModuleHashes>;
-  readonly logger: Logger;
+  readonly log: Logger;
 }
 
 export class PrivateSumDatabase {
@@ -57,32 +57,32 @@ export class PrivateSumDatabase {
     module: ModuleVersion,
     signal: AbortSignal,
   ): Promise<{ bytes: Uint8Array<ArrayBuffer> }> {
-    const { log } = this.#options;
-    const record = await log.find(module) ?? await this.#append(module, signal);
-    const { tree } = await log.head();
+    const { transparencyLog } = this.#options;
+    const record = await transparencyLog.find(module) ?? await this.#append(module, signal);
+    const { tree } = await transparencyLog.head();
     return { bytes: Buffer.concat([record.bytes, this.#sign(tree)]) };
   }
 
   /** @throws {NotFoundError} when the log is not so long */
   async tile(tile: Tile | DataTile): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = await this.#options.log.tile(tile);
+    const bytes = await this.#options.transparencyLog.tile(tile);
     if (bytes !== null) return bytes;
     throw new NotFoundError(`Cannot find ${formatTilePath(tile)}: ${this.name} is not that long`);
   }
 
   async latest(): Promise<Uint8Array<ArrayBuffer>> {
-    const { tree } = await this.#options.log.refresh();
+    const { tree } = await this.#options.transparencyLog.refresh();
     return this.#sign(tree);
   }
 
   async #append(module: ModuleVersion, signal: AbortSignal): Promise<SumRecord> {
-    const { log, hashesOf, logger } = this.#options;
+    const { transparencyLog, hashesOf, log } = this.#options;
     const { zipH1, goModH1 } = await hashesOf(module, signal);
-    const record = await log.append(module, { zipH1, goModH1 });
+    const record = await transparencyLog.append(module, { zipH1, goModH1 });
     if (record.zipH1 !== zipH1 || record.goModH1 !== goModH1) {
       const { path, version } = module;
       const logged = { zip: record.zipH1, goMod: record.goModH1 };
-      logger.error(
+      log.error(
         { module: path, version, logged, found: { zip: zipH1, goMod: goModH1 } },
         "the log has other hashes of a version than this server; clients will refuse the version",
       );

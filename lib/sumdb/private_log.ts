@@ -111,7 +111,7 @@ interface Waiting {
 export class PrivateLog {
   /** The database's name. */
   readonly name: string;
-  readonly #logger: Logger;
+  readonly #log: Logger;
   readonly #limits: PrivateLogLimits;
   readonly #folder: LogFolder;
   /** By {@linkcode nameOf}. */
@@ -125,7 +125,7 @@ export class PrivateLog {
 
   constructor({ name, store, log, limits }: PrivateLogOptions) {
     this.name = name;
-    this.#logger = log;
+    this.#log = log;
     this.#limits = { ...PRIVATE_LOG_LIMITS, ...limits };
     this.#folder = new LogFolder(store, {
       folder: logFolder(name),
@@ -231,7 +231,7 @@ export class PrivateLog {
           timeoutMs: this.#limits.appendTimeoutMs,
           what: "append to the log",
         }).catch((error) => {
-          this.#logger.error({ error: describeError(error) }, "cannot append to the log");
+          this.#log.error({ error: describeError(error) }, "cannot append to the log");
           for (const { reject } of entries) reject(error);
         });
       }
@@ -371,7 +371,7 @@ export class PrivateLog {
   #damaged(what: string, cause?: unknown): StorageError {
     const message = `Cannot use the log "${this.#folder.keyOf("log")}" of the store: ${what}`;
     const error = new StorageError(message, { cause });
-    this.#logger.error({ error: describeError(error) }, "our own log is damaged");
+    this.#log.error({ error: describeError(error) }, "our own log is damaged");
     return error;
   }
 

@@ -17,7 +17,7 @@ export interface Sent<T> {
 }
 
 /** The signal is aborted when the other side does not wait any more. */
-// deno-lint-ignore no-explicit-any -- the methods of one side have different arguments; Remote has their types
+// deno-lint-ignore no-explicit-any -- the methods of one side have different arguments; Peer has their types
 export type Method<A = any, R = unknown> = (
   argument: A,
   signal: AbortSignal,
@@ -35,7 +35,7 @@ type Argument<M> = M extends Method<infer A, unknown> ? A : never;
 type Result<M> = M extends Method<never, infer R> ? R : never;
 
 /** The methods of the other side. */
-export class Remote<M extends { readonly [Name in keyof M]: Method }> {
+export class Peer<M extends { readonly [Name in keyof M]: Method }> {
   readonly #place: MessagePlace;
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   #lastId = 0;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type MessagePlace, type Method, Remote } from "./rpc.ts";
+import { type MessagePlace, type Method, Peer } from "./rpc.ts";
 
 /** Two threads' ends of one channel. */
 function channel(): { here: MessagePlace; there: MessagePlace } & Disposable {
@@ -22,55 +22,55 @@ interface Methods {
   readonly wait: Method<null, never>;
 }
 
-Deno.test("Remote.call() gives the answer of each call, whatever their order", async () => {
+Deno.test("Peer.call() gives the answer of each call, whatever their order", async () => {
   using pair = channel();
   const gate = Promise.withResolvers<void>();
-  new Remote(pair.there, {
+  new Peer(pair.there, {
     double: async (n: number) => {
       if (n === 1) await gate.promise;
       else gate.resolve();
       return { value: 2 * n };
     },
   });
-  const remote = new Remote<Methods>(pair.here, {});
+  const remote = new Peer<Methods>(pair.here, {});
   const answers = [1, 2, 3].map((value) => remote.call("double", { value }));
   assert.deepEqual(await Promise.all(answers), [2, 4, 6]);
 });
 
-Deno.test("Remote.call() throws what a method throws, and where there is none", async () => {
+Deno.test("Peer.call() throws what a method throws, and where there is none", async () => {
   using pair = channel();
-  new Remote(pair.there, { fail: () => Promise.reject(new Error("no luck")) });
-  const remote = new Remote<Methods>(pair.here, {});
+  new Peer(pair.there, { fail: () => Promise.reject(new Error("no luck")) });
+  const remote = new Peer<Methods>(pair.here, {});
   await assert.rejects(remote.call("fail", { value: null }), /no luck/);
   await assert.rejects(remote.call("double", { value: 1 }), /no method "double"/);
 });
 
-Deno.test("Remote.call() hands streams over, both ways", async () => {
+Deno.test("Peer.call() hands streams over, both ways", async () => {
   using pair = channel();
-  new Remote(pair.there, {
+  new Peer(pair.there, {
     upper: async (stream: ReadableStream<Uint8Array>) => {
       const text = await new Response(stream).text();
       const body = new Blob([text.toUpperCase()]).stream();
       return { value: body, transfer: [body] };
     },
   });
-  const remote = new Remote<Methods>(pair.here, {});
+  const remote = new Peer<Methods>(pair.here, {});
   const value = new Blob(["abc"]).stream();
   const answer = await remote.call("upper", { value, transfer: [value] });
   assert.equal(await new Response(answer).text(), "ABC");
 });
 
-Deno.test("Remote.call() ends with its signal, and tells the other side", async () => {
+Deno.test("Peer.call() ends with its signal, and tells the other side", async () => {
   using pair = channel();
   const [called, aborted] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  new Remote(pair.there, {
+  new Peer(pair.there, {
     wait: (_: null, signal) => {
       called.resolve();
       signal.addEventListener("abort", () => aborted.resolve());
       return new Promise<never>(() => {});
     },
   });
-  const remote = new Remote<Methods>(pair.here, {});
+  const remote = new Peer<Methods>(pair.here, {});
   const leaver = new AbortController();
   const left = assert.rejects(remote.call("wait", { value: null }, leaver.signal), /hung up/);
   await called.promise;
@@ -79,9 +79,9 @@ Deno.test("Remote.call() ends with its signal, and tells the other side", async 
   await aborted.promise;
 });
 
-Deno.test("Remote.close() ends the waiting, and later calls at once", async () => {
+Deno.test("Peer.close() ends the waiting, and later calls at once", async () => {
   using pair = channel();
-  const remote = new Remote<Methods>(pair.here, {});
+  const remote = new Peer<Methods>(pair.here, {});
   const waiting = assert.rejects(remote.call("wait", { value: null }), /crashed/);
   remote.close(new Error("crashed"));
   await waiting;

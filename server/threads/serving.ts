@@ -9,7 +9,7 @@
  * one takes.
  */
 /// <reference lib="deno.worker" />
-import { Remote } from "./rpc.ts";
+import { Peer } from "./rpc.ts";
 import { AccessList } from "../../lib/auth/access_list.ts";
 import { type Client, type Guard, OPEN_GUARD } from "../../lib/auth/guard.ts";
 import { type Session, Sessions } from "../../lib/auth/sessions.ts";
@@ -18,9 +18,9 @@ import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import { atProgramEnd } from "../../lib/log/at_exit.ts";
 import {
-  logHit,
   type ModuleList,
   type ModuleZip,
+  noteHit,
   type ServiceOptions,
 } from "../../lib/service/service.ts";
 import { Copies, type CopiesInMemory } from "../../lib/store/copies.ts";
@@ -72,7 +72,7 @@ const methods: ThreadMethods = {
   },
 };
 
-const main = new Remote<MainMethods>(self, { ...methods });
+const main = new Peer<MainMethods>(self, { ...methods });
 
 async function serve(start: ThreadStart): Promise<Serving> {
   const { config, env, host, port, via } = start;
@@ -127,7 +127,7 @@ class StoredModules implements ModuleAnswers {
   async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy> {
     const copy = await this.#copies.read(module, options);
     if (copy === null) throw new ElsewhereError();
-    logHit(copy, options.log);
+    noteHit(copy, options.facts);
     return copy;
   }
 
@@ -149,7 +149,7 @@ class StoredModules implements ModuleAnswers {
       : null;
     if (known === null) throw new ElsewhereError();
     const published = await this.#copies.list(path, options);
-    options.log["cache"] = "hit";
+    options.facts["cache"] = "hit";
     return { versions: this.lists.add(path, { published, known }), stale: false };
   }
 

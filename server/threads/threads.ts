@@ -6,7 +6,7 @@
  * are started, the main thread goes on alone.
  */
 import { AggregatorRegistry } from "prom-client";
-import { type MessagePlace, Remote } from "./rpc.ts";
+import { type MessagePlace, Peer } from "./rpc.ts";
 import { pause } from "../../lib/async/pause.ts";
 import type { Session } from "../../lib/auth/sessions.ts";
 import { describeError } from "../../lib/errors.ts";
@@ -146,7 +146,7 @@ class Thread {
   /** Resolves when it is gone without being told to. */
   readonly crashed: Promise<Error>;
   readonly #worker: Worker;
-  readonly #remote: Remote<ThreadMethods>;
+  readonly #peer: Peer<ThreadMethods>;
   readonly #crash = Promise.withResolvers<Error>();
   #isGone = false;
   #hasStarted = false;
@@ -155,7 +155,7 @@ class Thread {
   constructor(module: URL, methods: MainMethods) {
     this.crashed = this.#crash.promise;
     this.#worker = new Worker(module.href, { type: "module" });
-    this.#remote = new Remote(this.#worker as MessagePlace, { ...methods });
+    this.#peer = new Peer(this.#worker as MessagePlace, { ...methods });
     this.#worker.addEventListener("error", (event) => {
       // Else it would be this thread's error, too.
       event.preventDefault();
@@ -169,7 +169,7 @@ class Thread {
   }
 
   async start(start: ThreadStart): Promise<void> {
-    await this.#remote.call("start", { value: start }, AbortSignal.timeout(START_TIMEOUT_MS));
+    await this.#peer.call("start", { value: start }, AbortSignal.timeout(START_TIMEOUT_MS));
     this.#hasStarted = true;
   }
 
@@ -190,7 +190,7 @@ class Thread {
     this.#zips++;
     // A manifest, which a module version may be, has more than the other thread needs.
     const value = { file, module: { path, version } };
-    const inspected = await this.#remote.call("inspectZip", { value }, signal).catch(() => null);
+    const inspected = await this.#peer.call("inspectZip", { value }, signal).catch(() => null);
     this.#zips--;
     signal?.throwIfAborted();
     if (inspected !== null && "fault" in inspected) throw new ZipError(inspected.fault);
@@ -200,7 +200,7 @@ class Thread {
   /** Ends it in order. One that cannot be asked any more has ended. */
   async stop(): Promise<void> {
     try {
-      await this.#remote.call("stop", { value: null });
+      await this.#peer.call("stop", { value: null });
     } catch {
       // It has crashed meanwhile; there is nothing left to be ended.
     }
@@ -211,7 +211,7 @@ class Thread {
   async metrics() {
     try {
       const timeout = AbortSignal.timeout(CALL_TIMEOUT_MS);
-      return await this.#remote.call("metrics", { value: null }, timeout);
+      return await this.#peer.call("metrics", { value: null }, timeout);
     } catch {
       // It has crashed or is crashing: its numbers are gone with it.
       return null;
@@ -222,7 +222,7 @@ class Thread {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#worker.terminate();
-    this.#remote.close(reason);
+    this.#peer.close(reason);
     this.#crash.resolve(reason);
   }
 }

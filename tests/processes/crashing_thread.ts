@@ -3,7 +3,7 @@
  * and v1.1.0 is not; any other it crashes of.
  */
 /// <reference lib="deno.worker" />
-import { Remote } from "../../server/threads/rpc.ts";
+import { Peer } from "../../server/threads/rpc.ts";
 import type { MainMethods, ThreadMethods } from "../../server/threads/protocol.ts";
 import type { H1 } from "../../lib/module/h1.ts";
 import { parseModulePath } from "../../lib/module/path.ts";
@@ -35,4 +35,4 @@ function crash(): Promise<never> {
   return new Promise<never>(() => {});
 }
 
-const main = new Remote<MainMethods>(self, { ...methods });
+const main = new Peer<MainMethods>(self, { ...methods });

@@ -1,0 +1,31 @@
+/**
+ * How failures are answered, by meaning (lib/errors.ts). Nothing else in the project decides the status of a failure.
+ *
+ * The table follows what the `go` command does with an answer: 404 and 410 send it to the next entry of `GOPROXY`, in the
+ * worst case with a private module path to a public place. So 404 says "known not to exist" and nothing else; a cause that
+ * may pass is 5xx and is never cached. A request that is wrong stays wrong (an hour); what does not exist may exist in
+ * seconds.
+ */
+import type { Meaning } from "../lib/errors.ts";
+
+export interface FailureStatus {
+  readonly status: number;
+  readonly cacheControl: string;
+  /** When the client should come back. */
+  readonly retryAfterSeconds?: number;
+}
+
+export const FAILURE_STATUSES: Readonly<Record<Meaning, FailureStatus>> = {
+  "invalid": { status: 404, cacheControl: "public, max-age=3600" },
+  "malformed": { status: 400, cacheControl: "no-store" },
+  "not-found": { status: 404, cacheControl: "public, max-age=10" },
+  "unauthenticated": { status: 401, cacheControl: "no-store" },
+  "forbidden": { status: 403, cacheControl: "no-store" },
+  "withdrawn": { status: 410, cacheControl: "no-store" },
+  "too-many-requests": { status: 429, cacheControl: "no-store", retryAfterSeconds: 30 },
+  "bad-upstream": { status: 502, cacheControl: "no-store" },
+  "timeout": { status: 504, cacheControl: "no-store" },
+  "overloaded": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
+  "store": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
+  "internal": { status: 500, cacheControl: "no-store" },
+};
