@@ -66,7 +66,7 @@ export function explainConfig(options: ExplainConfigOptions): boolean {
   const path = parseModulePath(options.module);
   const say = (name: string, text: string) => print(`${name.padEnd(12)}${text}`);
   say("module", path);
-  for (const [name, text] of explainSource(path, config, env)) say(name, text);
+  for (const [name, text] of explainSource(path, { config, env })) say(name, text);
   const verdicts = explainAccess(path, options);
   for (const { text } of verdicts) say("access", text);
   return verdicts.some(({ isAllowed }) => isAllowed);
@@ -74,7 +74,10 @@ export function explainConfig(options: ExplainConfigOptions): boolean {
 
 type Lines = readonly (readonly [name: string, text: string])[];
 
-function explainSource(path: ModulePath, config: Config, env: ExplainConfigOptions["env"]): Lines {
+function explainSource(
+  path: ModulePath,
+  { config, env }: Pick<ExplainConfigOptions, "config" | "env">,
+): Lines {
   const { privateModules, publicModules, privateSumDatabase: own } = config;
   let found: PrivateModules | null;
   try {

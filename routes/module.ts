@@ -242,7 +242,7 @@ function listAnswer(
 
 async function latest(answers: Answers, { target, request, options }: Context<Target>) {
   const { copy, stale } = await answers.service.latest(target.path, options);
-  return infoAnswer(textsOf(answers, copy), request, stale ? STALE : FRESH);
+  return infoAnswer(textsOf(answers, copy), { request, cacheControl: stale ? STALE : FRESH });
 }
 
 async function versionFile(
@@ -253,8 +253,8 @@ async function versionFile(
   const { path, version, file } = target;
   request.facts["version"] = version;
   if (file === "info" && target.module === null) {
-    const copy = await service.query(path, parseQuery(version), options);
-    return infoAnswer(textsOf(answers, copy), request, FRESH);
+    const copy = await service.query({ path, query: parseQuery(version) }, options);
+    return infoAnswer(textsOf(answers, copy), { request, cacheControl: FRESH });
   }
   const module = target.module ?? parseRequestedVersion(target);
   if (file === "zip") {
@@ -268,7 +268,7 @@ function copyAnswer(
   texts: CopyTexts,
   { file, request }: { file: "info" | "mod"; request: RouteRequest },
 ): Answer {
-  if (file === "info") return infoAnswer(texts, request, IMMUTABLE);
+  if (file === "info") return infoAnswer(texts, { request, cacheControl: IMMUTABLE });
   return textAnswer(texts.mod, { request, contentType: PLAIN_TEXT, cacheControl: IMMUTABLE });
 }
 
@@ -279,8 +279,11 @@ function parseRequestedVersion({ path, version, file }: VersionTarget): ModuleVe
   );
 }
 
-function infoAnswer({ info }: CopyTexts, request: RouteRequest, cacheControl: string): Answer {
-  return textAnswer(info, { request, contentType: "application/json", cacheControl });
+function infoAnswer(
+  { info }: CopyTexts,
+  options: { request: RouteRequest; cacheControl: string },
+): Answer {
+  return textAnswer(info, { ...options, contentType: "application/json" });
 }
 
 async function zipAnswer(

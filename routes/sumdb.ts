@@ -68,7 +68,10 @@ async function answer(
     await database.supported(request.signal);
     return { status: 200, headers: { "Cache-Control": FRESH }, body: null, sizeBytes: 0 };
   }
-  const { bytes, contentType, cacheControl } = await read(database, target, request.signal);
+  const { bytes, contentType, cacheControl } = await read(database, {
+    target,
+    signal: request.signal,
+  });
   if (target.file === "tile" && target.tile.level === "data") checkRecords(bytes, client);
   return textAnswer(bytes, {
     request,
@@ -103,8 +106,10 @@ type SumdbFile =
 
 async function read(
   database: ServedDatabase,
-  target: Exclude<SumdbFile, { readonly file: "supported" }>,
-  signal: AbortSignal,
+  { target, signal }: {
+    target: Exclude<SumdbFile, { readonly file: "supported" }>;
+    signal: AbortSignal;
+  },
 ) {
   switch (target.file) {
     case "latest":

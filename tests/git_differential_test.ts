@@ -200,7 +200,7 @@ async function askUs(git: TestGitSource, question: string): Promise<Outcome> {
   try {
     const info = query === "latest"
       ? await git.source.latest(module, SIGNAL)
-      : await git.source.resolve(module, parseQuery(query), SIGNAL);
+      : await git.source.resolve({ path: module, query: parseQuery(query) }, SIGNAL);
     const copy = await git.source.fetch(
       { path: module, version: info.version },
       { directory, signal: SIGNAL },

@@ -124,7 +124,7 @@ async function checkQuery(git: TestGitSource, row: GoRow): Promise<void> {
 function resolve(git: TestGitSource, path: ModulePath, query: string): Promise<VersionInfo> {
   return query === "latest"
     ? git.source.latest(path, SIGNAL)
-    : git.source.resolve(path, parseQuery(query), SIGNAL);
+    : git.source.resolve({ path, query: parseQuery(query) }, SIGNAL);
 }
 
 async function checkRefusal(promise: Promise<unknown>, want: string): Promise<void> {

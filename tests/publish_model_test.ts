@@ -465,7 +465,7 @@ const MUTANTS: readonly {
       const { copy } = await publish(store, { ...ours, zip: null });
       const { zip: { h1 } } = ours.manifest;
       if (answerOf(copy) === h1) {
-        await storeZip(store, copy.manifest, { h1, content: ours.zip ?? assert.fail() });
+        await storeZip(store, { manifest: copy.manifest, h1, content: ours.zip ?? assert.fail() });
       }
       return copy;
     },

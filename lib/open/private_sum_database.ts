@@ -46,8 +46,8 @@ export async function openPrivateSumDatabase(
     databaseFor: (path) => isPrivate(path) ? transparencyLog : databases.databaseFor(path),
     over(service) {
       const hashesOf = async (module: ModuleVersion, signal: AbortSignal) => {
-        if (isPrivate(module.path)) return await publishedHashes(service, module, signal);
-        if (combined) return await publicHashes(databases, module, signal);
+        if (isPrivate(module.path)) return await publishedHashes(service, { module, signal });
+        if (combined) return await publicHashes(databases, { module, signal });
         throw new NotFoundError(
           `Cannot look up ${
             nameOf(module)
@@ -91,8 +91,7 @@ function parseKey(text: string, failure: (cause: unknown) => ConfigError): Signe
 
 async function publishedHashes(
   service: Pick<ModuleService, "copy">,
-  module: ModuleVersion,
-  signal: AbortSignal,
+  { module, signal }: { module: ModuleVersion; signal: AbortSignal },
 ): Promise<ModuleHashes> {
   const { manifest } = await service.copy(module, { mayFetch: true, signal, facts: {} });
   return { zipH1: manifest.zip.h1, goModH1: manifest.goMod.h1 };
@@ -100,8 +99,7 @@ async function publishedHashes(
 
 async function publicHashes(
   databases: SumDatabases,
-  module: ModuleVersion,
-  signal: AbortSignal,
+  { module, signal }: { module: ModuleVersion; signal: AbortSignal },
 ): Promise<ModuleHashes> {
   const hashes = await databases.databaseFor(module.path)?.find(module, signal) ?? null;
   if (hashes !== null) return hashes;

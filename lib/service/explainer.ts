@@ -133,7 +133,7 @@ export class Explainer {
       orFailure(() => this.#record(module, known)),
       Promise.all(sources.map(async (source) => ({
         source: source.description,
-        ...await orFailure(() => this.#ask(source, module, known)),
+        ...await orFailure(() => this.#ask(source, { module, published: known })),
       }))),
     ]);
     return {
@@ -163,8 +163,7 @@ export class Explainer {
 
   async #ask(
     source: Source,
-    module: ModuleVersion,
-    published: Copy | null,
+    { module, published }: { module: ModuleVersion; published: Copy | null },
   ): Promise<SourcePart> {
     const { info, goMod } = await this.#withDeadline(
       `ask ${source.description}`,

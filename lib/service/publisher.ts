@@ -90,7 +90,7 @@ export class Publisher {
       if (known === null) {
         return await this.#createEagerly(job, { fetched: await this.#fetch(job), known: null });
       }
-      this.#checkGoMod(job, described, known);
+      this.#checkGoMod(job, { described, known });
       return await this.#create(job, { described, zipH1: known.zipH1, zip: null, known });
     });
   }
@@ -133,7 +133,7 @@ export class Publisher {
     },
   ): Promise<Copy> {
     if (known !== null) {
-      this.#checkGoMod(job, described, known);
+      this.#checkGoMod(job, { described, known });
       this.#check(job, { what: "zip", known: known.zipH1, found: zip.h1 });
     }
     return await this.#create(job, { described, zipH1: zip.h1, zip: ownFileContent(zip), known });
@@ -168,8 +168,12 @@ export class Publisher {
     return published.copy;
   }
 
-  #checkGoMod(job: Job, { goMod }: DescribedCopy, { goModH1 }: RecordedHashes): void {
-    this.#check(job, { what: "go.mod", known: goModH1, found: hashGoMod(goMod) });
+  #checkGoMod(
+    job: Job,
+    { described, known }: { described: DescribedCopy; known: RecordedHashes },
+  ): void {
+    const found = hashGoMod(described.goMod);
+    this.#check(job, { what: "go.mod", known: known.goModH1, found });
   }
 
   /** @throws {UpstreamError} when a file has another hash than the one that is known */

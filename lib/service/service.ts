@@ -18,9 +18,9 @@ import { pickLatest } from "../module/latest.ts";
 import type { H1 } from "../module/h1.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Query, Version } from "../module/version.ts";
+import type { Version } from "../module/version.ts";
 import type { Publisher } from "./publisher.ts";
-import type { KnownVersions, Source, VersionInfo } from "../source/source.ts";
+import type { KnownVersions, ModuleQuery, Source, VersionInfo } from "../source/source.ts";
 import type { Copies, CopiesInMemory } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
 import type { ByteRange, StoredObject } from "../store/object_store.ts";
@@ -116,14 +116,15 @@ export class ModuleService {
   }
 
   /** The copy of the version that a branch, tag, commit or version prefix means now. Throws as {@linkcode copy}. */
-  async query(path: ModulePath, query: Query, options: ServiceOptions): Promise<Copy> {
+  async query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy> {
+    const { path, query } = asked;
     if (!options.mayFetch) throw notCached(`${path}@${query}`);
     const info = await this.#queries.run(
       `${path}@${query}`,
       () =>
         this.#ask(
           `look up ${path}@${query}`,
-          (signal) => this.#source.resolve(path, query, signal),
+          (signal) => this.#source.resolve(asked, signal),
         ),
       options.signal,
     );

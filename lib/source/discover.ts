@@ -124,7 +124,7 @@ export class Discovery {
     } catch (cause) {
       if (!(cause instanceof InvalidRequestError)) throw cause;
       // A URL of any kind but https: the code may well exist, but not for this server.
-      throw unrecognized(path, cause.message, cause);
+      throw unrecognized(path, cause.message, { cause });
     }
   }
 
@@ -176,8 +176,8 @@ export class Discovery {
   }
 }
 
-function unrecognized(path: string, reason: string, cause?: unknown): NotFoundError {
-  return new NotFoundError(`unrecognized import path "${path}": ${reason}`, { cause });
+function unrecognized(path: string, reason: string, options?: ErrorOptions): NotFoundError {
+  return new NotFoundError(`unrecognized import path "${path}": ${reason}`, options);
 }
 
 /** The beginning of a body, as UTF-8. */

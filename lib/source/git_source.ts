@@ -15,7 +15,6 @@ import type { Repository } from "../git/repository.ts";
 import { syntheticGoMod } from "../module/go_mod.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Query } from "../module/version.ts";
 import { createZip } from "../zip/create.ts";
 import { ZipError } from "../zip/rules.ts";
 import type { Seeds } from "../zip/reusable_zips.ts";
@@ -28,6 +27,7 @@ import type {
   FetchedZip,
   FetchOptions,
   KnownVersions,
+  ModuleQuery,
   Source,
   VersionInfo,
 } from "./source.ts";
@@ -78,10 +78,10 @@ export class GitSource implements Source {
     });
   }
 
-  resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
+  resolve({ path, query }: ModuleQuery, signal: AbortSignal): Promise<VersionInfo> {
     return this.#ask(path, {
       signal,
-      proxy: (proxy) => proxy.resolve(path, query, signal),
+      proxy: (proxy) => proxy.resolve({ path, query }, signal),
       git: async (module) => (await module.find(query)).info,
     });
   }
@@ -91,7 +91,7 @@ export class GitSource implements Source {
       signal,
       refsMaxAgeMs: REFS_MAX_AGE_MS,
       proxy: (proxy) => proxy.describe({ path, version }, signal),
-      git: async (module, { remote }) => describe(await module.find(version), path, remote),
+      git: async (module, { remote }) => describe(await module.find(version), { path, remote }),
     });
   }
 
@@ -101,7 +101,7 @@ export class GitSource implements Source {
       refsMaxAgeMs: REFS_MAX_AGE_MS,
       proxy: (proxy) => proxy.fetchZip({ path, version }, options),
       git: async (module, { seeds }) =>
-        await makeZip(await module.find(version), path, { ...options, seeds }),
+        await makeZip(await module.find(version), { ...options, path, seeds }),
     });
   }
 
@@ -113,8 +113,8 @@ export class GitSource implements Source {
       git: async (module, { remote, seeds }) => {
         // All three files, from the one commit that was found.
         const found = await module.find(version);
-        const zip = await makeZip(found, path, { ...options, seeds });
-        return { ...describe(found, path, remote), zip };
+        const zip = await makeZip(found, { ...options, path, seeds });
+        return { ...describe(found, { path, remote }), zip };
       },
     });
   }
@@ -154,14 +154,21 @@ interface Question<T> {
   readonly git: (module: GitModule, repository: Repository) => Promise<T>;
 }
 
-function describe({ info, dir }: FoundVersion, path: ModulePath, remote: RemoteUrl): DescribedCopy {
+function describe(
+  { info, dir }: FoundVersion,
+  { path, remote }: { path: ModulePath; remote: RemoteUrl },
+): DescribedCopy {
   return { info, goMod: dir.goMod ?? syntheticGoMod(path), source: `git ${remote}` };
+}
+
+interface MakeZipOptions extends FetchOptions {
+  readonly path: ModulePath;
+  readonly seeds: Seeds;
 }
 
 async function makeZip(
   { info: { version }, dir: { dir }, snapshot }: FoundVersion,
-  path: ModulePath,
-  { directory, seeds, signal }: FetchOptions & { readonly seeds: Seeds },
+  { path, directory, seeds, signal }: MakeZipOptions,
 ): Promise<FetchedZip> {
   const module = { path, version };
   try {

@@ -67,7 +67,10 @@ Deno.test("GitSource asks the repository", async () => {
   const { source, leases } = fixture();
   assert.deepEqual(await source.list(PATH, SIGNAL), { versions: ["v1.0.0"], freshMs: 0 });
   assert.equal((await source.latest(PATH, SIGNAL)).version, "v1.0.0");
-  assert.equal((await source.resolve(PATH, parseQuery("main"), SIGNAL)).version, "v1.0.0");
+  assert.equal(
+    (await source.resolve({ path: PATH, query: parseQuery("main") }, SIGNAL)).version,
+    "v1.0.0",
+  );
   assert.equal(leases.held, 0);
 });
 
@@ -85,7 +88,7 @@ Deno.test("GitSource asks the proxy that a page names", async () => {
   });
   assert.deepEqual(await source.list(PATH, SIGNAL), { versions: [version], freshMs: 5000 });
   assert.equal(await source.latest(PATH, SIGNAL), info);
-  assert.equal(await source.resolve(PATH, parseQuery("main"), SIGNAL), info);
+  assert.equal(await source.resolve({ path: PATH, query: parseQuery("main") }, SIGNAL), info);
   await assert.rejects(source.fetch({ path: PATH, version }, FETCH), /gone/);
   assert.deepEqual(proxies, Array(4).fill("https://proxy.example.com/base"));
 });
@@ -113,7 +116,10 @@ Deno.test("GitSource.fetch() looks again before it says that a version does not 
 
 Deno.test("GitSource.resolve() never takes refs that it saw before", async () => {
   const { source, repository } = fixture();
-  await assert.rejects(source.resolve(PATH, parseQuery("other"), SIGNAL), NotFoundError);
+  await assert.rejects(
+    source.resolve({ path: PATH, query: parseQuery("other") }, SIGNAL),
+    NotFoundError,
+  );
   assert.deepEqual(repository.calls, ["refs 0"]);
 });
 

@@ -9,6 +9,7 @@ import type {
   FetchedZip,
   FetchOptions,
   KnownVersions,
+  ModuleQuery,
   Source,
   VersionInfo,
 } from "./source.ts";
@@ -39,9 +40,9 @@ export class MeasuredSource implements Source {
     return this.#measure(question, () => this.#source.latest(path, signal));
   }
 
-  resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
-    const question = { operation: "resolve", path, version: query, signal };
-    return this.#measure(question, () => this.#source.resolve(path, query, signal));
+  resolve(asked: ModuleQuery, signal: AbortSignal): Promise<VersionInfo> {
+    const question = { operation: "resolve", path: asked.path, version: asked.query, signal };
+    return this.#measure(question, () => this.#source.resolve(asked, signal));
   }
 
   describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {

@@ -28,6 +28,7 @@ import type {
   FetchedZip,
   FetchOptions,
   KnownVersions,
+  ModuleQuery,
   Source,
   VersionInfo,
 } from "./source.ts";
@@ -73,7 +74,7 @@ export class ProxySource implements Source {
     }
   }
 
-  resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
+  resolve({ path, query }: ModuleQuery, signal: AbortSignal): Promise<VersionInfo> {
     return this.#info(path, { file: versionFile(query, "info"), signal });
   }
 

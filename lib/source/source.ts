@@ -18,6 +18,12 @@ export interface VersionInfo extends Info {
   readonly version: Version;
 }
 
+/** A name of a revision of a module. */
+export interface ModuleQuery {
+  readonly path: ModulePath;
+  readonly query: Query;
+}
+
 /** The versions of a module that a source knows. */
 export interface KnownVersions {
   /** The tagged ones, in any order; empty for a module that exists without tags. */
@@ -61,7 +67,7 @@ export interface Source {
   /** What `@latest` means now. */
   latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo>;
   /** The version that a branch, commit, tag or version prefix means now. */
-  resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo>;
+  resolve(asked: ModuleQuery, signal: AbortSignal): Promise<VersionInfo>;
   /** `.info` and `.mod` of one version, from one place. */
   describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy>;
   /** The zip alone, for a version whose h1 the caller knows. */

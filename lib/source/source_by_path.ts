@@ -3,13 +3,13 @@
  */
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Query } from "../module/version.ts";
 import type {
   DescribedCopy,
   FetchedCopy,
   FetchedZip,
   FetchOptions,
   KnownVersions,
+  ModuleQuery,
   Source,
   VersionInfo,
 } from "./source.ts";
@@ -38,8 +38,8 @@ export class SourceByPath implements Source {
     return await this.#sourceOf(path).latest(path, signal);
   }
 
-  async resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
-    return await this.#sourceOf(path).resolve(path, query, signal);
+  async resolve(asked: ModuleQuery, signal: AbortSignal): Promise<VersionInfo> {
+    return await this.#sourceOf(asked.path).resolve(asked, signal);
   }
 
   async describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {

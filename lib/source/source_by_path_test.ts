@@ -8,7 +8,7 @@ import type { Source } from "./source.ts";
 
 /** A source that notes what it was asked. */
 function notingSource(name: string, asked: string[]): Source {
-  const note = (method: string) => (asking: ModulePath | ModuleVersion) => {
+  const note = (method: string) => (asking: ModulePath | Pick<ModuleVersion, "path">) => {
     const path = typeof asking === "string" ? asking : asking.path;
     asked.push(`${name} ${method} ${path}`);
     return Promise.reject(new Error("noted"));
@@ -38,7 +38,7 @@ Deno.test("SourceByPath asks a private path's own source and nobody else", async
     const calls = [
       source.list(path, signal),
       source.latest(path, signal),
-      source.resolve(path, parseQuery("main"), signal),
+      source.resolve({ path, query: parseQuery("main") }, signal),
       source.describe(module, signal),
       source.fetchZip(module, { directory: "/none", signal }),
       source.fetch(module, { directory: "/none", signal }),

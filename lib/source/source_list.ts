@@ -13,13 +13,13 @@
 import { NotFoundError } from "../errors.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Query } from "../module/version.ts";
 import type {
   DescribedCopy,
   FetchedCopy,
   FetchedZip,
   FetchOptions,
   KnownVersions,
+  ModuleQuery,
   Source,
   VersionInfo,
 } from "./source.ts";
@@ -98,8 +98,8 @@ export class SourceList implements Source {
     return this.#try((source) => source.latest(path, signal), signal);
   }
 
-  resolve(path: ModulePath, query: Query, signal: AbortSignal): Promise<VersionInfo> {
-    return this.#try((source) => source.resolve(path, query, signal), signal);
+  resolve(asked: ModuleQuery, signal: AbortSignal): Promise<VersionInfo> {
+    return this.#try((source) => source.resolve(asked, signal), signal);
   }
 
   describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {

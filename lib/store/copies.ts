@@ -199,7 +199,7 @@ export class Copies {
     { signal }: CallOptions = {},
   ): Promise<void> {
     await withDeadline(
-      (signal) => storeZip(this.#store, manifest, zip, { signal }),
+      (signal) => storeZip(this.#store, { manifest, ...zip }, { signal }),
       {
         timeoutMs: this.#writeTimeoutMs,
         what: `store the zip of ${nameOf(manifest)}`,

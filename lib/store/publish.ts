@@ -47,6 +47,14 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A zip that a copy lacks. */
+export interface MissingZip {
+  readonly manifest: Manifest;
+  /** Of the zip; the caller has computed it. */
+  readonly h1: H1;
+  readonly content: Content;
+}
+
 /** A zip with another hash than the one its copy was published with. */
 export class ZipMismatchError extends UpstreamError {}
 
@@ -83,10 +91,10 @@ export async function publish(
   options: CallOptions = {},
 ): Promise<Published> {
   const bytes = encodeManifest({ manifest, goMod });
-  if (zip !== null) await createSurely(store, blobKey(manifest), zip, options);
+  if (zip !== null) await createSurely(store, { key: blobKey(manifest), content: zip }, options);
 
   const key = manifestKey(manifest);
-  const outcome = await createSurely(store, key, bytesContent(bytes), options);
+  const outcome = await createSurely(store, { key, content: bytesContent(bytes) }, options);
   const copy = outcome === "created"
     ? decodeManifest(bytes, manifest)
     : await readCopy(store, manifest, options);
@@ -108,18 +116,17 @@ export async function publish(
  */
 export async function storeZip(
   store: ObjectStore,
-  manifest: Manifest,
-  zip: { readonly h1: H1; readonly content: Content },
+  { manifest, h1, content }: MissingZip,
   options: CallOptions = {},
 ): Promise<void> {
-  if (zip.h1 !== manifest.zip.h1) {
+  if (h1 !== manifest.zip.h1) {
     throw new ZipMismatchError(
       `Cannot use the zip of ${
         nameOf(manifest)
-      }: its hash is ${zip.h1}, and ${manifest.zip.h1} was published`,
+      }: its hash is ${h1}, and ${manifest.zip.h1} was published`,
     );
   }
-  await createSurely(store, blobKey(manifest), zip.content, options);
+  await createSurely(store, { key: blobKey(manifest), content }, options);
 }
 
 function blobKey(manifest: Manifest): string {
@@ -129,8 +136,7 @@ function blobKey(manifest: Manifest): string {
 /** Creates, and where that throws, looks whether it has happened all the same. */
 async function createSurely(
   store: ObjectStore,
-  key: string,
-  content: Content,
+  { key, content }: { key: string; content: Content },
   options: CallOptions,
 ): Promise<"created" | "exists"> {
   try {

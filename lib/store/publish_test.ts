@@ -146,14 +146,14 @@ Deno.test("storeZip() adds the zip that was published and no other", async () =>
   const { copy } = await publish(store, publication(1, "lazy"));
   const key = zipKey(module, zipH1(1));
   await assert.rejects(
-    storeZip(store, copy.manifest, { h1: zipH1(2), content: zipOf(2) }),
+    storeZip(store, { manifest: copy.manifest, h1: zipH1(2), content: zipOf(2) }),
     (error) => error instanceof ZipMismatchError && error instanceof UpstreamError,
   );
   assert.equal(await store.get(key), null);
-  await storeZip(store, copy.manifest, { h1: zipH1(1), content: zipOf(1) });
+  await storeZip(store, { manifest: copy.manifest, h1: zipH1(1), content: zipOf(1) });
   assert.equal(await readText(store, key), "zip 1");
   // Other compression, same hash: what is stored stays.
-  await storeZip(store, copy.manifest, { h1: zipH1(1), content: zipOf(3) });
+  await storeZip(store, { manifest: copy.manifest, h1: zipH1(1), content: zipOf(3) });
   assert.equal(await readText(store, key), "zip 1");
 });
 
@@ -168,7 +168,7 @@ Deno.test("storeZip() survives a failure that was none, and throws the others", 
       const inner = new MemoryStore();
       const { copy } = await publish(inner, publication(1, "lazy"));
       const store = new FaultyStore(inner, ({ index }) => faults[index] ?? null);
-      const stored = storeZip(store, copy.manifest, { h1: zipH1(1), content: zipOf(1) });
+      const stored = storeZip(store, { manifest: copy.manifest, h1: zipH1(1), content: zipOf(1) });
       await (throws ? assert.rejects(stored, StorageError) : stored);
     });
   }

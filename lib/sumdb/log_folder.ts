@@ -68,7 +68,7 @@ export class LogFolder {
 
   /** Null where there is no such object. */
   async read(name: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    return await this.#withDeadline("read", name, async (key, signal) => {
+    return await this.#withDeadline({ verb: "read", name: name }, async (key, signal) => {
       const object = await this.#store.get(key, { signal });
       if (object === null) return null;
       if (object.sizeBytes <= limitBytes) return await readAll(object, signal);
@@ -78,14 +78,14 @@ export class LogFolder {
   }
 
   async create(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<"created" | "exists"> {
-    return await this.#withDeadline("create", name, (key, signal) => {
+    return await this.#withDeadline({ verb: "create", name: name }, (key, signal) => {
       return this.#store.create(key, bytesContent(bytes), { signal });
     });
   }
 
   /** The largest numbers that a folder has objects of (by {@linkcode descendingName}), largest first. */
   async largest(folder: string, limit: number): Promise<number[]> {
-    const names = await this.#withDeadline("list", folder, (key, signal) => {
+    const names = await this.#withDeadline({ verb: "list", name: folder }, (key, signal) => {
       return this.#store.list(key, { limit, signal });
     });
     return names.map(numberOf).filter((number) => number !== null);
@@ -99,8 +99,7 @@ export class LogFolder {
   }
 
   async #withDeadline<T>(
-    verb: string,
-    name: string,
+    { verb, name }: { verb: string; name: string },
     work: (key: string, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const key = this.keyOf(name);

@@ -136,7 +136,7 @@ export class TrustedLog {
     const head = this.#head;
     return head !== null && tree.size <= head.tree.size
       ? await this.#compareWithHead(tree, head)
-      : await this.#goOn(head, tree, edge);
+      : await this.#goOn(head, { tree, edge });
   }
 
   async #compareWithHead(older: SignedTree, head: Head): Promise<Head> {
@@ -147,7 +147,10 @@ export class TrustedLog {
   }
 
   /** Makes `tree` the newest one. Until all of it is known to be right, nothing of it is stored or believed. */
-  async #goOn(head: Head | null, tree: SignedTree, edge: Edge | null): Promise<Head> {
+  async #goOn(
+    head: Head | null,
+    { tree, edge }: { tree: SignedTree; edge: Edge | null },
+  ): Promise<Head> {
     const authentic = new Map<string, TileNodes>();
     const unkept: [Tile, Uint8Array<ArrayBuffer>][] = [];
     const tiles = await TreeTiles.open(tree, {

@@ -160,7 +160,7 @@ export class Archive {
       }
     } catch (error) {
       const fault = inflateFault(error);
-      throw fault === undefined ? error : entryError(entry, fault, error);
+      throw fault === undefined ? error : entryError(entry, fault, { cause: error });
     }
   }
 
@@ -222,7 +222,9 @@ async function* readHeaders(zip: yauzl.ZipFile, window: FileWindow): AsyncGenera
 
 /** What the window threw, yauzl passes on; what it throws by itself are plain errors about the format. */
 function formatError(error: unknown, window: FileWindow): unknown {
-  return error === window.failure ? error : zipError("it is not a well-formed zip file", error);
+  return error === window.failure
+    ? error
+    : zipError("it is not a well-formed zip file", { cause: error });
 }
 
 /** Where the directory is, by the end records. */
@@ -325,7 +327,7 @@ function decodeName(name: Uint8Array): string {
   try {
     return utf8.decode(name);
   } catch (error) {
-    throw zipError(`the name ${quoted(lossy.decode(name))} is not UTF-8`, error);
+    throw zipError(`the name ${quoted(lossy.decode(name))} is not UTF-8`, { cause: error });
   }
 }
 
@@ -407,10 +409,10 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function entryError(entry: { name: string }, fault: string, cause?: unknown): ZipError {
-  return zipError(`${quoted(entry.name)}: ${fault}`, cause);
+function entryError(entry: { name: string }, fault: string, options?: ErrorOptions): ZipError {
+  return zipError(`${quoted(entry.name)}: ${fault}`, options);
 }
 
-function zipError(fault: string, cause?: unknown): ZipError {
-  return new ZipError(`Cannot read zip: ${fault}`, { cause });
+function zipError(fault: string, options?: ErrorOptions): ZipError {
+  return new ZipError(`Cannot read zip: ${fault}`, options);
 }

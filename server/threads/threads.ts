@@ -97,7 +97,7 @@ export class Threads {
 
   #methods({ app, recognize, knownVersions, onSeen }: MainParts): MainMethods {
     return {
-      answer: (request, signal) => answer(app, request, signal),
+      answer: (request, signal) => answer(app, { request, signal }),
       recognize: (header) => ({ value: recognize(header) }),
       knownVersions: (path) => ({ value: knownVersions(path) }),
       seen: (module) => {
@@ -228,7 +228,10 @@ class Thread {
 }
 
 /** Answers a request that came to another thread. */
-async function answer(app: App, request: SentRequest, signal: AbortSignal) {
+async function answer(
+  app: App,
+  { request, signal }: { request: SentRequest; signal: AbortSignal },
+) {
   const { method, url, headers, body, address } = request;
   const init = headers.map(([name, value]): [string, string] => [name, value]);
   const remoteAddr = address === null
