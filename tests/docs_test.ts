@@ -59,8 +59,44 @@ Deno.test("links in the documents lead to files of the project", async (t) => {
   }
 });
 
+Deno.test("docs/README.md lists every document, one line each", async () => {
+  const linked = [...(await read("docs/README.md")).matchAll(/^\s*- \[[^\]]+\]\(([^)]+)\): \S/gm)]
+    .map(([, target]) => join("docs", target ?? ""));
+  const wanted = DOCUMENTS.filter((file) => !/^(docs\/)?README\.md$/.test(file));
+  assert.deepEqual(linked.filter((file) => file.endsWith(".md")).sort(), [
+    ...wanted,
+    "CHANGELOG.md",
+    "CONVENTIONS.md",
+  ].sort());
+});
+
+Deno.test("links to headings lead to headings", async (t) => {
+  const headings = new Map<string, Set<string>>();
+  for (const file of DOCUMENTS) headings.set(file, anchorsOf(await read(file)));
+  for (const file of DOCUMENTS) {
+    for (const [, target = ""] of (await read(file)).matchAll(/\]\(([^)\s]*#[^)\s]+)\)/g)) {
+      if (target.startsWith("https:")) continue;
+      const [path = "", anchor = ""] = target.split("#");
+      await t.step(`${file}: ${target}`, () => {
+        const known = headings.get(path === "" ? file : join(dirname(file), path));
+        assert.ok(known?.has(anchor), `there is no heading "${anchor}"`);
+      });
+    }
+  }
+});
+
+/** What headings are called in links, as GitHub makes it of their text. */
+function anchorsOf(text: string): Set<string> {
+  const prose = text.replaceAll(/^```[^]*?^```$/gm, "");
+  return new Set(
+    [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+      heading.toLowerCase().replaceAll(/[^a-z0-9 _-]/g, "").replaceAll(" ", "-")
+    ),
+  );
+}
+
 Deno.test("every cell of the comparison has its evidence", async () => {
-  const section = sectionOf(await read("README.md"), "Beside others");
+  const section = sectionOf(await read("docs/comparison.md"), "Features");
   const defined = new Set([...section.matchAll(/^\[([^\]]+)\]: https:/gm)].map(([, name]) => name));
   const rows = section.split("\n").filter((line) => line.startsWith("|")).slice(2)
     .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
@@ -82,7 +118,7 @@ Deno.test("messages that are explained are messages of the program", async (t) =
       // A text that goes over several lines is one.
       .map(async (file) => (await read(file)).replaceAll(/["`] \+\s*["`]/g, "")),
   );
-  const table = sectionOf(await read("docs/operating.md"), "What a message means");
+  const table = sectionOf(await read("docs/operating.md"), "Error messages");
   const messages = [...table.matchAll(/^\| `([^`]+)` +\|/gm)].map(([, message]) => message ?? "");
   assert.ok(messages.length > 10);
   for (const message of messages) {
@@ -153,7 +189,6 @@ function programArguments(command: string): string[] | null {
 /** Commands that are typed by a test of their own: below, or the one that is named. */
 const TESTED_ELSEWHERE: readonly { readonly command: RegExp; readonly by: string }[] = [
   { command: /^npx -y deno@\S+ task (test|compile)$/, by: ".ci/run, tests/bundle_test.ts" },
-  { command: /^go mod download$/, by: "below" },
   { command: /^source <\(go-mod-proxy completion (bash|zsh)\)$/, by: "tests/completion_test.ts" },
 ];
 
@@ -198,7 +233,7 @@ goTest("who types the README's first commands has a module a moment later", asyn
   await using upstream = await startUpstream({
     modules: [{ path, version: "v1.0.0", files: { "go.mod": `module ${path}\n` } }],
   });
-  const [start, , use] = await shellBlocks("README.md");
+  const [start, use] = await shellBlocks("README.md");
   assert.ok(start !== undefined && use !== undefined);
   await using server = await typeStart(commandsIn(start)[0] ?? "", upstream.url);
   await using go = await goCommand({
@@ -207,7 +242,7 @@ goTest("who types the README's first commands has a module a moment later", asyn
     // What "go env -w" writes counts where the environment says nothing.
     env: { GOPROXY: "", GOENV: `${server.home}/go.env` },
   });
-  for (const command of commandsIn(use)) {
+  for (const command of [...commandsIn(use), "go mod download"]) {
     const typed = command.replace("http://127.0.0.1:8080", server.url);
     const { code, stderr } = await go.run(typed.split(" ").slice(1));
     assert.equal(code, 0, `${typed}: ${stderr}`);
