@@ -1,6 +1,6 @@
 /**
- * The documents: links lead somewhere, messages are in the code, commands are those of the program, and whoever types the
- * README's first commands has a module a moment later.
+ * The documents: docs/README.md lists them, links lead to files and headings, messages are in the
+ * code, commands are those of the program, and typing the README's first commands serves a module.
  *
  * A block of shell commands is checked, unless a comment before it says why that is not possible here:
  *
@@ -63,11 +63,14 @@ Deno.test("docs/README.md lists every document, one line each", async () => {
   const linked = [...(await read("docs/README.md")).matchAll(/^\s*- \[[^\]]+\]\(([^)]+)\): \S/gm)]
     .map(([, target]) => join("docs", target ?? ""));
   const wanted = DOCUMENTS.filter((file) => !/^(docs\/)?README\.md$/.test(file));
-  assert.deepEqual(linked.filter((file) => file.endsWith(".md")).sort(), [
-    ...wanted,
-    "CHANGELOG.md",
-    "CONVENTIONS.md",
-  ].sort());
+  assert.deepEqual(
+    linked.filter((file) => file.endsWith(".md")).sort(),
+    [
+      ...wanted,
+      "CHANGELOG.md",
+      "CONVENTIONS.md",
+    ].sort(),
+  );
 });
 
 Deno.test("links to headings lead to headings", async (t) => {
@@ -228,7 +231,7 @@ async function typeGoEnv(command: string): Promise<void> {
   }
 }
 
-goTest("who types the README's first commands has a module a moment later", async () => {
+goTest("typing the README's first commands serves a module", async () => {
   const path = "example.com/hello";
   await using upstream = await startUpstream({
     modules: [{ path, version: "v1.0.0", files: { "go.mod": `module ${path}\n` } }],
