@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { cpuTime } from "./process_cpu.ts";
+import { runCommand } from "../tests/support/run_command.ts";
 
 Deno.test({
   name: "cpuTime() counts a child's child, once both have ended",
@@ -7,7 +8,7 @@ Deno.test({
   fn: async () => {
     const before = await cpuTime();
     const count = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
-    await new Deno.Command("sh", { args: ["-c", `sh -c '${count}'; true`] }).output();
+    await runCommand("sh", { args: ["-c", `sh -c '${count}'; true`] });
     const after = await cpuTime();
     assert.ok(before !== null && after !== null);
     assert.ok(after.childrenMs - before.childrenMs >= 20, JSON.stringify({ before, after }));

@@ -6,6 +6,7 @@ import {
   treeHighWaterBytes,
   treeMemoryBytes,
 } from "./process_tree.ts";
+import { within } from "../tests/support/eventually.ts";
 
 Deno.test("parseStat() takes any program's name", async (t) => {
   const fields = "S 12 7 7 0 -1 4194560 1 2 3 4 10 20 300 4000 20 0 1 0 999";
@@ -27,13 +28,13 @@ Deno.test("a tree is a process and its descendants", { ignore }, async () => {
     stdout: "piped",
   }).spawn();
   await using peak = new MemoryPeak(process.pid);
-  await process.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
+  await within("the shell to be ready", process.stdout.getReader().read());
   assert.ok((await treeCpuMs(process.pid) ?? 0) >= 10);
   assert.ok((await treeMemoryBytes(process.pid) ?? 0) > 20e6);
   assert.ok((await treeHighWaterBytes(process.pid) ?? 0) > 20e6);
   assert.ok(await peak.stop() > 20e6);
   await process.stdin.close();
-  await process.status;
+  await within("the end of the shell", process.status);
 });
 
 Deno.test("a tree that is not there is null", async () => {

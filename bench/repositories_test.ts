@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type Recipe, repository } from "./repositories.ts";
+import { runCommand } from "../tests/support/run_command.ts";
 
 const TINY: Recipe = { name: "tiny", files: 3, commits: 7, releases: 3, binaryBytes: 100 };
 
@@ -26,7 +27,6 @@ Deno.test("repository() is the same wherever it is made, and made once", async (
 });
 
 async function git(gitDir: string, args: readonly string[]): Promise<string> {
-  const { stdout } = await new Deno.Command("git", { args: [`--git-dir=${gitDir}`, ...args] })
-    .output();
-  return new TextDecoder().decode(stdout).trim();
+  const { stdout } = await runCommand("git", { args: [`--git-dir=${gitDir}`, ...args] });
+  return stdout.trim();
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createLogger } from "../lib/log/log.ts";
 import type { Metrics } from "../lib/log/metrics.ts";
 import { type EndedRequest, MAX_GATHERED, RequestLog } from "./request_log.ts";
+import { within } from "../tests/support/eventually.ts";
 
 function recorded(gathers: boolean) {
   const lines: Record<string, unknown>[] = [];
@@ -83,7 +84,5 @@ Deno.test("RequestLog gathers requests for a short time only", async () => {
   const log = createLogger("info", { write: () => written.resolve() });
   const metrics: Metrics = { add: () => {}, observe: () => {}, gauge: () => {} };
   new RequestLog({ log, metrics, gathers: true }).add(ended());
-  const alive = setTimeout(() => {}, 10_000);
-  await written.promise;
-  clearTimeout(alive);
+  await within("the line to be written", written.promise);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Answer, AnswerBody } from "./answer.ts";
 import { cutOffSlowClient, type Sending, SlowClients } from "./slow_client.ts";
+import { within } from "../tests/support/eventually.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -10,7 +11,7 @@ const NEVER = { timeoutMs: 60_000, onCutOff: () => assert.fail("nobody is slow h
 async function unread(timeoutMs: number): Promise<ReadableStream<Bytes>> {
   const cut = Promise.withResolvers<void>();
   const body = cutOffSlowClient(new Blob(["x"]).stream(), { timeoutMs, onCutOff: cut.resolve });
-  await cut.promise;
+  await within("the body to be cut off", cut.promise);
   return body;
 }
 
@@ -46,14 +47,14 @@ Deno.test("cutOffSlowClient() cancels what it read from", async () => {
   const cancelled = Promise.withResolvers<unknown>();
   const source = new ReadableStream<Bytes>({ cancel: cancelled.resolve });
   cutOffSlowClient(source, { timeoutMs: 1, onCutOff: () => {} });
-  assert.match(String(await cancelled.promise), /took nothing/);
+  assert.match(String(await within("the cancellation", cancelled.promise)), /took nothing/);
 });
 
 Deno.test("cutOffSlowClient() passes on that the client has gone", async () => {
   const cancelled = Promise.withResolvers<unknown>();
   const source = new ReadableStream<Bytes>({ cancel: cancelled.resolve });
   await cutOffSlowClient(source, NEVER).cancel("gone");
-  assert.equal(await cancelled.promise, "gone");
+  assert.equal(await within("the cancellation", cancelled.promise), "gone");
 });
 
 Deno.test("cutOffSlowClient() is patient with a slow source", async () => {
@@ -157,7 +158,7 @@ Deno.test("SlowClients tells when an unwatched body takes long", async () => {
   const slow = Promise.withResolvers<void>();
   const completed = Promise.withResolvers<void>();
   clients.guard(largeFile(), sending({ completed: completed.promise, onSlow: slow.resolve }));
-  await slow.promise;
+  await within("the client to be found slow", slow.promise);
   completed.resolve();
 });
 
@@ -165,6 +166,6 @@ Deno.test("SlowClients cuts off a watched body", async () => {
   const clients = new SlowClients({ timeoutMs: 1, maxUnwatched: 0 });
   const cut = Promise.withResolvers<void>();
   const { body } = clients.guard(largeFile(), sending({ onCutOff: cut.resolve }));
-  await cut.promise;
+  await within("the body to be cut off", cut.promise);
   await assert.rejects(new Response(body).bytes(), /took nothing/);
 });

@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { connect } from "node:tls";
 import { createAuthority } from "../tests/fakes/authority.ts";
 import { type KeyPair, type TlsHandler, TlsServer, type TlsVersion } from "./tls_server.ts";
+import { within } from "../tests/support/eventually.ts";
 
 const authority = await createAuthority();
 const keyPair = await authority.issue();
@@ -111,8 +112,8 @@ for (const http2 of [true, false]) {
     const reader = response.body?.getReader();
     await reader?.read();
     await reader?.cancel();
-    await cancelled.promise;
-    assert.equal(await told.promise, "cut");
+    await within("the body to be cancelled", cancelled.promise);
+    assert.equal(await within("the end of the response", told.promise), "cut");
   });
 
   Deno.test(`TlsServer cuts a body that breaks off over ${name}`, async () => {
@@ -139,7 +140,7 @@ for (const http2 of [true, false]) {
       return new Response("late");
     });
     const answer = served.fetch("/", { http2 });
-    await arrived.promise;
+    await within("the request to arrive", arrived.promise);
     const down = served[Symbol.asyncDispose]();
     release.resolve();
     assert.equal(await (await answer).text(), "late");
@@ -203,7 +204,7 @@ Deno.test("TlsServer keeps connections open when the certificate changes", async
   const client = Deno.createHttpClient({ caCerts: [authority.certificate] });
   try {
     const answer = fetch(`${served.url}/held`, { client });
-    await arrived.promise;
+    await within("the request to arrive", arrived.promise);
     served.server.setKeyPair(await authority.issue());
     released.resolve();
     assert.equal(await (await answer).text(), "ok");
@@ -256,22 +257,27 @@ function clientHello(version: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array([22, 3, 1, ...list([1, 0, ...list(body)])]);
 }
 
+interface Peer {
+  readonly protocol: string;
+  readonly fingerprint: string;
+}
+
 /** What a new connection is offered. */
-function peer({ server }: Served): Promise<{ protocol: string; fingerprint: string }> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host: "127.0.0.1",
-      port: server.addr.port,
-      ca: authority.certificate,
-      ALPNProtocols: ["h2", "http/1.1"],
-    }, () => {
-      const { fingerprint256: fingerprint } = socket.getPeerCertificate();
-      const protocol = socket.alpnProtocol || "none";
-      socket.destroy();
-      resolve({ protocol, fingerprint });
-    });
-    socket.on("error", reject);
+function peer({ server }: Served): Promise<Peer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Peer>();
+  const socket = connect({
+    host: "127.0.0.1",
+    port: server.addr.port,
+    ca: authority.certificate,
+    ALPNProtocols: ["h2", "http/1.1"],
+  }, () => {
+    const { fingerprint256: fingerprint } = socket.getPeerCertificate();
+    const protocol = socket.alpnProtocol || "none";
+    socket.destroy();
+    resolve({ protocol, fingerprint });
   });
+  socket.on("error", reject);
+  return within("the handshake", promise);
 }
 
 function fingerprintOf({ certificate }: KeyPair): string {

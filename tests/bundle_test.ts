@@ -6,20 +6,18 @@ import assert from "node:assert/strict";
 import { compileArguments, TARGETS } from "../tools/compile.ts";
 import { GitServer } from "./fakes/git_server.ts";
 import { denoDir, startFlags, startServer } from "./worlds/server.ts";
+import { runCommand } from "./support/run_command.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const MODULE = "go.example.com/lib";
 
 async function run(args: readonly string[], cwd: string) {
-  const output = await new Deno.Command(Deno.execPath(), {
+  return await runCommand(Deno.execPath(), {
     args: [...args],
     cwd,
     clearEnv: true,
     env: { HOME: cwd, DENO_DIR: await denoDir(), NO_COLOR: "1", PATH: Deno.env.get("PATH") ?? "" },
-  }).output();
-  const decoder = new TextDecoder();
-  const [stdout, stderr] = [decoder.decode(output.stdout), decoder.decode(output.stderr)];
-  return { code: output.code, stdout, stderr };
+  });
 }
 
 Deno.test("each target is compiled with the permissions of the start task", async () => {

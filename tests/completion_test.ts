@@ -1,6 +1,7 @@
 /** The scripts of `completion`, in the shells that they are for. */
 import assert from "node:assert/strict";
 import { runProgram } from "./worlds/server.ts";
+import { runCommand } from "./support/run_command.ts";
 
 const SCRIPT = (await runProgram(["completion", "bash"])).stdout;
 
@@ -11,10 +12,11 @@ async function complete(...words: string[]): Promise<string[]> {
 COMP_WORDS=(go-mod-proxy ${quoted}); COMP_CWORD=${words.length}
 _go_mod_proxy
 printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const output = await new Deno.Command("bash", { args: ["--norc", "-uc", code] }).output();
-  const stderr = new TextDecoder().decode(output.stderr);
-  assert.deepEqual([output.code, stderr], [0, ""]);
-  return new TextDecoder().decode(output.stdout).split("\n").filter((line) => line !== "");
+  const { code: status, stdout, stderr } = await runCommand("bash", {
+    args: ["--norc", "-uc", code],
+  });
+  assert.deepEqual([status, stderr], [0, ""]);
+  return stdout.split("\n").filter((line) => line !== "");
 }
 
 for (
@@ -70,10 +72,8 @@ for (const shell of ["zsh", "fish"] as const) {
         ? `${script}\ncomplete -C 'go-mod-proxy import '`
         : `autoload -Uz compinit && compinit -D -u\n${script}\nprint -r -- $_comps[go-mod-proxy]`;
       const args = shell === "fish" ? ["--no-config", "-c", code] : ["-f", "-c", code];
-      const output = await new Deno.Command(shell, { args }).output();
-      const decoder = new TextDecoder();
-      assert.equal(output.code, 0, decoder.decode(output.stderr));
-      const stdout = decoder.decode(output.stdout);
+      const { code: status, stdout, stderr } = await runCommand(shell, { args });
+      assert.equal(status, 0, stderr);
       assert.match(stdout, shell === "fish" ? /^gomodcache$/m : /_go_mod_proxy/);
     },
   });
@@ -81,7 +81,7 @@ for (const shell of ["zsh", "fish"] as const) {
 
 async function isThere(program: string): Promise<boolean> {
   try {
-    return (await new Deno.Command(program, { args: ["--version"] }).output()).success;
+    return (await runCommand(program, { args: ["--version"] })).code === 0;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

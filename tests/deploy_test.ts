@@ -17,6 +17,7 @@ import { SHUTDOWN_TIMEOUT_MS } from "../server/listen.ts";
 import { parseConfig } from "../lib/config/config.ts";
 import { healthRoutes } from "../routes/health.ts";
 import { runProgram } from "./worlds/server.ts";
+import { runCommand } from "./support/run_command.ts";
 
 const DEPLOY = new URL("../deploy", import.meta.url).pathname;
 const KUBERNETES = `${DEPLOY}/kubernetes`;
@@ -137,11 +138,10 @@ async function check(code: string): Promise<{ code: number; stderr: string }> {
   try {
     await Deno.writeTextFile(`${directory}/manifests.ts`, code);
     const config = new URL("../deno.json", import.meta.url).pathname;
-    const output = await new Deno.Command(Deno.execPath(), {
+    return await runCommand(Deno.execPath(), {
       args: ["check", "--quiet", "--config", config, `${directory}/manifests.ts`],
       env: { NO_COLOR: "1" },
-    }).output();
-    return { code: output.code, stderr: new TextDecoder().decode(output.stderr) };
+    });
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DiskStore, MAX_TEMPORARY_AGE_MS } from "../lib/store/disk.ts";
 import { readAll } from "../lib/store/object_store.ts";
+import { within } from "./support/eventually.ts";
 
 const WRITERS = 4;
 const CONTENT_SIZE_BYTES = 30_000;
@@ -36,7 +37,8 @@ class Writer {
 
   /** Resolves when the writer waits for {@linkcode go}. */
   async ready(): Promise<void> {
-    assert.deepEqual(await this.#lines.next(), { value: "ready", done: false });
+    const line = await within("a writer to be ready", this.#lines.next());
+    assert.deepEqual(line, { value: "ready", done: false });
   }
 
   async go(): Promise<void> {
@@ -55,11 +57,11 @@ class Writer {
   /** Resolves when the process is gone. */
   async end(): Promise<Deno.CommandStatus> {
     while (await this.#report());
-    return await this.#child.status;
+    return await within("the end of a writer", this.#child.status);
   }
 
   async #report(): Promise<boolean> {
-    const { value, done } = await this.#lines.next();
+    const { value, done } = await within("a report of a writer", this.#lines.next());
     if (done) return false;
     const [index = "", outcome = "", checksum = ""] = value.split(" ");
     this.reports.push({ key: `race/${index}`, outcome, checksum });

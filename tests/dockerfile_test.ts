@@ -7,6 +7,7 @@ import { DockerfileParser } from "dockerfile-ast";
 import { validate } from "dockerfile-utils";
 import deno from "../deno.json" with { type: "json" };
 import { runProgram, startFlags, startServer, startTask } from "./worlds/server.ts";
+import { runCommand } from "./support/run_command.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const TEXT = await Deno.readTextFile(`${ROOT}/Dockerfile`);
@@ -72,12 +73,10 @@ Deno.test("what is copied is all that the program is made of", async () => {
       if (target.startsWith("/")) continue;
       for (const source of sources) await copyWithoutTests(source, `${image}/${source}`);
     }
-    const { stdout } = await new Deno.Command(Deno.execPath(), {
+    const { stdout } = await runCommand(Deno.execPath(), {
       args: ["info", "--json", `${image}/main.ts`],
-    }).output();
-    const { modules }: { modules: { specifier: string; error?: string }[] } = JSON.parse(
-      new TextDecoder().decode(stdout),
-    );
+    });
+    const { modules }: { modules: { specifier: string; error?: string }[] } = JSON.parse(stdout);
     assert.ok(modules.some(({ specifier }) => specifier.endsWith("/server/server.ts")));
     assert.deepEqual(modules.filter(({ error }) => error !== undefined), []);
   } finally {

@@ -17,6 +17,8 @@ import { exists } from "./support/exists.ts";
 import { goAvailable, goCommand, goTest, switchTelemetryOff } from "./support/go_command.ts";
 import { denoDir, runProgram } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
+import { runCommand } from "./support/run_command.ts";
+import { within } from "./support/eventually.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 /** Where the program's source is, besides main.ts. */
@@ -220,12 +222,12 @@ async function typeGoEnv(command: string): Promise<void> {
   const home = await Deno.makeTempDir({ prefix: "go-env-" });
   try {
     await switchTelemetryOff(home);
-    const { code, stderr } = await new Deno.Command("sh", {
+    const { code, stderr } = await runCommand("sh", {
       args: ["-c", command],
       clearEnv: true,
       env: { PATH: Deno.env.get("PATH") ?? "", HOME: home, GOENV: `${home}/go.env` },
-    }).output();
-    assert.equal(code, 0, new TextDecoder().decode(stderr));
+    });
+    assert.equal(code, 0, stderr);
   } finally {
     await Deno.remove(home, { recursive: true });
   }
@@ -306,8 +308,11 @@ async function typeStart(command: string, upstreamUrl: string): Promise<Typed> {
     url,
     async [Symbol.asyncDispose]() {
       shell.kill("SIGTERM");
-      while (!(await reader.read()).done);
-      await shell.status;
+      const drain = async () => {
+        while (!(await reader.read()).done);
+        await shell.status;
+      };
+      await within("the server to end", drain());
       await Deno.remove(home, { recursive: true });
     },
   };

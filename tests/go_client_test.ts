@@ -10,6 +10,7 @@ import { syntheticGraph } from "./worlds/graph.ts";
 import { type Server, startServer } from "./worlds/server.ts";
 import { Sumdb } from "./fakes/sumdb.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
+import { runCommand } from "./support/run_command.ts";
 
 /** A smaller one outside of CI takes a quarter less of a long test. */
 const GRAPH_SIZE = Deno.env.get("CI") === "true" ? 220 : 60;
@@ -68,8 +69,8 @@ async function withWorld(test: (world: World) => Promise<void>): Promise<void> {
 
 /** `linux-amd64`. */
 async function goPlatform(): Promise<string> {
-  const { stdout } = await new Deno.Command("go", { args: ["env", "GOOS", "GOARCH"] }).output();
-  return new TextDecoder().decode(stdout).trim().replace("\n", "-");
+  const { stdout } = await runCommand("go", { args: ["env", "GOOS", "GOARCH"] });
+  return stdout.trim().replace("\n", "-");
 }
 
 async function succeed(go: GoCommand, ...args: string[]): Promise<GoResult> {

@@ -4,6 +4,8 @@ import { randomBytes } from "node:crypto";
 import { tap } from "./fakes/behaviours.ts";
 import { type Server, startServer } from "./worlds/server.ts";
 import { startUpstream, type Upstream, type UpstreamModule } from "./fakes/upstream.ts";
+import { eventually } from "./support/eventually.ts";
+import { runCommand } from "./support/run_command.ts";
 
 const MODULE: UpstreamModule = {
   path: "example.com/m",
@@ -67,7 +69,8 @@ for (
     const second = answerOf(zip);
     await held.arrived;
     const metrics = async () => (await answerOf(`${server.url}/metrics`)).body;
-    while (!/^gomodproxy_http_requests_in_flight 3$/m.test(await metrics()));
+    const inFlight = /^gomodproxy_http_requests_in_flight 3$/m;
+    await eventually("both requests to be under way", async () => inFlight.test(await metrics()));
     const third = await answerOf(`${server.url}/`);
     assert.equal(third.status, status);
     assert.equal(third.retryAfter, retryAfter);
@@ -101,7 +104,7 @@ Deno.test("what is in the scratch directory keeps fetches from beginning, and no
   assert.deepEqual([list.status, list.body], [200, "v1.0.0\n"]);
   await Deno.remove(leftover);
   // The measure is a second old at most.
-  while ((await answerOf(url)).status === 503);
+  await eventually("a fetch to be let in", async () => (await answerOf(url)).status !== 503);
   assert.equal((await answerOf(url)).status, 200);
 });
 
@@ -116,9 +119,10 @@ Deno.test("a client that reads nothing of a large zip gives its place back", asy
   const path = "/example.com/large/@v/v1.0.0.zip";
   const request = `GET ${path} HTTP/1.1\r\nHost: proxy.example.com\r\n\r\n`;
   await connection.write(new TextEncoder().encode(request));
-  while ((await answerOf(`${server.url}/`)).status === 200);
+  const status = async () => (await answerOf(`${server.url}/`)).status;
+  await eventually("the client to take the only place", async () => await status() !== 200);
   // Its place is free after a second, and whoever reads gets everything.
-  while ((await answerOf(`${server.url}/`)).status === 503);
+  await eventually("the place to be free", async () => await status() !== 503);
   const response = await fetch(`${server.url}${path}`);
   assert.equal(response.status, 200);
   const bytes = await response.bytes();
@@ -127,13 +131,13 @@ Deno.test("a client that reads nothing of a large zip gives its place back", asy
   const { pid } = server;
   assert.equal(await openZips(pid), 1);
   connection.close();
-  while (await openZips(pid) > 0);
+  await eventually("the zip to be closed", async () => await openZips(pid) === 0);
 });
 
 /** How many zips of its store a process has open. By `ls`, because Deno lets no test look into /proc. */
 async function openZips(pid: number): Promise<number> {
-  const { stdout } = await new Deno.Command("ls", { args: ["-l", `/proc/${pid}/fd`] }).output();
-  return new TextDecoder().decode(stdout).split("/example.com/large/").length - 1;
+  const { stdout } = await runCommand("ls", { args: ["-l", `/proc/${pid}/fd`] });
+  return stdout.split("/example.com/large/").length - 1;
 }
 
 const REFUSED: { name: string; request: string; want: RegExp }[] = [

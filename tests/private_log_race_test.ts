@@ -54,6 +54,8 @@ function race(name: string, open: () => Promise<StorePlace>): void {
   });
 }
 
+const REPLICA_TIMEOUT_MS = 600_000;
+
 /** Whether it came to its end before it was killed. */
 async function runReplica(
   config: StorageConfig,
@@ -66,6 +68,8 @@ async function runReplica(
       .concat([WRITER_URL, JSON.stringify(job)]),
     env: STORE_ENV,
     stdout: "piped",
+    // A replica that hangs is killed, and has failed.
+    signal: AbortSignal.timeout(REPLICA_TIMEOUT_MS),
   }).spawn();
   let count = 0;
   let rest = "";
@@ -80,7 +84,10 @@ async function runReplica(
     }
   }
   const { success } = await process.status;
-  assert.ok(success || count >= limit, "a replica has failed");
+  assert.ok(
+    success || count >= limit,
+    `a replica has failed, or not ended within ${REPLICA_TIMEOUT_MS / 1000} s`,
+  );
   return success;
 }
 

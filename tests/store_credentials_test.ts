@@ -7,6 +7,8 @@
 import assert from "node:assert/strict";
 import { Loopback } from "./fakes/loopback.ts";
 import { denoDir, startFlags } from "./worlds/server.ts";
+import { runCommand } from "./support/run_command.ts";
+import { dirname } from "node:path";
 
 const MAIN = new URL("./processes/store_credentials_main.ts", import.meta.url).href;
 
@@ -145,11 +147,11 @@ async function headersOf(
   const home = await Deno.makeTempDir();
   try {
     for (const [name, content] of Object.entries(files)) {
-      await Deno.mkdir(`${home}/${name}/..`, { recursive: true });
+      await Deno.mkdir(dirname(`${home}/${name}`), { recursive: true });
       await Deno.writeTextFile(`${home}/${name}`, content.replace("HOME", home));
     }
     const inHome = Object.entries(env).map(([name, value]) => [name, value.replace("HOME", home)]);
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    const { code, stdout, stderr } = await runCommand(Deno.execPath(), {
       args: ["run", ...await startFlags(), MAIN, store],
       clearEnv: true,
       env: {
@@ -159,10 +161,9 @@ async function headersOf(
         NO_COLOR: "1",
         ...Object.fromEntries(inHome),
       },
-      stdin: "null",
-    }).output();
-    assert.equal(code, 0, new TextDecoder().decode(stderr));
-    return JSON.parse(new TextDecoder().decode(stdout));
+    });
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout);
   } finally {
     await Deno.remove(home, { recursive: true });
   }

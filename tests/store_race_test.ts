@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import type { ObjectStore } from "../lib/store/object_store.ts";
 import { bucketTests, openDirectory, STORE_ENV, type StorePlace } from "./worlds/store_places.ts";
 import { BLOCK_SIZE_BYTES, type Job } from "./processes/store_writer.ts";
+import { within } from "./support/eventually.ts";
 
 const WRITERS_BY_PROCESS = [13, 13, 12, 12];
 const WRITER_URL = new URL("./processes/store_writer.ts", import.meta.url).href;
@@ -32,6 +33,8 @@ function race(name: string, open: () => Promise<StorePlace>): void {
   });
 }
 
+const RACE_TIMEOUT_MS = 300_000;
+
 async function raceOnce(
   { config, store }: StorePlace,
   job: Pick<Job, "keys" | "sizeBytes">,
@@ -40,9 +43,13 @@ async function raceOnce(
   const readers = processes.map(({ stdout }) => stdout.pipeThrough(new TextDecoderStream()));
   const outputs = readers.map((output) => output.getReader());
   // All have loaded their code, which takes far longer than a create.
-  for (const output of outputs) assert.equal((await output.read()).value, "ready\n");
+  for (const output of outputs) {
+    assert.equal((await within("a writer to be ready", output.read())).value, "ready\n");
+  }
   for (const { stdin } of processes) await stdin.close();
-  const reports = (await Promise.all(outputs.map(rest))).flatMap((text) => text.trim().split("\n"));
+  const timeoutMs = RACE_TIMEOUT_MS;
+  const texts = await within("all writers to end", Promise.all(outputs.map(rest)), { timeoutMs });
+  const reports = texts.flatMap((text) => text.trim().split("\n"));
   for (const process of processes) assert.equal((await process.status).code, 0);
 
   const writers = WRITERS_BY_PROCESS.reduce((sum, count) => sum + count);

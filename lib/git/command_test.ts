@@ -5,6 +5,8 @@ import { GitServer } from "../../tests/fakes/git_server.ts";
 import { Git, type GitEnvironment } from "./command.ts";
 import { GitError, LimitExceededError } from "./errors.ts";
 import { parseRemoteUrl } from "./remote_url.ts";
+import { eventually } from "../../tests/support/eventually.ts";
+import { runCommand } from "../../tests/support/run_command.ts";
 
 const RUN = { what: "test git", timeoutMs: 30_000, maxOutputBytes: 1 << 20 };
 
@@ -38,10 +40,8 @@ async function startGit(options: Options = {}): Promise<{ git: Git } & AsyncDisp
 /** The processes whose command line or environment has `text` in it, each as `<pid> <command line>`. */
 async function processesWith(text: string): Promise<string[]> {
   // ps shows the environment (e) behind the command line; `ww` does not cut it.
-  const { stdout } = await new Deno.Command("ps", { args: ["axeww", "-o", "pid=,args="] }).output();
-  return new TextDecoder().decode(stdout).split("\n").filter((line) =>
-    line.includes(text) && !line.includes("ps axeww")
-  );
+  const { stdout } = await runCommand("ps", { args: ["axeww", "-o", "pid=,args="] });
+  return stdout.split("\n").filter((line) => line.includes(text) && !line.includes("ps axeww"));
 }
 
 Deno.test("Git.run() hands no variable down but the allowed ones", async () => {
@@ -159,7 +159,7 @@ Deno.test("Git.run() kills the whole process group at the deadline", async () =>
     timeoutMs: 700,
   });
   const early = assert.rejects(run, DeadlineError);
-  await until(() => server.requests.length > 0);
+  await eventually("a request", () => server.requests.length > 0);
   const helpers = await processesWith(remote);
   assert.ok(helpers.some((line) => line.includes("git-remote-http")), helpers.join("\n"));
   await early;
@@ -177,7 +177,7 @@ Deno.test("Git.run() kills the whole process group when its caller goes away", a
     signal: caller.signal,
   });
   const rejected = assert.rejects(run, /client went away/);
-  await until(() => server.requests.length > 0);
+  await eventually("a request", () => server.requests.length > 0);
   caller.abort(new Error("client went away"));
   await rejected;
   assert.deepEqual(await processesWith(remote), []);
@@ -242,7 +242,7 @@ Deno.test("Git.stream() ends git at the deadline although nobody reads", async (
   const reader = stream.getReader();
   await reader.read();
   // The turn comes free only when the stalled stream's git has ended.
-  await until(async () => {
+  await eventually("a turn", async () => {
     try {
       await started.git.run(["version"], RUN);
       return true;
@@ -261,7 +261,7 @@ Deno.test("Git.stream() ends git when it is cancelled while waiting for output",
   const stream = started.git.stream(["-c", "alias.x=!sleep 322.5", "x"], RUN);
   const reader = stream.getReader();
   const pending = reader.read();
-  await until(async () => (await processesWith("sleep 322.5")).length > 0);
+  await eventually("git to start", async () => (await processesWith("sleep 322.5")).length > 0);
   await reader.cancel();
   assert.equal((await pending).done, true);
   assert.deepEqual(await processesWith("sleep 322.5"), []);
@@ -284,7 +284,7 @@ Deno.test("Git.stream() ends a git that is alone when its caller goes away", asy
   // More than fits into a pipe: git waits for its reader.
   assert.equal((await processesWith(repo.path)).length, 1);
   caller.abort(new Error("client went away"));
-  await until(async () => (await processesWith(repo.path)).length === 0);
+  await eventually("git to end", async () => (await processesWith(repo.path)).length === 0);
   await assert.rejects(async () => {
     while (!(await reader.read()).done);
   }, /client went away/);
@@ -296,15 +296,10 @@ Deno.test("Git disposed of ends what runs and starts nothing more", async () => 
     started.git.run(["-c", "alias.x=!sleep 323.5", "x"], RUN),
     /shutting down/,
   );
-  await until(async () => (await processesWith("sleep 323.5")).length > 0);
+  await eventually("git to start", async () => (await processesWith("sleep 323.5")).length > 0);
   await started.git[Symbol.asyncDispose]();
   await run;
   assert.deepEqual(await processesWith("sleep 323.5"), []);
   await assert.rejects(started.git.run(["version"], RUN), /shutting down/);
   await started[Symbol.asyncDispose]();
 });
-
-/** Asks until the answer is yes; the test's own time limit is the deadline. */
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!await condition()) await new Promise((resolve) => setTimeout(resolve, 10));
-}

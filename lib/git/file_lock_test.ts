@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DeadlineError } from "../errors.ts";
 import { lock, tryLock } from "./file_lock.ts";
+import { within } from "../../tests/support/eventually.ts";
 
 const shared = { exclusive: false };
 const exclusive = { exclusive: true };
@@ -64,7 +65,7 @@ Deno.test("a lock ends with its process", async () => {
     stdout: "piped",
   }).spawn();
   const reader = child.stdout.getReader();
-  await reader.read();
+  await within("the process to have the lock", reader.read());
   assert.equal(await tryLock(path, shared), null);
   child.kill("SIGKILL");
   await child.status;

@@ -9,6 +9,8 @@ import { DeadlineError } from "../errors.ts";
 import { GitError, RepositoryTooLargeError } from "./errors.ts";
 import { isHash } from "./refs.ts";
 import type { Repository, Snapshot } from "./repository.ts";
+import { eventually } from "../../tests/support/eventually.ts";
+import { runCommand } from "../../tests/support/run_command.ts";
 
 interface Scene extends AsyncDisposable {
   readonly server: GitServer;
@@ -162,7 +164,7 @@ for (const by of ["git", "our own requests"]) {
     server.misbehave = ({ method }) => method === "POST" && ++posts > 0 ? "stall" : null;
     const started = performance.now();
     const fetched = assert.rejects(repository.snapshot(refs, second), DeadlineError);
-    while (posts < 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    await eventually("git to ask for the pack", () => posts > 0);
     const processes = await processesWith(server.url);
     assert.equal(processes.some((line) => line.includes("git-remote-http")), by === "git");
     await fetched;
@@ -248,8 +250,8 @@ Deno.test("several processes may share the mirrors", async () => {
 });
 
 async function processesWith(text: string): Promise<string[]> {
-  const { stdout } = await new Deno.Command("ps", { args: ["axww", "-o", "args="] }).output();
-  return new TextDecoder().decode(stdout).split("\n").filter((line) => line.includes(text));
+  const { stdout } = await runCommand("ps", { args: ["axww", "-o", "args="] });
+  return stdout.split("\n").filter((line) => line.includes(text));
 }
 
 function filesIn(folder: string): string[] {

@@ -6,6 +6,7 @@ import { TestMirrors, type TestMirrorsOptions, testRemote } from "../../tests/wo
 import { GitError, LimitExceededError, RefsMovedError } from "./errors.ts";
 import { type Hash, isHash } from "./refs.ts";
 import type { Repository, Snapshot, TreeEntry } from "./repository.ts";
+import { runCommand } from "../../tests/support/run_command.ts";
 
 interface Scene extends AsyncDisposable {
   readonly server: GitServer;
@@ -70,9 +71,9 @@ async function unpack(archive: ReadableStream<Uint8Array<ArrayBuffer>>): Promise
   Record<string, string>
 > {
   const folder = await Deno.makeTempDir({ prefix: "tar-" });
-  const child = new Deno.Command("tar", { args: ["-x", "-C", folder], stdin: "piped" }).spawn();
-  await archive.pipeTo(child.stdin);
-  assert.ok((await child.status).success);
+  const input = await new Response(archive).bytes();
+  const { code, stderr } = await runCommand("tar", { args: ["-x", "-C", folder], input });
+  assert.equal(code, 0, stderr);
   const files: Record<string, string> = {};
   const walk = async (path: string) => {
     for (const entry of Deno.readDirSync(`${folder}/${path}`)) {
@@ -88,9 +89,8 @@ async function unpack(archive: ReadableStream<Uint8Array<ArrayBuffer>>): Promise
 
 /** Runs git in one of the mirror's repositories. */
 async function inspect(path: string, args: readonly string[]): Promise<string> {
-  const { stdout } = await new Deno.Command("git", { args: [...args], env: { GIT_DIR: path } })
-    .output();
-  return new TextDecoder().decode(stdout).trim();
+  const { stdout } = await runCommand("git", { args: [...args], env: { GIT_DIR: path } });
+  return stdout.trim();
 }
 
 // Refs.

@@ -15,6 +15,7 @@ import {
   ModuleIndex,
   type ModuleIndexOptions,
 } from "./module_index.ts";
+import { eventually } from "../../tests/support/eventually.ts";
 
 const PATH = parseModulePath("example.com/hello");
 
@@ -122,7 +123,7 @@ Deno.test("ModuleIndex goes on after a failure of the store, and says what it ha
     pause: () => (++pauses === 2 ? paused.promise : Promise.resolve()),
   });
   index.add(moduleVersion(1));
-  while (pauses < 2) await Promise.resolve();
+  await eventually("the pause after the failure", () => pauses === 2);
   assert.deepEqual(warnings, ["cannot write to the index"]);
   isFailing = false;
   paused.resolve();

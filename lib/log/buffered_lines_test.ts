@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { GatheredLines, MAX_GATHERED_BYTES } from "./buffered_lines.ts";
+import { within } from "../../tests/support/eventually.ts";
 
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -18,9 +19,7 @@ Deno.test("GatheredLines writes lines together, in their order, after a while", 
   late.write("one\n");
   late.write("two\n");
   assert.deepEqual(written, []);
-  const alive = setTimeout(() => {}, 10_000);
-  await done.promise;
-  clearTimeout(alive);
+  await within("the lines to be written", done.promise);
   assert.deepEqual(written, ["one\ntwo\n"]);
   lines.flush();
   assert.equal(written.length, 1);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { openScratch } from "./scratch.ts";
+import { within } from "../../tests/support/eventually.ts";
 
 async function inTempDir(work: (directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir();
@@ -49,7 +50,9 @@ Deno.test("openScratch() leaves a living process's directory alone", () =>
       stdout: "piped",
     }).spawn();
     const reader = living.stdout.getReader();
-    const directory = new TextDecoder().decode((await reader.read()).value).trim();
+    const directory = new TextDecoder().decode(
+      (await within("the process to be ready", reader.read())).value,
+    ).trim();
     await using _scratch = await openScratch(parent);
     assert.ok((await Deno.stat(directory)).isDirectory);
     living.kill("SIGKILL");

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { crc32c, crc32cText } from "./crc32c.ts";
 import type { Content } from "./object_store.ts";
 import { crc32cOf, partsOf } from "./multipart.ts";
+import { within } from "../../tests/support/eventually.ts";
 
 function contentOf(chunks: readonly Uint8Array[]): Content {
   return {
@@ -62,7 +63,7 @@ Deno.test("partsOf() ends, and lets go of the content, when it is told to", asyn
       const running = run(endless(cancelled.resolve), controller.signal);
       controller.abort(reason);
       await assert.rejects(running, reason);
-      await cancelled.promise;
+      await within("the content to be cancelled", cancelled.promise);
     });
   }
   await t.step("a reader that leaves", async () => {
@@ -71,6 +72,6 @@ Deno.test("partsOf() ends, and lets go of the content, when it is told to", asyn
       assert.equal(part.length, 10);
       break;
     }
-    await cancelled.promise;
+    await within("the content to be cancelled", cancelled.promise);
   });
 });

@@ -3,6 +3,7 @@
  * this one would be that of all tests; Linux only, because it is read from /proc.
  */
 import assert from "node:assert/strict";
+import { runCommand } from "../../tests/support/run_command.ts";
 
 const TREE_MIB = 384;
 
@@ -39,9 +40,9 @@ Deno.test({
     try {
       const config = new URL("../../deno.json", import.meta.url).pathname;
       const args = ["eval", "--config", config, createAndTell(`${directory}/zip`)];
-      const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
-      assert.equal(new TextDecoder().decode(stderr), "");
-      const peakKib = Number(new TextDecoder().decode(stdout));
+      const { stdout, stderr } = await runCommand(Deno.execPath(), { args });
+      assert.equal(stderr, "");
+      const peakKib = Number(stdout);
       assert.ok(0 < peakKib && peakKib < MAX_PEAK_MIB * 1024, `${peakKib} KiB`);
     } finally {
       await Deno.remove(directory, { recursive: true });

@@ -9,6 +9,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 // @ts-types="npm:@types/yazl@3.3.1"
 import { ZipFile } from "yazl";
+import { runCommand } from "../../tests/support/run_command.ts";
 
 const MIB = 1024 * 1024;
 
@@ -52,9 +53,9 @@ const inspectAndTell = (file: string) => `
 async function inspectApart(file: string): Promise<{ end: string; peakKib: number }> {
   const config = new URL("../../deno.json", import.meta.url).pathname;
   const args = ["eval", "--config", config, inspectAndTell(file)];
-  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
-  assert.equal(new TextDecoder().decode(stderr), "");
-  return JSON.parse(new TextDecoder().decode(stdout));
+  const { stdout, stderr } = await runCommand(Deno.execPath(), { args });
+  assert.equal(stderr, "");
+  return JSON.parse(stdout);
 }
 
 Deno.test({

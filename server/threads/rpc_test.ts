@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type MessagePlace, type Method, Peer } from "./rpc.ts";
+import { within } from "../../tests/support/eventually.ts";
 
 /** Two threads' ends of one channel. */
 function channel(): { here: MessagePlace; there: MessagePlace } & Disposable {
@@ -73,10 +74,10 @@ Deno.test("Peer.call() ends with its signal, and tells the other side", async ()
   const remote = new Peer<Methods>(pair.here, {});
   const leaver = new AbortController();
   const left = assert.rejects(remote.call("wait", { value: null }, leaver.signal), /hung up/);
-  await called.promise;
+  await within("the call", called.promise);
   leaver.abort(new Error("hung up"));
   await left;
-  await aborted.promise;
+  await within("the abort", aborted.promise);
 });
 
 Deno.test("Peer.close() ends the waiting, and later calls at once", async () => {

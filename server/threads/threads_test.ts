@@ -8,6 +8,7 @@ import { buildModuleZip } from "../../tests/support/module_zip.ts";
 import { Prometheus } from "../prometheus.ts";
 import type { ThreadStart } from "./protocol.ts";
 import { type MainParts, Threads, type ThreadsOptions } from "./threads.ts";
+import { eventually } from "../../tests/support/eventually.ts";
 
 const START: ThreadStart = {
   config: parseConfig(""),
@@ -33,7 +34,6 @@ interface Opened extends AsyncDisposable {
 function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
   const errors: string[] = [];
   let count = 0;
-  const waiting = new Map<number, () => void>();
   const threads = new Threads({
     count: 2,
     module: new URL(module, import.meta.url),
@@ -48,13 +48,10 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
       app: () => Promise.resolve(new Response()),
       recognize: () => null,
       knownVersions: () => null,
-      onSeen: () => waiting.get(++count)?.(),
+      onSeen: () => void count++,
     },
     started: async (wanted) => {
-      // The pause before a thread takes another's place keeps no process waiting, nor a test.
-      const alive = setTimeout(() => {}, 60_000);
-      if (count < wanted) await new Promise<void>((resolve) => void waiting.set(wanted, resolve));
-      clearTimeout(alive);
+      await eventually(`${wanted} threads to have started`, () => count >= wanted);
     },
     [Symbol.asyncDispose]: () => threads.stop(),
   };
@@ -110,12 +107,10 @@ Deno.test("Threads.inspectZip() has a thread look, and looks itself where none c
 Deno.test("Threads gives up on threads that never start", async () => {
   await using opened = open("./there_is_none.ts", { count: 1 });
   const { threads, errors, main } = opened;
-  const gaveUp = async () => {
-    while (!errors.some((line) => line.startsWith("threads cannot be started"))) {
-      await new Promise((resolve) => setTimeout(resolve));
-    }
-  };
   await threads.start(START, main);
-  await gaveUp();
+  await eventually(
+    "the threads to be given up",
+    () => errors.some((line) => line.startsWith("threads cannot be started")),
+  );
   assert.equal(errors.filter((line) => line === "a thread has crashed").length, 5);
 });

@@ -4,6 +4,7 @@
  *
  * None of them waits for a time to pass: what is held back is let go by the test, or ends with the server.
  */
+import { within } from "../support/eventually.ts";
 
 /** Makes the answer to a request. `honest` gives the answer that would have been right, as often as it is called. */
 export type Behaviour = (
@@ -128,7 +129,9 @@ export function stall(): Held {
       await released.promise;
       return await honest();
     },
-    arrived: arrived.promise,
+    get arrived() {
+      return within("a request to arrive", arrived.promise);
+    },
     release: released.resolve,
   };
 }
@@ -159,7 +162,9 @@ export function tap(): Tap {
       }, { highWaterMark: 0 });
       return new Response(body, { status, headers });
     },
-    arrived: arrived.promise,
+    get arrived() {
+      return within("a request to arrive", arrived.promise);
+    },
     give: allow,
     release: () => allow(Infinity),
   };

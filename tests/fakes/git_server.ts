@@ -20,7 +20,11 @@ export interface SeenRequest {
 }
 
 /** Decides what happens instead of an answer; null: git answers. "stall": nothing, until the server is disposed of. */
-export type Misbehave = (request: SeenRequest) => Response | "stall" | null;
+export type Misbehave = (request: SeenRequest) =>
+  | Response
+  | "stall"
+  | null
+  | Promise<Response | "stall" | null>;
 
 /** Whether this user may read this repository (`a/b.git`). */
 export type Authorize = (repo: string, user: string, password: string) => boolean;
@@ -89,7 +93,7 @@ export class GitServer implements AsyncDisposable {
   async #handle(request: Request): Promise<Response> {
     const seen = describe(request);
     this.requests.push(seen);
-    const instead = this.misbehave(seen);
+    const instead = await this.misbehave(seen);
     if (instead === "stall") return await this.#untilClosed();
     if (instead !== null) return instead;
     if (this.authorize !== null && !isAuthorized(seen, this.authorize)) {

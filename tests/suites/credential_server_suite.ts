@@ -21,6 +21,8 @@ import { GitError } from "../../lib/git/errors.ts";
 import { parseRemoteUrl, type RemoteUrl } from "../../lib/git/remote_url.ts";
 import { createLogger } from "../../lib/log/log.ts";
 import { GitServer } from "../fakes/git_server.ts";
+import { eventually } from "../support/eventually.ts";
+import { runCommand } from "../support/run_command.ts";
 
 const HELPER = new URL("../processes/credential_helper_main.ts", import.meta.url).pathname;
 const PASSWORD = "Hunter2/+%-for-one-repository";
@@ -300,10 +302,10 @@ Deno.test("the password is in no command line and no environment while git uses 
     }),
     /seen enough/,
   );
-  while (!remoteServer.requests.some(({ authorization }) => authorization !== null)) {
+  await eventually("git to send the password", async () => {
     seen.push(await processes());
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+    return remoteServer.requests.some(({ authorization }) => authorization !== null);
+  });
   seen.push(await processes());
   caller.abort(new Error("seen enough"));
   await run;
@@ -327,7 +329,7 @@ Deno.test("the permissions of `deno task start` suffice", async () => {
     await Deno.readTextFile(new URL("../../deno.json", import.meta.url)),
   );
   const flags = String(tasks.start).split(" ").filter((word) => word.startsWith("--"));
-  const child = new Deno.Command(Deno.execPath(), {
+  const { stdout, stderr } = await runCommand(Deno.execPath(), {
     args: [
       "run",
       ...flags,
@@ -336,27 +338,21 @@ Deno.test("the permissions of `deno task start` suffice", async () => {
       scratch,
       "bot",
     ],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  await new Blob([PASSWORD]).stream().pipeTo(child.stdin);
-  const { stdout, stderr } = await child.output();
+    input: PASSWORD,
+  });
   await Deno.remove(scratch, { recursive: true });
-  assert.equal(new TextDecoder().decode(stderr), "");
-  assert.equal(new TextDecoder().decode(stdout), `${hash}\tHEAD\n${hash}\trefs/heads/main\n`);
+  assert.equal(stderr, "");
+  assert.equal(stdout, `${hash}\tHEAD\n${hash}\trefs/heads/main\n`);
 });
 
 /** Command lines and environments of all processes. */
 async function processes(): Promise<string> {
-  const { stdout } = await new Deno.Command("ps", { args: ["axeww", "-o", "args="] }).output();
-  return new TextDecoder().decode(stdout);
+  return (await runCommand("ps", { args: ["axeww", "-o", "args="] })).stdout;
 }
 
 /** Whether a file below `folder` contains `text`. */
 async function grep(text: string, folder: string): Promise<boolean> {
-  const { success } = await new Deno.Command("grep", {
-    args: ["-rqF", "--devices=skip", "--", text, folder],
-  }).output();
-  return success;
+  const args = ["-rqF", "--devices=skip", "--", text, folder];
+  const { code } = await runCommand("grep", { args });
+  return code === 0;
 }

@@ -9,6 +9,7 @@ import { StorageError } from "../../lib/errors.ts";
 import type { StoreTimes } from "../../lib/store/store_client.ts";
 import type { Emulator } from "../worlds/emulator.ts";
 import { FaultProxy, type NetworkFault, type ProxiedRequest } from "../fakes/fault_proxy.ts";
+import { within } from "../support/eventually.ts";
 
 /** Much shorter than in earnest, so that the faults which take time take little. */
 export const FAST: StoreTimes = {
@@ -197,7 +198,7 @@ export function networkStoreSuite(subject: NetworkStoreSubject): void {
       const reader = object.body.getReader();
       await reader.read();
       const next = reader.read();
-      await asked.promise;
+      await within("the rest to be asked for", asked.promise);
       await reader.cancel();
       assert.equal((await next).done, true);
     });

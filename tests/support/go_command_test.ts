@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { stall } from "../fakes/behaviours.ts";
 import { goCommand, goTest } from "./go_command.ts";
 import { startUpstream } from "../fakes/upstream.ts";
+import { runCommand } from "./run_command.ts";
 
 goTest("goCommand() sees nothing of the machine's configuration", async () => {
   await using go = await goCommand({ proxy: "off", env: { GOPRIVATE: "example.com/*" } });
@@ -56,13 +57,12 @@ Deno.test("goTest() without go says SKIP, and fails in CI", async (t) => {
     ];
     for (const { ci, code, output } of rows) {
       await t.step(`CI=${ci}`, async () => {
-        const result = await new Deno.Command(Deno.execPath(), {
+        const result = await runCommand(Deno.execPath(), {
           args: ["test", "--no-check", "--no-config", "--allow-env", "--allow-run", file],
           env: { PATH: dir, CI: ci, NO_COLOR: "1" },
-        }).output();
-        const text = new TextDecoder().decode(result.stdout);
-        assert.equal(result.code, code, text);
-        assert.match(text, output);
+        });
+        assert.equal(result.code, code, result.stdout);
+        assert.match(result.stdout, output);
       });
     }
   } finally {

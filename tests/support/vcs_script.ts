@@ -16,6 +16,7 @@
 import assert from "node:assert/strict";
 import { basename, dirname, join } from "node:path";
 import { unquoteGo } from "../../lib/module/go_string.ts";
+import { runCommand } from "./run_command.ts";
 
 export interface Txtar {
   /** What comes before the first file. */
@@ -116,17 +117,14 @@ class Script {
   }
 
   async #git(args: readonly string[]): Promise<string> {
-    const { success, stdout, stderr } = await new Deno.Command("git", {
+    const { code, stdout, stderr } = await runCommand("git", {
       args: [...args],
       cwd: this.#dir,
       clearEnv: true,
       env: Object.fromEntries(this.#env),
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).output();
-    assert.ok(success, new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout);
+    });
+    assert.equal(code, 0, stderr);
+    return stdout;
   }
 
   async #copy(from: string, to: string): Promise<void> {

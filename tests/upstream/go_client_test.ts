@@ -11,6 +11,7 @@ import assert from "node:assert/strict";
 import { type GoCommand, goCommand, goTest } from "../support/go_command.ts";
 import { type Server, startServer } from "../worlds/server.ts";
 import { report } from "../support/report.ts";
+import { runCommand } from "../support/run_command.ts";
 
 /** A program whose graph has 229 modules, of all ages and shapes, among them zips of up to 30 MB. */
 const PROGRAM = "github.com/prometheus/prometheus@v0.305.0";
@@ -22,8 +23,7 @@ const MIN_LOOKUPS = 300;
 const TOOLCHAIN = "go1.25.5";
 
 async function goEnv(name: string): Promise<string> {
-  const { stdout } = await new Deno.Command("go", { args: ["env", name] }).output();
-  return new TextDecoder().decode(stdout).trim();
+  return (await runCommand("go", { args: ["env", name] })).stdout.trim();
 }
 
 /** How this machine reaches the outside. */

@@ -60,6 +60,7 @@ export async function startGcs(path: string, bucket: string): Promise<Emulator> 
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ name: bucket }),
+    signal: AbortSignal.timeout(START_TIMEOUT_MS),
   });
   await response.body?.cancel();
   if (!response.ok) throw new Error(`Cannot make bucket "${bucket}": ${response.status}`);

@@ -5,6 +5,7 @@
  * names that no file system here would take cost no more than others.
  */
 import assert from "node:assert/strict";
+import { runCommand } from "../support/run_command.ts";
 
 export interface TreeFile {
   /** 100644, 100755, 120000 (symlink) or 160000 (submodule). */
@@ -128,20 +129,14 @@ export class TestRepo {
 
   /** Runs git in the repository and returns what it wrote, without white space around it. */
   async git(args: readonly string[], input?: Uint8Array<ArrayBuffer>): Promise<string> {
-    const child = new Deno.Command("git", {
+    const { code, stdout, stderr } = await runCommand("git", {
       args: [...args],
       clearEnv: true,
       env: this.#environment(),
-      stdin: input === undefined ? "null" : "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const [{ success, stdout, stderr }] = await Promise.all([
-      child.output(),
-      input === undefined ? undefined : new Blob([input]).stream().pipeTo(child.stdin),
-    ]);
-    assert.ok(success, `git ${args[0]}: ${new TextDecoder().decode(stderr)}`);
-    return new TextDecoder().decode(stdout).trim();
+      ...input && { input },
+    });
+    assert.equal(code, 0, `git ${args[0]}: ${stderr}`);
+    return stdout.trim();
   }
 
   async #tip(branch: string): Promise<string | null> {

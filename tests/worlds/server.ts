@@ -8,11 +8,17 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { withDeadline } from "../../lib/async/deadline.ts";
+import { runCommand, type RunResult } from "../support/run_command.ts";
 
 /** Starting means loading all of the code, on a machine that may be busy. */
 const START_TIMEOUT_MS = 60_000;
 /** How long to wait for a line of the log, and for the process to end after a signal. */
 const WAIT_TIMEOUT_MS = 30_000;
+/**
+ * No test needs a server for longer. One that hangs, say on an answer, goes on when its server is
+ * killed, and fails.
+ */
+const MAX_LIFETIME_MS = 15 * 60_000;
 /** More than any test makes the product log. */
 const MAX_LOG_LINES = 100_000;
 
@@ -58,20 +64,16 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
 export async function runProgram(
   args: readonly string[],
   { env = {} }: { env?: Readonly<Record<string, string>> } = {},
-): Promise<{ code: number; stdout: string; stderr: string }> {
+): Promise<RunResult> {
   const home = await Deno.makeTempDir({ prefix: "program-" });
   try {
-    const output = await new Deno.Command(Deno.execPath(), {
+    return await runCommand(Deno.execPath(), {
       args: ["run", ...await startFlags(), join(ROOT, "main.ts"), ...args],
       cwd: home,
       clearEnv: true,
       env: { ...await environment(home), ...env },
-      stdin: "null",
-      signal: AbortSignal.timeout(START_TIMEOUT_MS),
-    }).output();
-    const decoder = new TextDecoder();
-    const [stdout, stderr] = [decoder.decode(output.stdout), decoder.decode(output.stderr)];
-    return { code: output.code, stdout, stderr };
+      timeoutMs: START_TIMEOUT_MS,
+    });
   } finally {
     await Deno.remove(home, { recursive: true });
   }
@@ -87,6 +89,7 @@ export class Server implements AsyncDisposable {
   /** Settles when the process has closed its log. */
   readonly #logged: Promise<void>;
   readonly #waiting = new Set<(line: LogLine) => void>();
+  readonly #killer: ReturnType<typeof setTimeout>;
   #url = "";
 
   private constructor(home: string, dir: string, process: Deno.ChildProcess) {
@@ -94,6 +97,11 @@ export class Server implements AsyncDisposable {
     this.dir = dir;
     this.#process = process;
     this.#logged = this.#readLog();
+    this.#killer = setTimeout(() => {
+      this.#hear({ raw: `killed: still there after ${MAX_LIFETIME_MS / 60_000} min` });
+      this.signal("SIGKILL");
+    }, MAX_LIFETIME_MS);
+    Deno.unrefTimer(Number(this.#killer));
   }
 
   static async spawn(options: ServerOptions) {
@@ -136,7 +144,8 @@ export class Server implements AsyncDisposable {
     using client = Deno.createHttpClient({
       caCerts: caCertificate === undefined ? [] : [caCertificate],
     });
-    const response = await fetch(`${this.#url}/readyz`, { client });
+    const signal = AbortSignal.timeout(START_TIMEOUT_MS);
+    const response = await fetch(`${this.#url}/readyz`, { client, signal });
     await response.body?.cancel();
     if (response.status !== 200) throw new Error(`/readyz answers ${response.status}`);
   }
@@ -161,7 +170,7 @@ export class Server implements AsyncDisposable {
     try {
       return await withDeadline(
         () => Promise.race([found.promise, ended]),
-        { timeoutMs, what: "find a line in the server's log" },
+        { timeoutMs, what: `find a line of the log with ${fits}` },
       );
     } finally {
       this.#waiting.delete(hear);
@@ -190,6 +199,7 @@ export class Server implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#killer);
     await this.kill("SIGKILL");
     await Deno.remove(this.#home, { recursive: true });
   }
@@ -253,8 +263,8 @@ function words(text: string): string[] {
 
 /** Where this Deno keeps its packages, so that the process need not fetch them anew. */
 export async function denoDir(): Promise<string> {
-  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
-  return String(JSON.parse(new TextDecoder().decode(stdout)).denoDir);
+  const { stdout } = await runCommand(Deno.execPath(), { args: ["info", "--json"] });
+  return String(JSON.parse(stdout).denoDir);
 }
 
 function parseLine(text: string): LogLine {
