@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type GoCommand, goCommand } from "../tests/support/go_command.ts";
 import { type Server, startServer } from "../tests/worlds/server.ts";
 import { cpuTime } from "./process_cpu.ts";
+import { within } from "../tests/support/eventually.ts";
 
 /** Where modules are: the `go` command knows this host's repositories without asking anybody. */
 const HOST = "https://github.com/";
@@ -160,7 +161,8 @@ export class GitServerProcess implements AsyncDisposable {
       stdin: "piped",
       stdout: "piped",
     }).spawn();
-    const { value } = await process.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
+    const output = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const { value } = await within("the git server to start", output.read());
     return new GitServerProcess(process, JSON.parse(value ?? ""));
   }
 

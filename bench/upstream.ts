@@ -1,5 +1,6 @@
 /** The upstream of all contestants: bench/upstream_main.ts in a process of its own. */
 import { join } from "node:path";
+import { within } from "../tests/support/eventually.ts";
 
 export class Upstream implements AsyncDisposable {
   readonly url: string;
@@ -20,7 +21,8 @@ export class Upstream implements AsyncDisposable {
       stdin: "piped",
       stdout: "piped",
     }).spawn();
-    const { value } = await process.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
+    const output = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const { value } = await within("the upstream to start", output.read());
     return new Upstream(process, JSON.parse(value ?? ""));
   }
 

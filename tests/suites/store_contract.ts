@@ -16,6 +16,7 @@ import {
   type ObjectStore,
   readAll,
 } from "../../lib/store/object_store.ts";
+import { within } from "../support/eventually.ts";
 
 /** What a back end brings to its test. */
 export interface StoreUnderTest extends AsyncDisposable {
@@ -89,7 +90,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       const gate = Promise.withResolvers<void>();
       const slow = stalling(noise(100_000), gate.promise);
       const created = here.create("c2/slow/key", slow.content);
-      await slow.stalled;
+      await within("the content to be read", slow.stalled);
       for (const store of [here, there]) {
         assert.equal(await store.get("c2/slow/key"), null);
         assert.deepEqual(await store.list("c2/slow"), []);
@@ -318,10 +319,10 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       const controller = new AbortController();
       const slow = stalling(noise(100_000), new Promise(() => {}));
       const created = here.create("c8/aborted", slow.content, { signal: controller.signal });
-      await slow.stalled;
+      await within("the content to be read", slow.stalled);
       controller.abort(reason);
       await assert.rejects(created, reason);
-      await slow.cancelled;
+      await within("the content to be cancelled", slow.cancelled);
       assert.equal(await there.get("c8/aborted"), null);
       assert.equal(await there.create("c8/aborted", text("again")), "created");
       assert.equal(await read(here, "c8/aborted"), "again");
