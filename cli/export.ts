@@ -24,9 +24,10 @@ import { type CommonFlags, configFileOption, logLevelOption } from "./options.ts
 import { forEach } from "../lib/async/workers.ts";
 import { describeError, NotFoundError } from "../lib/errors.ts";
 import { escapePath, escapeVersion } from "../lib/module/escape.ts";
-import { formatInfo } from "../lib/module/info.ts";
 import type { ModulePath } from "../lib/module/path.ts";
-import { ModuleService, type ServiceOptions } from "../lib/service/service.ts";
+import { infoText, listText } from "../lib/service/protocol_text.ts";
+import { ModuleService } from "../lib/service/service.ts";
+import type { ServiceOptions } from "../lib/service/stored_modules.ts";
 import type { Source } from "../lib/source/source.ts";
 import type { Copies } from "../lib/store/copies.ts";
 import { parseCopyKey } from "../lib/store/keys.ts";
@@ -137,7 +138,7 @@ async function writeVersion(
   const stem = `${folder}/${escapeVersion(manifest.version)}`;
   await Deno.mkdir(folder, { recursive: true });
   await writeFile(`${stem}.mod`, goMod);
-  await writeFile(`${stem}.info`, infoOf(copy));
+  await writeFile(`${stem}.info`, infoText(copy));
   if (await exists(`${stem}.zip`)) return true;
   const zip = await copies.openZip(copy, { signal });
   if (zip === null) return false;
@@ -153,12 +154,8 @@ async function writeLists(
   const options: ServiceOptions = { mayFetch: false, signal, facts: {} };
   const { versions } = await service.list(path, options);
   const { copy } = await service.latest(path, options);
-  await replaceFile(`${folder}/@v/list`, versions.map((version) => `${version}\n`).join(""));
-  await replaceFile(`${folder}/@latest`, infoOf(copy));
-}
-
-function infoOf({ manifest: { version, time, origin } }: Copy): string {
-  return formatInfo(origin === undefined ? { version, time } : { version, time, origin });
+  await replaceFile(`${folder}/@v/list`, listText(versions));
+  await replaceFile(`${folder}/@latest`, infoText(copy));
 }
 
 type FileContent = string | Uint8Array | ReadableStream<Uint8Array>;

@@ -44,7 +44,8 @@ export interface Errand {
   readonly access: Access;
   /** The answer where it is at hand; null where it has to be waited for, and {@linkcode answer} is called. */
   answerAtOnce?(client: Client): Answer | null;
-  answer(client: Client): Promise<Answer> | Answer;
+  /** Null where {@linkcode AppOptions.fallback} has to answer. */
+  answer(client: Client): Promise<Answer | null> | Answer | null;
 }
 
 export interface Route {
@@ -70,11 +71,6 @@ export interface ConnectionInfo {
   readonly completed?: Promise<void>;
 }
 
-/** Thrown by a route, or by the guard, where another thread has to answer: see {@linkcode AppOptions.elsewhere}. */
-export class ElsewhereError extends Error {
-  override readonly name = "ElsewhereError";
-}
-
 /** What an app needs of a Request. */
 export type HttpRequest = Pick<Request, "method" | "url" | "headers" | "body" | "signal">;
 
@@ -87,8 +83,11 @@ export interface AppOptions {
   readonly metrics?: Metrics;
   /** Where requests are recorded. Default: each at once, in the log and the metrics. */
   readonly requestLog?: RequestLog;
-  /** Answers what is to be answered elsewhere. It is logged and counted there, too. */
-  readonly elsewhere?: (
+  /**
+   * Answers what no route matches, what the guard does not decide and what a route has no answer for. Such a request is
+   * logged and counted there, too. Default: there is nothing of the kind.
+   */
+  readonly fallback?: (
     request: HttpRequest,
     exchange: { readonly id: string; readonly address: string | null },
   ) => Promise<Response>;
@@ -214,42 +213,49 @@ interface Ending {
   readonly isAborted: boolean;
 }
 
-/** The answer if nothing has to be waited for. A Response where it was answered elsewhere. */
+/** The answer if nothing has to be waited for. A Response where the fallback has answered. */
 function begin(exchange: Exchange, options: AppOptions): Answer | Promise<Answer | Response> {
   try {
     const answer = dispatch(exchange, options);
-    if (!(answer instanceof Promise)) return answer;
-    return answer.catch<Answer | Response>((error) => answerFailure(error, { exchange, options }));
+    if (answer !== null && !(answer instanceof Promise)) return answer;
+    return complete(answer, { exchange, options });
   } catch (error) {
-    return answerFailure(error, { exchange, options });
+    return failureAnswer(error, { exchange, options });
   }
 }
 
-interface Failing {
+interface Answering {
   readonly exchange: Exchange;
   readonly options: AppOptions;
 }
 
-function answerFailure(error: unknown, failing: Failing): Answer | Promise<Answer | Response> {
-  const { exchange: { id, request, connection }, options: { elsewhere } } = failing;
-  if (!(error instanceof ElsewhereError) || elsewhere === undefined) {
-    return failureAnswer(error, failing);
+async function complete(
+  waiting: Promise<Answer | null> | null,
+  answering: Answering,
+): Promise<Answer | Response> {
+  const { exchange: { id, request, connection }, options: { fallback } } = answering;
+  try {
+    const answer = await waiting;
+    if (answer !== null) return answer;
+    if (fallback === undefined) throw new Error("a route has no answer, and there is no fallback");
+    return await fallback(request, { id, address: addressOf(connection) });
+  } catch (error) {
+    return failureAnswer(error, answering);
   }
-  return elsewhere(request, { id, address: addressOf(connection) })
-    .catch<Answer | Response>((error) => failureAnswer(error, failing));
 }
 
-function failureAnswer(error: unknown, { exchange, options: { log } }: Failing): Answer {
+function failureAnswer(error: unknown, { exchange, options: { log } }: Answering): Answer {
   const { id, method, facts } = exchange;
   facts["error"] = describeError(error);
   if (meaningOf(error) === "internal") log.error({ err: error }, "internal error");
   return errorAnswer(error, { requestId: id, head: method === "HEAD" });
 }
 
+/** Null where the fallback has to answer. */
 function dispatch(
   exchange: Exchange,
-  { routes, guard, via, concurrency }: AppOptions,
-): Answer | Promise<Answer> {
+  { routes, guard, via, concurrency, fallback }: AppOptions,
+): Answer | null | Promise<Answer | null> {
   const { request, facts } = exchange;
   if (request.headers.get("Via")?.split(",").some((hop) => hop.trim() === via)) {
     throw new UpstreamError("Cannot answer: this server is configured as its own upstream");
@@ -257,7 +263,9 @@ function dispatch(
   const path = decodePath(exchange.path);
   const refusal = refusalOf(request);
   if (refusal !== null) return refusal;
-  const route = routes.find((route) => route.matches(path)) ?? NO_ROUTE;
+  const found = routes.find((route) => route.matches(path));
+  if (found === undefined && fallback !== undefined) return null;
+  const route = found ?? NO_ROUTE;
   const { methods = READ_METHODS } = route;
   const method = allowedMethod(exchange.method, methods);
   if (method === null) return methodNotAllowed(methods);
@@ -273,9 +281,10 @@ function dispatch(
 }
 
 function answerClient(
-  client: Client,
+  client: Client | null,
   { errand, exchange }: { errand: Errand; exchange: Exchange },
-): Answer | Promise<Answer> {
+): Answer | null | Promise<Answer | null> {
+  if (client === null) return null;
   const { facts, permit, connection } = exchange;
   const { identity } = client;
   if (identity !== null) facts["identity"] = identity;

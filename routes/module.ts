@@ -14,7 +14,6 @@
 import { LRUCache } from "lru-cache";
 import { InvalidRequestError } from "../lib/errors.ts";
 import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
-import { formatInfo } from "../lib/module/info.ts";
 import type { H1 } from "../lib/module/h1.ts";
 import type { ModuleVersion } from "../lib/module/module_version.ts";
 import type { ModulePath } from "../lib/module/path.ts";
@@ -25,14 +24,14 @@ import {
   parseVersion,
   type Version,
 } from "../lib/module/version.ts";
+import { infoText, listText } from "../lib/service/protocol_text.ts";
 import {
+  type ModuleAnswers,
   type ModuleList,
-  type ModuleService,
   noteHit,
   type ServiceOptions,
-} from "../lib/service/service.ts";
+} from "../lib/service/stored_modules.ts";
 import type { Copy } from "../lib/store/manifest.ts";
-import type { VersionLists } from "../lib/service/version_lists.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
 import { ReadyText } from "./ready_text.ts";
@@ -55,11 +54,6 @@ const TEMPLATES: Readonly<Record<Target["file"], string>> = {
   mod: "/{module}/@v/{version}.mod",
   zip: "/{module}/@v/{version}.zip",
 };
-
-/** What the route asks for answers. */
-export type ModuleAnswers =
-  & Pick<ModuleService, "memory" | "copy" | "query" | "list" | "latest" | "zip">
-  & { readonly lists: Pick<VersionLists, "remembered"> };
 
 export function moduleRoute(service: ModuleAnswers): Route {
   const targetOf = rememberTargets();
@@ -118,10 +112,8 @@ interface CopyTexts {
 function textsOf({ texts }: Answers, copy: Copy): CopyTexts {
   const known = texts.get(copy);
   if (known !== undefined) return known;
-  const { version, time, origin } = copy.manifest;
-  const info = formatInfo({ version, time, ...(origin === undefined ? {} : { origin }) });
   const made = {
-    info: new ReadyText(new TextEncoder().encode(info)),
+    info: new ReadyText(new TextEncoder().encode(infoText(copy))),
     mod: new ReadyText(copy.goMod),
   };
   texts.set(copy, made);
@@ -134,27 +126,27 @@ function answerFromMemory(
   { target, request, options }: Context<Target>,
 ): Answer | null {
   if (target.file === "list" && options.mayFetch) {
-    const versions = answers.service.lists.remembered(target.path);
+    const versions = answers.service.rememberedList(target.path);
     if (versions === null) return null;
     request.facts["cache"] = "hit";
     return listAnswer(answers, { versions, request, stale: false });
   }
   if (!("version" in target) || target.module === null) return null;
-  const { memory } = answers.service;
+  const { service } = answers;
   const { module, version, file } = target;
-  const copy = memory.remembered(module);
+  const copy = service.remembered(module);
   if (copy === null) return null;
   request.facts["version"] = version;
   noteHit(copy, request.facts);
   if (file !== "zip") return copyAnswer(textsOf(answers, copy), { file, request });
-  const bytes = memory.rememberedZip(copy);
+  const bytes = service.rememberedZip(copy);
   return bytes === null ? null : wholeBlobAnswer(bytes, zipOptions(copy.manifest.zip, request));
 }
 
 async function answer(
   answers: Answers,
   { target, request, options }: Context<Target>,
-): Promise<Answer> {
+): Promise<Answer | null> {
   if ("version" in target) return await versionFile(answers, { target, request, options });
   const file = target.file === "list" ? list : latest;
   return await file(answers, { target, request, options });
@@ -221,7 +213,8 @@ interface Context<T extends Target> {
 }
 
 async function list(answers: Answers, { target, request, options }: Context<Target>) {
-  return listAnswer(answers, { ...await answers.service.list(target.path, options), request });
+  const list = await answers.service.list(target.path, options);
+  return list && listAnswer(answers, { ...list, request });
 }
 
 function listAnswer(
@@ -230,7 +223,7 @@ function listAnswer(
 ): Answer {
   let text = listTexts.get(versions);
   if (text === undefined) {
-    text = new ReadyText(new TextEncoder().encode(versions.map((v) => `${v}\n`).join("")));
+    text = new ReadyText(new TextEncoder().encode(listText(versions)));
     listTexts.set(versions, text);
   }
   return textAnswer(text, {
@@ -241,8 +234,10 @@ function listAnswer(
 }
 
 async function latest(answers: Answers, { target, request, options }: Context<Target>) {
-  const { copy, stale } = await answers.service.latest(target.path, options);
-  return infoAnswer(textsOf(answers, copy), { request, cacheControl: stale ? STALE : FRESH });
+  const latest = await answers.service.latest(target.path, options);
+  if (latest === null) return null;
+  const cacheControl = latest.stale ? STALE : FRESH;
+  return infoAnswer(textsOf(answers, latest.copy), { request, cacheControl });
 }
 
 async function versionFile(
@@ -254,14 +249,14 @@ async function versionFile(
   request.facts["version"] = version;
   if (file === "info" && target.module === null) {
     const copy = await service.query({ path, query: parseQuery(version) }, options);
-    return infoAnswer(textsOf(answers, copy), { request, cacheControl: FRESH });
+    return copy && infoAnswer(textsOf(answers, copy), { request, cacheControl: FRESH });
   }
   const module = target.module ?? parseRequestedVersion(target);
   if (file === "zip") {
     return await zipAnswer(service, { module, request, options });
   }
   const copy = await service.copy(module, options);
-  return copyAnswer(textsOf(answers, copy), { file, request });
+  return copy && copyAnswer(textsOf(answers, copy), { file, request });
 }
 
 function copyAnswer(
@@ -293,9 +288,9 @@ async function zipAnswer(
     request: RouteRequest;
     options: ServiceOptions;
   },
-): Promise<Answer> {
+): Promise<Answer | null> {
   const zip = await service.zip(module, options);
-  return await blobAnswer({ ...zipOptions(zip, request), open: zip.open });
+  return zip && await blobAnswer({ ...zipOptions(zip, request), open: zip.open });
 }
 
 function zipOptions({ h1 }: { readonly h1: H1 }, request: RouteRequest) {

@@ -134,18 +134,22 @@ export interface WholeBlobOptions {
 
 export interface BlobOptions extends WholeBlobOptions {
   /** Opens the bytes, all or a range of them. Their size is known after the first call. */
-  open(range?: { start: number; end: number }): Promise<StoredObject>;
+  open(range?: { start: number; end: number }): Promise<StoredObject | null>;
 }
 
-/** A large immutable answer as a stream: Content-Length, single ranges (RFC 9110, 14), If-Range, 304 and HEAD. */
+/**
+ * A large immutable answer as a stream: Content-Length, single ranges (RFC 9110, 14), If-Range, 304 and HEAD. Null where
+ * it cannot be opened here.
+ */
 export async function blobAnswer(
   { request, contentType, etag, open }: BlobOptions,
-): Promise<Answer> {
+): Promise<Answer | null> {
   const headers = blobHeaders({ contentType, etag });
   if (matches(request.headers.get("If-None-Match"), etag)) {
     return { status: 304, headers, body: null };
   }
   const whole = await open();
+  if (whole === null) return null;
   const { sizeBytes } = whole;
   const range = wantedRange(request.headers, etag, sizeBytes);
   if (range === null && request.method === "GET") {
@@ -160,7 +164,9 @@ export async function blobAnswer(
     };
   }
   const { start, end } = range ?? { start: 0, end: sizeBytes };
-  const part = request.method === "HEAD" ? null : await open({ start, end });
+  const isHead = request.method === "HEAD";
+  const part = isHead ? null : await open({ start, end });
+  if (part === null && !isHead) return null;
   return {
     status: range === null ? 200 : 206,
     headers: range === null

@@ -37,13 +37,14 @@ export interface Guard {
   /** Whether what one client gets, another may not: then nothing between may keep answers for all. */
   readonly answersDiffer: boolean;
   /**
-   * Lets the client in.
+   * Lets the client in. Null where this guard cannot decide and another has to: on threads, for clients that the main
+   * thread has not authenticated yet.
    *
    * @throws {UnauthenticatedError} when they did not prove who they are
    * @throws {ForbiddenError} when they may not have this
    * @throws {TooManyRequestsError} when too many wrong passwords came before
    */
-  admit(knock: Knock, access: Access): Promise<Client> | Client;
+  admit(knock: Knock, access: Access): Promise<Client | null> | Client | null;
 }
 
 const EVERYBODY: Client = { identity: null, mayRead: () => true };

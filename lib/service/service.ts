@@ -1,7 +1,8 @@
 /**
  * The story of a request, in one place:
  *
- * 1. A published copy answers at once, from the store. No source is asked for it again, ever.
+ * 1. A published copy answers at once, from memory or from the store (stored_modules.ts). No source is asked for it again,
+ *    ever.
  * 2. Otherwise it is fetched from its source, checked and published (publisher.ts), once for all who wait. Whoever was
  *    first, on whatever replica, everybody answers with that copy.
  * 3. A query (`@latest`, a branch) is asked of the source, and its answer is a version, for which 1 and 2 hold.
@@ -15,16 +16,19 @@ import { describeError, NotFoundError, ProxyError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { scanGoMod } from "../module/go_mod.ts";
 import { pickLatest } from "../module/latest.ts";
-import type { H1 } from "../module/h1.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Version } from "../module/version.ts";
 import type { Publisher } from "./publisher.ts";
 import type { KnownVersions, ModuleQuery, Source, VersionInfo } from "../source/source.ts";
-import type { Copies, CopiesInMemory } from "../store/copies.ts";
+import type { Copies } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
-import type { ByteRange, StoredObject } from "../store/object_store.ts";
-import { VersionLists } from "./version_lists.ts";
+import {
+  type LatestCopy,
+  type ModuleList,
+  type ModuleZip,
+  type ServiceOptions,
+  StoredModules,
+} from "./stored_modules.ts";
 
 export interface ModuleServiceOptions {
   readonly copies: Copies;
@@ -48,32 +52,7 @@ export const SERVICE_LIMITS: ServiceLimits = {
   maxFlights: 1000,
 };
 
-export interface ServiceOptions {
-  /** Whether a source may be asked. If not, the store is all there is. */
-  readonly mayFetch: boolean;
-  readonly signal: AbortSignal;
-  /** Facts for the access log are added here: `cache` is hit, miss or stale, `source` where the copy came from. */
-  readonly facts: Record<string, unknown>;
-}
-
-export interface ModuleList {
-  /** The tagged ones, lowest first. */
-  readonly versions: readonly Version[];
-  /** Its source was not asked, or failed. */
-  readonly stale: boolean;
-}
-
-export interface ModuleZip {
-  readonly h1: H1;
-  /** Opens the stored zip, or a range of it. */
-  readonly open: (range?: ByteRange) => Promise<StoredObject>;
-}
-
-export class ModuleService {
-  /** What is at hand without waiting. Published copies are for ever, so what is in memory may be answered as it is. */
-  readonly memory: CopiesInMemory;
-  /** The lists that are at hand without waiting. */
-  readonly lists: VersionLists;
+export class ModuleService extends StoredModules {
   readonly #copies: Copies;
   readonly #source: Source;
   readonly #publisher: ModuleServiceOptions["publisher"];
@@ -84,8 +63,7 @@ export class ModuleService {
   readonly #queries: SingleFlight<VersionInfo>;
 
   constructor({ copies, source, publisher, log, threads = 1, limits }: ModuleServiceOptions) {
-    this.memory = copies;
-    this.lists = new VersionLists({ published: copies, threads });
+    super({ copies, threads });
     this.#copies = copies;
     this.#source = source;
     this.#publisher = publisher;
@@ -102,11 +80,12 @@ export class ModuleService {
    * @throws {NotFoundError} when its source knows that there is none, or nothing may be fetched
    * @throws {ProxyError} of another kind when that could not be found out
    */
-  async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy> {
-    const published = await this.#copies.read(module, options);
-    options.facts["cache"] = published === null ? "miss" : "hit";
-    if (published === null && !options.mayFetch) throw notCached(nameOf(module));
-    const copy = published ?? await this.#fetches.run(
+  override async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy> {
+    const stored = await super.copy(module, options);
+    if (stored !== null) return stored;
+    options.facts["cache"] = "miss";
+    if (!options.mayFetch) throw notCached(nameOf(module));
+    const copy = await this.#fetches.run(
       nameOf(module),
       () => this.#publisher.publish(module),
       options.signal,
@@ -116,7 +95,7 @@ export class ModuleService {
   }
 
   /** The copy of the version that a branch, tag, commit or version prefix means now. Throws as {@linkcode copy}. */
-  async query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy> {
+  override async query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy> {
     const { path, query } = asked;
     if (!options.mayFetch) throw notCached(`${path}@${query}`);
     const info = await this.#queries.run(
@@ -138,7 +117,7 @@ export class ModuleService {
    * @throws {NotFoundError} when nothing of the module is published and its source knows of no such module
    * @throws {ProxyError} of another kind when nothing is published and the source failed
    */
-  async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList> {
+  override async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList> {
     const published = await this.#copies.list(path, { signal: options.signal });
     try {
       if (!options.mayFetch) throw notCached(path);
@@ -162,7 +141,7 @@ export class ModuleService {
    * The copy that `@latest` means: what its source says, else the best published version. `stale` as for {@linkcode list}.
    * Throws as {@linkcode list}.
    */
-  async latest(path: ModulePath, options: ServiceOptions): Promise<{ copy: Copy; stale: boolean }> {
+  override async latest(path: ModulePath, options: ServiceOptions): Promise<LatestCopy> {
     try {
       if (!options.mayFetch) throw notCached(path);
       const info = await this.#queries.run(
@@ -179,23 +158,23 @@ export class ModuleService {
     }
   }
 
-  /** The zip of a version. Throws as {@linkcode copy}. */
-  async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip> {
+  /** The zip of a version: the stored one, else fetched now. Throws as {@linkcode copy}. */
+  override async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip> {
     const copy = await this.copy(module, options);
+    const stored = this.zipOf(copy, options);
     return {
-      h1: copy.manifest.zip.h1,
+      h1: stored.h1,
       open: async (range) => {
-        const { signal } = options;
-        const stored = await this.#copies.openZip(copy, { range, signal });
-        if (stored !== null) return stored;
+        const zip = await stored.open(range);
+        if (zip !== null) return zip;
         if (!options.mayFetch) throw notCached(`the zip of ${nameOf(module)}`);
         options.facts["cache"] = "miss";
         await this.#fetches.run(
           nameOf(module),
           () => this.#publisher.restoreZip(copy),
-          signal,
+          options.signal,
         );
-        const restored = await this.#copies.openZip(copy, { range, signal });
+        const restored = await stored.open(range);
         if (restored === null) throw new Error(`the zip of ${nameOf(module)} vanished`);
         return restored;
       },
@@ -237,12 +216,6 @@ export class ModuleService {
       this.#log.warn({ error: describeError(error) }, `cannot ${what}, serving the store`);
     }
   }
-}
-
-/** Says in the access log that the copy came from the store. */
-export function noteHit({ manifest }: Copy, facts: ServiceOptions["facts"]): void {
-  facts["cache"] = "hit";
-  facts["source"] = manifest.source;
 }
 
 function notCached(what: string): NotFoundError {

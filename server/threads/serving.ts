@@ -17,19 +17,12 @@ import { createLogger, type Logger } from "../../lib/log/log.ts";
 import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import { atProgramEnd } from "../../lib/log/at_exit.ts";
-import {
-  type ModuleList,
-  type ModuleZip,
-  noteHit,
-  type ServiceOptions,
-} from "../../lib/service/service.ts";
-import { Copies, type CopiesInMemory } from "../../lib/store/copies.ts";
-import type { Copy } from "../../lib/store/manifest.ts";
-import { VersionLists } from "../../lib/service/version_lists.ts";
+import { StoredModules } from "../../lib/service/stored_modules.ts";
+import { Copies } from "../../lib/store/copies.ts";
 import { inspectZip, ZipError } from "../../lib/zip/read.ts";
-import { createApp, ElsewhereError, type HttpRequest } from "../../routes/app.ts";
+import { createApp, type HttpRequest } from "../../routes/app.ts";
 import { ConcurrencyLimit } from "../../routes/concurrency_limit.ts";
-import { type ModuleAnswers, moduleRoute } from "../../routes/module.ts";
+import { moduleRoute } from "../../routes/module.ts";
 import { RequestLog } from "../../routes/request_log.ts";
 import { openConfiguredStore } from "../../lib/open/store.ts";
 import { readCaCertificates } from "../../lib/open/surroundings.ts";
@@ -84,10 +77,15 @@ async function serve(start: ThreadStart): Promise<Serving> {
   const onSeen = ({ path, version }: ModuleVersion) =>
     void main.call("seen", { value: { path, version } });
   const copies = new Copies(store, { threads: start.threads, onSeen });
+  const stored = new StoredModules({
+    copies,
+    threads: start.threads,
+    knownVersions: (path) => main.call("knownVersions", { value: path }),
+  });
   const requestLog = new RequestLog({ log, metrics, gathers: true });
   atProgramEnd(() => requestLog.flush());
   const app = createApp({
-    routes: [moduleRoute(new StoredModules(copies, start.threads)), ELSEWHERE],
+    routes: [moduleRoute(stored)],
     guard: guardOf(start),
     log,
     via,
@@ -95,7 +93,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
     requestLog,
     concurrency: new ConcurrencyLimit(config.limits, metrics),
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
-    elsewhere: handOver,
+    fallback: handOver,
   });
   const server = Deno.serve({
     hostname: host,
@@ -112,66 +110,6 @@ function internalError(error: unknown, log: Logger): Response {
   return new Response("internal error\n", { status: 500 });
 }
 
-/** What the store has, and what sources have said; for anything else one has to go elsewhere. */
-class StoredModules implements ModuleAnswers {
-  readonly memory: CopiesInMemory;
-  readonly lists: VersionLists;
-  readonly #copies: Copies;
-
-  constructor(copies: Copies, threads: number) {
-    this.memory = copies;
-    this.lists = new VersionLists({ published: copies, threads });
-    this.#copies = copies;
-  }
-
-  async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy> {
-    const copy = await this.#copies.read(module, options);
-    if (copy === null) throw new ElsewhereError();
-    noteHit(copy, options.facts);
-    return copy;
-  }
-
-  async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip> {
-    const copy = await this.copy(module, options);
-    return {
-      h1: copy.manifest.zip.h1,
-      open: async (range) => {
-        const stored = await this.#copies.openZip(copy, { range, signal: options.signal });
-        if (stored === null) throw new ElsewhereError();
-        return stored;
-      },
-    };
-  }
-
-  async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList> {
-    const known = options.mayFetch
-      ? this.lists.known(path) ?? await main.call("knownVersions", { value: path })
-      : null;
-    if (known === null) throw new ElsewhereError();
-    const published = await this.#copies.list(path, options);
-    options.facts["cache"] = "hit";
-    return { versions: this.lists.add(path, { published, known }), stale: false };
-  }
-
-  latest(): Promise<never> {
-    return Promise.reject(new ElsewhereError());
-  }
-
-  query(): Promise<never> {
-    return Promise.reject(new ElsewhereError());
-  }
-}
-
-const ELSEWHERE = {
-  name: "elsewhere",
-  isUnlimited: true,
-  methods: ["GET", "HEAD", "POST"] as const,
-  matches: () => true,
-  read: () => {
-    throw new ElsewhereError();
-  },
-};
-
 /**
  * Lets in those whom the main thread has recognized, to what the access list allows. All others go to the main thread, which
  * looks at what they show, counts wrong passwords, and says why somebody is denied.
@@ -180,20 +118,20 @@ function guardOf({ isGuarded, config }: ThreadStart): Guard {
   if (!isGuarded) return OPEN_GUARD;
   const sessions = new Sessions(Date.now);
   const accessList = new AccessList(config.clientAuth.acl);
-  const clientOf = ({ identity }: Session, path: ModulePath): Client => {
-    if (!accessList.decide(identity, path).isAllowed) throw new ElsewhereError();
+  const clientOf = ({ identity }: Session, path: ModulePath): Client | null => {
+    if (!accessList.decide(identity, path).isAllowed) return null;
     return { identity, mayRead: (asked) => accessList.decide(identity, asked).isAllowed };
   };
   return {
     answersDiffer: true,
     admit({ headers }, access) {
       const header = headers.get("Authorization");
-      if (access.kind !== "module" || header === null) throw new ElsewhereError();
+      if (access.kind !== "module" || header === null) return null;
       const key = sessions.keyOf(header);
       const known = sessions.find(key);
       if (known !== null) return clientOf(known, access.path);
       return main.call("recognize", { value: header }).then((session) => {
-        if (session === null) throw new ElsewhereError();
+        if (session === null) return null;
         sessions.add(key, session);
         return clientOf(session, access.path);
       });

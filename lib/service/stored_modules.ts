@@ -1,0 +1,136 @@
+/**
+ * What the store answers of the module protocol, and the contract of all that answer it ({@linkcode ModuleAnswers}). It asks
+ * no source: for what the store does not have the answer is null. {@linkcode ModuleService} goes on from there to the
+ * sources; other threads of the server leave the rest to the main one.
+ */
+import type { H1 } from "../module/h1.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { Version } from "../module/version.ts";
+import type { KnownVersions, ModuleQuery } from "../source/source.ts";
+import type { Copies } from "../store/copies.ts";
+import type { Copy } from "../store/manifest.ts";
+import type { ByteRange, StoredObject } from "../store/object_store.ts";
+import { VersionLists } from "./version_lists.ts";
+
+export interface ServiceOptions {
+  /** Whether a source may be asked. If not, the store is all there is. */
+  readonly mayFetch: boolean;
+  readonly signal: AbortSignal;
+  /** Facts for the access log are added here: `cache` is hit, miss or stale, `source` where the copy came from. */
+  readonly facts: Record<string, unknown>;
+}
+
+export interface ModuleList {
+  /** The tagged ones, lowest first. */
+  readonly versions: readonly Version[];
+  /** Its source was not asked, or failed. */
+  readonly stale: boolean;
+}
+
+export interface ModuleZip {
+  readonly h1: H1;
+  /** Opens the stored zip, or a range of it; null where it cannot be had here. */
+  readonly open: (range?: ByteRange) => Promise<StoredObject | null>;
+}
+
+export interface LatestCopy {
+  readonly copy: Copy;
+  readonly stale: boolean;
+}
+
+/**
+ * Answers of the module protocol. What is remembered is at hand without waiting: published copies never change, so what is
+ * in memory may be answered as it is. Null: not here.
+ */
+export interface ModuleAnswers {
+  remembered(module: ModuleVersion): Copy | null;
+  rememberedZip(copy: Copy): Uint8Array<ArrayBuffer> | null;
+  /** Lowest first. As long as it stays the same, it is the same array. */
+  rememberedList(path: ModulePath): readonly Version[] | null;
+  /** The copy of a version. */
+  copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy | null>;
+  zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip | null>;
+  /** The copy of the version that a branch, tag, commit or version prefix means now. */
+  query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy | null>;
+  list(path: ModulePath, options: ServiceOptions): Promise<ModuleList | null>;
+  /** The copy that `@latest` means. */
+  latest(path: ModulePath, options: ServiceOptions): Promise<LatestCopy | null>;
+}
+
+export interface StoredModulesOptions {
+  readonly copies: Copies;
+  /** Among how many threads, each with its own, the memory for lists is to be shared. Default 1. */
+  readonly threads?: number;
+  /** What the source of a module has lately said of its versions; null where it would have to be asked. */
+  readonly knownVersions?: (path: ModulePath) => Promise<KnownVersions | null>;
+}
+
+export class StoredModules implements ModuleAnswers {
+  /** What sources have lately said. */
+  readonly lists: VersionLists;
+  readonly #copies: Copies;
+  readonly #knownVersions: NonNullable<StoredModulesOptions["knownVersions"]>;
+
+  constructor(
+    { copies, threads = 1, knownVersions = () => Promise.resolve(null) }: StoredModulesOptions,
+  ) {
+    this.lists = new VersionLists({ published: copies, threads });
+    this.#copies = copies;
+    this.#knownVersions = knownVersions;
+  }
+
+  remembered(module: ModuleVersion): Copy | null {
+    return this.#copies.remembered(module);
+  }
+
+  rememberedZip(copy: Copy): Uint8Array<ArrayBuffer> | null {
+    return this.#copies.rememberedZip(copy);
+  }
+
+  rememberedList(path: ModulePath): readonly Version[] | null {
+    return this.lists.remembered(path);
+  }
+
+  async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy | null> {
+    const copy = await this.#copies.read(module, options);
+    if (copy !== null) noteHit(copy, options.facts);
+    return copy;
+  }
+
+  async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip | null> {
+    const copy = await this.copy(module, options);
+    return copy === null ? null : this.zipOf(copy, options);
+  }
+
+  query(_asked: ModuleQuery, _options: ServiceOptions): Promise<Copy | null> {
+    return Promise.resolve(null);
+  }
+
+  async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList | null> {
+    const known = options.mayFetch
+      ? this.lists.known(path) ?? await this.#knownVersions(path)
+      : null;
+    if (known === null) return null;
+    const published = await this.#copies.list(path, options);
+    options.facts["cache"] = "hit";
+    return { versions: this.lists.add(path, { published, known }), stale: false };
+  }
+
+  latest(_path: ModulePath, _options: ServiceOptions): Promise<LatestCopy | null> {
+    return Promise.resolve(null);
+  }
+
+  protected zipOf(copy: Copy, { signal }: ServiceOptions): ModuleZip {
+    return {
+      h1: copy.manifest.zip.h1,
+      open: (range) => this.#copies.openZip(copy, { range, signal }),
+    };
+  }
+}
+
+/** Says in the access log that the copy came from the store. */
+export function noteHit({ manifest }: Copy, facts: ServiceOptions["facts"]): void {
+  facts["cache"] = "hit";
+  facts["source"] = manifest.source;
+}
