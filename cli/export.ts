@@ -28,7 +28,7 @@ import type { ModulePath } from "../lib/module/path.ts";
 import { infoText, listText } from "../lib/service/protocol_text.ts";
 import { ModuleService } from "../lib/service/service.ts";
 import type { ServiceOptions } from "../lib/service/stored_modules.ts";
-import type { Source } from "../lib/source/source.ts";
+import { SourceList } from "../lib/source/source_list.ts";
 import type { Copies } from "../lib/store/copies.ts";
 import { parseCopyKey } from "../lib/store/keys.ts";
 import { type Copy, InvalidManifestError } from "../lib/store/manifest.ts";
@@ -188,18 +188,11 @@ async function exists(file: string): Promise<boolean> {
   }
 }
 
-/** An export asks nobody. */
-function ask(): never {
-  throw new NotFoundError("Cannot ask: an export has no source");
+/** An export reads what the store has and fetches nothing. */
+const NO_SOURCE = new SourceList([]);
+
+function publish(): never {
+  throw new NotFoundError("Cannot publish: an export fetches nothing");
 }
 
-const NO_SOURCE: Source = {
-  description: "off",
-  list: ask,
-  latest: ask,
-  resolve: ask,
-  describe: ask,
-  fetchZip: ask,
-  fetch: ask,
-};
-const NO_PUBLISHER = { publish: ask, restoreZip: ask };
+const NO_PUBLISHER = { publish, restoreZip: publish };

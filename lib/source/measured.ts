@@ -1,68 +1,34 @@
-/** A source whose answers are counted and timed. What it answers is the other source's, unchanged. */
+/** A source whose answers are counted and timed. The answers are the other source's, unchanged. */
 import { type Metrics, timed } from "../log/metrics.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
-import type { ModulePath } from "../module/path.ts";
-import type { Query, Version } from "../module/version.ts";
-import type {
-  DescribedCopy,
-  FetchedCopy,
-  FetchedZip,
-  FetchOptions,
-  KnownVersions,
-  ModuleQuery,
-  Source,
-  VersionInfo,
-} from "./source.ts";
+import type { FetchedCopy, FetchedZip, FetchOptions, Source } from "./source.ts";
+import { type Question, SourceDecorator } from "./source_decorator.ts";
 
 /** An upstream proxy, git of public modules, git of a private prefix. */
 export type SourceKind = "proxy" | "direct" | "private";
 
-export class MeasuredSource implements Source {
-  readonly description: string;
+export class MeasuredSource extends SourceDecorator {
+  override readonly description: string;
   readonly #source: Source;
   readonly #kind: SourceKind;
   readonly #metrics: Metrics;
 
   constructor(source: Source, { kind, metrics }: { kind: SourceKind; metrics: Metrics }) {
+    super();
     this.description = source.description;
     this.#source = source;
     this.#kind = kind;
     this.#metrics = metrics;
   }
 
-  list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions> {
-    const question = { operation: "list", path, signal };
-    return this.#measure(question, () => this.#source.list(path, signal));
-  }
-
-  latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
-    const question = { operation: "latest", path, signal };
-    return this.#measure(question, () => this.#source.latest(path, signal));
-  }
-
-  resolve(asked: ModuleQuery, signal: AbortSignal): Promise<VersionInfo> {
-    const question = { operation: "resolve", path: asked.path, version: asked.query, signal };
-    return this.#measure(question, () => this.#source.resolve(asked, signal));
-  }
-
-  describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {
-    const question = { operation: "describe", ...module, signal };
-    return this.#measure(question, () => this.#source.describe(module, signal));
-  }
-
-  async fetchZip(module: ModuleVersion, options: FetchOptions): Promise<FetchedZip> {
-    const question = { operation: "zip", ...module, signal: options.signal };
-    const zip = await this.#measure(
-      question,
-      () => this.#source.fetchZip(module, options),
-    );
+  override async fetchZip(module: ModuleVersion, options: FetchOptions): Promise<FetchedZip> {
+    const zip = await super.fetchZip(module, options);
     this.#countZip(zip);
     return zip;
   }
 
-  async fetch(module: ModuleVersion, options: FetchOptions): Promise<FetchedCopy> {
-    const question = { operation: "fetch", ...module, signal: options.signal };
-    const copy = await this.#measure(question, () => this.#source.fetch(module, options));
+  override async fetch(module: ModuleVersion, options: FetchOptions): Promise<FetchedCopy> {
+    const copy = await super.fetch(module, options);
     this.#countZip(copy.zip);
     return copy;
   }
@@ -71,10 +37,12 @@ export class MeasuredSource implements Source {
     this.#metrics.add("gomodproxy_source_zip_bytes_total", { source: this.#kind }, sizeBytes);
   }
 
-  #measure<T>(question: Question, work: () => Promise<T>): Promise<T> {
-    const { operation, path, version, signal } = question;
+  protected override around<T>(
+    { operation, path, version, signal }: Question,
+    ask: (source: Source) => Promise<T>,
+  ): Promise<T> {
     const source = this.#kind;
-    return timed(work, {
+    return timed(() => ask(this.#source), {
       span: `source ${operation}`,
       attributes: {
         "gomodproxy.source": this.description,
@@ -92,11 +60,4 @@ export class MeasuredSource implements Source {
       },
     });
   }
-}
-
-interface Question {
-  readonly operation: string;
-  readonly path: ModulePath;
-  readonly version?: Version | Query;
-  readonly signal: AbortSignal;
 }

@@ -8,21 +8,11 @@
  *
  * When all fail, the error is that of `direct`, else the first that is not "does not exist", else "does not exist".
  *
- * One call of {@linkcode SourceList.fetch} takes all three files from one entry: a copy is never mixed.
+ * One call of `fetch` takes all three files from one entry: a copy is never mixed.
  */
 import { NotFoundError } from "../errors.ts";
-import type { ModuleVersion } from "../module/module_version.ts";
-import type { ModulePath } from "../module/path.ts";
-import type {
-  DescribedCopy,
-  FetchedCopy,
-  FetchedZip,
-  FetchOptions,
-  KnownVersions,
-  ModuleQuery,
-  Source,
-  VersionInfo,
-} from "./source.ts";
+import type { Source } from "./source.ts";
+import { type Question, SourceDecorator } from "./source_decorator.ts";
 
 /** One entry of a list as text: `url` as written, and whether `|` follows it. */
 export type ListEntry =
@@ -80,41 +70,21 @@ export interface ListedSource {
   readonly onAnyError: boolean;
 }
 
-export class SourceList implements Source {
-  readonly description: string;
+export class SourceList extends SourceDecorator {
+  override readonly description: string;
   readonly #sources: readonly ListedSource[];
 
   /** @param sources none: every module is "not known to exist" ({@linkcode NotFoundError}), as with `GOPROXY=off` */
   constructor(sources: readonly ListedSource[]) {
+    super();
     this.#sources = sources;
     this.description = sources.map(({ source }) => source.description).join(", ") || "off";
   }
 
-  list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions> {
-    return this.#try((source) => source.list(path, signal), signal);
-  }
-
-  latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
-    return this.#try((source) => source.latest(path, signal), signal);
-  }
-
-  resolve(asked: ModuleQuery, signal: AbortSignal): Promise<VersionInfo> {
-    return this.#try((source) => source.resolve(asked, signal), signal);
-  }
-
-  describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {
-    return this.#try((source) => source.describe(module, signal), signal);
-  }
-
-  fetchZip(module: ModuleVersion, options: FetchOptions): Promise<FetchedZip> {
-    return this.#try((source) => source.fetchZip(module, options), options.signal);
-  }
-
-  fetch(module: ModuleVersion, options: FetchOptions): Promise<FetchedCopy> {
-    return this.#try((source) => source.fetch(module, options), options.signal);
-  }
-
-  async #try<T>(ask: (source: Source) => Promise<T>, signal: AbortSignal): Promise<T> {
+  protected override async around<T>(
+    { signal }: Question,
+    ask: (source: Source) => Promise<T>,
+  ): Promise<T> {
     let notFound: unknown = new NotFoundError("Cannot look up modules: the upstream list is off");
     let failure: unknown;
     for (const { source, onAnyError } of this.#sources) {

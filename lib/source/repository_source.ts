@@ -1,0 +1,82 @@
+/**
+ * The answers of one repository, at one state of its refs, to the questions of a {@linkcode Source}
+ * about the module that {@linkcode GitModule} finds there.
+ */
+import { NotFoundError } from "../errors.ts";
+import type { Repository } from "../git/repository.ts";
+import { syntheticGoMod } from "../module/go_mod.ts";
+import { type ModuleVersion, nameOf } from "../module/module_version.ts";
+import type { ModulePath } from "../module/path.ts";
+import { createZip } from "../zip/create.ts";
+import { ZipError } from "../zip/rules.ts";
+import type { FoundVersion, GitModule } from "./git_module.ts";
+import type {
+  DescribedCopy,
+  FetchedCopy,
+  FetchedZip,
+  FetchOptions,
+  KnownVersions,
+  ModuleQuery,
+  Source,
+  VersionInfo,
+} from "./source.ts";
+
+export class RepositorySource implements Source {
+  readonly description: string;
+  readonly #module: GitModule;
+  readonly #repository: Repository;
+
+  /** @param module of this repository; every path asked for is its path */
+  constructor(module: GitModule, repository: Repository) {
+    this.description = `git ${repository.remote}`;
+    this.#module = module;
+    this.#repository = repository;
+  }
+
+  async list(): Promise<KnownVersions> {
+    return { versions: await this.#module.list(), freshMs: 0 };
+  }
+
+  async latest(): Promise<VersionInfo> {
+    return (await this.#module.latest()).info;
+  }
+
+  async resolve({ query }: ModuleQuery): Promise<VersionInfo> {
+    return (await this.#module.find(query)).info;
+  }
+
+  async describe({ path, version }: ModuleVersion): Promise<DescribedCopy> {
+    return this.#describe(await this.#module.find(version), path);
+  }
+
+  async fetchZip({ path, version }: ModuleVersion, options: FetchOptions): Promise<FetchedZip> {
+    return await this.#makeZip(await this.#module.find(version), { ...options, path });
+  }
+
+  /** All three files come from the one commit that was found. */
+  async fetch({ path, version }: ModuleVersion, options: FetchOptions): Promise<FetchedCopy> {
+    const found = await this.#module.find(version);
+    const zip = await this.#makeZip(found, { ...options, path });
+    return { ...this.#describe(found, path), zip };
+  }
+
+  #describe({ info, dir: { goMod } }: FoundVersion, path: ModulePath): DescribedCopy {
+    return { info, goMod: goMod ?? syntheticGoMod(path), source: this.description };
+  }
+
+  async #makeZip(
+    { info: { version }, dir: { dir }, snapshot }: FoundVersion,
+    { path, directory, signal }: FetchOptions & { readonly path: ModulePath },
+  ): Promise<FetchedZip> {
+    const module = { path, version };
+    const file = `${directory}/module.zip`;
+    const { seeds } = this.#repository;
+    try {
+      return await createZip(snapshot, { module, dir, file, seeds, signal });
+    } catch (cause) {
+      if (!(cause instanceof ZipError)) throw cause;
+      // The commit will not change: a version that no zip can hold does not exist.
+      throw new NotFoundError(`${nameOf(module)}: ${cause.message}`, { cause });
+    }
+  }
+}
