@@ -11,6 +11,7 @@ import { type CreatedZip, createZip } from "../lib/zip/create.ts";
 import { ZipError } from "../lib/zip/rules.ts";
 import { executable, type Files, submodule, symlink } from "./worlds/git_repo.ts";
 import { GitServer } from "./fakes/git_server.ts";
+import { readGoVersion } from "./support/go_version.ts";
 import { goCommand, goTest } from "./support/go_command.ts";
 import { TestMirrors, testRemote } from "./worlds/mirrors.ts";
 
@@ -389,6 +390,7 @@ async function createOurs(
     const zip = await createZip(snapshot, {
       module: moduleVersion(path, VERSION),
       dir,
+      goVersion: await readGoVersion(snapshot, dir),
       file: join(versions, `${VERSION}.zip`),
       signal: new AbortController().signal,
     });

@@ -76,7 +76,13 @@ class Attack implements AsyncDisposable {
     assert.ok(snapshot !== null);
     const file = join(this.folder, "zip");
     await Deno.remove(file).catch(() => {});
-    return await createZip(snapshot, { module: { path, version }, dir: "", file, signal });
+    return await createZip(snapshot, {
+      module: { path, version },
+      dir: "",
+      goVersion: null,
+      file,
+      signal,
+    });
   }
 
   /** As many files as asked for, in directories of a thousand. */

@@ -12,6 +12,7 @@ import { parseModulePath } from "../lib/module/path.ts";
 import { createZip } from "../lib/zip/create.ts";
 import { ZipError } from "../lib/zip/rules.ts";
 import type { Seeds } from "../lib/zip/reusable_zips.ts";
+import { readGoVersion } from "./support/go_version.ts";
 import { executable, type Files, symlink } from "./worlds/git_repo.ts";
 import { GitServer } from "./fakes/git_server.ts";
 import { TestMirrors, testRemote } from "./worlds/mirrors.ts";
@@ -65,7 +66,8 @@ async function zipOf(snapshot: Snapshot, dir: string, seeds?: Seeds): Promise<st
     const file = join(folder, "zip");
     const module = moduleVersion(MODULE, "v1.0.0");
     const { signal } = new AbortController();
-    const options = { module, dir, file, signal };
+    const goVersion = await readGoVersion(snapshot, dir);
+    const options = { module, dir, goVersion, file, signal };
     await createZip(snapshot, seeds === undefined ? options : { ...options, seeds });
     return (await Deno.readFile(file)).toBase64();
   } catch (error) {

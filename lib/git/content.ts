@@ -62,16 +62,9 @@ export class ContentMirror {
   async snapshot(wanted: Wanted, options: CallOptions): Promise<Snapshot | null> {
     const commit = await this.#repository.healing(() => this.#open(wanted, options));
     if (commit === null) return null;
-    let last: { readonly path: string; readonly bytes: Uint8Array<ArrayBuffer> } | null = null;
     return {
       commit,
-      readFile: async (path, options) => {
-        // A module's go.mod is read for its version, and again for its zip.
-        if (last?.path === path && last.bytes.length <= options.limitBytes) return last.bytes;
-        const bytes = await this.#readFile(wanted, path, options);
-        if (bytes !== null) last = { path, bytes };
-        return bytes;
-      },
+      readFile: (path, options) => this.#readFile(wanted, path, options),
       listTree: (dir, options = {}) => this.#listTree(wanted, dir, options),
       listFiles: (paths, options = {}) => this.#listFiles(wanted, paths, options),
       archive: (dir, options = {}) => this.#archive(wanted, dir, options),

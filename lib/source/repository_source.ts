@@ -4,7 +4,7 @@
  */
 import { NotFoundError } from "../errors.ts";
 import type { Repository } from "../git/repository.ts";
-import { syntheticGoMod } from "../module/go_mod.ts";
+import { scanGoMod, syntheticGoMod } from "../module/go_mod.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { createZip } from "../zip/create.ts";
@@ -65,14 +65,15 @@ export class RepositorySource implements Source {
   }
 
   async #makeZip(
-    { info: { version }, dir: { dir }, snapshot }: FoundVersion,
+    { info: { version }, dir: { dir, goMod }, snapshot }: FoundVersion,
     { path, directory, signal }: FetchOptions & { readonly path: ModulePath },
   ): Promise<FetchedZip> {
     const module = { path, version };
     const file = `${directory}/module.zip`;
+    const goVersion = goMod === null ? null : scanGoMod(goMod).goVersion;
     const { seeds } = this.#repository;
     try {
-      return await createZip(snapshot, { module, dir, file, seeds, signal });
+      return await createZip(snapshot, { module, dir, goVersion, file, seeds, signal });
     } catch (cause) {
       if (!(cause instanceof ZipError)) throw cause;
       // The commit will not change: a version that no zip can hold does not exist.

@@ -20,7 +20,6 @@
  * makes a tree of more than 500 MiB smaller.
  */
 import { createHash } from "node:crypto";
-import { MAX_GO_MOD_SIZE_BYTES, scanGoMod } from "../module/go_mod.ts";
 import type { H1 } from "../module/h1.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import { quoted } from "../module/quoted.ts";
@@ -65,6 +64,8 @@ export interface CreateZipOptions {
   readonly module: ModuleVersion;
   /** Where the module lies in the repository, without a slash at the end; "" is the root. */
   readonly dir: string;
+  /** The version in the go line of the module's go.mod; null without such a line or file. */
+  readonly goVersion: string | null;
   /** Where the zip goes. There must be nothing yet; after a failure there may be part of a zip. */
   readonly file: string;
   /** Zips of other versions of the modules in this repository, on the file system of `file`. Default: none. */
@@ -87,12 +88,12 @@ export interface CreatedZip {
  */
 export async function createZip(
   commit: CommitFiles,
-  { module, dir, file, seeds, signal }: CreateZipOptions,
+  { module, dir, goVersion, file, seeds, signal }: CreateZipOptions,
 ): Promise<CreatedZip> {
   using _turn = await seeds?.turn(dir, signal);
   const pace = new Pace(signal);
   const place = { dir, signal };
-  const { chosen, conversion } = await chooseFiles(commit, { ...place, pace });
+  const { chosen, conversion } = await chooseFiles(commit, { ...place, goVersion, pace });
   using seed = await seeds?.open(dir, conversion) ?? null;
   using handle = await Deno.open(file, { write: true, createNew: true });
   const prefix = entryPrefix(module);
@@ -218,7 +219,7 @@ class Packing {
 
 async function chooseFiles(
   commit: CommitFiles,
-  { pace, ...place }: Place & { pace: Pace },
+  { goVersion, pace, ...place }: Place & { goVersion: string | null; pace: Pace },
 ): Promise<{ chosen: ChosenFiles; conversion: string }> {
   const files: (TreeFile & { readonly hash: string })[] = [];
   for await (const { kind, path, hash, sizeBytes } of commit.listTree(place.dir, place)) {
@@ -232,9 +233,9 @@ async function chooseFiles(
     files.push({ kind: "file", name: LICENSE, hash: "", sizeBytes: license.length });
     found.set(LICENSE, { content: license });
   }
-  const goVersion = await readGoVersion(commit, files, place);
   const chosen = new Map<string, ChosenFile>();
-  for (const name of await selectFiles(files, { goVersion, pace })) {
+  const rules = { goVersion: hasGoMod(files) ? goVersion : null, pace };
+  for (const name of await selectFiles(files, rules)) {
     const file = found.get(name);
     if (file !== undefined) chosen.set(name, file);
   }
@@ -287,17 +288,9 @@ async function borrowLicense(
   return await commit.readFile(LICENSE, { limitBytes: MAX_LICENSE_BYTES, signal });
 }
 
-async function readGoVersion(
-  commit: CommitFiles,
-  files: readonly TreeFile[],
-  { dir, signal }: Place,
-): Promise<string | null> {
-  const goMod = files.find(({ kind, name }) => name === GO_MOD && isRegular(kind));
-  // One that is too large is refused with the other files.
-  if (goMod === undefined || goMod.sizeBytes > MAX_GO_MOD_SIZE_BYTES) return null;
-  const options = { limitBytes: MAX_GO_MOD_SIZE_BYTES, signal };
-  const bytes = await commit.readFile(pathIn(dir, GO_MOD), options);
-  return bytes === null ? null : scanGoMod(bytes).goVersion;
+/** A symbolic link of this name is not the module's go.mod, although it can be read as one. */
+function hasGoMod(files: readonly TreeFile[]): boolean {
+  return files.some(({ kind, name }) => name === GO_MOD && isRegular(kind));
 }
 
 /** The part of a path behind `dir`, null for a path elsewhere. */

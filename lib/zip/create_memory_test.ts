@@ -27,7 +27,7 @@ const createAndTell = (file: string) => `
   const { signal } = new AbortController();
   const file = ${JSON.stringify(file)};
   const module = { path: "example.com/m", version: "v1.0.0" };
-  await createZip(commit, { module, dir: "", file, signal });
+  await createZip(commit, { module, dir: "", goVersion: null, file, signal });
   const [peak] = /VmHWM.*/.exec(await Deno.readTextFile("/proc/self/status"));
   console.log(parseInt(peak.slice(6)));
 `;

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 // @ts-types="npm:@types/tar-stream@3.1.5"
 import { pack } from "tar-stream";
+import { readGoVersion } from "../../tests/support/go_version.ts";
 import { h1OfFiles } from "../../tests/support/module_zip.ts";
 import { readZip } from "../../tests/support/read_zip.ts";
 import { parseModulePath } from "../module/path.ts";
@@ -141,7 +142,8 @@ async function create(
   const folder = await Deno.makeTempDir();
   try {
     const file = join(folder, "module.zip");
-    const options = { module: { path, version }, dir, file, signal };
+    const goVersion = await readGoVersion(commit, dir);
+    const options = { module: { path, version }, dir, goVersion, file, signal };
     const created = await createZip(
       commit,
       seeds === undefined ? options : { ...options, seeds },
@@ -373,7 +375,13 @@ Deno.test("createZip() does not write over a file", async () => {
   try {
     const { signal } = new AbortController();
     await assert.rejects(
-      createZip(new MemoryCommit({}), { module: { path, version }, dir: "", file, signal }),
+      createZip(new MemoryCommit({}), {
+        module: { path, version },
+        dir: "",
+        goVersion: null,
+        file,
+        signal,
+      }),
       Deno.errors.AlreadyExists,
     );
   } finally {
