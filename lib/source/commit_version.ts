@@ -11,7 +11,7 @@
  * Whatever comes out must fit: the commit has the module's go.mod where it belongs, and its major version is that of
  * the path, or is v2 or higher of a module without go.mod and gets the suffix `+incompatible`.
  *
- * Everything about the commit is read through {@linkcode CommitView}, and only what the question needs. The messages are
+ * Everything about the commit is read through {@linkcode ModuleCommit}, and only what the question needs. The messages are
  * those of the `go` command.
  */
 import { NotFoundError } from "../errors.ts";
@@ -30,7 +30,7 @@ import type { Layout } from "./layout.ts";
 import { findModuleDir, type ModuleDir, readGoMods } from "./module_dir.ts";
 
 /** What decides a commit's version. Whatever a method throws ends the choice. */
-export interface CommitView {
+export interface ModuleCommit {
   readonly hash: Hash;
   /** The committer's time, in whole seconds of the years 0 to 9999. */
   readonly time: Date;
@@ -57,7 +57,7 @@ export interface ChosenVersion {
  */
 export function versionOfCommit(
   layout: Layout,
-  commit: CommitView,
+  commit: ModuleCommit,
   query: string,
 ): Promise<ChosenVersion> {
   const choice = new Choice(layout, commit, query);
@@ -69,13 +69,13 @@ const SHORT_HASH_DIGITS = 12;
 
 class Choice {
   readonly #layout: Layout;
-  readonly #commit: CommitView;
+  readonly #commit: ModuleCommit;
   readonly #query: string;
   readonly #shortHash: string;
   /** The names of the tags on the commit. */
   readonly #ownTags: readonly string[];
 
-  constructor(layout: Layout, commit: CommitView, query: string) {
+  constructor(layout: Layout, commit: ModuleCommit, query: string) {
     this.#layout = layout;
     this.#commit = commit;
     this.#query = query;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { NotFoundError } from "../errors.ts";
 import { type Hash, isHash } from "../git/refs.ts";
 import { parseModulePath } from "../module/path.ts";
-import { type CommitView, versionOfCommit } from "./commit_version.ts";
+import { type ModuleCommit, versionOfCommit } from "./commit_version.ts";
 import { layoutOf } from "./layout.ts";
 
 function hash(digit: string): Hash {
@@ -487,7 +487,7 @@ Deno.test("versionOfCommit()", async (t) => {
       const { path = "x.y/r", query = "", want } = row;
       const root = path.startsWith("gopkg.in/") ? path : "x.y/r";
       const layout = layoutOf(parseModulePath(path), { root, subdir: "" });
-      const chosen = versionOfCommit(layout, viewOf(row), query);
+      const chosen = versionOfCommit(layout, commitOf(row), query);
       if (typeof want === "string") {
         assert.equal((await chosen).version, want);
       } else {
@@ -502,23 +502,23 @@ Deno.test("versionOfCommit()", async (t) => {
 
 Deno.test("versionOfCommit() tells where the module is", async () => {
   const layout = layoutOf(parseModulePath("x.y/r/kit/v2"), { root: "x.y/r", subdir: "" });
-  const view = viewOf({ name: "", goMods: { "kit/v2": "x.y/r/kit/v2" }, want: "" });
-  const { dir } = await versionOfCommit(layout, view, "");
+  const commit = commitOf({ name: "", goMods: { "kit/v2": "x.y/r/kit/v2" }, want: "" });
+  const { dir } = await versionOfCommit(layout, commit, "");
   assert.equal(dir.dir, "kit/v2");
   assert.equal(new TextDecoder().decode(dir.goMod ?? undefined), "module x.y/r/kit/v2\n");
 });
 
 Deno.test("versionOfCommit() passes on what keeps it from reading the commit", async () => {
   const failure = new Error("broken");
-  const view = {
-    ...viewOf({ name: "", want: "" }),
+  const commit = {
+    ...commitOf({ name: "", want: "" }),
     goMod: () => Promise.reject(failure),
   };
   const layout = layoutOf(parseModulePath("x.y/r"), { root: "x.y/r", subdir: "" });
-  await assert.rejects(versionOfCommit(layout, view, ""), failure);
+  await assert.rejects(versionOfCommit(layout, commit, ""), failure);
 });
 
-function viewOf({ tags = {}, goMods = ROOT, retracted = [], history }: Case): CommitView {
+function commitOf({ tags = {}, goMods = ROOT, retracted = [], history }: Case): ModuleCommit {
   const assertHistory = () => assert.ok(history, "the history is not needed");
   return {
     hash: COMMIT,

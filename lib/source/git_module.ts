@@ -6,32 +6,18 @@
  */
 import { NotFoundError } from "../errors.ts";
 import type { Hash, Refs } from "../git/refs.ts";
-import type { History, Repository, Snapshot } from "../git/repository.ts";
-import { MAX_GO_MOD_SIZE_BYTES, type Retraction, scanGoMod } from "../module/go_mod.ts";
+import type { Repository, Snapshot } from "../git/repository.ts";
 import type { Origin } from "../module/info.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { compareSemver, parseSemver } from "../module/semver.ts";
 import { canonicalVersion, parseVersion, type Version } from "../module/version.ts";
-import { type CommitView, versionOfCommit } from "./commit_version.ts";
+import { versionOfCommit } from "./commit_version.ts";
+import { GitCommits, type GitCommitsOptions, isRetracted } from "./git_commits.ts";
 import { matchRevision, revisionName } from "./git_revision.ts";
-import {
-  highestOfMajors,
-  type TaggedVersions,
-  taggedVersions,
-  tagsOf,
-  tagState,
-} from "./git_tags.ts";
+import { highestOfMajors, type TaggedVersions, taggedVersions, tagState } from "./git_tags.ts";
 import type { Layout } from "./layout.ts";
-import { findModuleDir, type ModuleDir, readGoMods } from "./module_dir.ts";
+import type { ModuleDir } from "./module_dir.ts";
 import type { VersionInfo } from "./source.ts";
-
-export interface GitModuleOptions {
-  readonly layout: Layout;
-  readonly repository: Repository;
-  /** Of this repository. */
-  readonly refs: Refs;
-  readonly signal: AbortSignal;
-}
 
 /** A version with its commit, and where in it the module is. */
 export interface FoundVersion {
@@ -45,14 +31,13 @@ export class GitModule {
   readonly #layout: Layout;
   readonly #repository: Repository;
   readonly #refs: Refs;
-  readonly #signal: AbortSignal;
-  #retractions: Promise<readonly Retraction[]> | undefined;
+  readonly #commits: GitCommits;
 
-  constructor({ layout, repository, refs, signal }: GitModuleOptions) {
-    this.#layout = layout;
-    this.#repository = repository;
-    this.#refs = refs;
-    this.#signal = signal;
+  constructor(options: GitCommitsOptions) {
+    this.#layout = options.layout;
+    this.#repository = options.repository;
+    this.#refs = options.refs;
+    this.#commits = new GitCommits(options);
   }
 
   /** The tagged versions, in ascending order, retracted ones too; those with `+incompatible` at the end. */
@@ -123,7 +108,7 @@ export class GitModule {
   /** The highest release of a list in ascending order, else the highest pre-release, that is not retracted. */
   async #highest(versions: readonly Version[]): Promise<Version | null> {
     if (versions.length === 0) return null;
-    const retractions = await this.#retracted();
+    const retractions = await this.#commits.retractions();
     const usable = versions.filter((version) => !isRetracted(version, retractions));
     const release = usable.findLast((version) => parseSemver(version)?.prerelease === "");
     return release ?? usable.at(-1) ?? null;
@@ -136,9 +121,7 @@ export class GitModule {
       return await this.#foundAt(match.hash, { query, ref: match.ref, revision });
     }
     if (match.kind === "ambiguous") throw this.#invalid(query, `ambiguous revision ${revision}`);
-    const hash = match.kind === "digits"
-      ? await (await this.#history()).resolve(revision, { signal: this.#signal })
-      : null;
+    const hash = match.kind === "digits" ? await this.#commits.resolve(revision) : null;
     if (hash === null) throw this.#invalid(query, `unknown revision ${revision}`);
     return await this.#foundAt(hash, { query, ref: null, revision });
   }
@@ -147,40 +130,19 @@ export class GitModule {
     hash: Hash,
     { query, ref, revision = hash }: { query: string; ref: string | null; revision?: string },
   ): Promise<FoundVersion> {
-    const snapshot = await this.#snapshot(hash);
-    if (snapshot === null) throw this.#invalid(query, `unknown revision ${revision}`);
-    const time = new Date(snapshot.commit.timeSeconds * 1000);
+    const commit = await this.#commits.at(hash);
+    if (commit === null) throw this.#invalid(query, `unknown revision ${revision}`);
+    const { time, snapshot } = commit;
     if (!(time.getUTCFullYear() >= 0 && time.getUTCFullYear() <= 9999)) {
       throw this.#invalid(query, "the year of its commit's time has not four digits");
     }
-    const view = this.#viewOf(snapshot, time);
-    const { version, dir } = await versionOfCommit(this.#layout, view, query);
+    const { version, dir } = await versionOfCommit(this.#layout, commit, query);
     const info = {
       version: parseVersion(this.#layout.path, version),
       time: time.toISOString().replace(".000Z", "Z"),
-      origin: this.#originOf(snapshot.commit.hash, { version, query, ref }),
+      origin: this.#originOf(commit.hash, { version, query, ref }),
     };
     return { info, dir, snapshot };
-  }
-
-  #viewOf(snapshot: Snapshot, time: Date): CommitView {
-    const { hash } = snapshot.commit;
-    const goMods = new Map<string, Promise<Uint8Array<ArrayBuffer> | null>>();
-    return {
-      hash,
-      time,
-      tags: tagsOf(this.#refs),
-      goMod: (dir) => {
-        const file = goMods.get(dir) ?? this.#readGoMod(snapshot, dir);
-        goMods.set(dir, file);
-        return file;
-      },
-      tagsBefore: async () =>
-        await (await this.#history()).tagsReachableFrom(hash, { signal: this.#signal }),
-      descendsFrom: async (ancestor) =>
-        await (await this.#history()).isAncestor(ancestor, hash, { signal: this.#signal }),
-      isRetracted: async (version) => isRetracted(version, await this.#retracted()),
-    };
   }
 
   #originOf(
@@ -203,63 +165,17 @@ export class GitModule {
     };
   }
 
-  /** The versions that the module has taken back, by the go.mod of its highest one. */
-  #retracted(): Promise<readonly Retraction[]> {
-    return this.#retractions ??= this.#readRetractions();
-  }
-
-  async #readRetractions(): Promise<readonly Retraction[]> {
-    const { compatible } = taggedVersions(this.#refs, this.#layout);
-    const release = compatible.findLast((version) => parseSemver(version)?.prerelease === "");
-    const version = release ?? compatible.at(-1);
-    if (version === undefined) return [];
-    const snapshot = await this.#tagged(version);
-    // A highest version that cannot be used takes nothing back.
-    if (snapshot === null) return [];
-    const files = await readGoMods(this.#layout, (dir) => this.#readGoMod(snapshot, dir));
-    const revision = revisionName(version, this.#layout.tagPrefix);
-    const found = findModuleDir(this.#layout, files, { version, revision });
-    if (typeof found === "string" || found.goMod === null) return [];
-    return scanGoMod(found.goMod).retractions;
-  }
-
   /** Whether a tagged version of the root has a go.mod there. */
   async #hasGoMod(version: string): Promise<boolean> {
-    const snapshot = await this.#tagged(version);
-    if (snapshot === null) throw this.#invalid(version, `unknown revision ${version}`);
-    return await this.#readGoMod(snapshot, "") !== null;
-  }
-
-  async #tagged(version: string): Promise<Snapshot | null> {
-    const hash = this.#refs.get(`refs/tags/${this.#layout.tagPrefix}${version}`);
-    return hash === undefined ? null : await this.#snapshot(hash);
-  }
-
-  #snapshot(hash: Hash): Promise<Snapshot | null> {
-    return this.#repository.snapshot(this.#refs, hash, { signal: this.#signal });
-  }
-
-  #history(): Promise<History> {
-    return this.#repository.history(this.#refs, { signal: this.#signal });
-  }
-
-  #readGoMod(snapshot: Snapshot, dir: string): Promise<Uint8Array<ArrayBuffer> | null> {
-    return snapshot.readFile(dir === "" ? "go.mod" : `${dir}/go.mod`, {
-      limitBytes: MAX_GO_MOD_SIZE_BYTES,
-      signal: this.#signal,
-    });
+    const commit = await this.#commits.tagged(version);
+    if (commit === null) throw this.#invalid(version, `unknown revision ${version}`);
+    return await commit.goMod("") !== null;
   }
 
   #invalid(query: string, fault: string): NotFoundError {
     const asked = query === "" ? "HEAD" : query;
     return new NotFoundError(`${this.#layout.path}@${asked}: invalid version: ${fault}`);
   }
-}
-
-function isRetracted(version: string, retractions: readonly Retraction[]): boolean {
-  return retractions.some(({ low, high }) =>
-    compareSemver(low, version) <= 0 && compareSemver(version, high) <= 0
-  );
 }
 
 /** `v1`, `v1.2`. */
