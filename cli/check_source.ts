@@ -7,7 +7,7 @@ import type { CommandContext } from "./command.ts";
 import { load, type Loaded } from "./load_config.ts";
 import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } from "./options.ts";
 import { printLine } from "./print.ts";
-import { originOf, remoteOf } from "../lib/credentials/provider.ts";
+import { contextOf, originOf } from "../lib/credentials/provider.ts";
 import { describeError } from "../lib/errors.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { openScratch } from "../lib/scratch/scratch.ts";
@@ -101,15 +101,15 @@ async function stepsOfGit(
   { remote, signal }: { remote: Parameters<OpenedGit["mirrors"]["open"]>[0]; signal: AbortSignal },
 ): Promise<boolean> {
   if (prefix !== null) {
-    const place = remoteOf(new URL(remote));
+    const context = contextOf(new URL(remote));
     const onStep = (text: string) => steps.detail(text);
     const credentials = await steps.take(
       "credentials",
-      async () => ({ found: await prefix.provider.credentials(place, { signal, onStep }) }),
+      async () => ({ found: await prefix.provider.credentials(context, { signal, onStep }) }),
       {
         says: ({ found }) =>
           found === null
-            ? `none for ${originOf(place)}`
+            ? `none for ${originOf(context)}`
             : `user "${found.username}" and a password that is not shown`,
         remedy: "do what the message says, or check the secret that the configuration names",
       },

@@ -13,7 +13,7 @@
  * Without a choice they are tried in this order: what was set up for us comes before what the machine is.
  */
 import { findNetrcEntry, parseNetrc } from "../credentials/netrc.ts";
-import { remoteOf } from "../credentials/provider.ts";
+import { contextOf } from "../credentials/provider.ts";
 import { UnauthenticatedError, UpstreamError } from "../errors.ts";
 import type { UserCredential } from "../git/user_git.ts";
 import type { Login } from "./log_in.ts";
@@ -158,7 +158,7 @@ async function findInNetrc(
 ): Promise<Identity | null> {
   for (const path of netrcPaths(machine)) {
     const text = await machine.readFile(path);
-    const entry = text === null ? null : findNetrcEntry(parseNetrc(text), remoteOf(server));
+    const entry = text === null ? null : findNetrcEntry(parseNetrc(text), contextOf(server));
     if (entry !== null) {
       const { machine: name, login: user, password } = entry;
       return passwordIdentity(`netrc entry "${name}"`, { user, password });

@@ -33,11 +33,11 @@ import { SingleFlight } from "../async/single_flight.ts";
 import { NotFoundError, OverloadedError, ProxyError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import {
+  type CredentialContext,
   type CredentialProvider,
   type Credentials,
   type CredentialsOptions,
   MIN_REMAINING_MS,
-  type Remote,
 } from "./provider.ts";
 
 /** What this file needs of `fetch`. It must not carry the headers along to another origin. */
@@ -99,11 +99,14 @@ export class GitHubApp implements CredentialProvider {
     this.description = `GitHub App ${options.id}`;
   }
 
-  async credentials(remote: Remote, options: CredentialsOptions): Promise<Credentials | null> {
+  async credentials(
+    context: CredentialContext,
+    options: CredentialsOptions,
+  ): Promise<Credentials | null> {
     const { signal, onStep = () => {} } = options;
-    const repository = parseRepository(remote.path);
+    const repository = parseRepository(context.path);
     if (repository === null) {
-      onStep(`no credentials: "${remote.path}" is not OWNER/REPOSITORY`);
+      onStep(`no credentials: "${context.path}" is not OWNER/REPOSITORY`);
       return null;
     }
     const known = this.#outcomes.get(repository.key);
@@ -116,8 +119,8 @@ export class GitHubApp implements CredentialProvider {
     );
   }
 
-  forget(remote: Remote): void {
-    const key = parseRepository(remote.path)?.key ?? "";
+  forget(context: CredentialContext): void {
+    const key = parseRepository(context.path)?.key ?? "";
     const known = this.#outcomes.get(key);
     if (known === undefined) return;
     // Otherwise a repository that refuses every token would cost a new one for each request.

@@ -18,7 +18,7 @@ import {
   GitHubApp,
   MIN_AGE_TO_FORGET_MS,
 } from "./github_app.ts";
-import { type Credentials, MIN_REMAINING_MS, type Remote } from "./provider.ts";
+import { type CredentialContext, type Credentials, MIN_REMAINING_MS } from "./provider.ts";
 import { SecretError } from "./secret.ts";
 
 const KEY = newKeyPem();
@@ -73,7 +73,7 @@ class Setup implements AsyncDisposable {
   }
 }
 
-function remoteAt(path: string): Remote {
+function remoteAt(path: string): CredentialContext {
   return { protocol: "https", host: "github.com", path };
 }
 

@@ -10,7 +10,12 @@
  *
  * One rule is older: where no entry fits `host:port`, one for the host alone does, as for curl, git and `go` up to 1.23.
  */
-import type { CredentialProvider, Credentials, CredentialsOptions, Remote } from "./provider.ts";
+import type {
+  CredentialContext,
+  CredentialProvider,
+  Credentials,
+  CredentialsOptions,
+} from "./provider.ts";
 import { describeSecret, readSecret, type Secret, type SecretPlaces } from "./secret.ts";
 
 export interface NetrcEntry {
@@ -58,10 +63,13 @@ export function parseNetrc(text: string): NetrcEntry[] {
 }
 
 /** The entry for a remote, or null. */
-export function findNetrcEntry(entries: readonly NetrcEntry[], remote: Remote): NetrcEntry | null {
-  const hostname = remote.host.replace(/:[0-9]+$/, "");
-  for (const host of new Set([remote.host, hostname])) {
-    for (let prefix = `${host}/${remote.path}`; prefix !== ""; prefix = parentOf(prefix)) {
+export function findNetrcEntry(
+  entries: readonly NetrcEntry[],
+  context: CredentialContext,
+): NetrcEntry | null {
+  const hostname = context.host.replace(/:[0-9]+$/, "");
+  for (const host of new Set([context.host, hostname])) {
+    for (let prefix = `${host}/${context.path}`; prefix !== ""; prefix = parentOf(prefix)) {
       const entry = entries.find(({ machine }) => machine === prefix);
       if (entry !== undefined) return entry;
     }
@@ -81,11 +89,14 @@ export class NetrcProvider implements CredentialProvider {
     this.description = `netrc, ${describeSecret(netrc)}`;
   }
 
-  async credentials(remote: Remote, { onStep }: CredentialsOptions): Promise<Credentials | null> {
+  async credentials(
+    context: CredentialContext,
+    { onStep }: CredentialsOptions,
+  ): Promise<Credentials | null> {
     const entries = parseNetrc(await readSecret(this.#netrc, this.#places));
-    const entry = findNetrcEntry(entries, remote);
+    const entry = findNetrcEntry(entries, context);
     if (entry === null) {
-      onStep?.(`none of the ${entries.length} netrc entries is for ${remote.host}`);
+      onStep?.(`none of the ${entries.length} netrc entries is for ${context.host}`);
       return null;
     }
     onStep?.(`netrc entry "${entry.machine}", login "${entry.login}"`);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { findNetrcEntry, NetrcProvider, parseNetrc } from "./netrc.ts";
-import { remoteOf } from "./provider.ts";
+import { contextOf } from "./provider.ts";
 
 Deno.test("parseNetrc() follows the go command", async (t) => {
   const rows = [
@@ -82,7 +82,7 @@ Deno.test("findNetrcEntry() takes the longest machine, then the first", async (t
   ];
   for (const { input, want } of rows) {
     await t.step(input, () => {
-      assert.equal(findNetrcEntry(entries, remoteOf(new URL(input)))?.login ?? null, want);
+      assert.equal(findNetrcEntry(entries, contextOf(new URL(input)))?.login ?? null, want);
     });
   }
 });
@@ -94,7 +94,7 @@ Deno.test("NetrcProvider reads the file anew and keeps passwords out of its step
   const { signal } = new AbortController();
   const steps: string[] = [];
   const onStep = (text: string) => steps.push(text);
-  const remote = remoteOf(new URL("https://git.example.com/team/lib"));
+  const remote = contextOf(new URL("https://git.example.com/team/lib"));
 
   assert.deepEqual(await provider.credentials(remote, { signal, onStep }), {
     username: "ci",

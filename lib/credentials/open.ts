@@ -25,12 +25,12 @@ import { defaultApiBaseUrl, type Fetch, GitHubApp } from "./github_app.ts";
 import { NetrcProvider } from "./netrc.ts";
 import { readPrivateKey } from "./private_key.ts";
 import {
+  contextOf,
+  type CredentialContext,
   type CredentialProvider,
   type Credentials,
   type CredentialsOptions,
   originOf,
-  type Remote,
-  remoteOf,
 } from "./provider.ts";
 import {
   checkSecrets,
@@ -166,7 +166,7 @@ export async function openCredentials(
   }
 
   function originsOf(host: string, repository: string | undefined): string[] {
-    if (repository !== undefined) return [originOf(remoteOf(new URL(repository)))];
+    if (repository !== undefined) return [originOf(contextOf(new URL(repository)))];
     return config.insecureHosts?.includes(host)
       ? [`https://${host}`, `http://${host}`]
       : [`https://${host}`];
@@ -213,19 +213,22 @@ class BoundProvider implements CredentialProvider {
     this.#origins = origins;
   }
 
-  async credentials(remote: Remote, options: CredentialsOptions): Promise<Credentials | null> {
-    if (this.#origins.includes(originOf(remote))) {
-      return await this.#provider.credentials(remote, options);
+  async credentials(
+    context: CredentialContext,
+    options: CredentialsOptions,
+  ): Promise<Credentials | null> {
+    if (this.#origins.includes(originOf(context))) {
+      return await this.#provider.credentials(context, options);
     }
     options.onStep?.(
       `no credentials: they are for ${this.#origins.join(" and ")}, the repository is at ` +
-        `${originOf(remote)}; if that is right, set "repository" or use netrc`,
+        `${originOf(context)}; if that is right, set "repository" or use netrc`,
     );
     return null;
   }
 
-  forget(remote: Remote): void {
-    this.#provider.forget(remote);
+  forget(context: CredentialContext): void {
+    this.#provider.forget(context);
   }
 }
 

@@ -12,7 +12,7 @@ import {
   type PrivateModules,
   PrivatePrefixes,
 } from "./open.ts";
-import { remoteOf } from "./provider.ts";
+import { contextOf } from "./provider.ts";
 import { SecretError } from "./secret.ts";
 import { NO_CREDENTIALS } from "./static.ts";
 
@@ -279,13 +279,13 @@ Deno.test("credentials go to the remotes they are for and to no other", async (t
       assert.deepEqual(credentialsFaults(config), []);
       const { all: [prefix] } = await openCredentials(config, OPTIONS);
       for (const url of yes) {
-        const credentials = await prefix?.provider.credentials(remoteOf(new URL(url)), { signal });
+        const credentials = await prefix?.provider.credentials(contextOf(new URL(url)), { signal });
         assert.ok(credentials, url);
       }
       for (const url of no) {
         const steps: string[] = [];
         const onStep = (text: string) => steps.push(text);
-        const remote = remoteOf(new URL(url));
+        const remote = contextOf(new URL(url));
         assert.equal(await prefix?.provider.credentials(remote, { signal, onStep }), null, url);
         assert.match(steps.join("\n"), /^no credentials/);
       }

@@ -16,8 +16,10 @@
  * A new kind of credentials is a file beside this one, and a case in `open.ts`.
  */
 
-/** A remote in the words of git's credential protocol. */
-export interface Remote {
+/**
+ * What credentials are asked for: git's credential context (gitcredentials(7), CREDENTIAL CONTEXTS).
+ */
+export interface CredentialContext {
   /** `https` or `http`. */
   readonly protocol: string;
   /** In lower case, with the port where it is not the protocol's own: `git.example.com`, `127.0.0.1:8443`. */
@@ -43,21 +45,21 @@ export interface CredentialProvider {
   /** What a person calls it in a message: `GitHub App 12345`. */
   readonly description: string;
 
-  credentials(remote: Remote, options: CredentialsOptions): Promise<Credentials | null>;
+  credentials(context: CredentialContext, options: CredentialsOptions): Promise<Credentials | null>;
 
   /** The remote has refused the last credentials: the next call does not answer from a cache. */
-  forget(remote: Remote): void;
+  forget(context: CredentialContext): void;
 }
 
 /** For how long an expiring password is good when it is handed out: longer than any one run of git takes. */
 export const MIN_REMAINING_MS = 5 * 60_000;
 
-/** The remote of a URL, as git would ask about it. */
-export function remoteOf(url: URL): Remote {
+/** The context of a remote's URL, as git would ask about it. */
+export function contextOf(url: URL): CredentialContext {
   return { protocol: url.protocol.slice(0, -1), host: url.host, path: url.pathname.slice(1) };
 }
 
-/** Where a remote is, for comparing and for messages: `https://git.example.com`. */
-export function originOf({ protocol, host }: Remote): string {
+/** The origin of a context, for comparing and for messages: `https://git.example.com`. */
+export function originOf({ protocol, host }: CredentialContext): string {
   return `${protocol}://${host}`;
 }

@@ -12,7 +12,12 @@
  *
  * What needs another name (a GitLab deploy token, an Atlassian API token) is configured as `userPassword`.
  */
-import type { CredentialProvider, Credentials, CredentialsOptions, Remote } from "./provider.ts";
+import type {
+  CredentialContext,
+  CredentialProvider,
+  Credentials,
+  CredentialsOptions,
+} from "./provider.ts";
 import { describeSecret, readSecretLine, type Secret, type SecretPlaces } from "./secret.ts";
 
 /** The user name that goes with a token at this host (the table above). */
@@ -35,7 +40,10 @@ export class TokenProvider implements CredentialProvider {
     this.description = `token, ${describeSecret(token)}`;
   }
 
-  async credentials({ host }: Remote, { onStep }: CredentialsOptions): Promise<Credentials> {
+  async credentials(
+    { host }: CredentialContext,
+    { onStep }: CredentialsOptions,
+  ): Promise<Credentials> {
     const password = await readSecretLine(this.#token, this.#places);
     const username = tokenUsername(host);
     onStep?.(`the configured token, with user name "${username}"`);
@@ -59,7 +67,10 @@ export class UserPasswordProvider implements CredentialProvider {
     this.description = `user "${config.user}"`;
   }
 
-  async credentials(_remote: Remote, { onStep }: CredentialsOptions): Promise<Credentials> {
+  async credentials(
+    _context: CredentialContext,
+    { onStep }: CredentialsOptions,
+  ): Promise<Credentials> {
     const password = await readSecretLine(this.#password, this.#places);
     onStep?.(`the configured password of user "${this.#user}"`);
     return { username: this.#user, password };
@@ -71,7 +82,7 @@ export class UserPasswordProvider implements CredentialProvider {
 /** `auth: { none: true }`: private by policy, readable without credentials. */
 export const NO_CREDENTIALS: CredentialProvider = {
   description: "no credentials",
-  credentials: (_remote, { onStep }) => {
+  credentials: (_context, { onStep }) => {
     onStep?.("no credentials are configured here");
     return Promise.resolve(null);
   },

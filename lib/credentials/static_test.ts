@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { originOf, remoteOf } from "./provider.ts";
+import { contextOf, originOf } from "./provider.ts";
 import { NO_CREDENTIALS, TokenProvider, tokenUsername, UserPasswordProvider } from "./static.ts";
 
 const places = {
   directory: "/",
   env: (name: string) => name === "PASSWORD" ? "PLANTED\n" : undefined,
 };
-const remote = remoteOf(new URL("https://gitlab.example.com/team/lib.git"));
+const remote = contextOf(new URL("https://gitlab.example.com/team/lib.git"));
 const { signal } = new AbortController();
 
 Deno.test("tokenUsername() goes by the host", async (t) => {
@@ -50,7 +50,7 @@ Deno.test("static providers give what is configured, and keep it out of their st
   }
 });
 
-Deno.test("remoteOf() says what git would ask for", async (t) => {
+Deno.test("contextOf() says what git would ask for", async (t) => {
   const rows = [
     { input: "https://Git.Example.com:443/a/b.git", want: ["https://git.example.com", "a/b.git"] },
     { input: "https://git.example.com:8443/a", want: ["https://git.example.com:8443", "a"] },
@@ -58,7 +58,7 @@ Deno.test("remoteOf() says what git would ask for", async (t) => {
   ];
   for (const { input, want } of rows) {
     await t.step(input, () => {
-      const result = remoteOf(new URL(input));
+      const result = contextOf(new URL(input));
       assert.deepEqual([originOf(result), result.path], want);
     });
   }

@@ -126,14 +126,14 @@ export class ContentMirror {
   }
 
   /** Fetches without git. Says whether the first commit of the batch is there. */
-  async #receiveFrom({ http, credential }: RemoteAccess, batch: readonly Wanted[]) {
+  async #receiveFrom({ http, credentials }: RemoteAccess, batch: readonly Wanted[]) {
     const [first] = batch;
     if (first === undefined || first.hash.length !== SHA1_DIGITS) return false;
     const names = batch.flatMap(({ ref }) => ref ?? []);
     const haves = (await this.#repository.shallow()).slice(-MAX_HAVES);
     const wants = [...new Set(batch.map(({ hash }) => hash))];
     const isThere = await http.fetch({ wants, haves, names }, {
-      credential,
+      credentials,
       work: async ({ pack, shallow, unshallow }, listing) => {
         const refs = await listing;
         const led = batch.filter(({ hash, ref }) => ref === null || refs?.get(ref) === hash);

@@ -10,6 +10,12 @@
  * git asks for another place and gets nothing.
  */
 import { withDeadline } from "../async/deadline.ts";
+import {
+  contextOf,
+  type CredentialContext,
+  type CredentialProvider,
+  type Credentials,
+} from "../credentials/provider.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import type { CredentialAccess } from "./command.ts";
@@ -24,11 +30,6 @@ import {
 } from "./credential_helper.ts";
 import type { RemoteUrl } from "./remote_url.ts";
 
-export interface Credential {
-  readonly username: string;
-  readonly password: string;
-}
-
 export interface CredentialServerOptions {
   /** Where the folder with the socket is made. Its path must leave room: a socket's path has at most 107 bytes. */
   readonly directory: string;
@@ -39,33 +40,27 @@ export interface CredentialServerOptions {
   readonly log: Logger;
 }
 
-/** Where the credentials of some repositories come from: an account, an App, a netrc file. */
-export interface CredentialSource {
-  /** The credential for a repository, null where it needs none. */
-  credentialFor(remote: RemoteUrl, signal?: AbortSignal): Promise<Credential | null>;
-  /** The remote has refused what this source gave for it. */
-  refused(remote: RemoteUrl): void;
-}
-
-/** Who gives git the right to ask for a password. */
+/** Gives git the right to ask for passwords. */
 export interface Grants {
   /**
-   * @returns null where the remote needs no credential
-   * @throws what its {@linkcode CredentialSource} throws
+   * @returns null where the remote needs no credentials
+   * @throws what its {@linkcode CredentialProvider} throws, and {@linkcode DeadlineError}
    */
   grant(remote: RemoteUrl, signal?: AbortSignal): Promise<Grant | null>;
-  /** The remote has refused the last credential. */
-  refused(remote: RemoteUrl): void;
+  /** The remote has refused the last credentials. */
+  forget(remote: RemoteUrl): void;
 }
 
 /** For repositories that anybody may read. */
-export const NO_GRANTS: Grants = { grant: () => Promise.resolve(null), refused: () => {} };
+export const NO_GRANTS: Grants = { grant: () => Promise.resolve(null), forget: () => {} };
 
-/** The right to ask for one repository's credential. Disposing of it ends it. */
+/** The right to ask for the credentials of one repository. Disposing of it ends it. */
 export interface Grant extends CredentialAccess, Disposable {
-  readonly credential: Credential;
+  readonly credentials: Credentials;
 }
 
+/** For a provider to find its credentials; a GitHub App asks the host's API twice. */
+const PROVIDER_TIMEOUT_MS = 60_000;
 /** A question comes in at once or not at all. */
 const QUESTION_TIMEOUT_MS = 5_000;
 /** Helpers that may be connected at once; there is about one for each running git. */
@@ -92,7 +87,7 @@ export class CredentialServer implements AsyncDisposable {
   readonly #listener: Deno.UnixListener;
   readonly #grants = new Map<
     string,
-    { readonly remote: RemoteUrl; readonly credential: Credential }
+    { readonly remote: RemoteUrl; readonly credentials: Credentials }
   >();
   readonly #connections = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
@@ -123,30 +118,34 @@ export class CredentialServer implements AsyncDisposable {
     return new CredentialServer(options, { folder, listener });
   }
 
-  /** Grants for the credentials of one source. */
-  grantsFrom(source: CredentialSource): Grants {
+  /** Grants for the credentials of one provider. */
+  grantsFrom(provider: CredentialProvider): Grants {
     return {
       grant: async (remote, signal) => {
-        const credential = await source.credentialFor(remote, signal);
-        return credential === null ? null : this.#grant(remote, credential);
+        const context = contextOf(new URL(remote));
+        const credentials = await withDeadline(
+          (signal) => provider.credentials(context, { signal }),
+          { timeoutMs: PROVIDER_TIMEOUT_MS, what: `get credentials for ${remote}`, signal },
+        );
+        return credentials === null ? null : this.#grant(remote, credentials);
       },
-      refused: (remote) => source.refused(remote),
+      forget: (remote) => provider.forget(contextOf(new URL(remote))),
     };
   }
 
-  #grant(remote: RemoteUrl, credential: Credential): Grant {
+  #grant(remote: RemoteUrl, credentials: Credentials): Grant {
     const nonce = crypto.getRandomValues(new Uint8Array(32)).toHex();
-    this.#grants.set(nonce, { remote, credential });
-    const { username, password } = credential;
+    this.#grants.set(nonce, { remote, credentials });
+    const { password } = credentials;
     return {
-      credential,
+      credentials,
       helper: helperScript(this.#options.helperCommand(`${this.#folder}/s`)),
       environment: {
         ...this.#options.helperEnvironment,
         [SOCKET_VARIABLE]: `${this.#folder}/s`,
         [NONCE_VARIABLE]: nonce,
       },
-      secrets: [password, encodeURIComponent(password), basicToken({ username, password }), nonce],
+      secrets: [password, encodeURIComponent(password), basicToken(credentials), nonce],
       [Symbol.dispose]: () => {
         this.#grants.delete(nonce);
       },
@@ -191,26 +190,26 @@ export class CredentialServer implements AsyncDisposable {
       this.#options.log.warn({ host, path }, "credential refused: unknown nonce");
       return "";
     }
-    const { remote, credential } = granted;
-    if (!isPlaceOf(remote, { protocol, host, path })) {
+    const { remote, credentials } = granted;
+    if (!isRequestFor(remote, { protocol, host, path })) {
       this.#options.log.warn({ host, path, remote }, "credential refused: another repository");
       return "";
     }
-    return formatAttributes({ username: credential.username, password: credential.password });
+    return formatAttributes({ username: credentials.username, password: credentials.password });
   }
 }
 
 /** The value of an `Authorization: Basic` header, without its scheme. */
-export function basicToken({ username, password }: Credential): string {
+export function basicToken({ username, password }: Credentials): string {
   return new TextEncoder().encode(`${username}:${password}`).toBase64();
 }
 
 /**
  * Whether git asks for the repository itself. `a/b` and `a/b.git` are the same one: servers redirect between them.
  */
-function isPlaceOf(
+function isRequestFor(
   remote: RemoteUrl,
-  asked: { readonly protocol: string; readonly host: string; readonly path: string },
+  asked: CredentialContext,
 ): boolean {
   const url = new URL(remote);
   return `${asked.protocol}:` === url.protocol && asked.host === url.host &&

@@ -268,7 +268,7 @@ Deno.test("Repository.refs() says what a failure means", async (t) => {
       await server.createRepo("a.git");
       await using mirrors = await TestMirrors.start({
         limits: { refsTimeoutMs: want === "timeout" ? 300 : 20_000 },
-        credentialFor: () => Promise.resolve(withCredential ? credential : null),
+        credentialsFor: () => Promise.resolve(withCredential ? credential : null),
       });
       await using lease = await mirrors.mirrors.open(testRemote(server.urlOf(name)));
       await assert.rejects(lease.repository.refs(), { meaning: want });
@@ -306,7 +306,7 @@ Deno.test("Repository.refs() misses a credential that cannot be had only where i
     await t.step(what, async () => {
       await using scene = await open({
         server,
-        mirrors: { credentialFor: () => Promise.reject(refusal) },
+        mirrors: { credentialsFor: () => Promise.reject(refusal) },
       });
       await scene.origin.commit({ "a": "1" });
       const refs = scene.repository.refs();
@@ -323,7 +323,9 @@ Deno.test("Repository.refs() passes on a provider's failure that says more than 
   ];
   for (const failure of failures) {
     await t.step(failure.name, async () => {
-      await using scene = await open({ mirrors: { credentialFor: () => Promise.reject(failure) } });
+      await using scene = await open({
+        mirrors: { credentialsFor: () => Promise.reject(failure) },
+      });
       await assert.rejects(scene.repository.refs(), failure);
     });
   }

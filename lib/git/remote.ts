@@ -1,10 +1,11 @@
 /**
  * A remote: what it lists, and the right to fetch from it.
  */
+import type { Credentials } from "../credentials/provider.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
 import { type Git, type NetworkAccess, ORIGIN } from "./command.ts";
-import { basicToken, type Credential, type Grant, type Grants } from "./credential_server.ts";
+import { basicToken, type Grant, type Grants } from "./credential_server.ts";
 import { GitError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
 import { parseRefs, type Refs } from "./refs.ts";
@@ -33,7 +34,7 @@ export interface RemoteAccess {
   /** Without git, */
   readonly http: SmartHttp;
   /** with this. */
-  readonly credential: Credential | null;
+  readonly credentials: Credentials | null;
 }
 
 export class Remote {
@@ -56,24 +57,25 @@ export class Remote {
    * @throws {NotFoundError} when git fails and the remote says that there is no such repository
    */
   async access<T>(work: (access: RemoteAccess) => Promise<T>): Promise<T> {
-    const { grant, refusal } = await this.#ask();
-    using credential = grant;
+    const asked = await this.#ask();
+    using grant = asked.grant;
+    const credentials = grant?.credentials ?? null;
     try {
       return await work({
-        network: { remote: this.url, credential },
+        network: { remote: this.url, credential: grant },
         http: this.#http,
-        credential: credential?.credential ?? null,
+        credentials,
       });
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      throw await this.#explain(error, { credential: credential?.credential ?? null, refusal });
+      throw await this.#explain(error, { credentials, refusal: asked.refusal });
     }
   }
 
   /** What the remote lists now. Throws as {@linkcode access}. */
   async refs(): Promise<Refs> {
-    return await this.access(async ({ network, http, credential }) =>
-      await http.refs(credential) ?? await this.#refsByGit(network)
+    return await this.access(async ({ network, http, credentials }) =>
+      await http.refs(credentials) ?? await this.#refsByGit(network)
     );
   }
 
@@ -91,9 +93,9 @@ export class Remote {
 
   /** git takes any answer of status 200 for a repository without refs (its "dumb" protocol): a login page, for one. */
   async #requireEmptyRepository(): Promise<void> {
-    const { grant } = await this.#ask();
-    using credential = grant;
-    const { contentType } = await this.#probe(this.#refsUrl, credential?.credential ?? null);
+    const asked = await this.#ask();
+    using grant = asked.grant;
+    const { contentType } = await this.#probe(this.#refsUrl, grant?.credentials ?? null);
     if (contentType === REFS_CONTENT_TYPE) return;
     throw new UpstreamError(`Cannot list the refs of ${this.url}: it answers, but not as git does`);
   }
@@ -118,33 +120,33 @@ export class Remote {
    */
   async #explain(
     failure: GitError,
-    { credential, refusal }: {
-      readonly credential: Credential | null;
+    { credentials, refusal }: {
+      readonly credentials: Credentials | null;
       readonly refusal: UpstreamError | null;
     },
   ): Promise<Error> {
     const absent = () =>
       new NotFoundError(`Cannot find repository ${this.url}`, { cause: failure });
-    const { status } = await this.#probe(this.#refsUrl, credential);
+    const { status } = await this.#probe(this.#refsUrl, credentials);
     if (refusal !== null && (ABSENT.has(status) || HIDDEN.has(status))) return refusal;
     if (ABSENT.has(status)) return absent();
     if (!HIDDEN.has(status)) return failure;
-    if (credential === null) {
+    if (credentials === null) {
       const page = await this.#probe(this.url, null);
       return ABSENT.has(page.status) ? absent() : failure;
     }
-    this.#options.grants.refused(this.url);
+    this.#options.grants.forget(this.url);
     return failure;
   }
 
   /** What a GET answers; status 0 when there is no answer. */
   async #probe(
     url: string,
-    credential: Credential | null,
+    credentials: Credentials | null,
   ): Promise<{ status: number; contentType: string | null }> {
     try {
       const response = await this.#options.fetch(new URL(url), {
-        headers: credential === null ? {} : { Authorization: `Basic ${basicToken(credential)}` },
+        headers: credentials === null ? {} : { Authorization: `Basic ${basicToken(credentials)}` },
         signal: AbortSignal.timeout(this.#options.limits.refsTimeoutMs),
       });
       await response.body?.cancel();

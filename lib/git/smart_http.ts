@@ -10,9 +10,10 @@
  * servers do, and any other is left to git.
  */
 import { withDeadline } from "../async/deadline.ts";
+import type { Credentials } from "../credentials/provider.ts";
 import { DeadlineError, UpstreamError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
-import { basicToken, type Credential } from "./credential_server.ts";
+import { basicToken } from "./credential_server.ts";
 import { LimitExceededError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
 import {
@@ -51,7 +52,7 @@ const SILENCE_MAX_MS = 60_000;
 const ALL_REFS: readonly string[] = ["HEAD", "refs/heads/", "refs/tags/"];
 
 interface Access {
-  readonly credential: Credential | null;
+  readonly credentials: Credentials | null;
   readonly signal: AbortSignal;
 }
 
@@ -72,12 +73,12 @@ export class SmartHttp {
    * @throws {LimitExceededError} when there are too many
    * @throws {DeadlineError} when that took too long
    */
-  async refs(credential: Credential | null): Promise<Refs | null> {
+  async refs(credentials: Credentials | null): Promise<Refs | null> {
     const what = `list the refs of ${this.#remote}`;
     const { refsTimeoutMs } = this.#options.limits;
     return await within(
       { what, timeoutMs: refsTimeoutMs },
-      (signal) => this.#list(ALL_REFS, { credential, signal }),
+      (signal) => this.#list(ALL_REFS, { credentials, signal }),
     );
   }
 
@@ -90,15 +91,15 @@ export class SmartHttp {
    */
   async fetch<T>(
     { names, ...request }: FetchRequest & { readonly names: readonly string[] },
-    { credential, work }: {
-      readonly credential: Credential | null;
+    { credentials, work }: {
+      readonly credentials: Credentials | null;
       readonly work: (response: FetchResponse, listing: Promise<Refs | null>) => Promise<T>;
     },
   ): Promise<T | null> {
     const what = `fetch from ${this.#remote}`;
     const { fetchTimeoutMs } = this.#options.limits;
     return await within({ what, timeoutMs: fetchTimeoutMs }, async (signal) => {
-      const access = { credential, signal };
+      const access = { credentials, signal };
       if (this.#base === undefined) this.#base = await this.#discover(access);
       const listing = names.length === 0 ? Promise.resolve(null) : this.#list(names, access);
       // Whoever needs it waits for it.
@@ -121,7 +122,7 @@ export class SmartHttp {
   }
 
   async #post(body: string, access: Access): Promise<PacketReader | null> {
-    const { credential, signal } = access;
+    const { credentials, signal } = access;
     const isNew = this.#base === undefined;
     if (this.#base === undefined) this.#base = await this.#discover(access);
     if (!this.#base) return null;
@@ -129,7 +130,7 @@ export class SmartHttp {
     const response = await this.#options.fetch(url, {
       method: "POST",
       headers: {
-        ...headersFor(credential),
+        ...headersFor(credentials),
         "Content-Type": REQUEST_CONTENT_TYPE,
         "Accept": RESULT_CONTENT_TYPE,
       },
@@ -144,9 +145,9 @@ export class SmartHttp {
   }
 
   /** Where the repository is, if its server can be talked to; null if git must do it; undefined if nobody knows. */
-  async #discover({ credential, signal }: Access): Promise<string | null | undefined> {
+  async #discover({ credentials, signal }: Access): Promise<string | null | undefined> {
     const asked = new URL(plainUrl(this.#remote) + REFS_PATH);
-    const response = await this.#options.fetch(asked, { headers: headersFor(credential), signal });
+    const response = await this.#options.fetch(asked, { headers: headersFor(credentials), signal });
     const base = baseOf(new URL(response.url), asked);
     const { headers, ok, body } = response;
     if (!ok || base === null || headers.get("Content-Type") !== REFS_CONTENT_TYPE) {
@@ -177,10 +178,10 @@ async function within<T>(
   }
 }
 
-function headersFor(credential: Credential | null): Record<string, string> {
+function headersFor(credentials: Credentials | null): Record<string, string> {
   return {
     "Git-Protocol": "version=2",
-    ...(credential !== null && { "Authorization": `Basic ${basicToken(credential)}` }),
+    ...(credentials !== null && { "Authorization": `Basic ${basicToken(credentials)}` }),
   };
 }
 

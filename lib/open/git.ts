@@ -2,15 +2,12 @@
  * Puts the git sources together: one for public modules, without credentials, and one for each private prefix, with its
  * own credentials and its own mirrors, so that what one prefix may read is never served under another.
  */
-import { withDeadline } from "../async/deadline.ts";
 import { Semaphore } from "../async/semaphore.ts";
 import { credentialsWarnings, openCredentials, type PrivatePrefix } from "../credentials/open.ts";
-import { type CredentialProvider, remoteOf } from "../credentials/provider.ts";
 import { UpstreamError } from "../errors.ts";
 import { Git, type GitEnvironment } from "../git/command.ts";
 import {
   CredentialServer,
-  type CredentialSource,
   type Grants,
   helperPermissions,
   NO_GRANTS,
@@ -33,8 +30,6 @@ import type { Program, Surroundings } from "./surroundings.ts";
 /** Requests that may wait for a git process, and how long each of them. */
 const MAX_WAITING_FOR_GIT = 1000;
 const MAX_WAIT_FOR_GIT_MS = 60_000;
-/** For a provider to find its credential; an App asks the host's API twice. */
-const CREDENTIAL_TIMEOUT_MS = 60_000;
 const MIB = 1024 * 1024;
 
 export interface GitSources extends AsyncDisposable {
@@ -111,25 +106,13 @@ async function openPrivateSources(
   );
   const sources = new Map<PrivatePrefix, OpenedGit>();
   for (const prefix of prefixes.all) {
-    const grants = server.grantsFrom(credentialSource(prefix.provider));
+    const grants = server.grantsFrom(prefix.provider);
     const folder = await folderOf(prefix.pathPrefix);
     sources.set(prefix, await openGitSource(context, { folder, grants, prefix }));
   }
   return (path) => {
     const prefix = prefixes.find(path);
     return prefix === null ? null : sources.get(prefix) ?? null;
-  };
-}
-
-/** A provider in the words of git. */
-function credentialSource(provider: CredentialProvider): CredentialSource {
-  return {
-    credentialFor: (remote, signal) =>
-      withDeadline(
-        (signal) => provider.credentials(remoteOf(new URL(remote)), { signal }),
-        { timeoutMs: CREDENTIAL_TIMEOUT_MS, what: `get credentials for ${remote}`, signal },
-      ),
-    refused: (remote) => provider.forget(remoteOf(new URL(remote))),
   };
 }
 

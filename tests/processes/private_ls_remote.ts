@@ -34,8 +34,9 @@ await using git = new Git({
   processes: new Semaphore({ what: "start git", permits: 1, maxWaiting: 1, maxWaitMs: 10_000 }),
 });
 const grants = server.grantsFrom({
-  credentialFor: () => Promise.resolve({ username, password }),
-  refused: () => {},
+  description: "the password on standard input",
+  credentials: () => Promise.resolve({ username, password }),
+  forget: () => {},
 });
 using credential = await grants.grant(remote);
 const { stdout } = await git.run(["ls-remote", "--end-of-options", remote], {

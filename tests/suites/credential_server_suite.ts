@@ -57,9 +57,10 @@ async function start(password: string | null = PASSWORD): Promise<Started> {
     processes: new Semaphore({ what: "start git", permits: 4, maxWaiting: 8, maxWaitMs: 9000 }),
   });
   const grants = server.grantsFrom({
-    credentialFor: () =>
+    description: "the password of the test",
+    credentials: () =>
       Promise.resolve(password === null ? null : { username: "x-access-token", password }),
-    refused: () => {},
+    forget: () => {},
   });
   return {
     grants,

@@ -4,9 +4,10 @@
  * Passwords reach git by a shell line instead of the credential server, whose unix socket the test task may not open.
  */
 import { Semaphore } from "../../lib/async/semaphore.ts";
+import type { Credentials } from "../../lib/credentials/provider.ts";
 import { UpstreamError } from "../../lib/errors.ts";
 import { Git } from "../../lib/git/command.ts";
-import type { Credential, Grant } from "../../lib/git/credential_server.ts";
+import type { Grant } from "../../lib/git/credential_server.ts";
 import { DEFAULT_GIT_LIMITS, type GitLimits } from "../../lib/git/limits.ts";
 import { Mirrors } from "../../lib/git/mirrors.ts";
 import { parseRemoteUrl, type RemoteUrl } from "../../lib/git/remote_url.ts";
@@ -17,8 +18,8 @@ export interface TestMirrorsOptions {
   readonly limits?: Partial<GitLimits>;
   readonly maxTotalSizeBytes?: number;
   readonly permits?: number;
-  /** Like CredentialSource.credentialFor. Default: no credential. */
-  readonly credentialFor?: (remote: RemoteUrl) => Promise<Credential | null>;
+  /** Like {@linkcode CredentialProvider.credentials}. Default: none. */
+  readonly credentialsFor?: (remote: RemoteUrl) => Promise<Credentials | null>;
   /** Default: a folder of its own, removed at the end. */
   readonly directory?: string;
 }
@@ -64,8 +65,8 @@ export class TestMirrors implements AsyncDisposable {
     const mirrors = await Mirrors.start({
       git,
       grants: {
-        grant: async (remote) => shellGrant(await options.credentialFor?.(remote)),
-        refused: () => {},
+        grant: async (remote) => shellGrant(await options.credentialsFor?.(remote)),
+        forget: () => {},
       },
       fetch: loopbackFetch,
       limits: { ...DEFAULT_GIT_LIMITS, ...options.limits },
@@ -99,12 +100,12 @@ const loopbackFetch: Fetch = async (url, init) => {
   }
 };
 
-function shellGrant(credential: Credential | null | undefined): Grant | null {
-  if (!credential) return null;
-  const { username, password } = credential;
+function shellGrant(credentials: Credentials | null | undefined): Grant | null {
+  if (!credentials) return null;
+  const { username, password } = credentials;
   const lines = `username=${username}\npassword=${password}\n`;
   return {
-    credential,
+    credentials,
     helper: `!f() { test "$1" = get && printf %s '${lines.replaceAll("'", `'\\''`)}'; }; f`,
     environment: {},
     secrets: [password],
