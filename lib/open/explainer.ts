@@ -18,7 +18,7 @@ export function openExplainer(
 ): Explainer {
   return new Explainer({
     copies,
-    placesOf: (path) => sources.placesOf(path),
+    sourcesOf: (path) => sources.sourcesOf(path),
     databaseFor: (path) => databases.databaseFor(path),
     accessList: clientAuth.enabled ? new AccessList(clientAuth.acl) : null,
   });

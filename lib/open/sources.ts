@@ -22,7 +22,7 @@ export interface OpenedSources extends AsyncDisposable {
    *
    * @throws {ForbiddenError} when only the case of its letters keeps the path from being private
    */
-  placesOf(
+  sourcesOf(
     path: ModulePath,
   ): { readonly privatePrefix: string | null; readonly sources: readonly Source[] };
 }
@@ -43,7 +43,7 @@ export async function openSources(
   });
   return {
     source,
-    placesOf: (path) => {
+    sourcesOf: (path) => {
       const found = git.findPrivate(path);
       return found === null
         ? { privatePrefix: null, sources }

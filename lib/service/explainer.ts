@@ -74,7 +74,7 @@ export interface AccessPart {
 export interface ExplainerOptions {
   readonly copies: Copies;
   /** Where a module may come from. */
-  readonly placesOf: (
+  readonly sourcesOf: (
     path: ModulePath,
   ) => { readonly privatePrefix: string | null; readonly sources: readonly Source[] };
   readonly databaseFor: DatabaseFor;
@@ -125,7 +125,7 @@ export class Explainer {
 
   async #lookInto(module: ModuleVersion): Promise<Omit<Explanation, "access">> {
     const { path, version } = module;
-    const { privatePrefix, sources } = this.#options.placesOf(path);
+    const { privatePrefix, sources } = this.#options.sourcesOf(path);
     const copy = await orFailure(() => this.#options.copies.read(module));
     const known = copy === null || "failed" in copy ? null : copy;
     const [published, checksumDatabase, said] = await Promise.all([

@@ -2,7 +2,7 @@
  * Where the code of a module is (https://go.dev/ref/mod#vcs-find), by the first of these that knows:
  *
  * 1. the configuration, which may name the repository of a path prefix;
- * 2. the path itself (known_hosts.ts);
+ * 2. the path itself (repo_root.ts);
  * 3. the page at `https://<path>?go-get=1` (go_import.ts). Where it speaks for a prefix of the path, the page at the
  *    prefix must say the same, so that nobody speaks for what is not theirs.
  *
@@ -19,7 +19,7 @@ import { parseRemoteUrl, type RemoteUrl } from "../git/remote_url.ts";
 import { display, type Fetch } from "../http/client.ts";
 import { hasPathPrefix, type ModulePath } from "../module/path.ts";
 import { type GoImport, matchGoImport, parseGoImports, sameGoImport } from "./go_import.ts";
-import { knownPlace } from "./known_hosts.ts";
+import { findRepoRoot } from "./repo_root.ts";
 
 export type ModuleLocation =
   /** In a git repository: `root` is the path of its root, `subdir` a directory that a go-import tag adds. */
@@ -87,12 +87,12 @@ export class Discovery {
     if (configured !== undefined) {
       return { kind: "git", root: configured.pathPrefix, remote: configured.remote, subdir: "" };
     }
-    const place = knownPlace(path);
-    if (place === null) return this.#locationOf(path, await this.#lookUp(path, signal));
-    const [host = ""] = place.repository.split("/", 1);
+    const found = findRepoRoot(path);
+    if (found === null) return this.#locationOf(path, await this.#lookUp(path, signal));
+    const [host = ""] = found.repository.split("/", 1);
     const scheme = this.#isHttpAllowed(host) ? "http" : "https";
-    const url = `${scheme}://${place.repository}`;
-    return this.#locationOf(path, { prefix: place.root, vcs: place.vcs, url, subdir: "" });
+    const url = `${scheme}://${found.repository}`;
+    return this.#locationOf(path, { prefix: found.root, vcs: found.vcs, url, subdir: "" });
   }
 
   /** The go-import tag for the path. */

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { NotFoundError } from "../errors.ts";
 import { parseModulePath } from "../module/path.ts";
-import { type KnownPlace, knownPlace } from "./known_hosts.ts";
+import { findRepoRoot, type RepoRoot } from "./repo_root.ts";
 
-function onHost(root: string, vcs = "git"): KnownPlace {
+function onHost(root: string, vcs = "git"): RepoRoot {
   return { root, vcs, repository: root };
 }
 
-const places: readonly { input: string; want: KnownPlace | null }[] = [
+const places: readonly { input: string; want: RepoRoot | null }[] = [
   { input: "github.com/a/b", want: onHost("github.com/a/b") },
   { input: "github.com/A/b.c/d/e/v2", want: onHost("github.com/A/b.c") },
   { input: "github.com.example.com/a/b", want: null },
@@ -50,9 +50,9 @@ const places: readonly { input: string; want: KnownPlace | null }[] = [
   { input: "gopkg.in/yaml.v3", want: null },
 ];
 
-Deno.test("knownPlace()", async (t) => {
+Deno.test("findRepoRoot()", async (t) => {
   for (const { input, want } of places) {
-    await t.step(input, () => assert.deepEqual(knownPlace(parseModulePath(input)), want));
+    await t.step(input, () => assert.deepEqual(findRepoRoot(parseModulePath(input)), want));
   }
 });
 
@@ -68,11 +68,11 @@ const refused = [
   "chiselapp.com/a/repository/b",
 ];
 
-Deno.test("knownPlace() knows that some paths do not exist", async (t) => {
+Deno.test("findRepoRoot() knows that some paths do not exist", async (t) => {
   for (const input of refused) {
     await t.step(
       input,
-      () => assert.throws(() => knownPlace(parseModulePath(input)), NotFoundError),
+      () => assert.throws(() => findRepoRoot(parseModulePath(input)), NotFoundError),
     );
   }
 });

@@ -12,7 +12,7 @@
 import { NotFoundError } from "../errors.ts";
 import { hasPathPrefix, type ModulePath } from "../module/path.ts";
 
-export interface KnownPlace {
+export interface RepoRoot {
   /** The part of the path that stands for the repository's root. */
   readonly root: string;
   /** `git`, `hg`, `svn`, `bzr` or `fossil`. */
@@ -75,15 +75,15 @@ const WITH_SUFFIX =
  * @returns null when only the web knows
  * @throws {NotFoundError} when the path's host has no such paths
  */
-export function knownPlace(path: ModulePath): KnownPlace | null {
+export function findRepoRoot(path: ModulePath): RepoRoot | null {
   const host = HOSTS.find(({ prefix }) => hasPathPrefix(path, prefix));
-  if (host !== undefined) return placeOnHost(path, host);
+  if (host !== undefined) return repoRootOnHost(path, host);
   const { root, vcs, repository } = WITH_SUFFIX.exec(path)?.groups ?? {};
   if (root === undefined || vcs === undefined || repository === undefined) return null;
   return { root, vcs, repository };
 }
 
-function placeOnHost(path: ModulePath, host: Host): KnownPlace {
+function repoRootOnHost(path: ModulePath, host: Host): RepoRoot {
   const root = host.pattern.exec(path)?.groups?.["root"];
   if (root === undefined) throw new NotFoundError(`invalid ${host.prefix} import path "${path}"`);
   if (host.refusesSuffix && SUFFIX.test(root)) {
