@@ -71,7 +71,7 @@ const MAX_REMEMBERED = 10_000;
 /** Repositories that tokens are being made for at once. git processes wait for them, so there never are many. */
 const MAX_CONCURRENT_MINTS = 256;
 const REQUEST_TIMEOUT_MS = 10_000;
-const MAX_ANSWER_BYTES = 1024 * 1024;
+const MAX_RESPONSE_BYTES = 1024 * 1024;
 /** GitHub asks for a minute where it does not say how long; it is never waited longer than that. */
 const MAX_PAUSE_MS = 60_000;
 /** GitHub takes at most 10 minutes from `iat` to `exp`, and no `iat` in the future: a minute for a clock that is fast. */
@@ -194,7 +194,7 @@ export class GitHubApp implements CredentialProvider {
     }
     if (answer.status !== 200) throw this.#refused(cannot, answer);
     const { data } = INSTALLATION.safeParse(answer.data);
-    if (data === undefined) throw this.#strange(cannot);
+    if (data === undefined) throw this.#unexpected(cannot);
     return data;
   }
 
@@ -207,9 +207,9 @@ export class GitHubApp implements CredentialProvider {
       );
   }
 
-  #readToken({ data, headers }: Answer, cannot: string): ExpiringCredentials {
+  #readToken({ data, headers }: ApiResponse, cannot: string): ExpiringCredentials {
     const { data: token } = TOKEN.safeParse(data);
-    if (token === undefined) throw this.#strange(cannot);
+    if (token === undefined) throw this.#unexpected(cannot);
     // By GitHub's clock at both ends: ours may be off, and then `expires_at` must not be compared with it.
     const nowMs = this.#options.now();
     const serverNowMs = Date.parse(headers["date"] ?? "");
@@ -226,7 +226,7 @@ export class GitHubApp implements CredentialProvider {
   }
 
   /** Answers that mean the same for every request. */
-  #refused(cannot: string, { status, message }: Answer): ProxyError {
+  #refused(cannot: string, { status, message }: ApiResponse): ProxyError {
     if (status === 401) {
       return new UpstreamError(
         `${cannot}: GitHub does not accept the App's id or private key (${message}); ` +
@@ -238,7 +238,7 @@ export class GitHubApp implements CredentialProvider {
     );
   }
 
-  #strange(cannot: string): UpstreamError {
+  #unexpected(cannot: string): UpstreamError {
     return new UpstreamError(
       `${cannot}: ${this.#options.apiBaseUrl} did not answer as the API of GitHub does`,
     );
@@ -249,7 +249,7 @@ export class GitHubApp implements CredentialProvider {
    *
    * @throws {OverloadedError} when GitHub limits our rate
    */
-  async #ask(route: string, parameters: Record<string, unknown>): Promise<Answer> {
+  async #ask(route: string, parameters: Record<string, unknown>): Promise<ApiResponse> {
     if (this.#pause !== null && this.#options.now() < this.#pause.untilMs) throw this.#pause.error;
     const request = await (this.#request ??= this.#open());
     const { apiBaseUrl, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options;
@@ -257,7 +257,7 @@ export class GitHubApp implements CredentialProvider {
       (signal) => request(route, { ...parameters, request: { signal } }).catch(responseOf),
       { timeoutMs: requestTimeoutMs, what: `ask ${apiBaseUrl} for a token` },
     );
-    const answer = readAnswer(response);
+    const answer = parseResponse(response);
     const pauseMs = pauseOf(answer);
     if (pauseMs !== null) {
       const error = new OverloadedError(
@@ -358,12 +358,12 @@ const RESPONSE = z.object({
   data: z.unknown(),
 });
 
-interface Answer extends z.infer<typeof RESPONSE> {
+interface ApiResponse extends z.infer<typeof RESPONSE> {
   /** What GitHub says about it, fit for a message of ours. */
   readonly message: string;
 }
 
-function readAnswer(response: unknown): Answer {
+function parseResponse(response: unknown): ApiResponse {
   const answer = RESPONSE.parse(response);
   const { data } = z.object({ message: z.string() }).safeParse(answer.data);
   return { ...answer, message: withoutSecrets(data?.message ?? "no reason given") };
@@ -379,7 +379,7 @@ function responseOf(error: unknown): unknown {
 }
 
 /** How long GitHub wants us to pause, or null: https://docs.github.com/rest/overview/rate-limits-for-the-rest-api */
-function pauseOf({ status, headers }: Answer): number | null {
+function pauseOf({ status, headers }: ApiResponse): number | null {
   const retryAfter = headers["retry-after"];
   const isLimited = status === 429 ||
     status === 403 && (retryAfter !== undefined || headers["x-ratelimit-remaining"] === "0");
@@ -406,7 +406,7 @@ function limited(fetch: Fetch): (url: string, init: OctokitInit) => Promise<Resp
     const limit = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
       transform(chunk, controller) {
         sizeBytes += chunk.length;
-        if (sizeBytes <= MAX_ANSWER_BYTES) controller.enqueue(chunk);
+        if (sizeBytes <= MAX_RESPONSE_BYTES) controller.enqueue(chunk);
         else controller.error(new UpstreamError("Cannot read an answer of GitHub: too large"));
       },
     });

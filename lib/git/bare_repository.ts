@@ -263,13 +263,13 @@ export class BareRepository {
    * Runs `work`, which creates and fetches what it needs. If it fails because what was on disk is damaged, or leaves no
    * room for more, the repository is thrown away and `work` runs once more.
    */
-  async healing<T>(work: () => Promise<T>): Promise<T> {
+  async withRepair<T>(work: () => Promise<T>): Promise<T> {
     const before = await this.generation();
     try {
       return await work();
     } catch (error) {
       if (!await this.#isLostSince(before, error)) {
-        await this.#discardIfToBlame(error);
+        await this.discardIfDamaged(error);
         // What went wrong from nothing will do so again.
         if (before === null || await this.generation() === before) throw error;
       }
@@ -277,14 +277,9 @@ export class BareRepository {
     try {
       return await work();
     } catch (error) {
-      await this.#discardIfToBlame(error);
+      await this.discardIfDamaged(error);
       throw error;
     }
-  }
-
-  /** Removes the repository if it is the reason for an error of git. For callers that cannot run again. */
-  async discardIfDamaged(error: unknown): Promise<void> {
-    await this.#discardIfToBlame(error);
   }
 
   /** Whether git failed because somebody else removed or replaced the repository meanwhile. */
@@ -292,13 +287,14 @@ export class BareRepository {
     return error instanceof GitError && before !== null && await this.generation() !== before;
   }
 
-  async #discardIfToBlame(error: unknown): Promise<void> {
+  /** Removes the repository if it is the reason for an error. */
+  async discardIfDamaged(error: unknown): Promise<void> {
     const generation = await this.generation();
     if (generation === null) return;
-    const isToBlame = error instanceof RepositoryTooLargeError ||
+    const isUnusable = error instanceof RepositoryTooLargeError ||
       error instanceof GitError &&
         await this.#checks.run(generation, () => this.#isDamaged());
-    if (isToBlame) await this.#discard(generation);
+    if (isUnusable) await this.#discard(generation);
   }
 
   /** Whether git finds that what is here is not what was fetched. */

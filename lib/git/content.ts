@@ -60,7 +60,7 @@ export class ContentMirror {
 
   /** The commit with its files, fetched if need be; null when `hash` is no commit. */
   async snapshot(wanted: Wanted, options: CallOptions): Promise<Snapshot | null> {
-    const commit = await this.#repository.healing(() => this.#open(wanted, options));
+    const commit = await this.#repository.withRepair(() => this.#open(wanted, options));
     if (commit === null) return null;
     return {
       commit,
@@ -329,7 +329,7 @@ export class ContentMirror {
     { signal }: { readonly signal?: AbortSignal | undefined },
     work: () => Promise<T>,
   ): Promise<T> {
-    return await this.#repository.healing(async () => {
+    return await this.#repository.withRepair(async () => {
       await this.#open(wanted, { signal });
       return await work();
     });

@@ -47,7 +47,7 @@ export class HistoryMirror {
       if (refs.size === 0) return;
       await this.#flights.run(digest, () => this.#update(refs, digest), signal);
     };
-    await this.#repository.healing(update);
+    await this.#repository.withRepair(update);
     return new FetchedHistory({ refs, update, repository: this.#repository });
   }
 
@@ -155,7 +155,7 @@ class FetchedHistory implements History {
    */
   async #lookUp<T>(options: CallOptions, work: () => Promise<T | null>): Promise<T | null> {
     if (this.#refs.size === 0) return null;
-    return await this.#repository.healing(async () => {
+    return await this.#repository.withRepair(async () => {
       await this.#update();
       const found = await work();
       if (found === null) {
