@@ -1,10 +1,14 @@
 /**
- * One bare git repository on disk, written by us only, under a lock, and thrown away when it proves damaged.
+ * One bare git repository on disk, written only by us, under a lock, and thrown away when it turns
+ * out to be damaged.
  *
  * ```text
- * content.git/              the repository; `info/attributes` switches export-ignore and export-subst off
- * content.git/generation    a random name: who found one generation damaged does not throw away the next one
- * content.git/fetching      there while a fetch runs, and after one that was killed: temporary files are about
+ * content.git/              the repository; `info/attributes` turns off export-ignore and
+ *                           export-subst
+ * content.git/generation    a random name, so that a process that finds one generation damaged
+ *                           does not throw away the next one
+ * content.git/fetching      exists during a fetch, and after one that was killed, which may have
+ *                           left temporary files
  * content.lock              held by the process that fetches (file_lock.ts)
  * ```
  *
@@ -30,7 +34,10 @@ export interface BareRepositoryOptions {
   readonly folder: string;
   /** "content" for `content.git`. */
   readonly name: string;
-  /** How to have fewer packs: `-a`, or `--geometric=2`, which is faster but not for partial repositories. */
+  /**
+   * How to have fewer packs: `-a`, or `--geometric=2`, which is faster but not for partial
+   * repositories.
+   */
   readonly repackArgs: readonly string[];
   readonly limits: GitLimits;
   /** Milliseconds since 1970. */
@@ -60,18 +67,26 @@ export interface LocalRunOptions {
   readonly isAlone?: boolean;
 }
 
-/** Tells one repository at a path from the next one at the same path. */
+/** Distinguishes a repository at a path from its successor at the same path. */
 export type Generation = string & { readonly __brand: "Generation" };
 
-/** What git prints here, but for file contents and trees, which are streamed or have their own limit. */
+/**
+ * The output of git, except file contents and trees: those are streamed or have limits of their
+ * own.
+ */
 const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
 /** Callers that wait for the lock of one repository. */
 const MAX_WAITING_FETCHES = 1000;
-/** Generations that are checked at once: one, and perhaps its successor. */
+/** Generations that may be checked at the same time: one, and perhaps its successor. */
 const MAX_CHECKS = 2;
-/** A repository that was found sound is not checked again for so long, however often git fails in it. */
+/**
+ * How long a repository that passed the check is not checked again, however often git fails in it.
+ */
 const SOUND_MS = 60_000;
-/** Bits of fsck's exit code: 1 objects that break a rule (as they came), 2 missing ones, 4 a bad pack, 8 bad refs. */
+/**
+ * Bits of fsck's exit code: 1 objects that break a rule (as they came), 2 missing ones, 4 a bad
+ * pack, 8 bad refs.
+ */
 const FSCK_RULES = 1;
 const ALL_EXIT_CODES: readonly number[] = [...Array(256).keys()];
 
@@ -96,7 +111,7 @@ export class BareRepository {
     });
   }
 
-  /** What lies there now; null when nothing does. */
+  /** The repository that is there now; null when there is none. */
   async generation(): Promise<Generation | null> {
     try {
       return await Deno.readTextFile(`${this.#path}/generation`) as Generation;
@@ -106,7 +121,9 @@ export class BareRepository {
     }
   }
 
-  /** Runs `work` while nobody else, in no process, fetches, creates or discards here. */
+  /**
+   * Runs `work` while no one else, in this process or another, fetches, creates or discards here.
+   */
   async exclusively<T>(work: () => Promise<T>): Promise<T> {
     using _turn = await this.#writers.acquire();
     using _lock = await lock(`${this.#stem}.lock`, {
@@ -116,7 +133,7 @@ export class BareRepository {
     return await work();
   }
 
-  /** Makes the repository unless it is there. Under {@linkcode exclusively}. */
+  /** Creates the repository unless it exists. Call under {@linkcode exclusively}. */
   async create(objectFormat: "sha1" | "sha256"): Promise<Generation> {
     const existing = await this.generation();
     if (existing !== null) return existing;
@@ -132,7 +149,7 @@ export class BareRepository {
     await Deno.mkdir(`${fresh}/info`, { recursive: true });
     await Deno.writeTextFile(`${fresh}/info/attributes`, "* -export-subst -export-ignore\n");
     await Deno.writeTextFile(`${fresh}/generation`, generation);
-    // What is there without a name is half of a repository: somebody has removed files.
+    // A directory without a generation is half a repository: files were removed from outside.
     await this.#remove();
     await Deno.rename(fresh, this.#path);
     this.#soundUntilMs = 0;
@@ -140,7 +157,7 @@ export class BareRepository {
   }
 
   /**
-   * Fetches. Under {@linkcode exclusively}, after {@linkcode create}.
+   * Fetches. Call under {@linkcode exclusively}, after {@linkcode create}.
    *
    * @throws {RepositoryTooLargeError} when the repository has become too large
    */
@@ -165,7 +182,8 @@ export class BareRepository {
   }
 
   /**
-   * Takes in what was fetched without git: a pack, which may build on what is here. Otherwise as {@linkcode fetch}.
+   * Takes in what was fetched without git: a pack, which may build on what is here. Otherwise as
+   * {@linkcode fetch}.
    *
    * @param refs what to call the commits in it, by hash
    */
@@ -235,7 +253,7 @@ export class BareRepository {
     }
   }
 
-  /** Runs git on what is there, without network. */
+  /** Runs git on the repository, without network. */
   async run(args: readonly string[], options: LocalRunOptions): Promise<GitOutput> {
     return await this.#options.git.run(args, {
       isAlone: true,
@@ -260,8 +278,8 @@ export class BareRepository {
   }
 
   /**
-   * Runs `work`, which creates and fetches what it needs. If it fails because what was on disk is damaged, or leaves no
-   * room for more, the repository is thrown away and `work` runs once more.
+   * Runs `work`, which creates and fetches what it needs. If it fails because what was on disk is
+   * damaged, or leaves no room for more, the repository is thrown away and `work` runs once more.
    */
   async withRepair<T>(work: () => Promise<T>): Promise<T> {
     const before = await this.generation();
@@ -270,7 +288,7 @@ export class BareRepository {
     } catch (error) {
       if (!await this.#isLostSince(before, error)) {
         await this.discardIfDamaged(error);
-        // What went wrong from nothing will do so again.
+        // An attempt that started with an empty disk fails the same way again.
         if (before === null || await this.generation() === before) throw error;
       }
     }
@@ -282,7 +300,7 @@ export class BareRepository {
     }
   }
 
-  /** Whether git failed because somebody else removed or replaced the repository meanwhile. */
+  /** Whether git failed because the repository was removed or replaced in the meantime. */
   async #isLostSince(before: Generation | null, error: unknown): Promise<boolean> {
     return error instanceof GitError && before !== null && await this.generation() !== before;
   }
@@ -297,7 +315,7 @@ export class BareRepository {
     if (isUnusable) await this.#discard(generation);
   }
 
-  /** Whether git finds that what is here is not what was fetched. */
+  /** Whether git finds the repository damaged. */
   async #isDamaged(): Promise<boolean> {
     if (this.#options.now() < this.#soundUntilMs) return false;
     try {
@@ -309,7 +327,7 @@ export class BareRepository {
       });
       if ((exitCode & ~FSCK_RULES) !== 0) return true;
     } catch (error) {
-      // To fetch it again takes no longer.
+      // Fetching it again takes no longer.
       if (error instanceof DeadlineError) return true;
       throw error;
     }
@@ -317,14 +335,14 @@ export class BareRepository {
     return false;
   }
 
-  /** Removes the repository, if it is still of that generation. Readers that are at work in it may fail. */
+  /** Removes the repository if it is still of that generation. Running readers may fail. */
   async #discard(generation: Generation): Promise<void> {
     await this.exclusively(async () => {
       if (await this.generation() === generation) await this.#remove();
     });
   }
 
-  /** By a rename first, so that nobody sees half of it. */
+  /** Renames it first, so that no one sees half of it. */
   async #remove(): Promise<void> {
     const trash = `${this.#stem}.old-${crypto.randomUUID()}`;
     try {
@@ -336,7 +354,7 @@ export class BareRepository {
     await removeIfThere(trash);
   }
 
-  /** What a git that was killed leaves: its locks, and packs that it had not finished. */
+  /** Removes what a killed git leaves: its locks and unfinished packs. */
   async #removeLeftovers(): Promise<void> {
     for await (const file of filesBelow(this.#path)) {
       if (/\.lock$|\/tmp_[^/]*$/.test(file)) await removeIfThere(file);
@@ -356,7 +374,7 @@ export class BareRepository {
       await this.run(["pack-refs", "--all"], options);
     } catch (error) {
       if (!(error instanceof DeadlineError)) throw error;
-      // It serves as it is, only slower.
+      // It still works, only slower.
       await this.#removeLeftovers();
     }
   }

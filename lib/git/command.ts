@@ -3,16 +3,17 @@
  *
  * - **Environment**: nothing of ours but what is passed in: PATH, proxies, certificates. HOME is an
  *   empty folder.
- * - **Configuration**: neither the system's nor the user's; only {@linkcode CONFIG} below, passed in
- *   the environment (`GIT_CONFIG_COUNT`, git 2.31). So there are no hooks, no filters (they exist
- *   only by configuration), no helpers and no background maintenance.
- * - **Network**: none, unless the run is given {@linkcode NetworkAccess}; then https, and http where
- *   the remote is http. A partial repository that asks for more on its own is refused the same way.
+ * - **Configuration**: neither the system's nor the user's; only {@linkcode CONFIG} below, passed
+ *   in the environment (`GIT_CONFIG_COUNT`, git 2.31). So there are no hooks, no filters (they
+ *   exist only by configuration), no helpers and no background maintenance.
+ * - **Network**: none, unless the run is given {@linkcode NetworkAccess}; then https, and http
+ *   where the remote is http. A partial repository that asks for more on its own is refused the
+ *   same way.
  * - **Input**: arguments are passed as they are; callers put `--end-of-options` before what came
- *   from outside. A remote is a {@linkcode RemoteUrl} and never an argument. No prompts: there is no
- *   terminal, and asking for a password fails.
- * - **Time and size**: the limits of process.ts. The number of processes is limited too; waiting for
- *   a turn has a deadline of its own.
+ *   from outside. A remote is a {@linkcode RemoteUrl} and never an argument. No prompts: there is
+ *   no terminal, and asking for a password fails.
+ * - **Time and size**: the limits of process.ts. The number of processes is limited too; waiting
+ *   for a turn has a deadline of its own.
  *
  * Works with git 2.39 and later. The variables are in git(1), the keys in git-config(1).
  */
@@ -22,9 +23,9 @@ import { startSpan } from "../log/trace.ts";
 import { type GitCommand, type GitOutput, GitProcess, type OutputOptions } from "./process.ts";
 import type { RemoteUrl } from "./remote_url.ts";
 
-/** What git may see of our own environment. */
+/** The part of our own environment that git may see. */
 export interface GitEnvironment {
-  /** Where git and the shell's programs are. */
+  /** The directories of git and of the shell's programs. */
   readonly path: string;
   readonly httpsProxy?: string | undefined;
   readonly httpProxy?: string | undefined;
@@ -37,7 +38,7 @@ export interface GitOptions {
   readonly environment: GitEnvironment;
   /** An empty folder, for HOME and as the working directory. */
   readonly emptyDirectory: string;
-  /** A permit for each git process. */
+  /** One permit for each git process. */
   readonly processes: Semaphore;
   readonly metrics?: Metrics;
 }
@@ -79,18 +80,18 @@ export interface GitRunOptions {
 export interface GitBufferOptions extends GitRunOptions, OutputOptions {}
 
 /**
- * The name of a run's remote, which it has by configuration: in arguments a URL could be taken for something else, and
- * git would make up a name from it for the settings of a partial repository.
+ * The name of a run's remote, set by configuration: in arguments a URL could be taken for something
+ * else, and git would derive a name from it for the settings of a partial repository.
  */
 export const ORIGIN = "origin";
 
-/** A server that sends nothing for so long is given up by git itself, also when we are no longer there to do it. */
+/** git itself gives up a server that sends nothing for this long, even when we have ended. */
 const SILENCE_MAX_SECONDS = 60;
 
 /** The whole configuration of a git that we start. */
 const CONFIG: readonly (readonly [key: string, value: string])[] = [
   ["core.hooksPath", "/dev/null"],
-  // What a loss of power spoils in a mirror is fetched again, as any other damage.
+  // Damage by a power loss is repaired like any other: the mirror is fetched again.
   ["core.fsync", "none"],
   ["core.fsmonitor", "false"],
   ["core.attributesFile", "/dev/null"],
@@ -135,7 +136,9 @@ export class Git implements AsyncDisposable {
     return await process.output(options);
   }
 
-  /** Runs git as the stream is read. It errors as {@linkcode run} throws; cancelling it ends git. */
+  /**
+   * Runs git as the stream is read. It errors as {@linkcode run} throws; cancelling it ends git.
+   */
   stream(
     args: readonly string[],
     options: GitRunOptions,

@@ -37,7 +37,9 @@ async function startGit(options: Options = {}): Promise<{ git: Git } & AsyncDisp
   };
 }
 
-/** The processes whose command line or environment has `text` in it, each as `<pid> <command line>`. */
+/**
+ * The processes whose command line or environment has `text` in it, each as `<pid> <command line>`.
+ */
 async function processesWith(text: string): Promise<string[]> {
   // ps shows the environment (e) behind the command line; `ww` does not cut it.
   const { stdout } = await runCommand("ps", { args: ["axeww", "-o", "pid=,args="] });

@@ -1,6 +1,6 @@
 /**
- * The contents of commits of a remote, each fetched at depth 1 and kept under `refs/commits/<hash>`, so that the next
- * fetch has something to build on and repacking keeps it.
+ * The contents of commits of a remote, each fetched at depth 1 and kept under
+ * `refs/commits/<hash>`, so that the next fetch has something to build on and repacking keeps it.
  */
 import { SingleFlight } from "../async/single_flight.ts";
 import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
@@ -18,24 +18,24 @@ import { parseTree } from "./tree.ts";
 /** A commit to be fetched. */
 export interface Wanted {
   readonly hash: Hash;
-  /** The name of a ref that leads to it; null where it has to be fetched by its hash. */
+  /** The name of a ref that leads to it; null when it has to be fetched by its hash. */
   readonly ref: string | null;
   /** Whether the remote has a HEAD. */
   readonly hasHead: boolean;
 }
 
-/** Commits that may be on their way at once. */
+/** Fetches of commits that may run or wait at the same time. */
 const MAX_FLIGHTS = 1000;
-/** Commits that are fetched in one go. */
+/** Commits that are fetched together. */
 const MAX_JOINT = 50;
-/** Commits that the server is told of, to send only what differs: the last ones that we got. */
+/** Commits offered to the server so that it sends only the difference: the latest ones fetched. */
 const MAX_HAVES = 64;
 const SHA1_DIGITS = 40;
-/** git's exit code when an option names an object that is not there. */
+/** git's exit code when an option names an object that does not exist. */
 const USAGE = 129;
 /** What `git cat-file --batch` prints besides a file's content: a hash, a type, a size. */
 const BATCH_HEADER_MAX_BYTES = 128;
-/** Commits that are remembered to be there. To forget one costs a look into the repository. */
+/** Commits remembered as present. Forgetting one costs a look into the repository. */
 const MAX_REMEMBERED = 10_000;
 
 export class ContentMirror {
@@ -43,9 +43,9 @@ export class ContentMirror {
   readonly #remote: Remote;
   readonly #limits: GitLimits;
   readonly #flights = new SingleFlight<Commit | null>(MAX_FLIGHTS);
-  /** What is in the queue to be fetched. */
+  /** Commits waiting to be fetched. */
   readonly #waiting = new Set<Wanted>();
-  /** What this generation is known to have. */
+  /** The commits that this generation is known to have. */
   #present: { readonly generation: Generation | null; readonly commits: Map<Hash, Commit> };
 
   constructor(
@@ -58,7 +58,7 @@ export class ContentMirror {
     this.#present = { generation: null, commits: new Map() };
   }
 
-  /** The commit with its files, fetched if need be; null when `hash` is no commit. */
+  /** The commit with its files, fetched if necessary; null when `hash` is not that of a commit. */
   async snapshot(wanted: Wanted, options: CallOptions): Promise<Snapshot | null> {
     const commit = await this.#repository.withRepair(() => this.#open(wanted, options));
     if (commit === null) return null;
@@ -89,7 +89,8 @@ export class ContentMirror {
       return await this.#repository.exclusively(async () => {
         this.#waiting.delete(wanted);
         const generation = await this.#repository.create(hash.length === 64 ? "sha256" : "sha1");
-        // Somebody may have fetched it with theirs, another process too, or we did and have forgotten.
+        // It may have been fetched along with another commit, by another process, or by us before
+        // we forgot it.
         const mayBeHere = await this.#repository.hasRef(nameOf(hash));
         let commit = mayBeHere ? await readCommit(this.#repository, nameOf(hash)) : null;
         if (commit?.hash !== hash) {
@@ -109,7 +110,9 @@ export class ContentMirror {
     }
   }
 
-  /** Fetches a commit, and at once those that others wait for, unless one of them makes that fail. */
+  /**
+   * Fetches a commit together with those that others wait for, unless one of them makes that fail.
+   */
   async #fetchFrom(access: RemoteAccess, wanted: Wanted): Promise<void> {
     const others = [...this.#waiting].filter(({ hash }) => hash !== wanted.hash);
     const batch = [wanted, ...others.slice(0, MAX_JOINT - 1)];
@@ -119,13 +122,13 @@ export class ContentMirror {
       await this.#fetchShallow(access, batch);
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      // They are tried one by one.
+      // The others are tried one by one.
       for (const other of others) this.#waiting.delete(other);
       await this.#fetchByGit(access, wanted);
     }
   }
 
-  /** Fetches without git. Says whether the first commit of the batch is there. */
+  /** Fetches without git. Returns whether the first commit of the batch has arrived. */
   async #receiveFrom({ http, credentials }: RemoteAccess, batch: readonly Wanted[]) {
     const [first] = batch;
     if (first === undefined || first.hash.length !== SHA1_DIGITS) return false;
@@ -159,7 +162,8 @@ export class ContentMirror {
       await this.#fetchShallow(access, [wanted]);
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      // The server may know no depth, or give no commit by its hash; it does not say so in a way that programs understand.
+      // The server may not support depth, or not serve commits by hash; it does not say so in a
+      // form that programs understand.
       await this.#fetchAllFrom(access.network, wanted);
     }
   }
@@ -170,14 +174,14 @@ export class ContentMirror {
     const refspecs = ["+refs/heads/*:refs/origin/heads/*", "+refs/tags/*:refs/origin/tags/*"];
     if (hasHead) refspecs.push("+HEAD:refs/origin/HEAD");
     await this.#repository.fetch(refspecs, { args, network });
-    // That it is there is not enough: it may have come before its ref moved away.
+    // Its presence is not enough: it may have arrived before its ref moved away.
     if (!await this.#isFetched("--points-at", hash) && !await this.#isFetched("--contains", hash)) {
       throw new RefsMovedError(`Cannot use commit ${hash}: the ref that led to it has changed`);
     }
     await this.#run(["update-ref", nameOf(hash), hash], { what: `keep commit ${hash}` });
   }
 
-  /** Whether one of the remote's refs points to an object, or (`--contains`) leads to a commit. */
+  /** Whether one of the remote's refs points to an object or (`--contains`) leads to a commit. */
   async #isFetched(how: "--points-at" | "--contains", hash: Hash): Promise<boolean> {
     const { stdout } = await this.#run(
       ["for-each-ref", `${how}=${hash}`, "--count=1", "--format=%(refname)", "refs/origin"],
@@ -187,7 +191,7 @@ export class ContentMirror {
   }
 
   /**
-   * Null when what was fetched is no commit, because a tag led to a file or tree.
+   * Returns null when what was fetched is not a commit, because a tag led to a file or tree.
    *
    * @throws {GitError} when it is not there
    */
@@ -219,7 +223,7 @@ export class ContentMirror {
       const content = contentOf(stdout) ?? await this.#explainNoFile(wanted, path, options);
       if (content !== null && content.length > limitBytes) {
         throw new LimitExceededError(
-          `Cannot read ${path} of ${wanted.hash}: it has over ${limitBytes} bytes, which is the limit`,
+          `Cannot read ${path} of ${wanted.hash}: it is larger than ${limitBytes} bytes`,
         );
       }
       return content;
@@ -227,7 +231,7 @@ export class ContentMirror {
   }
 
   /**
-   * Null when there is no file of this name.
+   * Returns null when there is no file of this name.
    *
    * @throws {GitError} when there is one
    */
@@ -241,7 +245,7 @@ export class ContentMirror {
     const entries = parseTree(new Blob([stdout]).stream(), { maxEntries: 1 });
     const { value: entry } = await entries.next();
     if (entry === undefined || entry.kind === "submodule") return null;
-    // What is listed and cannot be read is damaged.
+    // A file that is listed but cannot be read is damaged.
     return (await this.#run(["cat-file", "blob", entry.hash], options)).stdout;
   }
 
@@ -290,7 +294,10 @@ export class ContentMirror {
     });
   }
 
-  /** The output of git. Until its first bytes are out, a damaged repository is replaced without anybody noticing. */
+  /**
+   * The output of git. Until the first bytes are out, a damaged repository is replaced without the
+   * reader noticing.
+   */
   #stream(
     wanted: Wanted,
     args: readonly string[],
@@ -323,7 +330,7 @@ export class ContentMirror {
     }, { highWaterMark: 0 });
   }
 
-  /** Runs `work` where the commit is, fetched again if it was lost. */
+  /** Runs `work` with the commit present, fetched again if it was lost. */
   async #prepared<T>(
     wanted: Wanted,
     { signal }: { readonly signal?: AbortSignal | undefined },
@@ -345,7 +352,10 @@ export class ContentMirror {
   }
 }
 
-/** What `git cat-file --batch` prints of one file, `<hash> blob <size>\n<content>\n`; null where it is something else. */
+/**
+ * What `git cat-file --batch` prints of one file, `<hash> blob <size>\n<content>\n`; null for
+ * anything else.
+ */
 function contentOf(printed: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | null {
   const newline = printed.indexOf("\n".charCodeAt(0));
   const header = new TextDecoder().decode(printed.subarray(0, Math.max(newline, 0)));

@@ -1,8 +1,9 @@
 /**
- * What git runs when it needs a password: `main.ts credential-helper get`. It asks our own server over a unix socket
- * and prints what git is to use.
+ * What git runs when it needs a password: `main.ts credential-helper get`. It asks our server over
+ * a unix socket and prints the answer for git.
  *
- * From git, on standard input, `key=value` lines up to an empty line or the end (gitcredentials(7), git-credential(1)):
+ * From git, on standard input, `key=value` lines up to an empty line or the end (gitcredentials(7),
+ * git-credential(1)):
  *
  * ```text
  * protocol=https
@@ -24,8 +25,8 @@
  *                                password=…
  * ```
  *
- * Each side closes after what it has said. `store` and `erase`, by which git tells what became of a password, need no
- * answer. Git waits while this file is loaded, so it imports next to nothing.
+ * Each side closes after its message. `store` and `erase`, by which git reports what became of a
+ * password, need no answer. git waits while this file is loaded, so it imports next to nothing.
  */
 import { withDeadline } from "../async/deadline.ts";
 
@@ -34,9 +35,9 @@ export const SOCKET_VARIABLE = "GO_MOD_PROXY_CREDENTIAL_SOCKET";
 /** The variable with the nonce of this git run. */
 export const NONCE_VARIABLE = "GO_MOD_PROXY_CREDENTIAL_NONCE";
 
-/** Questions and answers are few short lines. */
+/** Questions and answers are a few short lines. */
 export const MESSAGE_MAX_BYTES = 16 * 1024;
-/** The server has the credential at hand; it answers at once or not at all. */
+/** The server has the credentials in memory; it answers immediately or not at all. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface CredentialHelperOptions {
@@ -52,7 +53,8 @@ export interface CredentialHelperOptions {
  * Answers one call by git.
  *
  * @returns what to print to standard output; "" when there is nothing to say
- * @throws {Error} when it was not called by a git that this server started, or the server cannot be reached
+ * @throws {Error} when it was not called by a git that this server started, or the server cannot be
+ *   reached
  */
 export async function runCredentialHelper(options: CredentialHelperOptions): Promise<string> {
   const { args, stdin, socketPath, nonce } = options;
@@ -75,7 +77,7 @@ export async function runCredentialHelper(options: CredentialHelperOptions): Pro
   }
 }
 
-/** The last value of each key. Lines that are none are ignored. */
+/** The last value of each key. Lines without `=` are ignored. */
 export function parseAttributes(message: string): Readonly<Partial<Record<string, string>>> {
   const lines = message.split("\n").filter((line) => line.includes("="));
   return Object.fromEntries(lines.map((line) => {
@@ -85,7 +87,8 @@ export function parseAttributes(message: string): Readonly<Partial<Record<string
 }
 
 /**
- * @throws {Error} when a value would break out of its line; what follows it would be read as an attribute
+ * @throws {Error} when a value would break out of its line; what follows it would be read as an
+ *   attribute
  */
 export function formatAttributes(attributes: Readonly<Record<string, string>>): string {
   return Object.entries(attributes).map(([key, value]) => {
@@ -121,7 +124,10 @@ export async function writeMessage(connection: Deno.Conn, message: string): Prom
   for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
 }
 
-/** What arrives. The connection's own stream would close it at the end, before there is an answer. */
+/**
+ * Received chunks. The connection's own stream would close it at the end, before the answer is
+ * sent.
+ */
 export async function* chunksOf(connection: Deno.Conn): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(4096);
   for (;;) {

@@ -1,13 +1,15 @@
 /**
- * Where git gets its passwords: our own process, asked by credential_helper.ts over a unix socket.
+ * The server that gives git its passwords: our own process, asked by credential_helper.ts over a
+ * unix socket.
  *
- * A {@linkcode Grant} is made for one git run and one repository. Git learns how to ask by configuration in its
- * environment: the helper's command line, the socket, and a nonce, none of which is a secret outside this machine's
- * user. The password itself is in our memory, in the helper's answer and in git's; in no argument, variable or file.
+ * A {@linkcode Grant} is made for one git run and one repository. git learns how to ask from
+ * configuration in its environment: the helper's command line, the socket and a nonce, which are of
+ * no use to another user of this machine. The password itself is only in our memory, in the
+ * helper's answer and in git's memory, never in an argument, variable or file.
  *
- * Who may ask: the socket (mode 0600) lies in a folder (0700) that only our user may enter. What is answered: a nonce
- * that is in use, together with the protocol, host and path of its repository. After a redirect, or for a submodule,
- * git asks for another place and gets nothing.
+ * Access: the socket (mode 0600) is in a folder (0700) that only our user may enter. A question is
+ * answered if it has a nonce in use together with the protocol, host and path of its repository.
+ * After a redirect, or for a submodule, git asks for another place and gets nothing.
  */
 import { withDeadline } from "../async/deadline.ts";
 import {
@@ -31,9 +33,15 @@ import {
 import type { RemoteUrl } from "./remote_url.ts";
 
 export interface CredentialServerOptions {
-  /** Where the folder with the socket is made. Its path must leave room: a socket's path has at most 107 bytes. */
+  /**
+   * The directory in which the folder with the socket is made. Its path must be short: a socket's
+   * path has at most 107 bytes.
+   */
   readonly directory: string;
-  /** The program that git is to run, which calls {@linkcode runCredentialHelper}; git's `get` is appended. */
+  /**
+   * The program that git is to run, which calls {@linkcode runCredentialHelper}; git's `get` is
+   * appended.
+   */
   readonly helperCommand: (socketPath: string) => readonly string[];
   /** Variables that the program needs besides ours. No secrets. */
   readonly helperEnvironment?: Readonly<Record<string, string>>;
@@ -51,7 +59,7 @@ export interface Grants {
   forget(remote: RemoteUrl): void;
 }
 
-/** For repositories that anybody may read. */
+/** For repositories that everyone may read. */
 export const NO_GRANTS: Grants = { grant: () => Promise.resolve(null), forget: () => {} };
 
 /** The right to ask for the credentials of one repository. Disposing of it ends it. */
@@ -61,15 +69,16 @@ export interface Grant extends CredentialAccess, Disposable {
 
 /** For a provider to find its credentials; a GitHub App asks the host's API twice. */
 const PROVIDER_TIMEOUT_MS = 60_000;
-/** A question comes in at once or not at all. */
+/** A question arrives immediately or not at all. */
 const QUESTION_TIMEOUT_MS = 5_000;
-/** Helpers that may be connected at once; there is about one for each running git. */
+/** Helpers that may be connected at the same time; there is about one for each running git. */
 const MAX_CONNECTIONS = 256;
 /** `sun_path` of unix(7) without its NUL. */
 const SOCKET_PATH_MAX_BYTES = 107;
 
 /**
- * The flags by which `deno run` gives the helper what it needs and no more. A compiled program has the server's own.
+ * The flags that give the helper the permissions it needs and no more, under `deno run`. A compiled
+ * program has the server's own.
  */
 export function helperPermissions(socketPath: string): string[] {
   return [
@@ -109,7 +118,8 @@ export class CredentialServer implements AsyncDisposable {
     if (new TextEncoder().encode(path).length > SOCKET_PATH_MAX_BYTES) {
       await Deno.remove(folder);
       throw new Error(
-        `Cannot serve credentials at "${path}": a socket's path has at most ${SOCKET_PATH_MAX_BYTES} bytes, so the scratch directory's must be shorter`,
+        `Cannot serve credentials at "${path}": the path of a socket has at most ` +
+          `${SOCKET_PATH_MAX_BYTES} bytes; use a shorter path for the scratch directory`,
       );
     }
     const listener = Deno.listen({ transport: "unix", path });
@@ -205,7 +215,8 @@ export function basicToken({ username, password }: Credentials): string {
 }
 
 /**
- * Whether git asks for the repository itself. `a/b` and `a/b.git` are the same one: servers redirect between them.
+ * Whether git asks for the repository itself. `a/b` and `a/b.git` are the same repository: servers
+ * redirect between them.
  */
 function isRequestFor(
   remote: RemoteUrl,
@@ -220,7 +231,10 @@ function plainPath(path: string): string {
   return path.replace(/^\/+/, "").replace(/\/+$/, "").replace(/\.git$/, "");
 }
 
-/** Percent-decoded, as git does it before it asks. What cannot be decoded stays and so equals nothing that git asks. */
+/**
+ * Percent-decoded, as git does it before it asks. A path that cannot be decoded stays as it is and
+ * so matches no question of git's.
+ */
 function decodePath(path: string): string {
   try {
     return decodeURIComponent(path);
@@ -229,7 +243,9 @@ function decodePath(path: string): string {
   }
 }
 
-/** A credential.helper that runs a command for `get` only: most of the calls are to store or erase. */
+/**
+ * A credential.helper that runs a command for `get` only: most of the calls are to store or erase.
+ */
 function helperScript(command: readonly string[]): string {
   const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
   return `!f() { if test "$1" = get; then exec ${quoted} get; fi; }; f`;

@@ -1,10 +1,14 @@
 /**
- * How work with git fails. All are kinds of {@linkcode UpstreamError}: the remote, or what lies in it, cannot be served
- * now. What is *known* not to exist is a {@linkcode NotFoundError}, a passed deadline a {@linkcode DeadlineError}.
+ * Errors of git and its repositories. All are kinds of {@linkcode UpstreamError}: the remote, or
+ * its content, cannot be served now. What is *known* not to exist is a {@linkcode NotFoundError}, a
+ * passed deadline a {@linkcode DeadlineError}.
  */
 import { UpstreamError } from "../errors.ts";
 
-/** git ended with an exit code that its caller did not expect. Its words are scrubbed of secrets and shortened. */
+/**
+ * git ended with an exit code that its caller did not expect. What it wrote is shortened, and
+ * secrets are removed.
+ */
 export class GitError extends UpstreamError {
   /** 128 + n where signal n ended it. */
   readonly exitCode: number;
@@ -18,11 +22,11 @@ export class GitError extends UpstreamError {
   }
 }
 
-/** Something in or about a repository is larger than a limit of ours. */
+/** Something in a repository exceeds one of our limits. */
 export class LimitExceededError extends UpstreamError {}
 
-/** A repository takes more room on disk than we give it. */
+/** A repository takes more disk space than it may. */
 export class RepositoryTooLargeError extends LimitExceededError {}
 
-/** The remote's refs changed between two looks at it. Whoever decided by the first one starts over, once. */
+/** The remote's refs changed between two requests. A decision based on the first is made again. */
 export class RefsMovedError extends UpstreamError {}

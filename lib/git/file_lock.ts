@@ -1,14 +1,15 @@
 /**
- * Locks between processes that share a folder: flock(2) on a file, which the system gives up when its holder dies.
+ * Locks between processes that share a folder: flock(2) on a file, which the system releases when
+ * its holder dies.
  *
- * The file may be removed together with its folder by whoever holds it exclusively. So a lock counts only if the file
- * is still where it was when the lock was got.
+ * The holder of an exclusive lock may remove the file together with its folder. So a lock counts
+ * only if the file is still at its path once the lock is acquired.
  */
 import { dirname } from "node:path";
 import { DeadlineError } from "../errors.ts";
 
 export interface LockOptions {
-  /** Alone, or together with others that are not exclusive either. */
+  /** Whether the lock excludes all others, or only exclusive ones. */
   readonly exclusive: boolean;
 }
 
@@ -16,11 +17,15 @@ export interface WaitOptions extends LockOptions {
   readonly timeoutMs: number;
 }
 
-/** How often a lock that another process holds is tried again. flock(2) can wait, but not until a deadline. */
+/**
+ * How often an attempt to get a lock that another process holds is repeated. flock(2) can wait, but
+ * not until a deadline.
+ */
 const RETRY_MS = 50;
 
 /**
- * @returns null when somebody else has it, in this process or another; or when the file's folder is gone
+ * @returns null when it is held elsewhere, in this process or another, or when the file's folder is
+ *   gone
  */
 export async function tryLock(path: string, options: LockOptions): Promise<Disposable | null> {
   let file: Deno.FsFile;
@@ -40,9 +45,9 @@ export async function tryLock(path: string, options: LockOptions): Promise<Dispo
 }
 
 /**
- * Waits for the lock. Makes the file's folder if it is not there, or is removed meanwhile.
+ * Waits for the lock. Creates the file's folder if it does not exist or is removed in the meantime.
  *
- * @throws {DeadlineError} when it did not come free in time
+ * @throws {DeadlineError} when it is not released in time
  */
 export async function lock(path: string, options: WaitOptions): Promise<Disposable> {
   const { timeoutMs } = options;

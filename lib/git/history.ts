@@ -1,6 +1,6 @@
 /**
- * The history of a remote, in a bare repository that has its commits and tags and nothing else (`--filter=tree:0`, or
- * everything, from a server that knows no filters).
+ * The history of a remote, in a bare repository that has its commits and tags and nothing else
+ * (`--filter=tree:0`; everything, from a server that does not support filters).
  *
  * The remote's branches and tags have their own names in it, HEAD is `refs/origin/HEAD`.
  */
@@ -12,19 +12,22 @@ import { type Hash, isHash, objectFormatOf, type Refs, refsDigest } from "./refs
 import type { Remote } from "./remote.ts";
 import type { CallOptions, Commit, History } from "./repository.ts";
 
-/** States of the refs for which a fetch may be under way at once. */
+/** States of the refs for which a fetch may be running at the same time. */
 const MAX_FLIGHTS = 1000;
-/** States of the refs that are remembered. To forget one costs a fetch that finds nothing new. */
+/** States of the refs that are remembered. Forgetting one costs a fetch that finds nothing new. */
 const MAX_DIGESTS = 100;
 /** The commit graph makes questions about ancestors of large histories about seven times faster. */
 const FETCH_ARGS = ["--prune", "--write-commit-graph"];
 /** Commits and tags alone. */
 const WITHOUT_TREES = "--filter=tree:0";
-/** What works where a tag leads to a commit's own tree: git leaves that out by the filter above, and then misses it. */
+/**
+ * The fallback where a tag leads to a commit's own tree: the filter above leaves the tree out, and
+ * git then reports it missing.
+ */
 const WITHOUT_FILES = "--filter=blob:none";
 /** git's exit code for a fetch that is not complete, or that took no ref. */
 const INCOMPLETE = 1;
-/** An abbreviated hash that more objects share is as good as none. */
+/** An abbreviated hash that more objects share identifies nothing. */
 const MAX_CANDIDATES = 16;
 
 export class HistoryMirror {
@@ -104,7 +107,7 @@ class FetchedHistory implements History {
       const found: Hash[] = [];
       for (const object of objects.filter(isHash)) {
         const commit = await readCommit(this.#repository, object, options);
-        // A tag object names the commit that it leads to.
+        // A tag object stands for the commit that it leads to.
         if (commit !== null && await this.#isReachable(commit.hash, options)) {
           found.push(commit.hash);
         }
@@ -150,8 +153,8 @@ class FetchedHistory implements History {
   }
 
   /**
-   * Runs `work` on the history, fetched again if it was lost. To git, what is damaged is often just not there; so before
-   * null is believed, git has to show that it can read what its refs lead to.
+   * Runs `work` on the history, fetched again if it was lost. git often reports damaged objects as
+   * missing; so before null is believed, git has to show that it can read the tips of its refs.
    */
   async #lookUp<T>(options: CallOptions, work: () => Promise<T | null>): Promise<T | null> {
     if (this.#refs.size === 0) return null;
@@ -169,11 +172,12 @@ class FetchedHistory implements History {
   }
 
   /**
-   * @throws {RefsMovedError} when a ref led to the commit `hash`, and no ref that we have fetched since does
+   * @throws {RefsMovedError} when a ref led to the commit `hash`, and no ref that we have fetched
+   *   since does
    */
   async #checkNotMoved(hash: Hash, options: CallOptions): Promise<void> {
     if (!this.#refs.values().some((value) => value === hash)) return;
-    // A tag may lead to a file or tree: it is there, and no history knows it.
+    // A tag may lead to a file or tree: the object exists and is in no history.
     const { exitCode, stdout } = await this.#repository.run(["cat-file", "-t", hash], {
       ...options,
       what: `look up ${hash}`,
@@ -184,10 +188,11 @@ class FetchedHistory implements History {
     throw new RefsMovedError(`Cannot use commit ${hash}: the ref that led to it has changed`);
   }
 
-  /** Whether a ref leads to a commit that is there. */
+  /** Whether a ref leads to a commit that exists here. */
   async #isReachable(hash: Hash, options: CallOptions): Promise<boolean> {
     const what = `find out where ${hash} belongs`;
-    // Walks no further than it must, but clocks that ran wrong may stop it too early; so its no is asked again.
+    // The walk goes no further than it must, but wrong commit times may stop it too early; so a
+    // negative answer is verified.
     const walk = ["rev-list", "--max-count=1", hash, "--not", "--all", "--"];
     if ((await this.#lines(walk, { ...options, what })).length === 0) return true;
     const search = ["for-each-ref", `--contains=${hash}`, "--count=1", "--format=%(refname)"];

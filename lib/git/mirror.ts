@@ -1,9 +1,10 @@
 /**
- * {@linkcode Repository} by two bare repositories in one folder: `history.git` and `content.git`, described in the files
- * of these names. Beside them lie the seeds of module zips (zip/reusable_zips.ts).
+ * Implements {@linkcode Repository} with two bare repositories in one folder, `history.git` and
+ * `content.git`, described in the files of these names. Beside them lie the seeds of module zips
+ * (zip/reusable_zips.ts).
  *
- * A commit is fetched while a ref leads to it; where there is none, only after the history has shown that it is
- * reachable.
+ * A commit is fetched by a ref that leads to it; without one, only after the history has shown that
+ * it is reachable.
  */
 import { SingleFlight } from "../async/single_flight.ts";
 import { Seeds } from "../zip/reusable_zips.ts";

@@ -260,7 +260,10 @@ function filesIn(folder: string): string[] {
   );
 }
 
-/** Temporary files, markers and locks of git; but for our own locks, which lie outside of repositories. */
+/**
+ * Temporary files, markers and locks of git; but for our own locks, which lie outside of
+ * repositories.
+ */
 function leftoversIn(folder: string): string[] {
   return filesIn(folder).filter((file) =>
     /\.git\/.*(\.lock$|\/tmp_|\/fetching$)/.test(file) || /\.(new|old)-/.test(file)

@@ -382,7 +382,8 @@ Deno.test("History.resolve() finds what branches, tags and HEAD lead to", async 
 Deno.test("History.resolve() refuses an abbreviation of two commits", async () => {
   await using scene = await open();
   const { origin, repository } = scene;
-  // The times of two otherwise equal commits whose hashes have the same first 7 digits, found by trying.
+  // The times of two otherwise equal commits whose hashes have the same first 7 digits, found by
+  // trying.
   const [a = "", b = ""] = await Promise.all([13507, 37511].map(async (timeSeconds) => {
     const who = `A <a@example.com> ${timeSeconds} +0000`;
     const text =

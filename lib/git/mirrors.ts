@@ -1,17 +1,21 @@
 /**
- * The set of repositories that this server has asked for, each with its mirror in the scratch directory.
+ * The set of repositories that this server has asked for, each with its mirror in the scratch
+ * directory.
  *
  * ```text
- * <directory>/<32 hex digits of the remote's SHA-256>/lock          its time is that of the last use
- *                                                    /history.git, /content.git, /seeds, …
- * <directory>/trash-<…>                                             being removed
+ * <directory>/<32 hex digits of the remote's SHA-256>/
+ *   lock                                   modified when the mirror was last used
+ *   history.git, content.git, seeds, …
+ * <directory>/trash-<…>/                   being removed
  * ```
  *
- * A repository is used under a lease. When the mirrors together are larger than their limit, those that nobody uses are
- * removed, the one that was used longest ago first. The limit is looked at after a lease has ended, and not more often
- * than every {@linkcode EVICTION_INTERVAL_MS}: between two looks the mirrors may be larger.
+ * A repository is used under a lease. When the mirrors together are larger than their limit, those
+ * that are not in use are removed, least recently used first. The limit is checked after a lease
+ * has ended, at most every {@linkcode EVICTION_INTERVAL_MS}: between two checks the mirrors may be
+ * larger.
  *
- * Several processes may share the directory: a lease holds a shared lock, removal needs an exclusive one.
+ * Several processes may share the directory: a lease holds a shared lock, removal needs an
+ * exclusive one.
  */
 import { createHash } from "node:crypto";
 import { describeError } from "../errors.ts";
@@ -22,24 +26,27 @@ import { LOCKS, Mirror, type MirrorOptions } from "./mirror.ts";
 import type { RemoteUrl } from "./remote_url.ts";
 import type { Repository } from "./repository.ts";
 
-/** While it is held, the mirror stays. Whoever opens one disposes of it, after the last stream from it has ended. */
+/**
+ * While it is held, the mirror stays. The caller disposes of it after the last stream from it has
+ * ended.
+ */
 export interface Lease extends AsyncDisposable {
   readonly repository: Repository;
 }
 
 export interface MirrorsOptions extends Omit<MirrorOptions, "remote" | "folder"> {
-  /** For mirrors only. Made when it is not there. */
+  /** For mirrors only. Created if it does not exist. */
   readonly directory: string;
-  /** What all mirrors together may take, as far as nobody uses them. */
+  /** Disk space of all mirrors together. Mirrors in use are not removed, so it may be exceeded. */
   readonly maxTotalSizeBytes: number;
   readonly log: Logger;
 }
 
-/** How long the mirrors may grow before somebody looks. */
+/** How long the mirrors may grow before the limit is checked. */
 export const EVICTION_INTERVAL_MS = 30_000;
-/** What is remembered of a mirror that nobody uses (its refs, which commits it has) is worth little memory. */
+/** Mirrors not in use whose refs and commits are remembered; that is worth little memory. */
 const MAX_IDLE = 1000;
-/** How long a process that removes a mirror may hold its lock: for one rename. */
+/** How long a process that removes a mirror may hold its lock: it does one rename. */
 const LOCK_TIMEOUT_MS = 10_000;
 
 interface Entry {
@@ -51,7 +58,7 @@ interface Entry {
 
 export class Mirrors implements AsyncDisposable {
   readonly #options: MirrorsOptions;
-  /** By remote, the one that was used last at the end. */
+  /** By remote, the most recently used last. */
   readonly #entries = new Map<RemoteUrl, Entry>();
   #lookedAtMs: number;
   #eviction: Promise<void> = Promise.resolve();
@@ -91,7 +98,10 @@ export class Mirrors implements AsyncDisposable {
     return { repository: entry.mirror, [Symbol.asyncDispose]: release };
   }
 
-  /** Removes mirrors that nobody uses until the rest is within the limit. Runs by itself now and then. */
+  /**
+   * Removes mirrors that are not in use until the rest is within the limit. Also runs automatically
+   * from time to time.
+   */
   async evict(): Promise<void> {
     const { directory, maxTotalSizeBytes, log } = this.#options;
     const mirrors = await this.#measure();
@@ -146,7 +156,7 @@ export class Mirrors implements AsyncDisposable {
     try {
       (await held)?.[Symbol.dispose]();
     } catch {
-      // It was never got, which whoever opened the lease was told.
+      // It was never acquired, and open() has thrown that.
     }
     const now = this.#options.now();
     if (now - this.#lookedAtMs < EVICTION_INTERVAL_MS) return;
@@ -169,7 +179,7 @@ export class Mirrors implements AsyncDisposable {
   }
 }
 
-/** Removes a mirror, unless somebody has a lease of it or a fetch goes on in it. Says whether it is gone. */
+/** Removes a mirror unless it is leased or being fetched. Returns whether it was removed. */
 async function removeUnlessUsed(directory: string, name: string): Promise<boolean> {
   using locks = new DisposableStack();
   for (const file of ["lock", ...LOCKS]) {

@@ -28,8 +28,9 @@ function entriesOf(test: TestMirrors): string[] {
 }
 
 /**
- * Evicts until so many mirrors are left. One that nobody uses may seem used for a moment: a program that another thread of
- * this process starts right now, for another test, holds copies of our locks until it runs.
+ * Evicts until so many mirrors are left. One that nobody uses may seem used for a moment: a program
+ * that another thread of this process starts right now, for another test, holds copies of our locks
+ * until it runs.
  */
 async function evictDownTo(count: number, test: TestMirrors): Promise<void> {
   for (let tries = 0; tries < 1000 && entriesOf(test).length > count; tries++) {

@@ -55,8 +55,8 @@ export interface GitOutput {
 const STDERR_MAX_BYTES = 16 * 1024;
 
 /**
- * A git that was started. When it is disposed of, it and its group are ended; the deadline ends them
- * at the latest.
+ * A git that was started. When it is disposed of, it and its group are ended; the deadline ends
+ * them at the latest.
  */
 export class GitProcess implements AsyncDisposable {
   /** Fulfilled, never rejected, when git and its helpers have ended: the exit code, or "killed". */

@@ -1,9 +1,9 @@
 /**
- * Version 2 of git's wire protocol, the part of it that lists refs and fetches commits at depth 1
- * (gitprotocol-v2(5), gitprotocol-common(5)). Pure: smart_http.ts does the talking.
+ * Version 2 of git's wire protocol, the part that lists refs and fetches commits at depth 1
+ * (gitprotocol-v2(5), gitprotocol-common(5)). Pure: smart_http.ts does the I/O.
  *
- * Everything is packets: four hex digits of the length, themselves included, and the payload. `0000` ends a message,
- * `0001` parts its sections.
+ * Everything is packets: four hex digits of the length, themselves included, and the payload.
+ * `0000` ends a message, `0001` parts its sections.
  *
  * ```text
  * 0014command=ls-refs\n0016object-format=sha10001 0009peel\n … 0000
@@ -16,7 +16,7 @@
 import { UpstreamError } from "../errors.ts";
 import { type Hash, isHash, parseRefs, type Refs } from "./refs.ts";
 
-/** A payload, or what has none. `end` is the end of the stream. */
+/** A payload, or a packet without one. `end` is the end of the stream. */
 export type Packet = Uint8Array<ArrayBuffer> | "flush" | "delimiter" | "end";
 
 const FLUSH = "0000";
@@ -24,7 +24,7 @@ const DELIMITER = "0001";
 const LENGTH_DIGITS = 4;
 const MAX_PACKET_BYTES = 65_520;
 
-/** What a server says that it can do. */
+/** What a server advertises. */
 const VERSION = "version 2";
 const OBJECT_FORMAT = "object-format=sha1";
 
@@ -54,7 +54,7 @@ export class PacketReader {
     this.#reader = stream.getReader();
   }
 
-  /** @throws {UpstreamError} when that is no packet, or half of one */
+  /** @throws {UpstreamError} when it is not a packet, or is cut short */
   async next(): Promise<Packet> {
     if (!await this.#fill(LENGTH_DIGITS)) {
       if (this.#buffer.length === 0) return "end";
@@ -69,7 +69,9 @@ export class PacketReader {
     return this.#take(length - LENGTH_DIGITS);
   }
 
-  /** The text of the next packet, without a newline at its end; null for a packet that has none. */
+  /**
+   * The text of the next packet, without a newline at its end; null for a packet without a payload.
+   */
   async text(): Promise<string | null> {
     const next = await this.next();
     return typeof next === "string" ? null : decoder.decode(next).replace(/\n$/, "");
@@ -79,7 +81,7 @@ export class PacketReader {
     await this.#reader.cancel(reason);
   }
 
-  /** Whether there are so many bytes. */
+  /** Whether that many bytes could be read. */
   async #fill(bytes: number): Promise<boolean> {
     const chunks = [this.#buffer];
     let length = this.#buffer.length;
@@ -100,7 +102,7 @@ export class PacketReader {
   }
 }
 
-/** Whether a server that answers so for its refs can be talked to in the words of this file. */
+/** Whether a server with this advertisement speaks the protocol of this file. */
 export async function readAdvertisement(reader: PacketReader): Promise<boolean> {
   let line = await reader.text();
   if (line?.startsWith("# service=")) {
@@ -116,7 +118,7 @@ export async function readAdvertisement(reader: PacketReader): Promise<boolean> 
   return capabilities.has("ls-refs") && capabilities.has("fetch");
 }
 
-/** Asks for the refs whose names begin so. */
+/** Asks for the refs whose names begin with one of the prefixes. */
 export function lsRefsRequest(prefixes: readonly string[]): string {
   return [
     packet("command=ls-refs\n"),
@@ -131,7 +133,7 @@ export function lsRefsRequest(prefixes: readonly string[]): string {
 /**
  * The refs that a server lists. Throws as {@linkcode parseRefs}.
  *
- * @throws {UpstreamError} when it is no list of refs
+ * @throws {UpstreamError} when it is not a list of refs
  */
 export async function readRefs(
   reader: PacketReader,
@@ -143,7 +145,7 @@ export async function readRefs(
     if (next === "flush") break;
     if (typeof next === "string") throw unexpected();
     const [hash = "", name = "", ...attributes] = decoder.decode(next).trimEnd().split(" ");
-    // A remote's HEAD that leads nowhere is not asked for, but may be told.
+    // A remote's unborn HEAD is not asked for, but may be listed.
     if (hash === "unborn") continue;
     const peeled = attributes.find((attribute) => attribute.startsWith(PEELED));
     lines.push(`${peeled?.slice(PEELED.length) ?? hash}\t${name}`);
@@ -178,9 +180,9 @@ export function fetchRequest({ wants, haves }: FetchRequest): string {
 }
 
 export interface FetchResponse {
-  /** The commits whose parents are not sent, */
+  /** The commits whose parents are not sent. */
   readonly shallow: readonly Hash[];
-  /** and those of ours that have parents now. */
+  /** Our commits that have parents now. */
   readonly unshallow: readonly Hash[];
   /** The packfile, which may build on objects of `haves`. It errors when it breaks off. */
   readonly pack: ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -210,7 +212,7 @@ function packOf(reader: PacketReader): ReadableStream<Uint8Array<ArrayBuffer>> {
         if (typeof next === "string") throw unexpected();
         const [channel] = next;
         if (channel === PACK_DATA) return controller.enqueue(next.subarray(1));
-        // Anything else is the server's reason to give up.
+        // Any other channel carries the server's fatal error.
         if (channel !== PACK_PROGRESS) throw unexpected();
       }
     },

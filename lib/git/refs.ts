@@ -1,5 +1,5 @@
 /**
- * What `git ls-remote` prints, and the names that count: HEAD, `refs/heads/*` and `refs/tags/*`.
+ * The output of `git ls-remote`, and the names that count: HEAD, `refs/heads/*` and `refs/tags/*`.
  *
  * ```text
  * <hash>\tHEAD
@@ -9,8 +9,8 @@
  * <hash>\trefs/pull/7/head          ignored, like everything else
  * ```
  *
- * Hashes have 40 (SHA-1) or 64 (SHA-256) lower-case hex digits, all of one length. `HEAD` is absent in an empty
- * repository and where it points to a branch that does not exist.
+ * Hashes have 40 (SHA-1) or 64 (SHA-256) lower-case hex digits, all of one length. `HEAD` is absent
+ * in an empty repository and where it points to a branch that does not exist.
  */
 import { createHash } from "node:crypto";
 import { UpstreamError } from "../errors.ts";
@@ -26,19 +26,22 @@ export function isHash(text: string): text is Hash {
   return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
 }
 
-/** The kind of hashes that a repository with these refs, of which there is at least one, has. */
+/** The hash algorithm of a repository with these refs, of which there is at least one. */
 export function objectFormatOf(refs: Refs): "sha1" | "sha256" {
   const [first = ""] = refs.values();
   return first.length === 64 ? "sha256" : "sha1";
 }
 
-/** The same text for the same refs, whatever their order, and another one for others. */
+/** The same text for the same refs in any order, and another text for other refs. */
 export function refsDigest(refs: Refs): string {
   const lines = [...refs].map(([name, hash]) => `${hash} ${name}\n`).sort();
   return createHash("sha256").update(lines.join("")).digest("hex");
 }
 
-/** The refs that count, and nothing that git's rules for ref names forbid: in a refspec it would mean something else. */
+/**
+ * The refs that count, and nothing that git's rules for ref names forbid: in a refspec it would
+ * mean something else.
+ */
 // deno-lint-ignore no-control-regex -- control characters are among the forbidden
 const REF_NAME = /^(?:HEAD|refs\/(?:heads|tags)\/[^\x00-\x20\x7f~^:?*[\\]+)$/;
 const PEELED = "^{}";

@@ -1,6 +1,4 @@
-/**
- * A remote: what it lists, and the right to fetch from it.
- */
+/** A remote: its refs, and access for fetching from it. */
 import type { Credentials } from "../credentials/provider.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
@@ -15,25 +13,28 @@ import { plainUrl, REFS_CONTENT_TYPE, REFS_PATH, SmartHttp } from "./smart_http.
 export interface RemoteOptions {
   readonly git: Git;
   readonly grants: Grants;
-  /** For what is asked without git, and to find out why git could not list a remote. */
+  /** For requests without git, and to find out why git could not list a remote. */
   readonly fetch: Fetch;
   readonly limits: GitLimits;
 }
 
-/** The output of `ls-remote`, with the refs that do not count: a busy repository has a ref for every pull request. */
+/**
+ * The output of `ls-remote` includes refs that do not count: a busy repository has one for every
+ * pull request.
+ */
 const LS_REMOTE_MAX_BYTES = 128 * 2 ** 20;
-/** Statuses that say: there is nothing here, and we are not just hiding it from you. */
+/** Statuses that mean that there is nothing, and that nothing is hidden either. */
 const ABSENT: ReadonlySet<number> = new Set([404, 410]);
-/** Statuses that say: who are you? */
+/** Statuses that ask for authentication. */
 const HIDDEN: ReadonlySet<number> = new Set([401, 403]);
 
-/** What may be done with a remote for a while. */
+/** Access to a remote for the duration of one piece of work. */
 export interface RemoteAccess {
   /** For git. */
   readonly network: NetworkAccess;
-  /** Without git, */
+  /** For requests without git, made with `credentials`. */
   readonly http: SmartHttp;
-  /** with this. */
+  /** Null when there are none. */
   readonly credentials: Credentials | null;
 }
 
@@ -49,10 +50,10 @@ export class Remote {
   }
 
   /**
-   * Runs `work` with the right to use the network, for as long as it runs.
+   * Runs `work`, with access to the network while it runs.
    *
-   * A credential that could not be had is missed only if the remote refuses git without it: the repository may be public
-   * although its owner's others are not.
+   * A failure to get credentials counts only if the remote refuses git without them: the repository
+   * may be public although its owner's others are not.
    *
    * @throws {NotFoundError} when git fails and the remote says that there is no such repository
    */
@@ -72,7 +73,7 @@ export class Remote {
     }
   }
 
-  /** What the remote lists now. Throws as {@linkcode access}. */
+  /** The refs that the remote lists now. Throws as {@linkcode access}. */
   async refs(): Promise<Refs> {
     return await this.access(async ({ network, http, credentials }) =>
       await http.refs(credentials) ?? await this.#refsByGit(network)
@@ -91,7 +92,10 @@ export class Remote {
     return parseRefs(new TextDecoder().decode(stdout), limits);
   }
 
-  /** git takes any answer of status 200 for a repository without refs (its "dumb" protocol): a login page, for one. */
+  /**
+   * git takes any response with status 200 for a repository without refs (its "dumb" protocol),
+   * even a login page.
+   */
   async #requireEmptyRepository(): Promise<void> {
     const asked = await this.#ask();
     using grant = asked.grant;
@@ -114,9 +118,10 @@ export class Remote {
   }
 
   /**
-   * What a failure of git means. git's exit code does not tell whether the server says that there is no repository, and
-   * its words vary; so we ask for what git asks first. Some servers hide from strangers what is there (401 for every
-   * name). To a stranger the repository's page then tells, as it does to the `go` command.
+   * What a failure of git means. git's exit code does not tell whether the server says that there
+   * is no repository, and its messages vary; so we repeat git's first request. Some servers hide
+   * their repositories from anonymous clients (401 for every name). Then the repository's page
+   * decides, as for the `go` command.
    */
   async #explain(
     failure: GitError,
@@ -139,7 +144,7 @@ export class Remote {
     return failure;
   }
 
-  /** What a GET answers; status 0 when there is no answer. */
+  /** The response to a GET; status 0 when there is none. */
   async #probe(
     url: string,
     credentials: Credentials | null,

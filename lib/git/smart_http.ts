@@ -1,13 +1,14 @@
 /**
- * Git's smart HTTP (gitprotocol-http(5)) by our own requests, for what is asked most: a list of refs takes a fifth of the
- * time that `git ls-remote` takes to start, and a fetch needs no look at the refs first.
+ * Git's smart HTTP (gitprotocol-http(5)) by our own requests, for the most frequent operations: a
+ * list of refs takes a fifth of the time that `git ls-remote` takes to start, and a fetch need not
+ * list the refs first.
  *
- * Every method answers null where it got no answer that it understands: no version 2, SHA-256, a refusal, a page with
- * status 200. Git itself then asks again, and its failure says what is the matter. So this file knows no errors but
- * passed deadlines and limits.
+ * Every method returns null when it gets no response that it understands: no version 2, SHA-256, a
+ * refusal, a page with status 200. git itself then asks again, and its failure says what is wrong.
+ * So the only errors here are deadlines and limits.
  *
- * The credential goes to the repository itself and nowhere else: a redirect is followed where it adds or drops `.git`, as
- * servers do, and any other is left to git.
+ * The credentials go to the repository itself and nowhere else: a redirect is followed where it
+ * adds or drops `.git`, as servers do, and any other is left to git.
  */
 import { withDeadline } from "../async/deadline.ts";
 import type { Credentials } from "../credentials/provider.ts";
@@ -34,18 +35,18 @@ export interface SmartHttpOptions {
   readonly limits: GitLimits;
 }
 
-/** What a server that speaks git's smart protocol answers for its refs, */
+/** The type of the response to {@linkcode REFS_PATH} of a server that speaks the smart protocol. */
 export const REFS_CONTENT_TYPE = "application/x-git-upload-pack-advertisement";
-/** is asked, */
+/** The type of a request to {@linkcode UPLOAD_PACK_PATH}, */
 const REQUEST_CONTENT_TYPE = "application/x-git-upload-pack-request";
-/** and answers to that. */
+/** and of the response. */
 const RESULT_CONTENT_TYPE = "application/x-git-upload-pack-result";
 
 /** A path below the repository's URL. */
 export const REFS_PATH = "/info/refs?service=git-upload-pack";
 const UPLOAD_PACK_PATH = "/git-upload-pack";
 
-/** A server that sends nothing for so long is given up. */
+/** How long a server may send nothing before it is given up. */
 const SILENCE_MAX_MS = 60_000;
 
 /** The refs that count. */
@@ -59,7 +60,7 @@ interface Access {
 export class SmartHttp {
   readonly #remote: RemoteUrl;
   readonly #options: SmartHttpOptions;
-  /** Where the repository is found, once that is known; null when git has to do everything. */
+  /** The URL of the repository, once known; null when git has to do everything. */
   #base: string | null | undefined = undefined;
 
   constructor(remote: RemoteUrl, options: SmartHttpOptions) {
@@ -83,8 +84,8 @@ export class SmartHttp {
   }
 
   /**
-   * Fetches commits at depth 1, and lists some refs at the same time: the server gives a commit by its hash, whatever
-   * leads to it. The response is to be read within `work`.
+   * Fetches commits at depth 1, and lists some refs at the same time: the server sends a commit by
+   * its hash, whichever ref leads to it. The response must be read within `work`.
    *
    * @throws {DeadlineError} when that took too long
    * @throws what `work` throws, but for an UpstreamError
@@ -102,7 +103,7 @@ export class SmartHttp {
       const access = { credentials, signal };
       if (this.#base === undefined) this.#base = await this.#discover(access);
       const listing = names.length === 0 ? Promise.resolve(null) : this.#list(names, access);
-      // Whoever needs it waits for it.
+      // `work` waits for it if it needs it.
       listing.catch(() => {});
       try {
         const reader = await this.#post(fetchRequest(request), access);
@@ -139,12 +140,15 @@ export class SmartHttp {
     });
     if (isAnswer(response, url)) return new PacketReader(bodyOf(response));
     await response.body?.cancel();
-    // Perhaps the repository has another place by now.
+    // Perhaps the repository has moved.
     this.#base = undefined;
     return isNew ? null : await this.#post(body, access);
   }
 
-  /** Where the repository is, if its server can be talked to; null if git must do it; undefined if nobody knows. */
+  /**
+   * The URL of the repository if its server speaks the protocol; null if git must be used;
+   * undefined if that is unknown.
+   */
   async #discover({ credentials, signal }: Access): Promise<string | null | undefined> {
     const asked = new URL(plainUrl(this.#remote) + REFS_PATH);
     const response = await this.#options.fetch(asked, { headers: headersFor(credentials), signal });
@@ -159,7 +163,7 @@ export class SmartHttp {
   }
 }
 
-/** Runs `work`, which ends with its signal. Null for whatever git is to try. */
+/** Runs `work`, which ends with its signal. Returns null where git is to try. */
 async function within<T>(
   { what, timeoutMs }: { readonly what: string; readonly timeoutMs: number },
   work: (signal: AbortSignal) => Promise<T | null>,
@@ -190,7 +194,9 @@ export function plainUrl(remote: RemoteUrl): string {
   return remote.replace(/\/$/, "");
 }
 
-/** Where the repository is, by the URL that answered; null when it is not the repository that was asked for. */
+/**
+ * The repository's URL, from the URL that answered; null when that is not the repository asked for.
+ */
 function baseOf(answered: URL, asked: URL): string | null {
   if (answered.origin !== asked.origin || !answered.href.endsWith(REFS_PATH)) return null;
   const base = answered.href.slice(0, -REFS_PATH.length);
@@ -203,7 +209,7 @@ function isAnswer({ status, url, headers }: Response, asked: URL): boolean {
     headers.get("Content-Type") === RESULT_CONTENT_TYPE;
 }
 
-/** Reads a message, to its end or not at all: only then can its connection be used again, or is given up. */
+/** Reads a message to its end or cancels it: only then is its connection reused or closed. */
 async function reading<T>(reader: PacketReader, work: () => Promise<T>): Promise<T> {
   try {
     const result = await work();
@@ -214,7 +220,7 @@ async function reading<T>(reader: PacketReader, work: () => Promise<T>): Promise
   }
 }
 
-/** A body whose silence has an end, and whose breaking off is the remote's failure. */
+/** A body with a limit on silence; if it breaks off, that is the remote's failure. */
 function bodyOf(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = (response.body ?? new Blob([]).stream()).getReader();
   return new ReadableStream<Uint8Array<ArrayBuffer>>({

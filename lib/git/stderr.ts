@@ -1,6 +1,6 @@
 /**
- * What git says on standard error, made fit for an error message: one line, no secrets, no control characters (part of
- * it was written by the remote), not long.
+ * git's standard error as part of an error message: one short line without secrets and control
+ * characters (the remote wrote part of it).
  */
 
 import { redact } from "../log/redact.ts";
@@ -9,7 +9,7 @@ import { redact } from "../log/redact.ts";
 export const MESSAGE_MAX_CHARS = 1000;
 
 /**
- * @param secrets replaced wherever they occur; what a URL carries before its `@` goes without being named here
+ * @param secrets replaced wherever they occur; the userinfo of URLs is removed in any case
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * The output of `git ls-tree -z -l`: entries `<mode> <type> <hash> <size>\t<path>\0`, the size padded with spaces, or
- * `-` for a submodule.
+ * The output of `git ls-tree -z -l`: entries `<mode> <type> <hash> <size>\t<path>\0`, the size
+ * padded with spaces, or `-` for a submodule.
  *
  * ```text
  * 100644 blob 9ea7b93195232f6ba70b3b56dffc69e89d31f292     178\tgo.mod\0
@@ -13,11 +13,11 @@ import { LimitExceededError } from "./errors.ts";
 import { isHash } from "./refs.ts";
 import type { TreeEntry, TreeEntryKind } from "./repository.ts";
 
-/** A longer path is none that a module may have, and nothing that we want to buffer. */
+/** No module may have a longer path, and we do not want to buffer one. */
 const ENTRY_MAX_BYTES = 64 * 1024;
 
 /**
- * The entries that are no directories.
+ * All entries except directories.
  *
  * @throws {LimitExceededError} when there are more than `maxEntries`, or one is very long
  */
@@ -47,7 +47,11 @@ export async function* parseTree(
   if (rest.length > 0) throw unexpected();
 }
 
-/** @throws {UpstreamError} when it is no entry of ls-tree. Null for a directory, which `-r` does not list */
+/**
+ * Null for a directory, which `-r` does not list.
+ *
+ * @throws {UpstreamError} when it is not an entry of ls-tree
+ */
 function parseEntry(bytes: Uint8Array): TreeEntry | null {
   const tab = bytes.indexOf("\t".charCodeAt(0));
   const [mode = "", , hash = "", size = ""] = decoder.decode(bytes.subarray(0, Math.max(tab, 0)))
@@ -61,7 +65,7 @@ function parseEntry(bytes: Uint8Array): TreeEntry | null {
 
 const DIRECTORY = "040000";
 
-/** By mode. 100664 is what very old gits wrote. */
+/** By mode. Very old versions of git wrote 100664. */
 const KINDS: ReadonlyMap<string, TreeEntryKind> = new Map([
   ["100644", "file"],
   ["100664", "file"],
@@ -74,5 +78,5 @@ function unexpected(): UpstreamError {
   return new UpstreamError("Cannot list a tree: git printed an unexpected line");
 }
 
-/** A name may begin with a byte order mark, and is another name then. */
+/** A byte order mark at the start of a name is part of the name. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -13,7 +13,7 @@ export interface UserCredential {
   readonly password: string;
 }
 
-/** A keychain may have to be unlocked, by a person. */
+/** A person may have to unlock the keychain. */
 const FILL_TIMEOUT_MS = 60_000;
 const MAX_FILL_BYTES = 64 * 1024;
 /** git's exit code when no helper knows a password and nobody may be asked. */
@@ -21,7 +21,7 @@ const UNKNOWN = 128;
 
 type Env = Readonly<Record<string, string>>;
 
-/** @returns null where git knows none, or there is no git */
+/** @returns null when git knows none, or is not installed */
 export async function findUserCredential(
   server: URL,
   { env }: { readonly env: Env },

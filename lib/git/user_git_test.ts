@@ -3,7 +3,10 @@ import { findUserCredential } from "./user_git.ts";
 
 const SERVER = new URL("https://proxy.example.com");
 
-/** The environment of a user with this credential helper, a line of shell; it hears what git says as `$input`. */
+/**
+ * The environment of a user with this credential helper, a line of shell; it hears what git says as
+ * `$input`.
+ */
 function userWith(helper: string | null): Record<string, string> {
   return {
     PATH: Deno.env.get("PATH") ?? "",
