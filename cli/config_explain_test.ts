@@ -91,7 +91,7 @@ const ROWS: { name: string; asked: Asked; mayRead: boolean; want: readonly strin
     want: [
       "module      github.com/My-Org/lib",
       'source      none. Cannot serve "github.com/My-Org/lib": it differs from the private prefix ' +
-      '"github.com/my-org" by upper and lower case',
+      '"github.com/my-org" only in upper and lower case',
       "access      dev may read it: rule 3 (clientAuth.acl[2]: allow, dev)",
     ],
   },

@@ -122,15 +122,15 @@ const REFUSED: {
     error: UnauthenticatedError,
     message: /^Cannot log in at https:\/\/proxy\.example\.com: wrong user or password$/,
   },
-  { answer: { status: 429, body: "" }, error: UpstreamError, message: /answers 429/ },
-  { answer: { status: 302, body: "" }, error: UpstreamError, message: /answers 302/ },
-  { answer: { status: 200, body: "<html>" }, error: UpstreamError, message: /no access token/ },
-  { answer: { status: 200, body: "{}" }, error: UpstreamError, message: /no access token/ },
-  { answer: issued(1, 0), error: UpstreamError, message: /no access token/ },
+  { answer: { status: 429, body: "" }, error: UpstreamError, message: /status 429/ },
+  { answer: { status: 302, body: "" }, error: UpstreamError, message: /status 302/ },
+  { answer: { status: 200, body: "<html>" }, error: UpstreamError, message: /not an access token/ },
+  { answer: { status: 200, body: "{}" }, error: UpstreamError, message: /not an access token/ },
+  { answer: issued(1, 0), error: UpstreamError, message: /not an access token/ },
   {
     answer: { status: 200, body: '{"access_token":"a\\nX: b","expires_in":1}' },
     error: UpstreamError,
-    message: /no access token/,
+    message: /not an access token/,
   },
 ];
 

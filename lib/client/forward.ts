@@ -123,15 +123,15 @@ async function send(
 
 function checkOrigin({ url, method, headers }: Request): void {
   if (method !== "GET" && method !== "HEAD") {
-    throw new ForbiddenError(`Cannot pass on ${method}: only GET and HEAD`);
+    throw new ForbiddenError(`Cannot forward ${method}: only GET and HEAD are allowed`);
   }
   const host = URL.parse(`http://${headers.get("Host") ?? ""}`);
   if (host === null || !isLoopback(host.hostname) || !isLoopback(new URL(url).hostname)) {
-    throw new ForbiddenError("Cannot pass on a request for another host than this machine");
+    throw new ForbiddenError("Cannot forward a request for a host other than this machine");
   }
   const site = headers.get("Sec-Fetch-Site") ?? "none";
   if (headers.has("Origin") || (site !== "none" && site !== "same-origin")) {
-    throw new ForbiddenError("Cannot pass on a request of a web page");
+    throw new ForbiddenError("Cannot forward a request from a web page");
   }
 }
 
@@ -139,7 +139,7 @@ function urlAtServer(request: Request, server: URL): URL {
   const { pathname, search } = new URL(request.url);
   const url = URL.parse(server.href.replace(/\/$/, "") + pathname + search);
   if (url !== null && isBelow(url, server)) return url;
-  throw new InvalidRequestError("Cannot pass on a request outside the server's path");
+  throw new InvalidRequestError("Cannot forward a request outside the server's path");
 }
 
 function picked(headers: Headers, names: readonly string[]): Headers {

@@ -225,5 +225,5 @@ async function isGoogle({ env, readFile }: Machine): Promise<boolean> {
 function parseToken(text: string, from: string): string {
   const token = text.trim();
   if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return token;
-  throw new UpstreamError(`Cannot use the identity token of ${from}: it is no JSON Web Token`);
+  throw new UpstreamError(`Cannot use the identity token of ${from}: it is not a JSON Web Token`);
 }

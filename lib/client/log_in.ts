@@ -70,11 +70,13 @@ export async function logIn(
     throw new UnauthenticatedError(`Cannot log in at ${server.origin}: ${firstLine(body)}`);
   }
   if (status !== 200) {
-    throw new UpstreamError(`Cannot log in at ${server.origin}: it answers ${status}`);
+    throw new UpstreamError(`Cannot log in at ${server.origin}: status ${status}`);
   }
   const answer = parseAnswer(body);
   if (answer === null) {
-    throw new UpstreamError(`Cannot log in at ${server.origin}: its answer is no access token`);
+    throw new UpstreamError(
+      `Cannot log in at ${server.origin}: its response is not an access token`,
+    );
   }
   const { token, expiresInSeconds } = answer;
   return { token, obtainedAtMs, expiresAtMs: obtainedAtMs + expiresInSeconds * 1000 };

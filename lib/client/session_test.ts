@@ -55,6 +55,6 @@ Deno.test("Session asks a server without tokens again after a while", async () =
 
 Deno.test("Session tries again after a log-in that failed", async () => {
   const { session } = world(500);
-  await assert.rejects(session.authorization(GOOD), /answers 500/);
-  await assert.rejects(session.authorization(GOOD), /answers 500/);
+  await assert.rejects(session.authorization(GOOD), /status 500/);
+  await assert.rejects(session.authorization(GOOD), /status 500/);
 });

@@ -240,7 +240,7 @@ export class GitHubApp implements CredentialProvider {
 
   #unexpected(cannot: string): UpstreamError {
     return new UpstreamError(
-      `${cannot}: ${this.#options.apiBaseUrl} did not answer as the API of GitHub does`,
+      `${cannot}: ${this.#options.apiBaseUrl} did not answer like the GitHub API`,
     );
   }
 

@@ -270,17 +270,17 @@ Deno.test("GitHubApp says what a refusal means", async (t) => {
         headers: { "content-type": "text/html" },
         body: "<!DOCTYPE html><title>Sign in</title>",
       }),
-      want: { class: UpstreamError, message: /did not answer as the API of GitHub does/ },
+      want: { class: UpstreamError, message: /did not answer like the GitHub API/ },
     },
     {
       name: "JSON of another kind",
       misbehave: status(200, { headers: { "content-type": "application/json" }, body: "[]" }),
-      want: { class: UpstreamError, message: /did not answer as the API of GitHub does/ },
+      want: { class: UpstreamError, message: /did not answer like the GitHub API/ },
     },
     {
       name: "broken JSON",
       misbehave: status(200, { headers: { "content-type": "application/json" }, body: '{"id":' }),
-      want: { class: UpstreamError, message: /did not answer as the API of GitHub does/ },
+      want: { class: UpstreamError, message: /did not answer like the GitHub API/ },
     },
     {
       name: "a right answer of over 1 MiB",
@@ -293,7 +293,7 @@ Deno.test("GitHubApp says what a refusal means", async (t) => {
           account: "x".repeat(1 << 20),
         }),
       }),
-      want: { class: UpstreamError, message: /did not answer as the API of GitHub does/ },
+      want: { class: UpstreamError, message: /did not answer like the GitHub API/ },
     },
     {
       name: "a token that is about to expire",
@@ -311,7 +311,7 @@ Deno.test("GitHubApp says what a refusal means", async (t) => {
           token: "ghs_a\nhost=evil.example.com",
           expires_at: new Date(Date.now() + 3_600_000).toISOString(),
         }, { status: 201 }),
-      want: { class: UpstreamError, message: /did not answer as the API of GitHub does/ },
+      want: { class: UpstreamError, message: /did not answer like the GitHub API/ },
     },
     {
       name: "uninstalled between the two requests",

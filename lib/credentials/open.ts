@@ -109,7 +109,8 @@ export function credentialsFaults(config: CredentialsConfig): string[] {
     for (const [j, other] of privateModules.slice(0, i).entries()) {
       if (overlap(pathPrefix, other.pathPrefix)) {
         faults.push(
-          `${key}.pathPrefix: "${pathPrefix}" overlaps with "${other.pathPrefix}" of privateModules[${j}]`,
+          `${key}.pathPrefix: "${pathPrefix}" overlaps with "${other.pathPrefix}" ` +
+            `of privateModules[${j}]`,
         );
       }
     }
@@ -196,7 +197,8 @@ export class PrivatePrefixes<T extends { readonly pathPrefix: string } = Private
     );
     if (similar === undefined) return null;
     throw new ForbiddenError(
-      `Cannot serve "${path}": it differs from the private prefix "${similar.pathPrefix}" by upper and lower case`,
+      `Cannot serve "${path}": it differs from the private prefix "${similar.pathPrefix}" ` +
+        "only in upper and lower case",
     );
   }
 }

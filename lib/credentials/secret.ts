@@ -65,7 +65,7 @@ export function describeSecret(secret: Secret): string {
 /** Why a secret should be kept elsewhere, to complete a warning that names its key; null where it is kept well. */
 export function secretWarning(secret: Secret): string | null {
   if (typeof secret !== "string") return null;
-  return "the secret is written in the configuration: better keep it in a {file: …} or an {envVar: …}";
+  return "the secret is written in the configuration: use {file: …} or {envVar: …} instead";
 }
 
 /** A secret that a configuration needs. */

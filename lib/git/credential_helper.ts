@@ -61,7 +61,7 @@ export async function runCredentialHelper(options: CredentialHelperOptions): Pro
   if (args[0] !== "get") return "";
   if (socketPath === undefined || nonce === undefined) {
     throw new Error(
-      "Cannot give a credential: only a git that this server started may ask for one",
+      "Cannot provide credentials: only a git process that this server started may ask for them",
     );
   }
   const { protocol = "", host = "", path = "" } = parseAttributes(await readMessage(stdin));

@@ -185,9 +185,9 @@ export class CredentialServer implements AsyncDisposable {
       await withDeadline(async () => {
         const question = await readMessage(chunksOf(connection));
         await writeMessage(connection, this.#answer(question));
-      }, { timeoutMs: QUESTION_TIMEOUT_MS, what: "answer a credential question" });
+      }, { timeoutMs: QUESTION_TIMEOUT_MS, what: "answer a credential helper" });
     } catch (error) {
-      this.#options.log.warn({ error: describeError(error) }, "credential question broke off");
+      this.#options.log.warn({ error: describeError(error) }, "cannot answer a credential helper");
     } finally {
       connection.close();
     }
@@ -202,7 +202,7 @@ export class CredentialServer implements AsyncDisposable {
     }
     const { remote, credentials } = granted;
     if (!isRequestFor(remote, { protocol, host, path })) {
-      this.#options.log.warn({ host, path, remote }, "credential refused: another repository");
+      this.#options.log.warn({ host, path, remote }, "credential refused: for another repository");
       return "";
     }
     return formatAttributes({ username: credentials.username, password: credentials.password });

@@ -132,7 +132,7 @@ export class GitProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new Error("git is not needed any more"));
+    this.#stop.abort(new Error("git is no longer needed"));
     if (!this.stdout.locked) await this.stdout.cancel();
     await this.ended;
   }

@@ -223,5 +223,5 @@ function packOf(reader: PacketReader): ReadableStream<Uint8Array<ArrayBuffer>> {
 const decoder = new TextDecoder();
 
 function unexpected(): UpstreamError {
-  return new UpstreamError("Cannot talk to a git server: it says something unexpected");
+  return new UpstreamError("Cannot talk to a git server: unexpected response");
 }

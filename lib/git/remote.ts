@@ -101,7 +101,9 @@ export class Remote {
     using grant = asked.grant;
     const { contentType } = await this.#probe(this.#refsUrl, grant?.credentials ?? null);
     if (contentType === REFS_CONTENT_TYPE) return;
-    throw new UpstreamError(`Cannot list the refs of ${this.url}: it answers, but not as git does`);
+    throw new UpstreamError(
+      `Cannot list the refs of ${this.url}: not the response of a git server`,
+    );
   }
 
   get #refsUrl(): string {

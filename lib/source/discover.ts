@@ -113,7 +113,7 @@ export class Discovery {
     if (/^[/-]/.test(subdir)) throw unrecognized(path, `invalid subdirectory "${subdir}"`);
     if (vcs === "mod") return { kind: "proxy", url: this.#proxyUrl(path, url) };
     if (vcs !== "git") {
-      throw unrecognized(path, `its code is kept by "${vcs}", and this server reads only git`);
+      throw unrecognized(path, `its version control system is "${vcs}", and only git is supported`);
     }
     return { kind: "git", root: prefix, remote: this.#remote(path, url), subdir };
   }

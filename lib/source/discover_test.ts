@@ -158,9 +158,9 @@ const missing: readonly { name: string; path: string; web?: Web; want: RegExp }[
     name: "another system",
     path: "x.y/a",
     web: { "https://x.y/a": tag("x.y/a hg https://g.x/a") },
-    want: /its code is kept by "hg", and this server reads only git$/,
+    want: /its version control system is "hg", and only git is supported$/,
   },
-  { name: "another system by suffix", path: "x.y/a.svn", want: /kept by "svn"/ },
+  { name: "another system by suffix", path: "x.y/a.svn", want: /version control system is "svn"/ },
   {
     name: "ssh",
     path: "x.y/a",

@@ -134,7 +134,7 @@ export class GitModule {
     if (commit === null) throw this.#invalid(query, `unknown revision ${revision}`);
     const { time, snapshot } = commit;
     if (!(time.getUTCFullYear() >= 0 && time.getUTCFullYear() <= 9999)) {
-      throw this.#invalid(query, "the year of its commit's time has not four digits");
+      throw this.#invalid(query, "the year of its commit time does not have four digits");
     }
     const { version, dir } = await versionOfCommit(this.#layout, commit, query);
     const info = {
