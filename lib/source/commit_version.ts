@@ -1,18 +1,20 @@
 /**
- * The version of a module that a commit is (`convert` and `validatePseudoVersion` in cmd/go/internal/modfetch;
- * https://go.dev/ref/mod#vcs-version, https://go.dev/ref/mod#pseudo-versions):
+ * Which version of a module a commit is (`convert` and `validatePseudoVersion` in
+ * cmd/go/internal/modfetch; https://go.dev/ref/mod#vcs-version,
+ * https://go.dev/ref/mod#pseudo-versions):
  *
- * 1. A commit that was asked for by a pseudo-version is that pseudo-version, if everything in it is true: the hash, the
- *    time, and that the version it says it comes after is tagged on a commit before.
- * 2. A commit that was asked for by a tagged version is that version.
- * 3. Any other name means the highest version that is tagged on the commit, else a pseudo-version after the highest one
- *    that is tagged on the commits before it. Retracted versions are passed over in both.
+ * 1. A commit requested by a pseudo-version is that pseudo-version if everything in it is true: the
+ *    hash, the time, and that its base version is tagged on an earlier commit.
+ * 2. A commit requested by a tagged version is that version.
+ * 3. Any other name means the highest version that is tagged on the commit, else a pseudo-version
+ *    after the highest one that is tagged on the commits before it. Both skip retracted versions.
  *
- * Whatever comes out must fit: the commit has the module's go.mod where it belongs, and its major version is that of
- * the path, or is v2 or higher of a module without go.mod and gets the suffix `+incompatible`.
+ * The result must fit: the commit has the module's go.mod in the right directory, and its major
+ * version is that of the path, or is v2 or higher of a module without go.mod and gets the suffix
+ * `+incompatible`.
  *
- * Everything about the commit is read through {@linkcode ModuleCommit}, and only what the question needs. The messages are
- * those of the `go` command.
+ * Everything about the commit is read through {@linkcode ModuleCommit}, and only what the question
+ * needs. The messages are those of the `go` command.
  */
 import { NotFoundError } from "../errors.ts";
 import type { Hash } from "../git/refs.ts";
@@ -29,7 +31,7 @@ import { versionOfTag } from "./git_tags.ts";
 import type { Layout } from "./layout.ts";
 import { findModuleDir, type ModuleDir, readGoMods } from "./module_dir.ts";
 
-/** What decides a commit's version. Whatever a method throws ends the choice. */
+/** What decides a commit's version. An error that a method throws is passed on. */
 export interface ModuleCommit {
   readonly hash: Hash;
   /** The committer's time, in whole seconds of the years 0 to 9999. */
@@ -40,9 +42,9 @@ export interface ModuleCommit {
   goMod(dir: string): Promise<Uint8Array<ArrayBuffer> | null>;
   /** The names of the tags on the commit and on the commits before it. */
   tagsBefore(): Promise<readonly string[]>;
-  /** Whether the commit is that one or comes after it. */
+  /** Whether the commit is `hash` or a descendant of it. */
   descendsFrom(hash: Hash): Promise<boolean>;
-  /** Whether the module has taken this version back. */
+  /** Whether the module has retracted this version. */
   isRetracted(version: string): Promise<boolean>;
 }
 
@@ -52,8 +54,8 @@ export interface ChosenVersion {
 }
 
 /**
- * @param query what was asked for: a version, a branch, …; empty for "what this commit is"
- * @throws {NotFoundError} when the commit is no version of the module, or not the one that was asked for
+ * @param query what was asked for: a version, a branch, …; empty for "what this commit is" @throws
+ *   {NotFoundError} when the commit is not a version of the module, or not the requested one
  */
 export function versionOfCommit(
   layout: Layout,
@@ -64,7 +66,7 @@ export function versionOfCommit(
   return isPseudoVersion(query) ? choice.ofPseudoVersion() : choice.ofName();
 }
 
-/** How many digits of the hash a pseudo-version has. */
+/** The number of digits of the hash in a pseudo-version. */
 const SHORT_HASH_DIGITS = 12;
 
 class Choice {
@@ -99,7 +101,8 @@ class Choice {
       const { version, isExact } = tagged;
       if (compareSemver(version, this.#query) === 0) {
         if (isExact) return await this.#fitting(version);
-        // v1.2.3+a and v1.2.3+b may be two commits, so neither is v1.2.3: this one comes "after v1.2.3".
+        // v1.2.3+a and v1.2.3+b may be two commits, so neither is v1.2.3: this one comes "after
+        // v1.2.3".
         base = version;
       }
       if (isExact && compareSemver(version, highest) > 0 && await this.#isUsable(version)) {
@@ -133,13 +136,16 @@ class Choice {
       await this.#canBeIncompatible(version)) && !await this.#commit.isRetracted(version);
   }
 
-  /** Whether `version`, whose major version is not the path's, may be one with the suffix `+incompatible`. */
+  /**
+   * Whether `version`, whose major version is not the path's, may be one with the suffix
+   * `+incompatible`.
+   */
   async #canBeIncompatible(version: string): Promise<boolean> {
     const { codeDir, pathMajor } = this.#layout;
     if (codeDir !== "" || pathMajor !== "") return false;
     if (await this.#commit.goMod("") !== null) return false;
-    // Where v2/go.mod exists, v2 tags are meant for it. Older go commands did not look, and what they put into go.mod
-    // files must stay available: https://go.dev/issue/51324.
+    // Where v2/go.mod exists, v2 tags are meant for it. Older go commands did not look, and what
+    // they put into go.mod files must stay available: https://go.dev/issue/51324.
     return this.#query.endsWith("+incompatible") ||
       await this.#commit.goMod(majorOf(version) ?? "") === null;
   }
@@ -147,7 +153,8 @@ class Choice {
   /**
    * `version`, with the suffix `+incompatible` where it needs one, and the module's directory.
    *
-   * @throws {NotFoundError} when the commit does not have this version of the module, or was asked for by another version
+   * @throws {NotFoundError} when the commit does not have this version of the module, or another
+   *   version was requested
    */
   async #fitting(version: string): Promise<ChosenVersion> {
     const dir = await this.#findDir(version);
@@ -187,7 +194,10 @@ class Choice {
     return found;
   }
 
-  /** What is wrong with the pseudo-version as such and as a name of this commit, as far as no history is needed. */
+  /**
+   * What is wrong with the pseudo-version, by itself and as a name of this commit, as far as that
+   * can be checked without the history.
+   */
   #pseudoVersionFault(): string | null {
     const revision = pseudoRevision(this.#query);
     if (revision !== this.#shortHash) return shortHashFault(revision, this.#shortHash);
@@ -200,7 +210,7 @@ class Choice {
     return null;
   }
 
-  /** What is wrong with the version that the pseudo-version says it comes after. */
+  /** What is wrong with the base version of the pseudo-version. */
   async #baseFault(): Promise<string | null> {
     const base = parsePseudoVersion(withoutIncompatible(this.#query))?.base ?? "";
     const { major, tagPrefix } = this.#layout;

@@ -11,7 +11,9 @@ function hash(digit: string): Hash {
   return text;
 }
 
-/** The commit of all cases, 2026-01-02T03:04:05Z; `b…` comes before it, `c…` lies on another branch. */
+/**
+ * The commit of all cases, 2026-01-02T03:04:05Z; `b…` comes before it, `c…` lies on another branch.
+ */
 const COMMIT = hash("a");
 const STAMP = "20260102030405-aaaaaaaaaaaa";
 
@@ -456,7 +458,8 @@ const cases: readonly Case[] = [
     want: `v0.1.1-0.${STAMP}`,
   },
   {
-    // The root's tag has nothing to do with the directory, but the go command takes it for the directory's.
+    // The root's tag has nothing to do with the directory, but the go command takes it for the
+    // directory's.
     name: "of a directory, the root's tag on the commit",
     path: "x.y/r/kit",
     query: `v0.1.1-0.${STAMP}`,

@@ -1,15 +1,19 @@
 /**
- * Where the code of a module is (https://go.dev/ref/mod#vcs-find), by the first of these that knows:
+ * Finds where the code of a module is (https://go.dev/ref/mod#vcs-find). The first of these that
+ * knows decides:
  *
  * 1. the configuration, which may name the repository of a path prefix;
  * 2. the path itself (repo_root.ts);
- * 3. the page at `https://<path>?go-get=1` (go_import.ts). Where it speaks for a prefix of the path, the page at the
- *    prefix must say the same, so that nobody speaks for what is not theirs.
+ * 3. the page at `https://<path>?go-get=1` (go_import.ts). If its tag is for a prefix of the path,
+ *    the page at the prefix must have the same tag, so that no page can claim another owner's
+ *    paths.
  *
- * A page that has the tag counts whatever its status. Without the tag, "does not exist" is what a 200, 404 or 410 says;
- * everything else, and a host that cannot be reached, is an {@linkcode UpstreamError}: nobody knows.
+ * A page with the tag counts whatever its status. Without the tag, 200, 404 and 410 mean "does not
+ * exist"; any other status, and a host that cannot be reached, is an {@linkcode UpstreamError}: it
+ * is unknown.
  *
- * Pages are fetched by https, by http only from hosts that the configuration allows it for, and kept for a minute.
+ * Pages are fetched by https, by http only from hosts for which the configuration allows it, and
+ * cached for a minute.
  */
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
@@ -22,7 +26,10 @@ import { type GoImport, matchGoImport, parseGoImports, sameGoImport } from "./go
 import { findRepoRoot } from "./repo_root.ts";
 
 export type ModuleLocation =
-  /** In a git repository: `root` is the path of its root, `subdir` a directory that a go-import tag adds. */
+  /**
+   * In a git repository: `root` is the path of its root, `subdir` a directory that a go-import tag
+   * adds.
+   */
   | {
     readonly kind: "git";
     readonly root: string;
@@ -41,7 +48,10 @@ export interface ConfiguredRepository {
 export interface DiscoveryOptions {
   readonly fetch: Fetch;
   readonly repositories?: readonly ConfiguredRepository[];
-  /** Whether pages and repositories of this host (`host` or `host:port`) may come by plain http. Default: of none. */
+  /**
+   * Whether pages and repositories of this host (`host` or `host:port`) may be fetched by plain
+   * http. Default: none.
+   */
   readonly isHttpAllowed?: (host: string) => boolean;
   /** Milliseconds since any moment. */
   readonly now?: () => number;
@@ -49,7 +59,7 @@ export interface DiscoveryOptions {
 
 /** For one page, redirects included. */
 const PAGE_TIMEOUT_MS = 20_000;
-/** What lies behind is not read: a tag that counts is in the page's head. */
+/** The rest is not read: a tag that counts is in the page's head. */
 const MAX_PAGE_BYTES = 512 * 1024;
 const MAX_PAGES_AT_ONCE = 256;
 const CACHE_TTL_MS = 60_000;
@@ -59,7 +69,7 @@ export class Discovery {
   readonly #fetch: Fetch;
   readonly #repositories: readonly ConfiguredRepository[];
   readonly #isHttpAllowed: (host: string) => boolean;
-  /** The tags of pages that have some, by the path they are of. */
+  /** The tags of pages that have any, by the page's path. */
   readonly #pages: LRUCache<string, readonly GoImport[]>;
   readonly #fetches = new SingleFlight<readonly GoImport[]>(MAX_PAGES_AT_ONCE);
 
@@ -79,7 +89,7 @@ export class Discovery {
   }
 
   /**
-   * @throws {NotFoundError} when the path has no code that this server could read
+   * @throws {NotFoundError} when the path has no code that this server can read
    * @throws {UpstreamError | DeadlineError} when that could not be found out
    */
   async locate(path: ModulePath, signal: AbortSignal): Promise<ModuleLocation> {
@@ -123,7 +133,7 @@ export class Discovery {
       return parseRemoteUrl(url, { isHttpAllowed: this.#isHttpAllowed });
     } catch (cause) {
       if (!(cause instanceof InvalidRequestError)) throw cause;
-      // A URL of any kind but https: the code may well exist, but not for this server.
+      // Not an https URL: the code may exist, but not for this server.
       throw unrecognized(path, cause.message, { cause });
     }
   }
@@ -163,7 +173,7 @@ export class Discovery {
       const imports = parseGoImports(
         await readStart(response, { sizeBytes: MAX_PAGE_BYTES, what }),
       );
-      // What was cut out of a page keeps all of the page in memory; a clone does not.
+      // A substring keeps the whole page in memory; a clone does not.
       if (imports.length > 0) return structuredClone(imports);
       if (response.status === 200) {
         throw unrecognized(path, `no go-import meta tag at ${display(url)}`);

@@ -79,7 +79,7 @@ export class GitCommits {
 }
 
 interface GitCommitOptions {
-  /** That it is one of. */
+  /** The commits that it is one of. */
   readonly commits: GitCommits;
   readonly signal: AbortSignal;
 }

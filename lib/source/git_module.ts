@@ -1,8 +1,10 @@
 /**
- * A module in its git repository, at one state of the repository's refs: its versions, and the commits that they are.
+ * A module in its git repository, at one state of the repository's refs: its versions and their
+ * commits.
  *
- * Everything about one version is read from one commit, found once by its hash. A tag that moves meanwhile has no effect
- * (or the repository throws `RefsMovedError`, and the caller starts over with new refs).
+ * Everything about one version is read from one commit, found once by its hash. A tag that moves
+ * meanwhile has no effect (or the repository throws `RefsMovedError`, and the caller starts over
+ * with new refs).
  */
 import { NotFoundError } from "../errors.ts";
 import type { Hash, Refs } from "../git/refs.ts";
@@ -19,14 +21,16 @@ import type { Layout } from "./layout.ts";
 import type { ModuleDir } from "./module_dir.ts";
 import type { VersionInfo } from "./source.ts";
 
-/** A version with its commit, and where in it the module is. */
+/** A version with its commit and the module's directory there. */
 export interface FoundVersion {
   readonly info: VersionInfo;
   readonly dir: ModuleDir;
   readonly snapshot: Snapshot;
 }
 
-/** Methods throw what those of Repository throw, and NotFoundError in the words of the `go` command. */
+/**
+ * Methods throw what those of Repository throw, and NotFoundError in the words of the `go` command.
+ */
 export class GitModule {
   readonly #layout: Layout;
   readonly #repository: Repository;
@@ -40,18 +44,23 @@ export class GitModule {
     this.#commits = new GitCommits(options);
   }
 
-  /** The tagged versions, in ascending order, retracted ones too; those with `+incompatible` at the end. */
+  /**
+   * The tagged versions in ascending order, including retracted ones; those with `+incompatible`
+   * come last.
+   */
   async list(): Promise<Version[]> {
     const tagged = taggedVersions(this.#refs, this.#layout);
     const names = [...tagged.compatible, ...await this.#incompatible(tagged)];
     return names.map((name) => parseVersion(this.#layout.path, name));
   }
 
-  /** Those of v2 and higher that count as versions of a path without major version, with their suffix. */
+  /**
+   * The versions of v2 and higher that count for a path without major version, with their suffix.
+   */
   async #incompatible({ compatible, incompatible }: TaggedVersions): Promise<string[]> {
     if (incompatible.length === 0) return [];
     const highest = compatible.at(-1);
-    // With a go.mod in it, the author has gone over to modules and means v2 tags for the path …/v2.
+    // With a go.mod there, the author uses modules, and v2 tags are meant for the path …/v2.
     if (highest !== undefined && await this.#hasGoMod(highest)) return [];
     const names: string[] = [];
     for (const [major, highest] of highestOfMajors(incompatible)) {
@@ -62,7 +71,7 @@ export class GitModule {
     return names;
   }
 
-  /** The highest tagged version that is not retracted, else what HEAD is. */
+  /** The highest tagged version that is not retracted, otherwise the version at HEAD. */
   async latest(): Promise<FoundVersion> {
     const version = await this.#highest(await this.list());
     return version === null ? await this.head() : await this.#find(version);
@@ -78,8 +87,9 @@ export class GitModule {
   /**
    * What a version, tag, branch, commit or version prefix means.
    *
-   * A prefix (`v1`, `v1.2`) means the highest version that begins so and is not retracted, and a tag or branch of that
-   * name where there is none. A version with build metadata that is not tagged means the version without.
+   * A prefix (`v1`, `v1.2`) means the highest matching version that is not retracted; if there is
+   * none, a tag or branch of that name. A version with build metadata that is not tagged means the
+   * version without.
    */
   async find(query: string): Promise<FoundVersion> {
     const highest = await this.#highestWithPrefix(query);
@@ -105,7 +115,10 @@ export class GitModule {
     return await this.#highest(matching);
   }
 
-  /** The highest release of a list in ascending order, else the highest pre-release, that is not retracted. */
+  /**
+   * The highest release of a list in ascending order, else the highest pre-release, that is not
+   * retracted.
+   */
   async #highest(versions: readonly Version[]): Promise<Version | null> {
     if (versions.length === 0) return null;
     const retractions = await this.#commits.retractions();
@@ -150,7 +163,7 @@ export class GitModule {
     { version, query, ref }: { version: string; query: string; ref: string | null },
   ): Origin {
     const { codeDir } = this.#layout;
-    // A pseudo-version without base that was asked for by its name is that, whatever is tagged.
+    // A pseudo-version without base that was requested by its name does not depend on tags.
     const dependsOnTags = isPseudoVersion(version) &&
       !(version === query && version.startsWith("v0.0.0-"));
     const state = dependsOnTags ? tagState(this.#refs, this.#layout) : null;

@@ -1,21 +1,22 @@
 /**
- * Which commit a revision's name means, as far as the refs of the repository tell (`Stat` of `gitRepo` in
- * cmd/go/internal/modfetch/codehost; https://go.dev/ref/mod#version-queries).
+ * Which commit a revision's name means, according to the refs of the repository (`Stat` of
+ * `gitRepo` in cmd/go/internal/modfetch/codehost; https://go.dev/ref/mod#version-queries).
  *
- * A tag wins over a branch of its name, both over a commit. A commit goes by its hash or by 7 or more digits of it, in
- * lower case, if HEAD, a branch or a tag leads to it. Nothing else that git takes for a revision (`main~1`, `@{u}`,
- * `refs/pull/1/head`) means anything here.
+ * A tag takes precedence over a branch of the same name, and both over a commit. A commit is named
+ * by its hash or by at least 7 digits of it, in lower case, if HEAD, a branch or a tag leads to it.
+ * Other revisions of git (`main~1`, `@{u}`, `refs/pull/1/head`) are not supported.
  */
 import type { Hash, Refs } from "../git/refs.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { parseSemver } from "../module/semver.ts";
 
-/** Fewer digits are taken for a name. */
+/** Fewer digits count as a name. */
 const MIN_HASH_DIGITS = 7;
 
 /**
- * - `ref`: a ref says it. `ref` is what `Origin.Ref` says: for HEAD, which is fetched by its hash, nothing.
- * - `digits`: perhaps the beginning of a commit's hash; the history knows.
+ * - `ref`: found by a ref. `ref` is the value of `Origin.Ref`: null for HEAD, which is fetched by
+ *   its hash.
+ * - `digits`: perhaps the beginning of a commit's hash; the history decides.
  * - `ambiguous`: the beginning of several hashes.
  * - `unknown`: nothing.
  */
@@ -47,8 +48,8 @@ function matchHash(refs: Refs, digits: string): RevisionMatch {
 }
 
 /**
- * The name in the repository of what a module version or query asks for: the digits at the end of a pseudo-version, the
- * tag of a version, any other name as it is.
+ * The revision in the repository that a module version or query asks for: the digits at the end of
+ * a pseudo-version, the tag of a version, any other name as it is.
  *
  * @example
  * ```ts
@@ -66,7 +67,7 @@ export function revisionName(query: string, tagPrefix: string): string {
   return tagPrefix + (semver.build === "+incompatible" ? withoutIncompatible(query) : query);
 }
 
-/** The digits that a pseudo-version ends with, also of one that makes no sense otherwise. */
+/** The digits at the end of a pseudo-version, even of one that is otherwise invalid. */
 export function pseudoRevision(version: string): string {
   return version.replace(/\+.*$/, "").replace(/^.*-/, "");
 }

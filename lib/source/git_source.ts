@@ -1,12 +1,13 @@
 /**
  * Modules from where they are developed: the git repository that the module path leads to, or the
- * module proxy that its page names. This is `direct` of a `GOPROXY` list, and, with mirrors that have
- * credentials, the source of private paths.
+ * module proxy that its page names. This is `direct` of a `GOPROXY` list, and, with mirrors that
+ * have credentials, the source of private paths.
  *
  * The answers are those of `go mod download` with `GOPROXY=direct`.
  *
- * Mirrors remember what they have fetched, so those that have credentials are for private paths only:
- * otherwise a stranger's go-import page could name a private repository as the place of a public path.
+ * Mirrors remember what they have fetched, so those that have credentials are for private paths
+ * only: otherwise a stranger's go-import page could name a private repository as the place of a
+ * public path.
  */
 import { NotFoundError } from "../errors.ts";
 import { RefsMovedError } from "../git/errors.ts";
@@ -25,8 +26,8 @@ export interface GitSourceOptions {
   /** Where a module path's code is ({@linkcode Discovery.locate}). */
   readonly locate: (path: ModulePath, signal: AbortSignal) => Promise<ModuleLocation>;
   /**
-   * The proxy at a URL that a page names. Requests that come back to this server are detected by its
-   * HTTP layer.
+   * The proxy at a URL that a page names. Requests that come back to this server are detected by
+   * its HTTP layer.
    */
   readonly openProxy: (url: URL) => Source;
 }

@@ -1,14 +1,15 @@
 /**
- * What the tags of a repository say about a module's versions (https://go.dev/ref/mod#vcs-version):
+ * A module's versions according to the tags of its repository (https://go.dev/ref/mod#vcs-version):
  *
  * ```
  * v1.2.3        version v1.2.3 of the module in the root
- * kit/v1.2.3    version v1.2.3 of the module in the directory kit, and of the module …/kit/v2 there if it were v2
+ * kit/v1.2.3    version v1.2.3 of the module in the directory kit; kit/v2.3.4 is one of …/kit/v2
  * v1.2.3+meta   no version, but a commit that comes after it is one "after v1.2.3"
  * v1.2, 1.2.3   nothing
  * ```
  *
- * Follows `Versions` and `tagToVersion` of cmd/go/internal/modfetch, and `Tags` of its package codehost.
+ * Follows `Versions` and `tagToVersion` of cmd/go/internal/modfetch, and `Tags` of its package
+ * codehost.
  */
 import { createHash } from "node:crypto";
 import type { Hash, Refs } from "../git/refs.ts";
@@ -30,19 +31,22 @@ export function tagsOf(refs: Refs): [name: string, hash: Hash][] {
 export interface TagVersion {
   /** Canonical, without build metadata. */
   readonly version: string;
-  /** Whether the tag is nothing but the version: only then the version is the tag's commit. */
+  /** Whether the tag is exactly the version: only then the version is the tag's commit. */
   readonly isExact: boolean;
 }
 
-/** The version that a tag stands for, for a module whose tags begin with `tagPrefix`; null if it stands for none. */
+/**
+ * The version that a tag stands for, for a module whose tags begin with `tagPrefix`; null if it
+ * stands for none.
+ */
 export function versionOfTag(tag: string, tagPrefix: string): TagVersion | null {
   if (!tag.startsWith(tagPrefix)) return null;
   const text = tag.slice(tagPrefix.length);
   const version = canonicalSemver(text);
   // v1.2 would stand for v1.2.0, and then v1.2.0 could mean two commits.
   if (version === null || !text.startsWith(version)) return null;
-  // It would name another commit than the one that it is a tag of. The go command overlooks that where there is a prefix,
-  // and takes the time from the one and the files from the other.
+  // It would name a commit other than the tagged one. With a prefix, the go command overlooks that
+  // and takes the time from one commit and the files from the other.
   if (isPseudoVersion(text)) return null;
   return { version, isExact: version === text };
 }
@@ -50,15 +54,18 @@ export function versionOfTag(tag: string, tagPrefix: string): TagVersion | null 
 /** In ascending order. */
 export interface TaggedVersions {
   readonly compatible: readonly string[];
-  /** Those that can only be versions with the suffix `+incompatible`; they do not have it here. */
+  /** Versions that are valid only with the suffix `+incompatible`, given here without it. */
   readonly incompatible: readonly string[];
 }
 
-/** The versions that the tags name. Whether the incompatible ones count depends on the files of their commits. */
+/**
+ * The versions that the tags name. Whether the incompatible ones count depends on the files of
+ * their commits.
+ */
 export function taggedVersions(refs: Refs, layout: Layout): TaggedVersions {
   const compatible: string[] = [];
   const incompatible: string[] = [];
-  // gopkg.in takes vN tags for the stable path alone.
+  // gopkg.in uses vN tags only for the stable path.
   const hasVersions = !(layout.path.startsWith("gopkg.in/") && layout.path.endsWith("-unstable"));
   for (const [tag] of hasVersions ? tagsOf(refs) : []) {
     if (!tag.startsWith(layout.tagPrefix)) continue;
@@ -79,7 +86,8 @@ export function highestOfMajors(versions: readonly string[]): Map<string, string
 }
 
 /**
- * The state of all tags that may decide which version a commit of the module is, as `Origin.TagPrefix` and `TagSum`.
+ * The state of all tags that may decide which version a commit of the module is, as
+ * `Origin.TagPrefix` and `TagSum`.
  *
  * @example
  * ```ts
@@ -99,8 +107,8 @@ export function tagState(
   for (const [tag, hash] of tagsOf(refs)) {
     if (!tag.startsWith(prefix)) continue;
     const text = tag.slice(tagPrefix.length);
-    // A version, perhaps with build metadata. The quotes are Go's %q: git allows neither control characters nor
-    // backslashes in names, which are what JSON writes in another way.
+    // A version, perhaps with build metadata. The quotes are Go's %q: git allows neither control
+    // characters nor backslashes in names, which are what JSON writes in another way.
     if (versionOfTag(text, "") !== null) digest.update(`${JSON.stringify(tag)} ${hash}\n`);
   }
   return { tagPrefix: prefix, tagSum: `t1:${digest.digest("base64")}` };

@@ -1,5 +1,5 @@
 /**
- * `go-import` meta tags, by which a web page says where the code of an import path is:
+ * `go-import` meta tags, with which a web page says where the code of an import path is:
  * https://go.dev/ref/mod#vcs-find, https://pkg.go.dev/cmd/go#hdr-Remote_import_paths
  *
  * ```html
@@ -7,12 +7,14 @@
  * <meta name="go-import" content="example.com/kit git https://git.example.com/mono kit">
  * ```
  *
- * Three fields: the path's prefix that is meant, the version control system (or `mod`, a module proxy), its URL. A fourth
- * one (Go 1.25) is the directory in the repository. What follows `</head>` or `<body>` does not count.
+ * Three fields: the prefix of the path, the version control system (or `mod`, a module proxy) and
+ * the URL. An optional fourth (Go 1.25) is the directory in the repository. Tags after `</head>` or
+ * `<body>` do not count.
  *
- * The `go` command reads the page as lax XML, so this is a lexer of tags and not an HTML parser: no element nests, closes
- * another or has a content of its own. An HTML parser from npm would be six packages and 15 ms of start-up for one tag.
- * Unlike the `go` command's, this lexer passes over what it cannot read.
+ * The `go` command reads the page as lax XML, so this is a lexer of tags and not an HTML parser:
+ * elements do not nest or close others and have no content of their own. An HTML parser from npm
+ * would be six packages and 15 ms of start-up for one tag. Unlike the `go` command's parser, this
+ * lexer skips what it cannot read.
  */
 import { hasPathPrefix } from "../module/path.ts";
 
@@ -26,7 +28,8 @@ export interface GoImport {
 }
 
 /**
- * The go-import tags of a page, those of kind `mod` first. A `mod` tag hides the other tags of its prefix.
+ * The go-import tags of a page, those of kind `mod` first. A `mod` tag hides the other tags of its
+ * prefix.
  *
  * @example
  * ```ts
@@ -53,7 +56,8 @@ export function parseGoImports(html: string): GoImport[] {
 }
 
 /**
- * The one tag that is meant for `path`; null when there is none, or when several are and no `mod` tag goes before them.
+ * The only tag for `path`; null when there is none, or several and no `mod` tag that takes
+ * precedence.
  */
 export function matchGoImport(imports: readonly GoImport[], path: string): GoImport | null {
   const [first, second] = imports.filter(({ prefix }) => hasPathPrefix(path, prefix));
@@ -74,7 +78,7 @@ interface Tag {
 }
 
 const TAG_START = /<!--|<(?<name>\/?[A-Za-z][^\s/>]*)/g;
-/** No two parts of it can match the same characters, so it never goes back far. */
+/** No two parts of it can match the same characters, so it does not backtrack far. */
 const ATTRIBUTE =
   /[\s/]*(?:=|(?<name>[^\s/>=]+)(?:\s*=\s*(?:"(?<double>[^"]*)"|'(?<single>[^']*)'|(?<bare>[^\s"'>][^\s>]*)))?)/y;
 

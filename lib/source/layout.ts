@@ -1,5 +1,5 @@
 /**
- * Where in a repository a module belongs, as far as its path and the repository's root tell
+ * Where a module belongs in a repository, according to its path and the repository's root
  * (`newCodeRepo` in cmd/go/internal/modfetch; https://go.dev/ref/mod#vcs-version).
  *
  * ```
@@ -8,8 +8,9 @@
  *                  └ codeDir         tags are kit/v2.3.4, the go.mod is kit/go.mod or kit/v2/go.mod
  * ```
  *
- * Tags carry the directory and never the major version's own one. A go-import tag may put the module into a further
- * directory. Where the root is the whole path (`gopkg.in/yaml.v3`), there is no directory and no choice.
+ * Tags begin with the directory, without that of the major version. A go-import tag may put the
+ * module into a further directory. Where the root is the whole path (`gopkg.in/yaml.v3`), there is
+ * no directory and no choice.
  */
 import { NotFoundError } from "../errors.ts";
 import { hasPathPrefix, type ModulePath, splitPathVersion } from "../module/path.ts";
@@ -26,9 +27,12 @@ export interface Layout {
   readonly major: string;
   /** The module's directory, from the repository's root; empty for the root itself. */
   readonly codeDir: string;
-  /** What the module's tags begin with: `""`, `"kit/"`. */
+  /** The prefix of the module's tags: `""`, `"kit/"`. */
   readonly tagPrefix: string;
-  /** The directory of the major version, which may have the go.mod in place of `codeDir`; null if the path has none. */
+  /**
+   * The directory of the major version, which may have the go.mod instead of `codeDir`; null if the
+   * path has no major version.
+   */
   readonly majorDir: string | null;
 }
 
@@ -64,7 +68,7 @@ export function layoutOf(
   };
 }
 
-/** The two as one clean relative path, or null where that leads out of the repository. */
+/** Joins the two into a clean relative path; null if it would leave the repository. */
 function joinDirs(first: string, second: string): string | null {
   const elements: string[] = [];
   for (const element of `${first}/${second}`.split("/")) {

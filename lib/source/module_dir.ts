@@ -1,11 +1,12 @@
 /**
- * Which directory of a commit is the module: the one whose go.mod declares the major version of the module's path
- * (`findDir` in cmd/go/internal/modfetch; https://go.dev/ref/mod#vcs-dir).
+ * Which directory of a commit is the module: the one whose go.mod declares the major version of the
+ * module's path (`findDir` in cmd/go/internal/modfetch; https://go.dev/ref/mod#vcs-dir).
  *
- * A module `…/v2` may lie in `codeDir`, the "major branch" way, or in `codeDir/v2`, the "major subdirectory" way, but not
- * in both. Only the major version counts here and not the rest of the declared path: a fork has another path, and users
- * reach it by `replace`. Without any go.mod the root of a repository is a module, of v0, v1 and `+incompatible` versions,
- * and so is a gopkg.in one.
+ * A module `…/v2` may be in `codeDir`, the "major branch" way, or in `codeDir/v2`, the "major
+ * subdirectory" way, but not in both. Only the major version counts here and not the rest of the
+ * declared path: a fork declares another path, and users refer to it with `replace`. Without any
+ * go.mod, the root of a repository is a module with v0, v1 and `+incompatible` versions; so is a
+ * gopkg.in repository.
  *
  * The messages are those of the `go` command, because its users search the web for them.
  */
@@ -16,7 +17,7 @@ import type { Layout } from "./layout.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** The go.mod files of a commit where the module may lie; null where there is none. */
+/** The go.mod files where the module may be in a commit; null where there is none. */
 export interface GoModFiles {
   /** In `layout.codeDir`. */
   readonly codeDir: Bytes | null;
@@ -42,7 +43,7 @@ export interface ModuleDir {
   readonly goMod: Bytes | null;
 }
 
-/** What a message names the commit by. */
+/** How a message names the commit. */
 export interface CommitNames {
   readonly version: string;
   /** The tag, or the digits of the hash. */
@@ -91,17 +92,23 @@ function declaredPath(goMod: Bytes | null): string | null {
   return goMod === null ? null : modulePathLine(goMod);
 }
 
-/** Whether a declared path has the major version that a module path ending in `pathMajor` asks for. */
+/**
+ * Whether a declared path has the major version that a module path ending in `pathMajor` asks for.
+ */
 function fitsMajor(declared: string | null, pathMajor: string): boolean {
   const split = declared === null ? null : splitPathVersion(declared);
   if (split === null) return false;
   const declaredMajor = split.pathMajor.slice(1);
   if (pathMajor === "") return /^(?:|v0|v1)(?:-unstable)?$/.test(declaredMajor);
-  // "/v2" and ".v2" mean the same; a path without any is none of gopkg.in's and says nothing about ".v1".
+  // "/v2" and ".v2" mean the same; a path without either is not gopkg.in's and says nothing about
+  // ".v1".
   return declaredMajor === pathMajor.slice(1);
 }
 
-/** Old `go` commands let a path without major version replace any of gopkg.in: https://go.dev/issue/34254. */
+/**
+ * Old `go` commands let a path without major version replace any of gopkg.in:
+ * https://go.dev/issue/34254.
+ */
 function isGopkgFork(declared: string | null, pathMajor: string): boolean {
   return pathMajor === "" && declared !== null && declared.startsWith("gopkg.in/");
 }

@@ -1,6 +1,4 @@
-/**
- * From an upstream list to the source of public modules: one case for each kind of entry.
- */
+/** Makes the source of public modules from an upstream list: one case for each kind of entry. */
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import type { InspectZip } from "../zip/read.ts";
 import { MeasuredSource } from "./measured.ts";
@@ -19,13 +17,13 @@ export interface OpenSourceOptions {
   /** The source behind `direct`. */
   readonly direct: Source;
   readonly metrics?: Metrics;
-  /** Looks through zips of upstreams. Default: here. */
+  /** Inspects zips of upstreams. Default: in this thread. */
   readonly inspectZip?: InspectZip | undefined;
 }
 
 export interface OpenedSource {
   readonly source: Source;
-  /** What it consists of, in its order. */
+  /** The sources that it consists of, in order. */
   readonly sources: readonly Source[];
 }
 

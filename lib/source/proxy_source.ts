@@ -1,9 +1,9 @@
 /**
  * One upstream that speaks the GOPROXY protocol (Go Modules Reference, "GOPROXY protocol").
  *
- * Nothing it says is believed unchecked: `.info` names the version that was asked for, the zip keeps the rules of module
- * zips and the prefix of this version, and the go.mod in it has the bytes of `.mod`. What fails a check is an
- * {@linkcode UpstreamError}.
+ * Every response is checked: `.info` names the requested version, the zip follows the rules of
+ * module zips and has the prefix of this version, and the go.mod in it equals `.mod`. A failed
+ * check is an {@linkcode UpstreamError}.
  */
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
@@ -39,7 +39,7 @@ const MAX_INFO_BYTES = 1024 * 1024;
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
 
 export interface ProxySourceOptions {
-  /** Default: here. */
+  /** Default: in this thread. */
   readonly inspect?: InspectZip | undefined;
 }
 
@@ -62,7 +62,10 @@ export class ProxySource implements Source {
     return { versions: parseList(path, new TextDecoder().decode(bytes)), freshMs };
   }
 
-  /** `@latest` is optional in the protocol; where it is missing, the list decides, as it does for the `go` command. */
+  /**
+   * `@latest` is optional in the protocol; where it is missing, the list decides, as it does for
+   * the `go` command.
+   */
   async latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
     try {
       return await this.#info(path, { file: "@latest", signal });
@@ -157,8 +160,8 @@ export class ProxySource implements Source {
 }
 
 /**
- * The versions that a list names. Like the `go` command, it takes the first word of each line and passes over lines that
- * are no versions of this module, and over pseudo-versions.
+ * The versions that a list names. Like the `go` command, it takes the first word of each line and
+ * skips pseudo-versions and lines that are not versions of this module.
  */
 function parseList(path: ModulePath, text: string): Version[] {
   const versions = new Set<Version>();

@@ -1,10 +1,10 @@
 /**
- * Where the code of a module path is, as far as the path alone says. Follows the table of the `go` command
- * (cmd/go/internal/vcs), https://go.dev/ref/mod#vcs-find:
+ * The repository of a module path, where the path alone determines it. Follows the table of the
+ * `go` command (cmd/go/internal/vcs), https://go.dev/ref/mod#vcs-find:
  *
  * ```
- * github.com/group/repo/dir        a host whose layout is known: the repository is github.com/group/repo
- * git.example.com/a/b.git/dir      the path says it itself: the repository is https://git.example.com/a/b
+ * github.com/group/repo/dir      a host with a known layout: the repository is github.com/group/repo
+ * git.example.com/a/b.git/dir    the path names it: the repository is https://git.example.com/a/b
  * ```
  *
  * All other paths are looked up on the web (discover.ts).
@@ -13,7 +13,7 @@ import { NotFoundError } from "../errors.ts";
 import { hasPathPrefix, type ModulePath } from "../module/path.ts";
 
 export interface RepoRoot {
-  /** The part of the path that stands for the repository's root. */
+  /** The part of the path that is the repository's root. */
   readonly root: string;
   /** `git`, `hg`, `svn`, `bzr` or `fossil`. */
   readonly vcs: string;
@@ -25,7 +25,7 @@ interface Host {
   readonly prefix: string;
   readonly vcs: string;
   readonly pattern: RegExp;
-  /** The host has repositories without suffix only: one in the path is a mistake. */
+  /** The host's repositories have no suffix: one in the path is a mistake. */
   readonly refusesSuffix?: boolean;
 }
 
@@ -67,12 +67,15 @@ const HOSTS: readonly Host[] = [
 
 const SUFFIX = /\.(?:git|hg|svn|bzr|fossil)$/;
 
-/** A part behind the host that ends like a repository, the last if there are several. A module path's host has a dot. */
+/**
+ * An element after the host that ends like a repository, the last one if there are several. A
+ * module path's host has a dot.
+ */
 const WITH_SUFFIX =
   /^(?<root>(?<repository>[a-z0-9.-]+(?:\/~?[\w.-]+)+?)\.(?<vcs>git|hg|svn|bzr|fossil))(?:\/~?[\w.-]+)*$/;
 
 /**
- * @returns null when only the web knows
+ * @returns null when the path alone does not determine it
  * @throws {NotFoundError} when the path's host has no such paths
  */
 export function findRepoRoot(path: ModulePath): RepoRoot | null {

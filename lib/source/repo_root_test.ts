@@ -31,7 +31,8 @@ const places: readonly { input: string; want: RepoRoot | null }[] = [
   },
   {
     input: "git.example.com/a.git/b.hg",
-    // Not the shortest: the pattern of the go command gives up an element's suffix only when nothing else matches.
+    // Not the shortest: the pattern of the go command gives up an element's suffix only when
+    // nothing else matches.
     want: { root: "git.example.com/a.git/b.hg", vcs: "hg", repository: "git.example.com/a.git/b" },
   },
   {

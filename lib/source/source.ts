@@ -1,11 +1,12 @@
 /**
- * Where modules come from. A source answers what exists *now*; what it once answered and was published is kept by the
- * store, and no source is asked for it again.
+ * Where modules come from. A source answers what exists *now*; published copies are in the store,
+ * and no source is asked for them again.
  *
- * A source says {@linkcode NotFoundError} only for what it knows not to exist. Everything that keeps it from knowing is
- * an {@linkcode UpstreamError} or a {@linkcode DeadlineError}.
+ * A source throws {@linkcode NotFoundError} only for what is known not to exist. Any failure to
+ * find out is an {@linkcode UpstreamError} or a {@linkcode DeadlineError}.
  *
- * A new kind of source is a file beside this one that implements {@linkcode Source}, and a case in `open.ts`.
+ * A new kind of source is a file beside this one that implements {@linkcode Source}, and a case in
+ * `open.ts`.
  */
 import type { Info } from "../module/info.ts";
 import type { H1 } from "../module/h1.ts";
@@ -13,7 +14,7 @@ import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Query, Version } from "../module/version.ts";
 
-/** `.info` as a source gives it, its version checked to be canonical and to fit the module path. */
+/** `.info` from a source; its version is canonical and fits the module path. */
 export interface VersionInfo extends Info {
   readonly version: Version;
 }
@@ -28,16 +29,18 @@ export interface ModuleQuery {
 export interface KnownVersions {
   /** The tagged ones, in any order; empty for a module that exists without tags. */
   readonly versions: readonly Version[];
-  /** For how long this may be taken for what the source knows now, by its own word; 0 where it gives none. */
+  /** How long this answer stays current, as the source says; 0 if it does not say. */
   readonly freshMs: number;
 }
 
-/** A copy of a module version as it came from its source, all but its zip. */
+/** A copy of a module version as it came from its source, except its zip. */
 export interface DescribedCopy {
   readonly info: VersionInfo;
   /** The bytes of `.mod`. */
   readonly goMod: Uint8Array<ArrayBuffer>;
-  /** What the manifest keeps of where this came from, without credentials: `proxy https://proxy.example.com`. */
+  /**
+   * The origin that the manifest records, without credentials: `proxy https://proxy.example.com`.
+   */
   readonly source: string;
 }
 
@@ -61,7 +64,7 @@ export interface FetchOptions {
 
 /** Each method throws NotFoundError, UpstreamError, DeadlineError, or the reason of its signal. */
 export interface Source {
-  /** What a person calls this source in a message, without credentials. */
+  /** The name of this source in messages, without credentials. */
   readonly description: string;
   list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions>;
   /** What `@latest` means now. */

@@ -8,8 +8,8 @@ import { type Question, SourceDecorator } from "./source_decorator.ts";
 
 export interface SourceChoice {
   /**
-   * The source of a private path, null for a public one. What it throws for a path that is neither,
-   * callers get.
+   * The source of a private path, null for a public one. It throws for a path that is neither, and
+   * callers get that error.
    */
   readonly findPrivate: (path: ModulePath) => Source | null;
   readonly publicSource: Source;

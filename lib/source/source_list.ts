@@ -1,14 +1,19 @@
 /**
- * A list of sources with the semantics of `GOPROXY` (Go Modules Reference, "GOPROXY protocol"; `go help goproxy`):
+ * A list of sources with the semantics of `GOPROXY` (Go Modules Reference, "GOPROXY protocol";
+ * `go help goproxy`):
  *
  * - entries are tried from left to right;
- * - after `,` the next one is tried only if this one knows that the thing does not exist (404 or 410);
+ * - after `,` the next one is tried only if this one knows that the thing does not exist (404 or
+ *   410);
  * - after `|` the next one is tried after any error;
- * - `direct` is the module's own repository, and `off` ends the list. Nothing behind either is ever reached.
+ * - `direct` is the module's own repository, and `off` ends the list. Entries after either are
+ *   never reached.
  *
- * When all fail, the error is that of `direct`, else the first that is not "does not exist", else "does not exist".
+ * When all fail, the error is that of `direct`, else the first that is not "does not exist", else
+ * "does not exist".
  *
- * One call of `fetch` takes all three files from one entry: a copy is never mixed.
+ * One call of `fetch` takes all three files from one entry: files of different entries are never
+ * mixed.
  */
 import { NotFoundError } from "../errors.ts";
 import type { Source } from "./source.ts";
@@ -21,9 +26,10 @@ export type ListEntry =
   | { readonly kind: "off" };
 
 /**
- * Takes a `GOPROXY` value apart. Empty entries are skipped; everything behind `direct` or `off` is left out.
+ * Parses a `GOPROXY` value. Skips empty entries and everything after `direct` or `off`.
  *
- * @throws {Error} saying which entry is not an http or https URL, `direct` or `off`; userinfo is never in the message
+ * @throws {Error} saying which entry is not an http or https URL, `direct` or `off`; userinfo is
+ *   never in the message
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -74,7 +80,10 @@ export class SourceList extends SourceDecorator {
   override readonly description: string;
   readonly #sources: readonly ListedSource[];
 
-  /** @param sources none: every module is "not known to exist" ({@linkcode NotFoundError}), as with `GOPROXY=off` */
+  /**
+   * @param sources none: every module is "not known to exist" ({@linkcode NotFoundError}), as with
+   *   `GOPROXY=off`
+   */
   constructor(sources: readonly ListedSource[]) {
     super();
     this.#sources = sources;

@@ -1,12 +1,15 @@
 /**
- * HTTP to one upstream module proxy: what its statuses mean, how often to ask again, how long to wait, how much to take.
+ * HTTP to one upstream module proxy: the meaning of statuses, retries, deadlines and size limits.
  *
- * - 200 is success; 404 and 410 are {@linkcode NotFoundError} with the upstream's own words; every other status is an
- *   {@linkcode UpstreamError}. An HTML page is never a module file, whatever its status.
- * - A broken connection, 429 and 5xx are tried again, {@linkcode MAX_ATTEMPTS} times in all, with growing pauses. An upstream
- *   that all attempts have just failed with is asked only once for a moment: without it, everything stored is served,
- *   and no client should wait for what is known to be down.
- * - Every attempt has a deadline: a short one for small files; for zips one between two chunks and one for the whole.
+ * - 200 is success; 404 and 410 are {@linkcode NotFoundError} with the upstream's message; every
+ *   other status is an {@linkcode UpstreamError}. An HTML page is never a module file, whatever its
+ *   status.
+ * - A broken connection, 429 and 5xx are retried, {@linkcode MAX_ATTEMPTS} attempts in all, with
+ *   growing pauses. After all attempts have failed, the upstream gets only one attempt per request
+ *   for a while: stored modules are served without it, and no client should wait for a server that
+ *   is known to be down.
+ * - Every attempt has a deadline: a short one for small files; for zips one between two chunks and
+ *   one for the whole.
  */
 import pRetry from "p-retry";
 import { withDeadline } from "../async/deadline.ts";
@@ -16,11 +19,11 @@ import { freshForMs } from "../http/fresh_for.ts";
 import { redact } from "../log/redact.ts";
 
 const MAX_ATTEMPTS = 3;
-/** How long an upstream that failed is asked only once for each thing. */
+/** How long an upstream that failed gets only one attempt per request. */
 const DISTRUST_MS = 5_000;
-/** Bytes of an error body that are read for its reason. */
+/** How much of an error body is read for its reason. */
 const REASON_LIMIT_BYTES = 4096;
-/** Characters of an upstream's reason that are passed on. */
+/** How much of an upstream's reason is passed on. */
 const REASON_LENGTH = 300;
 
 export interface UpstreamTimes {
@@ -48,18 +51,18 @@ export interface GetOptions {
 
 export interface FreshBody {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** 0 where the upstream does not say. */
+  /** 0 if the upstream does not say. */
   readonly freshMs: number;
 }
 
-/** What was asked for and came, with its body. */
+/** A successful response with its body. */
 interface SmallAnswer {
   readonly url: URL;
   readonly response: Response;
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** A status that may be better the next time. */
+/** A status that a retry may change. */
 class PassingUpstreamError extends UpstreamError {}
 
 export class Upstream {
@@ -67,7 +70,7 @@ export class Upstream {
   readonly url: string;
   readonly #base: URL;
   readonly #headers: Readonly<Record<string, string>>;
-  /** What nobody is told, whatever the upstream says. */
+  /** Secrets, removed from whatever the upstream says. */
   readonly #secrets: readonly string[];
   readonly #fetch: Fetch;
   readonly #times: UpstreamTimes;
@@ -97,7 +100,7 @@ export class Upstream {
     return (await this.#getSmall(path, options)).bytes;
   }
 
-  /** Like {@linkcode get}, and for how long the upstream says that it is new. */
+  /** Like {@linkcode get}, with how long the upstream says that it stays fresh. */
   async getFresh(path: string, options: GetOptions): Promise<FreshBody> {
     const { url, response, bytes } = await this.#getSmall(path, options);
     return { bytes, freshMs: freshForMs(url, response) };
@@ -180,7 +183,10 @@ export class Upstream {
   }
 }
 
-/** Broken connections and refusals may pass. A deadline has already taken the caller's patience. */
+/**
+ * Broken and refused connections may be temporary. A passed deadline has already kept the caller
+ * waiting.
+ */
 function mayPass(error: unknown): boolean {
   if (error instanceof DeadlineError) return false;
   return error instanceof PassingUpstreamError ||
@@ -199,10 +205,10 @@ async function readReason(response: Response): Promise<string> {
   try {
     const bytes = await readBody(response, { limitBytes: REASON_LIMIT_BYTES, what: "error" });
     const [line = ""] = new TextDecoder().decode(bytes).trim().split("\n");
-    // Module proxies begin so what they answer 404 to; so do we.
+    // Module proxies begin the body of a 404 like this; so do we.
     return line.replace(/^not found: /, "").trim().slice(0, REASON_LENGTH);
   } catch (error) {
-    // The status is the answer; its explanation may be cut off or too long.
+    // The status is enough; its explanation may be cut off or too long.
     if (error instanceof UpstreamError) return "";
     throw error;
   }
@@ -216,7 +222,7 @@ function userinfoOf(url: URL): { readonly password: string; readonly base64: str
   return { password, base64: userinfo.toBase64() };
 }
 
-/** Aborts its signal when nobody has restarted it for a while. */
+/** Aborts its signal when it has not been restarted for a while. */
 class IdleTimer {
   readonly #controller = new AbortController();
   readonly #timeoutMs: number;
