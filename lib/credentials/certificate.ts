@@ -1,8 +1,8 @@
 /**
- * The server's own certificate: a chain in PEM (RFC 7468) with the server's first, and its private key, PKCS#8, PKCS#1 or
- * SEC 1, without a passphrase. RSA, ECDSA and Ed25519.
+ * The server's own certificate: a chain in PEM (RFC 7468) with the server's first, and its private
+ * key, PKCS#8, PKCS#1 or SEC 1, without a passphrase. RSA, ECDSA and Ed25519.
  *
- * A chain that no client trusts, or whose time is over, can be used: whom clients trust is theirs to know.
+ * A chain that no client trusts, or that has expired, is accepted: clients decide what they trust.
  */
 import { X509Certificate } from "node:crypto";
 import { importPem } from "./private_key.ts";
@@ -24,12 +24,15 @@ export interface Certificate {
   readonly certificate: string;
   /** PEM. */
   readonly privateKey: string;
-  /** What it is for, as in `DNS:proxy.example.com, IP Address:192.0.2.1`. */
+  /** The names it is valid for, such as `DNS:proxy.example.com, IP Address:192.0.2.1`. */
   readonly names: string;
   readonly notAfter: Date;
 }
 
-/** @throws {SecretError} when there is no certificate, or no key to it; nothing of the key is in the message */
+/**
+ * @throws {SecretError} when there is no certificate or no matching key; the message contains
+ *   nothing of the key
+ */
 export async function readCertificate(
   config: CertificateConfig,
   places: SecretPlaces,
@@ -59,7 +62,7 @@ export async function readCertificate(
   return { certificate, privateKey, names, notAfter: new Date(server.validTo) };
 }
 
-/** Follows a certificate that others replace. */
+/** Reloads a certificate that is replaced from outside. */
 export class CertificateWatch {
   readonly #config: CertificateConfig;
   readonly #places: SecretPlaces;
@@ -77,7 +80,8 @@ export class CertificateWatch {
   /**
    * The new certificate, or null if there is none.
    *
-   * @throws {SecretError} when what is there now cannot be used, as between the replacements of two files
+   * @throws {SecretError} when the current files cannot be used, as when only one of the two has
+   *   been replaced
    */
   async next(): Promise<Certificate | null> {
     const found = await readCertificate(this.#config, this.#places);
@@ -88,13 +92,13 @@ export class CertificateWatch {
   }
 }
 
-/** The first certificate, where all are certificates. */
+/** The first certificate; null unless all blocks are certificates. */
 function parseChain(pem: string): X509Certificate | null {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
   try {
     return blocks.map((block) => new X509Certificate(block))[0] ?? null;
   } catch {
-    // Whatever the reason, a block is no certificate.
+    // Whatever the reason, a block is not a certificate.
     return null;
   }
 }

@@ -1,29 +1,33 @@
 /**
- * Credentials from a GitHub App: for each repository a token of its own that can read this one repository and expires
- * within the hour. By @octokit/auth-app; the API is described at https://docs.github.com/rest/apps/apps
+ * Credentials from a GitHub App: a token for each repository, which can read only this repository
+ * and expires within the hour. Uses @octokit/auth-app; the API is described at
+ * https://docs.github.com/rest/apps/apps
  *
  * ```
  * remote https://github.com/My-Org/lib.git
- *   GET  /orgs/My-Org/installation                 (404: GET /users/My-Org/installation)    → installation 42
- *   POST /app/installations/42/access_tokens {"repositories":["lib"],"permissions":{"contents":"read"}}
- *        → {"token":"ghs_…","expires_at":"…"}      `metadata: read` comes with every token
+ *   GET  /orgs/My-Org/installation         → installation 42
+ *        (404: GET /users/My-Org/installation)
+ *   POST /app/installations/42/access_tokens
+ *        {"repositories":["lib"],"permissions":{"contents":"read"}}
+ *        → {"token":"ghs_…","expires_at":"…"}    `metadata: read` comes with every token
  * credentials x-access-token / ghs_…
  * ```
  *
- * **What a refusal means.** The installation is looked up before each token, because what it says explains a refusal:
- * suspended, no permission to read contents, or only for selected repositories. A repository that is not there for an
- * installation on *all* of its owner's repositories is known not to exist. One that is not among the *selected* ones may
- * exist, and an owner without the App may have it: that is never "not found", because the `go` command would take it as
- * leave to ask elsewhere. KNOWN LIMIT: the old name of a renamed repository counts as not existing.
+ * **What a refusal means.** The installation is looked up before each token, because what it says
+ * explains a refusal: suspended, no permission to read contents, or only for selected repositories.
+ * A repository that an installation on *all* of its owner's repositories does not find is known not
+ * to exist. One that is not among the *selected* repositories may exist, and so may one of an owner
+ * without the App: that is never "not found", because it would send the `go` command to the next
+ * proxy. KNOWN LIMIT: the old name of a renamed repository counts as not existing.
  *
- * **What is remembered.** A token until {@linkcode MIN_REMAINING_MS} before its end; a failure for
- * {@linkcode FAILURE_TTL_MS}, so that an App that is installed now works at the next try. When GitHub limits our rate,
- * the App asks nothing until the pause it asks for is over.
+ * **What is remembered.** A token until {@linkcode MIN_REMAINING_MS} before it expires; a failure
+ * for {@linkcode FAILURE_TTL_MS}, so that an App that has just been installed works at the next
+ * attempt. When GitHub limits our rate, no request is made until the pause it asks for is over.
  *
- * Why not auth-app's own `auth({ type: "installation" })`: the requests under way that it shares between callers are known
- * by installation id and repository name alone, in a variable of the module. Two Apps on different hosts can have both in
- * common, and then one of them gets the other's token (seen with 8.3.1). Its request hook has no such memory, and it
- * corrects a clock that is off.
+ * Why not auth-app's own `auth({ type: "installation" })`: it shares running requests between
+ * callers in a module-level variable whose key is only the installation id and the repository name.
+ * Two Apps on different hosts can have both in common, and then one gets the other's token (seen
+ * with 8.3.1). Its request hook has no such cache, and it corrects for a wrong clock.
  */
 import { type KeyObject, sign } from "node:crypto";
 import { LRUCache } from "lru-cache";
@@ -40,7 +44,7 @@ import {
   MIN_REMAINING_MS,
 } from "./provider.ts";
 
-/** What this file needs of `fetch`. It must not carry the headers along to another origin. */
+/** The part of `fetch` that this file needs. It must not send the headers to another origin. */
 export type Fetch = (url: URL, init: {
   readonly method: "GET" | "POST";
   readonly headers: Readonly<Record<string, string>>;
@@ -52,7 +56,9 @@ export interface GitHubAppOptions {
   readonly id: number;
   /** Base URL of the REST API; {@linkcode defaultApiBaseUrl}. */
   readonly apiBaseUrl: string;
-  /** Reads the key; called for each request to the API, so that a new key is used at once. */
+  /**
+   * Reads the key; called for each request to the API, so that a new key takes effect immediately.
+   */
   readonly privateKey: () => Promise<KeyObject>;
   readonly fetch: Fetch;
   /** Milliseconds since 1970. */
@@ -62,23 +68,34 @@ export interface GitHubAppOptions {
   readonly requestTimeoutMs?: number;
 }
 
-/** How long a failure is remembered. Long enough to shield the API from a build that asks again and again. */
+/**
+ * How long a failure is remembered: long enough to protect the API from a build that keeps asking.
+ */
 export const FAILURE_TTL_MS = 5_000;
-/** A token that is younger than this is not given up because a git server refuses it. */
+/** A token younger than this is kept even if a git server refuses it. */
 export const MIN_AGE_TO_FORGET_MS = 30_000;
 /** Repositories whose token or failure is remembered. */
 const MAX_REMEMBERED = 10_000;
-/** Repositories that tokens are being made for at once. git processes wait for them, so there never are many. */
+/**
+ * Repositories for which tokens may be requested at the same time. git processes wait for them, so
+ * there are never many.
+ */
 const MAX_CONCURRENT_MINTS = 256;
 const REQUEST_TIMEOUT_MS = 10_000;
 const MAX_RESPONSE_BYTES = 1024 * 1024;
-/** GitHub asks for a minute where it does not say how long; it is never waited longer than that. */
+/** GitHub's documented pause if a response names none, and the longest that we wait. */
 const MAX_PAUSE_MS = 60_000;
-/** GitHub takes at most 10 minutes from `iat` to `exp`, and no `iat` in the future: a minute for a clock that is fast. */
+/**
+ * GitHub accepts at most 10 minutes from `iat` to `exp`, and no `iat` in the future: a minute is
+ * for a clock that is fast.
+ */
 const JWT_BACKDATE_SECONDS = 60;
 const JWT_LIFETIME_SECONDS = 600;
 
-/** Where the REST API of a GitHub host is: github.com, GitHub Enterprise Cloud (`*.ghe.com`) or Enterprise Server. */
+/**
+ * The base URL of the REST API of a GitHub host: github.com, GitHub Enterprise Cloud (`*.ghe.com`)
+ * or Enterprise Server.
+ */
 export function defaultApiBaseUrl(host: string): string {
   return host === "github.com" || host.endsWith(".ghe.com")
     ? `https://api.${host}`
@@ -179,7 +196,7 @@ export class GitHubApp implements CredentialProvider {
     return credentials;
   }
 
-  /** The API tells organizations from users; a remote does not. */
+  /** The API distinguishes organizations from users; a remote's URL does not. */
   async #findInstallation(owner: string): Promise<Installation> {
     const cannot = `Cannot find ${this.description} on "${owner}"`;
     let answer = await this.#ask("GET /orgs/{org}/installation", { org: owner });
@@ -210,7 +227,8 @@ export class GitHubApp implements CredentialProvider {
   #readToken({ data, headers }: ApiResponse, cannot: string): ExpiringCredentials {
     const { data: token } = TOKEN.safeParse(data);
     if (token === undefined) throw this.#unexpected(cannot);
-    // By GitHub's clock at both ends: ours may be off, and then `expires_at` must not be compared with it.
+    // Both times are by GitHub's clock: ours may be wrong and must not be compared with
+    // `expires_at`.
     const nowMs = this.#options.now();
     const serverNowMs = Date.parse(headers["date"] ?? "");
     const lifetimeMs = Date.parse(token.expires_at) -
@@ -225,7 +243,7 @@ export class GitHubApp implements CredentialProvider {
     };
   }
 
-  /** Answers that mean the same for every request. */
+  /** The error for responses that mean the same for every request. */
   #refused(cannot: string, { status, message }: ApiResponse): ProxyError {
     if (status === 401) {
       return new UpstreamError(
@@ -269,7 +287,7 @@ export class GitHubApp implements CredentialProvider {
     return answer;
   }
 
-  /** Loaded when first needed: who has no GitHub App shall not pay for it (12 MB, 30 ms). */
+  /** Loaded on first use: a server without a GitHub App does not pay for it (12 MB, 30 ms). */
   async #open(): Promise<Request> {
     const [{ createAppAuth }, { request }] = await Promise.all([
       import("@octokit/auth-app"),
@@ -310,7 +328,7 @@ type OnStep = (text: string) => void;
 type Request = typeof import("@octokit/request").request;
 type ExpiringCredentials = Required<Credentials>;
 
-/** How it ended when a token was last asked for, and for how long that counts. */
+/** The result of the last request for a token, and how long it is valid. */
 type Outcome =
   & { readonly sinceMs: number; readonly untilMs: number }
   & ({ readonly credentials: Credentials } | { readonly error: unknown });
@@ -325,7 +343,7 @@ interface Repository {
   readonly repo: string;
   /** For messages. */
   readonly name: string;
-  /** The same for all spellings: GitHub does not tell upper from lower case. */
+  /** The same for all spellings: GitHub names are case-insensitive. */
   readonly key: string;
 }
 
@@ -333,7 +351,7 @@ function parseRepository(path: string): Repository | null {
   const { owner, repo } =
     /^(?<owner>[\w.-]+)\/(?<repo>[\w.-]+?)(?:\.git)?\/?$/.exec(path)?.groups ?? {};
   if (owner === undefined || repo === undefined) return null;
-  // URL parsers would walk up at these.
+  // URL parsers would resolve these as parent directories.
   if ([owner, repo].some((element) => element === "." || element === "..")) return null;
   const name = `${owner}/${repo}`;
   return { owner, repo, name, key: name.toLowerCase() };
@@ -359,7 +377,7 @@ const RESPONSE = z.object({
 });
 
 interface ApiResponse extends z.infer<typeof RESPONSE> {
-  /** What GitHub says about it, fit for a message of ours. */
+  /** GitHub's message, sanitized for a message of ours. */
   readonly message: string;
 }
 
@@ -369,16 +387,22 @@ function parseResponse(response: unknown): ApiResponse {
   return { ...answer, message: withoutSecrets(data?.message ?? "no reason given") };
 }
 
-/** Octokit throws what is not 2xx, with the response in the error; and wraps what `fetch` threw. */
+/**
+ * Octokit throws an error with the response for a status other than 2xx, and wraps what `fetch`
+ * throws.
+ */
 function responseOf(error: unknown): unknown {
   if (!(error instanceof Error && "status" in error)) throw error;
   if ("response" in error && error.response !== undefined) return error.response;
-  // Octokit's own error has the whole request in it; only what it stands for goes further.
+  // Octokit's own error contains the whole request; only its cause is passed on.
   if (error.cause instanceof ProxyError) throw error.cause;
   throw new UpstreamError("Cannot reach the API of GitHub", { cause: error.cause });
 }
 
-/** How long GitHub wants us to pause, or null: https://docs.github.com/rest/overview/rate-limits-for-the-rest-api */
+/**
+ * How long GitHub wants us to pause, or null:
+ * https://docs.github.com/rest/overview/rate-limits-for-the-rest-api
+ */
 function pauseOf({ status, headers }: ApiResponse): number | null {
   const retryAfter = headers["retry-after"];
   const isLimited = status === 429 ||
@@ -388,12 +412,12 @@ function pauseOf({ status, headers }: ApiResponse): number | null {
   return seconds >= 0 ? Math.min(seconds * 1000, MAX_PAUSE_MS) : MAX_PAUSE_MS;
 }
 
-/** A text of the API, short and printable, without words that are long enough to be a token. */
+/** A text from the API, shortened and printable, without words long enough to be a token. */
 function withoutSecrets(text: string): string {
   return text.replace(/[^\x20-\x7e]+/g, " ").replace(/[^ ]{32,}/g, "[…]").slice(0, 200);
 }
 
-/** `fetch` as octokit calls it, with a limit to the answer's size. */
+/** `fetch` as octokit calls it, with a limit on the size of the response. */
 function limited(fetch: Fetch): (url: string, init: OctokitInit) => Promise<Response> {
   return async (url, { method, headers, body, signal }) => {
     const response = await fetch(new URL(url), {
@@ -415,7 +439,7 @@ function limited(fetch: Fetch): (url: string, init: OctokitInit) => Promise<Resp
   };
 }
 
-/** The part of what octokit gives to `fetch` that we use. */
+/** The options that octokit passes to `fetch`, as far as we use them. */
 interface OctokitInit {
   readonly method: "GET" | "POST";
   readonly headers: Readonly<Record<string, string>>;

@@ -1,14 +1,17 @@
 /**
- * netrc files by the rules of the `go` command (`GOAUTH=netrc`; its cmd/go/internal/auth/netrc.go and auth.go, Go 1.26):
+ * netrc files by the rules of the `go` command (`GOAUTH=netrc`; its cmd/go/internal/auth/netrc.go
+ * and auth.go, Go 1.26):
  *
- * - Tokens come in pairs of name and value, and a pair does not go over the end of a line. `machine` starts an entry;
+ * - Tokens come in pairs of name and value, and a pair is on one line. `machine` starts an entry;
  *   it counts once it also has `login` and `password`, which may be on later lines.
- * - `macdef` starts a macro: what follows up to an empty line is skipped.
- * - `default` is not an entry. One that ends its line ends the file, too.
+ * - `macdef` starts a macro: everything up to an empty line is skipped.
+ * - `default` is not an entry. At the end of a line it also ends the file.
  * - Of several entries for one machine the first counts.
- * - A machine may have a path (`git.example.com/team`), which then has to be a prefix by elements; the longest counts.
+ * - A machine may have a path (`git.example.com/team`), which then has to be a prefix by elements;
+ *   the longest counts.
  *
- * One rule is older: where no entry fits `host:port`, one for the host alone does, as for curl, git and `go` up to 1.23.
+ * One rule is older: if no entry matches `host:port`, one for the host alone does, as in curl, git
+ * and `go` up to 1.23.
  */
 import type {
   CredentialContext,
@@ -62,7 +65,7 @@ export function parseNetrc(text: string): NetrcEntry[] {
   return entries;
 }
 
-/** The entry for a remote, or null. */
+/** The entry for a context, or null. */
 export function findNetrcEntry(
   entries: readonly NetrcEntry[],
   context: CredentialContext,

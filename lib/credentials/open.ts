@@ -1,5 +1,5 @@
 /**
- * From the configuration to the private prefixes and their credentials.
+ * Makes the private prefixes and their credentials from the configuration.
  *
  * ```yaml
  * privateModules:
@@ -14,9 +14,10 @@
  *
  * A prefix covers the module paths that begin with its elements; no two cover the same path.
  *
- * **Which remotes get the credentials** does not depend on what a web page says: those at the prefix's own host over
- * https (a GitHub App: at the App's host); where the prefix names its repository, those at that one's host; with netrc,
- * those that it has an entry for. Plain http counts for hosts that the configuration allows it for.
+ * **Which remotes get the credentials** does not depend on web pages: remotes at the prefix's own
+ * host over https (for a GitHub App: at the App's host); if the prefix names its repository, those
+ * at the repository's host; with netrc, those it has an entry for. Plain http counts for hosts for
+ * which the configuration allows it.
  */
 import { ForbiddenError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
@@ -89,9 +90,10 @@ export interface PrivatePrefix {
 }
 
 /**
- * What is wrong with this part of the configuration by itself, each with its key; secrets are not looked at.
+ * The faults of this part of the configuration, each with its key; secrets are not read.
  *
- * Overlapping prefixes are refused rather than the longest taken: who may read what must not hang on an order.
+ * Overlapping prefixes are refused instead of using the longest: access must not depend on an
+ * order.
  */
 export function credentialsFaults(config: CredentialsConfig): string[] {
   const { privateModules, gitHub } = config;
@@ -129,7 +131,8 @@ export function credentialsWarnings(config: CredentialsConfig): string[] {
 }
 
 /**
- * Makes the providers. Every secret is read once, so that a wrong one is found at start and not by the first build.
+ * Makes the providers. Reads every secret once, so that an invalid one is found at start and not by
+ * the first build.
  *
  * @param config without {@linkcode credentialsFaults}
  * @throws {SecretError} that names the key of each secret that cannot be used
@@ -185,8 +188,9 @@ export class PrivatePrefixes<T extends { readonly pathPrefix: string } = Private
   /**
    * The private prefix that covers a module path, or null: the module is public.
    *
-   * @throws {ForbiddenError} when only the case of its letters keeps a path from being private. Most servers do not tell
-   *   them apart: as a public path it would give a private name away, as a private one it would evade rules by path.
+   * @throws {ForbiddenError} when only the case of its letters keeps a path from being private.
+   *   Most servers ignore case: as a public path it would reveal a private name, as a private one
+   *   it would evade access rules by path.
    */
   find(path: ModulePath): T | null {
     const prefix = this.all.find(({ pathPrefix }) => hasPathPrefix(path, pathPrefix));
@@ -203,7 +207,7 @@ export class PrivatePrefixes<T extends { readonly pathPrefix: string } = Private
   }
 }
 
-/** Lets a provider have its say about some origins only (P1). */
+/** Limits a provider to some origins (P1). */
 class BoundProvider implements CredentialProvider {
   readonly description: string;
   readonly #provider: CredentialProvider;
@@ -249,7 +253,9 @@ function openApp(
   });
 }
 
-/** Where the App is: at the prefix's host if there is one with this id, else wherever there is. */
+/**
+ * The hosts that have the App: the prefix's host if it has one with this id, otherwise all that do.
+ */
 function hostsOfApp({ gitHub }: CredentialsConfig, pathPrefix: string, id: number): string[] {
   const hosts = gitHub.filter(({ gitHubApps }) => gitHubApps.some((app) => app.id === id))
     .map(({ host }) => host);
@@ -286,7 +292,7 @@ export async function checkCredentialsSecrets(
   await checkSecrets(secretsOf(config), places);
 }
 
-/** Upper and lower case count as one here, for the same reason as in {@linkcode PrivatePrefixes.find}. */
+/** Ignores case, for the same reason as {@linkcode PrivatePrefixes.find}. */
 function overlap(a: string, b: string): boolean {
   const [x, y] = [a.toLowerCase(), b.toLowerCase()];
   return hasPathPrefix(x, y) || hasPathPrefix(y, x);

@@ -1,6 +1,7 @@
 /**
- * The private key of a GitHub App: RSA in PEM (RFC 7468), as PKCS#1 ("RSA PRIVATE KEY", what GitHub hands out) or PKCS#8
- * ("PRIVATE KEY"). Exactly one PEM block; text around it is allowed, as openssl writes it.
+ * The private key of a GitHub App: RSA in PEM (RFC 7468), as PKCS#1 ("RSA PRIVATE KEY", GitHub's
+ * format) or PKCS#8 ("PRIVATE KEY"). Exactly one PEM block; text around it, as openssl writes it,
+ * is allowed.
  */
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import {
@@ -11,7 +12,10 @@ import {
   type SecretPlaces,
 } from "./secret.ts";
 
-/** @throws {SecretError} when there is no such key; nothing of it is in the message, nor what openssl says about it */
+/**
+ * @throws {SecretError} when there is no such key; the message contains nothing of it, nor
+ *   openssl's error
+ */
 export async function readPrivateKey(secret: Secret, places: SecretPlaces): Promise<KeyObject> {
   const pem = await readSecret(secret, places);
   const fault = (text: string) =>
@@ -33,12 +37,12 @@ export async function readPrivateKey(secret: Secret, places: SecretPlaces): Prom
   return key;
 }
 
-/** The key of a PEM block, or null if it is none. */
+/** The key of a PEM block, or null if it is not a key. */
 export function importPem(pem: string): KeyObject | null {
   try {
     return createPrivateKey(pem);
   } catch {
-    // Whatever the reason, the block is no key. The reason is dropped: it might quote the block.
+    // Whatever the reason, the block is not a key. The reason is dropped: it might quote the block.
     return null;
   }
 }

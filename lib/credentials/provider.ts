@@ -1,28 +1,34 @@
 /**
- * The contract of a credential provider: it answers what git asks a credential helper, "user and password for this
- * remote?" (gitcredentials(7), git-credential(1)).
+ * The contract of a credential provider: it answers what git asks a credential helper, "user and
+ * password for this remote?" (gitcredentials(7), git-credential(1)).
  *
- * - P1 `null` says that there is nothing for this remote and git goes without. A provider has credentials only for the
- *   remotes it is configured for: which remote a module lies at may be said by a web page, and must not send a password
- *   to another host.
- * - P2 A failure to find out is thrown, never `null`. It is an `UpstreamError`, `DeadlineError` or `OverloadedError` that
- *   says what to do about it; `NotFoundError` only where the repository is known not to exist; `SecretError` where our
- *   own configuration is at fault.
- * - P3 A password that expires is good for another {@linkcode MIN_REMAINING_MS} when it is handed out.
- * - P4 Messages (with their causes), steps and log lines hold no secret. The one who gets {@linkcode Credentials} keeps
- *   them off argument lists, URLs and disk, and takes `password` out of what git prints.
- * - P5 An aborted signal ends the wait with the signal's reason; what others wait for goes on.
+ * - P1 `null` means that there are no credentials for this remote, and git does without. A provider
+ *   has credentials only for the remotes it is configured for: a web page may name the remote of a
+ *   module, and must not be able to send a password to another host.
+ * - P2 A failure to find out is thrown, never `null`. It is an `UpstreamError`, `DeadlineError` or
+ *   `OverloadedError` that says what to do about it; `NotFoundError` only where the repository is
+ *   known not to exist; `SecretError` where our own configuration is at fault.
+ * - P3 A password that expires is valid for at least {@linkcode MIN_REMAINING_MS} when it is
+ *   returned.
+ * - P4 Messages (with their causes), steps and log lines hold no secret. Callers keep
+ *   {@linkcode Credentials} out of argument lists, URLs and files, and remove `password` from git's
+ *   output.
+ * - P5 An aborted signal ends the wait with the signal's reason; work that others wait for goes on.
  *
  * A new kind of credentials is a file beside this one, and a case in `open.ts`.
  */
 
 /**
- * What credentials are asked for: git's credential context (gitcredentials(7), CREDENTIAL CONTEXTS).
+ * What credentials are asked for: git's credential context (gitcredentials(7), CREDENTIAL
+ * CONTEXTS).
  */
 export interface CredentialContext {
   /** `https` or `http`. */
   readonly protocol: string;
-  /** In lower case, with the port where it is not the protocol's own: `git.example.com`, `127.0.0.1:8443`. */
+  /**
+   * In lower case, with the port unless it is the protocol's default: `git.example.com`,
+   * `127.0.0.1:8443`.
+   */
   readonly host: string;
   /** Without a leading slash: `my-org/lib.git`. */
   readonly path: string;
@@ -31,27 +37,30 @@ export interface CredentialContext {
 export interface Credentials {
   readonly username: string;
   readonly password: string;
-  /** Not there where nobody says. */
+  /** Absent if unknown. */
   readonly expiresAt?: Date;
 }
 
 export interface CredentialsOptions {
   readonly signal: AbortSignal;
-  /** Is told what happens, one sentence a step, for a person who looks for a fault. Holds no secret. */
+  /** Called with one sentence for each step, for troubleshooting. Contains no secrets. */
   readonly onStep?: (text: string) => void;
 }
 
 export interface CredentialProvider {
-  /** What a person calls it in a message: `GitHub App 12345`. */
+  /** Its name in messages: `GitHub App 12345`. */
   readonly description: string;
 
   credentials(context: CredentialContext, options: CredentialsOptions): Promise<Credentials | null>;
 
-  /** The remote has refused the last credentials: the next call does not answer from a cache. */
+  /** The remote has refused the last credentials: the next call must not use a cache. */
   forget(context: CredentialContext): void;
 }
 
-/** For how long an expiring password is good when it is handed out: longer than any one run of git takes. */
+/**
+ * How long an expiring password is valid at least when it is returned: longer than any single run
+ * of git.
+ */
 export const MIN_REMAINING_MS = 5 * 60_000;
 
 /** The context of a remote's URL, as git would ask about it. */

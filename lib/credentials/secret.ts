@@ -1,6 +1,6 @@
 /**
- * Secrets of the configuration. The configuration says where a secret is; the secret itself is read when it is needed,
- * every time, so that a new key in the file is used without a restart.
+ * Secrets of the configuration. The configuration says where a secret is; the secret itself is read
+ * each time it is needed, so that a new value takes effect without a restart.
  *
  * ```yaml
  * token: { file: gitlab-token }      # relative to the configuration file; a mounted secret
@@ -8,7 +8,8 @@
  * token: glpat-…                     # in the configuration itself; warned about at start
  * ```
  *
- * Limits: a regular file, UTF-8, at most {@linkcode MAX_SECRET_BYTES}; newlines at its end do not count.
+ * Limits: a regular file, UTF-8, at most {@linkcode MAX_SECRET_BYTES}; trailing newlines are
+ * ignored.
  */
 import { resolve } from "node:path";
 import { ConfigError, describeError } from "../errors.ts";
@@ -23,7 +24,7 @@ export interface SecretPlaces {
   readonly env: (name: string) => string | undefined;
 }
 
-/** A secret cannot be read, or cannot be used. The message holds its place, never its content. */
+/** A secret cannot be read or used. The message names its place, never its content. */
 export class SecretError extends ConfigError {
   override readonly name: string = "SecretError";
 }
@@ -41,7 +42,7 @@ export async function readSecret(secret: Secret, places: SecretPlaces): Promise<
 /**
  * A secret for one line of a protocol, such as a password.
  *
- * @throws {SecretError} also when there is a control character inside
+ * @throws {SecretError} also when it contains a control character
  */
 export async function readSecretLine(secret: Secret, places: SecretPlaces): Promise<string> {
   const text = await readSecret(secret, places);
@@ -62,7 +63,10 @@ export function describeSecret(secret: Secret): string {
     : `the secret in environment variable "${secret.envVar}"`;
 }
 
-/** Why a secret should be kept elsewhere, to complete a warning that names its key; null where it is kept well. */
+/**
+ * Why a secret should be kept elsewhere, to complete a warning that names its key; null if it need
+ * not.
+ */
 export function secretWarning(secret: Secret): string | null {
   if (typeof secret !== "string") return null;
   return "the secret is written in the configuration: use {file: …} or {envVar: …} instead";
@@ -70,10 +74,10 @@ export function secretWarning(secret: Secret): string | null {
 
 /** A secret that a configuration needs. */
 export interface SecretUse {
-  /** Where the configuration has it. */
+  /** Its key in the configuration. */
   readonly key: string;
   readonly secret: Secret;
-  /** Reads it as what it is to be. @throws {SecretError} when it is not */
+  /** Reads and checks it. @throws {SecretError} when it is not valid */
   readonly read: (secret: Secret, places: SecretPlaces) => Promise<unknown>;
 }
 
@@ -132,7 +136,7 @@ async function readFile(secret: { readonly file: string }, directory: string): P
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    // The decoder's own error tells nothing of the content.
+    // The decoder's own error does not reveal the content.
     throw new SecretError(`Cannot read ${describeSecret(secret)}: it is not UTF-8 text`, { cause });
   }
 }

@@ -1,16 +1,17 @@
 /**
- * Credentials that the configuration holds: an access token, user and password, or none.
+ * Credentials from the configuration: an access token, a user and password, or none.
  *
- * A token goes where git expects a password; the user name that has to go with it differs by host:
+ * A token takes the place of the password; the user name that goes with it depends on the host:
  *
  * | host | user name | why |
  * | --- | --- | --- |
- * | github.com, GitHub Enterprise | `x-access-token` | any will do with a personal token; this one fits all kinds of token |
- * | bitbucket.org, Bitbucket Data Center | `x-token-auth` | needed by repository, project and workspace tokens |
- * | GitLab | `oauth2` | needed by OAuth tokens; any will do with personal, group and project tokens |
- * | Gitea, Forgejo, Azure DevOps and others | `oauth2` | any will do, as long as there is one |
+ * | github.com, GitHub Enterprise | `x-access-token` | fits every kind of token |
+ * | bitbucket.org, Bitbucket Data Center | `x-token-auth` | repository and project tokens need it |
+ * | GitLab | `oauth2` | OAuth tokens need it; other tokens accept any |
+ * | Gitea, Forgejo, Azure DevOps and others | `oauth2` | any name works, but not an empty one |
  *
- * What needs another name (a GitLab deploy token, an Atlassian API token) is configured as `userPassword`.
+ * Tokens that need another name (a GitLab deploy token, an Atlassian API token) are configured as
+ * `userPassword`.
  */
 import type {
   CredentialContext,
