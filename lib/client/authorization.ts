@@ -1,6 +1,6 @@
 /**
- * The value of `Authorization` for a server: an access token that is still good for a while, from the cache or by logging
- * in.
+ * The value of `Authorization` for a server: an access token that is still valid for a while, from
+ * the cache or by logging in.
  */
 import type { Identity } from "./identity.ts";
 import { type AccessToken, logIn, type LogInOptions, proofHeader, tokenHeader } from "./log_in.ts";
@@ -14,15 +14,18 @@ export interface AccessTokens {
 export interface AuthorizationOptions extends LogInOptions {
   readonly identity: Identity;
   readonly tokens: AccessTokens;
-  /** That the server has just refused what it was given. */
+  /** Whether the server has just refused the last value. */
   readonly isRefused: boolean;
 }
 
-/** A token is renewed that is good for less: a build may go on for a while before it is asked for again. */
+/** A token with less time left is renewed: a build may run for a while before it asks again. */
 const MIN_REMAINING_MS = 60_000;
-/** A short-lived token is not renewed before it has used up this part of its life. */
+/** A short-lived token is not renewed before this part of its lifetime is over. */
 const MIN_USED_PART = 0.75;
-/** One that is refused although it is younger would be refused again: the reason is another one. */
+/**
+ * A younger token that is refused is not renewed: a new one would be refused too, for another
+ * reason.
+ */
 const MIN_REFUSED_AGE_MS = 10_000;
 
 /** @throws as {@linkcode logIn} and {@linkcode Identity.prove} */
@@ -38,12 +41,12 @@ export async function authorizationFor(options: AuthorizationOptions): Promise<s
   return tokenHeader(token);
 }
 
-/** Whether a token is good for a while. */
+/** Whether a token is valid for a while. */
 export function isGood(
   { obtainedAtMs, expiresAtMs }: AccessToken,
   { nowMs, isRefused }: { readonly nowMs: number; readonly isRefused: boolean },
 ): boolean {
-  // A clock that was set back makes tokens of the future: nobody knows how long those are good.
+  // After a clock is set back, tokens are from the future: how long they are valid is unknown.
   if (nowMs < obtainedAtMs) return false;
   if (isRefused) return nowMs < Math.min(obtainedAtMs + MIN_REFUSED_AGE_MS, expiresAtMs);
   const lifeMs = expiresAtMs - obtainedAtMs;

@@ -1,13 +1,14 @@
 /**
- * Passes requests on to a server, logged in: what an old `go` command uses as its GOPROXY, which can log in by itself only
- * with a password in netrc.
+ * A local proxy that forwards requests to a server and logs in there. It is the GOPROXY of old `go`
+ * commands, which can log in only with a password in netrc.
  *
- * Whoever reaches it has the user's rights at the server. So it is for the same machine only, and it answers
+ * Everyone who can reach it has the user's rights at the server. So it is for the same machine
+ * only, and it refuses
  *
- * - no other method than GET and HEAD;
- * - no request whose `Host` is not a name of this machine, which is how a web page reaches a server on it whose name it
- *   has made its own (DNS rebinding), and none that a browser says is another site's;
- * - nothing outside the server's path.
+ * - methods other than GET and HEAD;
+ * - requests whose `Host` is not a name of this machine (DNS rebinding by a web page), and those
+ *   that a browser marks as coming from another site;
+ * - paths outside the server's path.
  */
 import type { Semaphore } from "../async/semaphore.ts";
 import { withDeadline } from "../async/deadline.ts";
@@ -19,15 +20,15 @@ import type { Session } from "./session.ts";
 export interface ForwardOptions {
   readonly server: URL;
   readonly session: Pick<Session, "authorization">;
-  /** A permit for each request that is under way. */
+  /** One permit for each running request. */
   readonly requests: Semaphore;
   /** Follows no redirects. */
   readonly fetch: (url: URL, init: RequestInit) => Promise<Response>;
-  /** Until the head of an answer. The server may have to read a large repository first. */
+  /** Deadline for the head of a response. The server may have to read a large repository first. */
   readonly timeoutMs: number;
 }
 
-/** What of a request is the server's business. */
+/** Request headers that are forwarded. */
 const REQUEST_HEADERS = [
   "Accept",
   "Authorization",
@@ -39,7 +40,7 @@ const REQUEST_HEADERS = [
   "User-Agent",
   "X-Request-Id",
 ];
-/** What of an answer is the client's. */
+/** Response headers that are forwarded. */
 const RESPONSE_HEADERS = [
   "Accept-Ranges",
   "Cache-Control",
@@ -54,9 +55,9 @@ const RESPONSE_HEADERS = [
 ];
 
 /**
- * The server's answer. Its body is streamed, and holds the request's place until it ends.
+ * The server's response. Its body is streamed; the permit is held until it ends.
  *
- * @throws {ForbiddenError | InvalidRequestError} for what is not passed on
+ * @throws {ForbiddenError | InvalidRequestError} for requests that are not forwarded
  * @throws {UpstreamError | DeadlineError} when the server does not answer
  * @throws what {@linkcode Session.authorization} throws
  */
@@ -108,7 +109,7 @@ async function send(
 ): Promise<Response> {
   const sent = picked(headers, REQUEST_HEADERS);
   if (authorization !== undefined) sent.set("Authorization", authorization);
-  // Else a compressed body would be unpacked on its way, and its length be wrong.
+  // Otherwise a compressed body would be decompressed on the way, and its length be wrong.
   sent.set("Accept-Encoding", "identity");
   const what = `ask ${url.origin}`;
   return await withDeadline(
@@ -151,7 +152,7 @@ function picked(headers: Headers, names: readonly string[]): Headers {
   );
 }
 
-/** The same bytes; the permit is given back when they end, however that is. */
+/** The same bytes; the permit is released when the stream ends in any way. */
 function thenDispose(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   permit: Disposable,

@@ -1,8 +1,10 @@
 /**
- * What a GOAUTH program reads and writes (`go help goauth`; cmd/go/internal/auth/userauth.go, Go 1.24 and later).
+ * The input and output of a GOAUTH program (`go help goauth`; cmd/go/internal/auth/userauth.go, Go
+ * 1.24 and later).
  *
- * Before its first https request the `go` command runs the program as it is written in `GOAUTH`. After a response of 4xx
- * it runs it again, with the URL as one more argument and the response's head on standard input:
+ * Before its first https request the `go` command runs the program as it is written in `GOAUTH`.
+ * After a response of 4xx it runs it again, with the URL as one more argument and the response's
+ * head on standard input:
  *
  * ```
  * HTTP/2.0 401 Unauthorized
@@ -10,7 +12,7 @@
  *
  * ```
  *
- * The program writes the headers that requests below a URL carry from then on; writing nothing leaves all as it is:
+ * The program writes the headers for all later requests below a URL; no output changes nothing:
  *
  * ```
  * https://proxy.example.com
@@ -21,7 +23,7 @@
  */
 import { UpstreamError } from "../errors.ts";
 
-/** The head of a response is much smaller. */
+/** Response heads are much smaller. */
 export const MAX_HEAD_BYTES = 64 * 1024;
 
 /** @param authorization the value of `Authorization` for everything below `server` */
@@ -38,7 +40,7 @@ export function formatHeaders(server: URL, authorization: string): string {
  * assert.equal(parseStatus("HTTP/1.1 401 Unauthorized\nContent-Length: 19\n\n"), 401);
  * ```
  *
- * @throws {UpstreamError} when it is no such thing
+ * @throws {UpstreamError} when it is not a response head
  */
 export function parseStatus(head: string): number {
   const status = /^HTTP\/[0-9.]+ ([1-5][0-9]{2})\b/.exec(head)?.[1];

@@ -1,16 +1,18 @@
 /**
- * Who the machine or the person is on which a client runs: an identity token from the platform, or a user and a password.
+ * The identity of the machine or person that runs a client: an identity token from the platform, or
+ * a user and a password.
  *
  * - `env`: an OpenID Connect token in an environment variable. GitLab puts it there (`id_tokens`).
- * - `github`: GitHub Actions makes a token for the audience that it is asked for, where a workflow has the permission
- *   `id-token: write` (docs.github.com, "OpenID Connect reference").
- * - `file`: a token in a file. Kubernetes keeps one fresh in a projected volume (`serviceAccountToken`).
+ * - `github`: GitHub Actions issues a token for the requested audience if the workflow has the
+ *   permission `id-token: write` (docs.github.com, "OpenID Connect reference").
+ * - `file`: a token in a file. Kubernetes keeps one up to date in a projected volume
+ *   (`serviceAccountToken`).
  * - `netrc`: a user and a password, by the rules of the `go` command (lib/credentials/netrc.ts).
- * - `gce`: Google's metadata server makes a token for the instance's service account (cloud.google.com, "Verify the
- *   identity of a VM"). Also in Cloud Run and GKE.
+ * - `gce`: Google's metadata server issues a token for the instance's service account
+ *   (cloud.google.com, "Verify the identity of a VM"). Also in Cloud Run and GKE.
  * - `git`: a user and a password from the credential helpers of the user's git: the keychain.
  *
- * Without a choice they are tried in this order: what was set up for us comes before what the machine is.
+ * By default they are tried in this order: explicit set-up comes before the machine's own identity.
  */
 import { findNetrcEntry, parseNetrc } from "../credentials/netrc.ts";
 import { contextOf } from "../credentials/provider.ts";
@@ -19,23 +21,23 @@ import type { UserCredential } from "../git/user_git.ts";
 import type { Login } from "./log_in.ts";
 import { type ProviderName, PROVIDERS } from "./providers.ts";
 
-/** Where `env` looks when nothing else is said. */
+/** The variable that `env` reads by default. */
 export const DEFAULT_TOKEN_VARIABLE = "GO_MOD_PROXY_ID_TOKEN";
-/** Where `file` looks when nothing else is said. */
+/** The file that `file` reads by default. */
 export const DEFAULT_TOKEN_FILE = "/var/run/secrets/go-mod-proxy/token";
 
 export interface Identity {
-  /** For messages. No secret. */
+  /** For messages. Contains no secret. */
   readonly description: string;
-  /** Another one wherever the identity may be another one. May be made of secrets. */
+  /** Differs wherever the identity may differ. May be derived from secrets. */
   readonly key: string;
-  /** What proves it to the server. */
+  /** The proof for the server. */
   prove(): Promise<Login>;
 }
 
 export interface FindIdentityOptions {
   readonly server: URL;
-  /** What tokens shall be for, where the platform lets us say. */
+  /** The audience of tokens, where the platform lets us choose it. */
   readonly audience: string;
   /** Default: the first that finds something. */
   readonly provider?: ProviderName | undefined;
@@ -43,14 +45,20 @@ export interface FindIdentityOptions {
   readonly tokenFile?: string | undefined;
 }
 
-/** What a machine lets us ask. */
+/** Access to the machine's sources of identities. */
 export interface Machine {
   env(name: string): string | undefined;
-  /** Null where there is no such file, or none that we may read. */
+  /** Null if the file does not exist or may not be read. */
   readFile(path: string): Promise<string | null>;
-  /** Of an https server, or one on this machine. No redirects. @throws {UpstreamError} unless it answers 200 */
+  /**
+   * The body from an https server, or one on this machine. No redirects. @throws {UpstreamError}
+   * unless the status is 200
+   */
   fetchText(url: URL, headers: Readonly<Record<string, string>>): Promise<string>;
-  /** Of the metadata server, which no proxy may hear of. @throws {UpstreamError} unless it answers 200 */
+  /**
+   * The body from the metadata server, asked without a proxy. @throws {UpstreamError} unless the
+   * status is 200
+   */
   askMetadata(url: URL): Promise<string>;
   askGit(server: URL): Promise<UserCredential | null>;
 }
@@ -132,7 +140,7 @@ async function findGitHub(
   const description = "GitHub Actions";
   return await Promise.resolve({
     description,
-    // The token for asking is another one for each job.
+    // The request token is different for each job.
     key: requestToken,
     async prove() {
       const url = new URL(requestUrl);
@@ -168,7 +176,7 @@ async function findInNetrc(
   return null;
 }
 
-/** The first that is there counts. */
+/** The first that exists. */
 function netrcPaths({ env }: Machine): string[] {
   const named = env("NETRC");
   if (named) return [named];
@@ -214,7 +222,10 @@ async function findGce(
   };
 }
 
-/** Whether this runs at Google's, without asking the network, where elsewhere nobody might answer for long. */
+/**
+ * Whether this is a Google Cloud machine. Does not use the network, which elsewhere might not
+ * answer for a long time.
+ */
 async function isGoogle({ env, readFile }: Machine): Promise<boolean> {
   if (env("GCE_METADATA_HOST") || env("K_SERVICE")) return true;
   const product = await readFile("/sys/class/dmi/id/product_name");

@@ -1,6 +1,6 @@
 /**
- * The client's side of `/auth/…`: an identity is exchanged for an access token (RFC 6750), which is good for a while and
- * for this server only.
+ * The client's side of `/auth/…`: exchanges an identity for an access token (RFC 6750), which is
+ * valid for a limited time and only for this server.
  *
  * ```
  * POST /auth/userpassword  {"user": "…", "password": "…"}
@@ -12,7 +12,7 @@
  */
 import { UnauthenticatedError, UpstreamError } from "../errors.ts";
 
-/** What proves an identity. */
+/** The proof of an identity. */
 export type Login =
   | { readonly kind: "password"; readonly user: string; readonly password: string }
   | { readonly kind: "gce" | "oidc"; readonly token: string };
@@ -29,7 +29,7 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** A POST that follows no redirects: a password is for the server that it is meant for. */
+/** A POST that follows no redirects: a password goes only to the server that it is for. */
 export type Post = (
   url: URL,
   init: { readonly headers: Readonly<Record<string, string>>; readonly body: string },
@@ -43,11 +43,11 @@ export interface LogInOptions {
 }
 
 /**
- * An access token, or null where the server issues none: then the proof itself is what requests carry
+ * An access token, or null if the server issues none: then requests carry the proof itself
  * ({@linkcode proofHeader}).
  *
- * @throws {UnauthenticatedError} when the server does not accept the proof
- * @throws {UpstreamError} when it answers anything else
+ * @throws {UnauthenticatedError} when the server does not accept the proof @throws {UpstreamError}
+ *   for any other response
  */
 export async function logIn(
   login: Login,
@@ -103,13 +103,13 @@ function parseAnswer(json: string): { token: string; expiresInSeconds: number } 
   }
   if (typeof answer !== "object" || answer === null) return null;
   const { access_token: token, expires_in: expiresInSeconds } = answer as Record<string, unknown>;
-  // The characters of RFC 6750's b64token: anything else could not stand in a header.
+  // The characters of RFC 6750's b64token: other characters must not get into a header.
   if (typeof token !== "string" || !/^[\w.~+/-]+=*$/.test(token)) return null;
   if (typeof expiresInSeconds !== "number" || !(expiresInSeconds > 0)) return null;
   return { token, expiresInSeconds };
 }
 
-/** What the server says, as far as it is fit for a terminal. */
+/** The first line of the server's message, printable on a terminal. */
 function firstLine(text: string): string {
   const [line = ""] = text.split("\n");
   return line.replaceAll(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]+/gu, " ").slice(0, 200) || "refused";

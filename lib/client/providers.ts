@@ -1,3 +1,6 @@
-/** Where an identity may come from, in the order in which they are tried; see identity.ts. Loads nothing. */
+/**
+ * The sources of an identity in the order in which they are tried; see identity.ts. Imports
+ * nothing.
+ */
 export const PROVIDERS = ["env", "github", "file", "netrc", "gce", "git"] as const;
 export type ProviderName = typeof PROVIDERS[number];

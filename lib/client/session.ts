@@ -1,11 +1,14 @@
-/** A client that stays: it is logged in at a server, and logs in again before its token expires or when it is refused. */
+/**
+ * The session of a long-running client: logs in at a server, and again before the token expires or
+ * when it is refused.
+ */
 import { SingleFlight } from "../async/single_flight.ts";
 import { isGood } from "./authorization.ts";
 import type { Identity } from "./identity.ts";
 import { type AccessToken, logIn, type LogInOptions, proofHeader, tokenHeader } from "./log_in.ts";
 
 export interface SessionOptions extends LogInOptions {
-  /** Who we are, now: a token in a file is another one after a while. */
+  /** The current identity: a token in a file is replaced from time to time. */
   readonly findIdentity: () => Promise<Identity>;
 }
 
@@ -25,7 +28,8 @@ export class Session {
   /**
    * The value of `Authorization`.
    *
-   * @throws what {@linkcode SessionOptions.findIdentity}, {@linkcode Identity.prove} and {@linkcode logIn} throw
+   * @throws what {@linkcode SessionOptions.findIdentity}, {@linkcode Identity.prove} and
+   *   {@linkcode logIn} throw
    */
   async authorization({ isRefused }: { readonly isRefused: boolean }): Promise<string> {
     const nowMs = this.#options.now();

@@ -1,7 +1,7 @@
 /**
- * Access tokens between runs of `goauth`: a file for each server and identity, readable by the user alone (0600 in a
- * folder with 0700). What cannot be read, or is not of this form, is as if it were not there, and what cannot be written
- * is not kept: a log-in more is the whole damage.
+ * Access tokens between runs of `goauth`: a file for each server and identity, readable only by the
+ * user (0600 in a folder with 0700). A file that cannot be read or is malformed counts as missing,
+ * and a token that cannot be written is not cached: the only cost is another log-in.
  *
  * ```
  * <directory>/<SHA-256 of server and identity>.json
@@ -12,9 +12,9 @@ import { join } from "node:path";
 import type { AccessToken } from "./log_in.ts";
 
 const FORMAT = 1;
-/** Longer than any token lives: what is older is nobody's any more. */
+/** Longer than the lifetime of any token: older files are unused. */
 const MAX_AGE_MS = 8 * 24 * 3_600_000;
-/** How many files are looked at for their age, when one is written. */
+/** How many files are checked for their age when one is written. */
 const MAX_SWEPT = 1000;
 
 export class TokenCache {
@@ -24,12 +24,12 @@ export class TokenCache {
     this.#directory = directory;
   }
 
-  /** Null where there is none. It may have expired. */
+  /** Null if there is none. It may have expired. */
   async get(key: string): Promise<AccessToken | null> {
     const path = await this.#pathOf(key);
     try {
       const { mode } = await Deno.stat(path);
-      // Somebody else may have read it, or written it.
+      // Another user may have read or written it.
       if (mode !== null && (mode & 0o077) !== 0) return null;
       return parseEntry(await Deno.readTextFile(path));
     } catch {
@@ -37,7 +37,7 @@ export class TokenCache {
     }
   }
 
-  /** @returns whether it has been kept */
+  /** @returns whether it has been stored */
   async put(key: string, token: AccessToken): Promise<boolean> {
     const path = await this.#pathOf(key);
     const temporary = `${path}.${crypto.randomUUID()}.new`;
