@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Loopback } from "../../tests/fakes/loopback.ts";
 import { FAST, networkStoreSuite } from "../../tests/suites/network_store_suite.ts";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, StorageError } from "../errors.ts";
 import { probeStore } from "./probe.ts";
 import {
   emulatorTests,
@@ -161,6 +161,42 @@ Deno.test("S3Store uploads anew what fails after a completion has begun to be an
   const content = bytesContent(new Uint8Array(1));
   assert.equal(await store.create("a/b", content, { inParts: true }), "created");
   assert.equal(uploads.length, 2);
+});
+
+Deno.test("S3Store lists what is a key, and takes nothing but a listing for one", async (t) => {
+  const contents = (...keys: string[]) =>
+    keys.map((key) => `<Contents><Key>${key}</Key><Size>1</Size></Contents>`).join("");
+  const rows: { name: string; answer: string; want: string[] | null }[] = [
+    { name: "nothing", answer: "<ListBucketResult/>", want: [] },
+    {
+      name: "keys",
+      answer: `<?xml version="1.0"?><ListBucketResult><Name>modules</Name>${
+        contents("a/b", "a/&#99;")
+      }<CommonPrefixes><Prefix>a/d/</Prefix></CommonPrefixes></ListBucketResult>`,
+      want: ["b", "c"],
+    },
+    {
+      name: "names that somebody else's objects have",
+      answer: `<ListBucketResult>${
+        contents("a/b", "a/&#1;", "a/&#x110062;", "a/&#xd800;", "a/&#x10063;", "a/&amp;&lt;", "a/c")
+      }</ListBucketResult>`,
+      want: ["b", "c"],
+    },
+    { name: "an empty answer", answer: "", want: null },
+    { name: "cut off", answer: `<ListBucketResult>${contents("a/b")}`, want: null },
+    { name: "a page of HTML", answer: "<html><body>Log in</body></html>", want: null },
+  ];
+  for (const { name, answer, want } of rows) {
+    await t.step(name, async () => {
+      const store = open({
+        endpoint: "http://127.0.0.1",
+        times: FAST,
+        fetch: () => Promise.resolve(new Response(answer)),
+      });
+      if (want === null) return await assert.rejects(store.list("a"), StorageError);
+      assert.deepEqual(await store.list("a"), want);
+    });
+  }
 });
 
 Deno.test("S3Store finds its bucket in the host name or in the path", async (t) => {

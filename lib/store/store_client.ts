@@ -14,6 +14,7 @@ import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
 import { readBody, withoutUrl } from "../http/client.ts";
 import type { Metrics } from "../log/metrics.ts";
+import { parseXml, textOf } from "./xml.ts";
 
 export interface StoreTimes {
   /** Until a small request is answered. Two of them fit into the deadline of a read: copies.ts. */
@@ -87,11 +88,13 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const MAX_REASON_LENGTH = 300;
 
 export class StoreClient {
+  readonly description: string;
   readonly times: StoreTimes;
   readonly #options: StoreClientOptions;
   readonly #passing: ReadonlySet<number>;
 
   constructor(options: StoreClientOptions) {
+    this.description = options.description;
     this.#options = options;
     this.#passing = new Set([408, 429, ...options.passingStatuses ?? []]);
     this.times = { ...STORE_TIMES, ...options.times };
@@ -128,7 +131,7 @@ export class StoreClient {
       return { status, headers, text: new TextDecoder().decode(bytes) };
     } catch (cause) {
       if (!(cause instanceof UpstreamError)) throw cause;
-      const sentence = `Cannot ${what} ${this.#options.description}: ${cause.message}`;
+      const sentence = `Cannot ${what} ${this.description}: ${cause.message}`;
       throw new LostAnswerError(sentence, { cause });
     }
   }
@@ -140,7 +143,7 @@ export class StoreClient {
 
   /** An error of the store's: "Cannot <what> <store>: <reason>". */
   failure(what: string, reason: string): StorageError {
-    return new StorageError(`Cannot ${what} ${this.#options.description}: ${reason}`);
+    return new StorageError(`Cannot ${what} ${this.description}: ${reason}`);
   }
 
   async #attempts<T>(
@@ -151,7 +154,7 @@ export class StoreClient {
     const once = async (count: number) => {
       if (count > 1) this.#options.metrics?.add("gomodproxy_store_retries_total", {});
       try {
-        const description = `${what} ${this.#options.description}`;
+        const description = `${what} ${this.description}`;
         return await withDeadline(attempt, { timeoutMs, what: description, signal });
       } catch (cause) {
         if (signal?.aborted) throw signal.reason;
@@ -194,13 +197,13 @@ export class StoreClient {
       });
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      const sentence = `Cannot ${what} ${this.#options.description}: no answer from ${url.origin}`;
+      const sentence = `Cannot ${what} ${this.description}: no answer from ${url.origin}`;
       throw new LostAnswerError(sentence, { cause: withoutUrl(cause) });
     }
     const { status } = response;
     if (status < 500 && !this.#passing.has(status)) return response;
     const { text } = await this.read(response, { what });
-    const sentence = `Cannot ${what} ${this.#options.description}: ${describeAnswer(status, text)}`;
+    const sentence = `Cannot ${what} ${this.description}: ${describeAnswer(status, text)}`;
     throw new PassingStorageError(sentence);
   }
 
@@ -208,8 +211,7 @@ export class StoreClient {
     try {
       return await this.#options.authorize(request);
     } catch (cause) {
-      const { description } = this.#options;
-      throw new StorageError(`Cannot use ${description}: no credentials`, { cause });
+      throw new StorageError(`Cannot use ${this.description}: no credentials`, { cause });
     }
   }
 }
@@ -220,13 +222,19 @@ function describeAnswer(status: number, text: string): string {
 }
 
 /**
- * What an answer's text gives as the reason: Google's JSON (`error.message`), S3's XML (`Code` and `Message`, and nothing
- * of the rest, where a refused signature's ingredients stand), else its first line.
+ * The reason that an answer's text gives: S3's XML (`Code` and `Message`), Google's JSON
+ * (`error.message`), else its first line. Nothing else of markup is quoted, because it may have a
+ * refused signature's ingredients.
  */
 function reasonIn(text: string): string {
-  const xml = [/<Code>([^<]*)</, /<Message>([^<]*)</].map((part) => part.exec(text)?.[1] ?? "");
-  const json = /"message"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? "";
-  const reason = xml.some((part) => part !== "") ? xml.join(": ") : json;
-  const [line = ""] = (reason === "" ? text : reason).trim().split("\n");
+  const json = /"message"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1];
+  const reason = text.trimStart().startsWith("<") ? xmlReasonIn(text) : json ?? text;
+  const [line = ""] = reason.trim().split("\n");
   return line.slice(0, MAX_REASON_LENGTH);
+}
+
+function xmlReasonIn(text: string): string {
+  const error = parseXml(text);
+  const parts = ["Code", "Message"].map((name) => textOf(error, name) ?? "");
+  return parts.filter((part) => part !== "").join(": ");
 }

@@ -52,6 +52,16 @@ Deno.test("StoreClient gives the reason that the server has, and nothing that it
       want: `the server answers 403, caller \\"x\\" lacks access`,
     },
     { text: refusal, want: "the server answers 403, SignatureDoesNotMatch: It does" },
+    {
+      text: refusal.replaceAll("\n", ""),
+      want: "the server answers 403, SignatureDoesNotMatch: It does    not match",
+    },
+    { text: refusal.slice(0, -8), want: "the server answers 403" },
+    { text: "<html><body>SECRET</body></html>", want: "the server answers 403" },
+    {
+      text: "<Error><Message>&#x110000;&lt;</Message></Error>",
+      want: "the server answers 403, &#x110000;<",
+    },
     { text: "x".repeat(1000), want: `the server answers 403, ${"x".repeat(300)}` },
   ];
   for (const { text, want } of rows) {
