@@ -93,6 +93,11 @@ const EFFECTS: readonly {
   { member: /^Deno\.env$/, owner: /^main\.ts$/, what: "read the environment" },
   { member: /^Deno\.Command$/, owner: /^lib\/git\/process\.ts$/, what: "start a process" },
   {
+    member: /^String\.fromCodePoint$/,
+    owner: /^lib\/module\/code_point\.ts$/,
+    what: "make a character of an unchecked number: characterOf()",
+  },
+  {
     member: /^console\.|^Deno\.std(out|err)$/,
     owner: /^(lib\/log\/log\.ts$|cli\/|server\/banner\.ts$)/,
     what: "print",

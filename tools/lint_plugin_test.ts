@@ -52,3 +52,9 @@ Deno.test("effects-in-one-place reports processes, environment and printing", ()
   assert.equal(messages("lib/service/service.ts", source).length, 3);
   assert.deepEqual(messages("lib/git/process.ts", `new Deno.Command("git");`), []);
 });
+
+Deno.test("effects-in-one-place reports an unchecked code point", () => {
+  const source = `String.fromCodePoint(parseInt(hex, 16));`;
+  assert.equal(messages("lib/source/go_import.ts", source).length, 1);
+  assert.deepEqual(messages("lib/module/code_point.ts", source), []);
+});

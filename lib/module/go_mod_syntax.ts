@@ -193,7 +193,7 @@ class Tokens {
     if (code > SPACE && code < DELETE) return MARKS.has(code) ? 0 : 1;
     const point = this.#text.codePointAt(at);
     if (point === undefined || point <= DELETE) return 0;
-    const character = String.fromCodePoint(point);
+    const character = this.#text.slice(at, at + (point > 0xffff ? 2 : 1));
     return PRINTABLE.test(character) ? character.length : 0;
   }
 

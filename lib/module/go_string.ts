@@ -1,6 +1,7 @@
 /**
  * String literals of the Go language, as go.mod files quote with them: https://go.dev/ref/spec#String_literals
  */
+import { characterOf } from "./code_point.ts";
 
 const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
   a: 0x07,
@@ -52,9 +53,9 @@ function unescapeInterpreted(text: string): string | null {
       if (byte > 0xff) return null;
       bytes.push(byte);
     } else {
-      const codePoint = parseInt(short ?? long ?? "", 16);
-      if (codePoint > 0x10ffff || (codePoint >= 0xd800 && codePoint <= 0xdfff)) return null;
-      bytes.push(...encoder.encode(String.fromCodePoint(codePoint)));
+      const character = characterOf(parseInt(short ?? long ?? "", 16));
+      if (character === null) return null;
+      bytes.push(...encoder.encode(character));
     }
   }
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(new Uint8Array(bytes));

@@ -16,6 +16,7 @@
  * would be six packages and 15 ms of start-up for one tag. Unlike the `go` command's parser, this
  * lexer skips what it cannot read.
  */
+import { characterOf } from "../module/code_point.ts";
 import { hasPathPrefix } from "../module/path.ts";
 
 export interface GoImport {
@@ -114,14 +115,17 @@ const ENTITIES: Readonly<Record<string, string>> = {
   apos: "'",
 };
 
-/** The five entities of XML and numeric ones; all others stay as they are. */
+/**
+ * The five entities of XML and numeric references; all others stay as they are. As in the `go`
+ * command, a surrogate becomes U+FFFD.
+ */
 function decode(value: string): string {
   return value.replace(
     /&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|([a-z]+));/gi,
     (entity, dec, hex, name) => {
       if (name !== undefined) return ENTITIES[name] ?? entity;
       const codePoint = dec === undefined ? parseInt(hex, 16) : parseInt(dec, 10);
-      return codePoint > 0x10ffff ? entity : String.fromCodePoint(codePoint);
+      return characterOf(codePoint) ?? (codePoint > 0x10ffff ? entity : "\ufffd");
     },
   );
 }

@@ -59,6 +59,16 @@ const pages: readonly { name: string; input: string; want: readonly GoImport[] }
     input: '<meta name="go-import" content="x.y/a git https://g.x/&#9999999;">',
     want: [{ ...GIT, url: "https://g.x/&#9999999;" }],
   },
+  {
+    name: "the number behind the last character, in hex",
+    input: '<meta name="go-import" content="x.y/a git https://g.x/&#x110000;">',
+    want: [{ ...GIT, url: "https://g.x/&#x110000;" }],
+  },
+  {
+    name: "half a character",
+    input: '<meta name="go-import" content="x.y/a git https://g.x/&#xd800;&#57343;">',
+    want: [{ ...GIT, url: "https://g.x/\ufffd\ufffd" }],
+  },
   { name: "in a comment", input: `<!-- ${META} -->`, want: [] },
   { name: "behind a comment", input: `<!-- > -- ' -->${META}`, want: [GIT] },
   { name: "in an open comment", input: `<!-- ${META}`, want: [] },
