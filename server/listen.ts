@@ -14,6 +14,7 @@ import {
 } from "../lib/credentials/certificate.ts";
 import type { SecretPlaces } from "../lib/credentials/secret.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
+import { internalError } from "./internal_error.ts";
 import type { TlsVersion } from "./tls_server.ts";
 import type { Logger } from "../lib/log/log.ts";
 import type { ConnectionInfo } from "../routes/app.ts";
@@ -169,11 +170,6 @@ function tellOf({ names, notAfter }: Certificate, log: Logger): void {
   const facts = { names, notAfter: notAfter.toISOString() };
   if (notAfter.getTime() < Date.now()) log.warn(facts, "using a certificate whose time is over");
   else log.info(facts, "using a certificate");
-}
-
-function internalError(error: unknown, log: Logger): Response {
-  log.error({ err: error }, "a response could not be made");
-  return new Response("internal error\n", { status: 500 });
 }
 
 function addressFault(cause: unknown, { host, port }: ListenOptions): ConfigError {

@@ -11,6 +11,7 @@
  * ```
  */
 import { UnauthenticatedError, UpstreamError } from "../errors.ts";
+import { basicAuthorization } from "../http/basic_authorization.ts";
 
 /** The proof of an identity. */
 export type Login =
@@ -90,8 +91,7 @@ export function tokenHeader({ token }: AccessToken): string {
 /** The value of `Authorization` that carries the proof itself. */
 export function proofHeader(login: Login): string {
   if (login.kind !== "password") return `Bearer ${login.token}`;
-  const bytes = new TextEncoder().encode(`${login.user}:${login.password}`);
-  return `Basic ${bytes.toBase64()}`;
+  return basicAuthorization({ username: login.user, password: login.password });
 }
 
 function parseAnswer(json: string): { token: string; expiresInSeconds: number } | null {

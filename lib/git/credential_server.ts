@@ -19,6 +19,7 @@ import {
   type Credentials,
 } from "../credentials/provider.ts";
 import { describeError } from "../errors.ts";
+import { basicToken } from "../http/basic_authorization.ts";
 import type { Logger } from "../log/log.ts";
 import type { CredentialAccess } from "./command.ts";
 import {
@@ -207,11 +208,6 @@ export class CredentialServer implements AsyncDisposable {
     }
     return formatAttributes({ username: credentials.username, password: credentials.password });
   }
-}
-
-/** The value of an `Authorization: Basic` header, without its scheme. */
-export function basicToken({ username, password }: Credentials): string {
-  return new TextEncoder().encode(`${username}:${password}`).toBase64();
 }
 
 /**

@@ -1,9 +1,10 @@
 /** A remote: its refs, and access for fetching from it. */
 import type { Credentials } from "../credentials/provider.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
+import { basicAuthorization } from "../http/basic_authorization.ts";
 import type { Fetch } from "../http/client.ts";
 import { type Git, type NetworkAccess, ORIGIN } from "./command.ts";
-import { basicToken, type Grant, type Grants } from "./credential_server.ts";
+import type { Grant, Grants } from "./credential_server.ts";
 import { GitError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
 import { parseRefs, type Refs } from "./refs.ts";
@@ -153,7 +154,7 @@ export class Remote {
   ): Promise<{ status: number; contentType: string | null }> {
     try {
       const response = await this.#options.fetch(new URL(url), {
-        headers: credentials === null ? {} : { Authorization: `Basic ${basicToken(credentials)}` },
+        headers: credentials === null ? {} : { Authorization: basicAuthorization(credentials) },
         signal: AbortSignal.timeout(this.#options.limits.refsTimeoutMs),
       });
       await response.body?.cancel();

@@ -13,8 +13,8 @@
 import { withDeadline } from "../async/deadline.ts";
 import type { Credentials } from "../credentials/provider.ts";
 import { DeadlineError, UpstreamError } from "../errors.ts";
+import { basicAuthorization } from "../http/basic_authorization.ts";
 import type { Fetch } from "../http/client.ts";
-import { basicToken } from "./credential_server.ts";
 import { LimitExceededError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
 import {
@@ -185,7 +185,7 @@ async function within<T>(
 function headersFor(credentials: Credentials | null): Record<string, string> {
   return {
     "Git-Protocol": "version=2",
-    ...(credentials !== null && { "Authorization": `Basic ${basicToken(credentials)}` }),
+    ...(credentials !== null && { "Authorization": basicAuthorization(credentials) }),
   };
 }
 

@@ -11,7 +11,7 @@
  */
 import { forEach } from "../async/workers.ts";
 import { DeadlineError, describeError, InvalidRequestError, UpstreamError } from "../errors.ts";
-import { syntheticGoMod } from "../module/go_mod.ts";
+import { isGoModOfZip } from "../module/go_mod.ts";
 import { InvalidInfoError } from "../module/info.ts";
 import type { DatabaseFor, HashDatabase, RecordedHashes } from "../module/hash_database.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
@@ -83,7 +83,7 @@ async function publishFiles(files: FoundFiles, options: ImportOptions): Promise<
   if (zip.h1 !== null && zip.h1 !== h1) {
     throw new ImportError(`its zip has ${h1}, and ${zip.h1} is noted beside it`);
   }
-  if (!sameBytes(zipGoMod ?? syntheticGoMod(path), goMod)) {
+  if (!isGoModOfZip(goMod, { path, inZip: zipGoMod })) {
     throw new ImportError("the go.mod in its zip is another than the one beside it");
   }
   const source = `import ${kind}`;
@@ -155,8 +155,4 @@ function isRefusal(error: unknown): boolean {
     error instanceof InvalidRequestError || error instanceof InvalidInfoError ||
     error instanceof InvalidManifestError || error instanceof Deno.errors.PermissionDenied ||
     error instanceof Deno.errors.NotFound;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

@@ -12,6 +12,7 @@ import { z } from "zod";
 import { InvalidRequestError } from "../errors.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import { parseModulePath } from "../module/path.ts";
+import { timePartsOf } from "../module/rfc3339.ts";
 import { isVersionOf } from "../module/version.ts";
 
 export interface IndexEntry extends ModuleVersion {
@@ -53,7 +54,8 @@ function parseEntry(line: string): IndexEntry {
   }
 }
 
-const RFC_3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/;
+/** Nanoseconds. */
+const MAX_DECIMALS = 9;
 
 /**
  * The first millisecond that is not before a time in RFC 3339, which may have nine digits behind the point.
@@ -68,12 +70,12 @@ const RFC_3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\
  * ```
  */
 export function parseSince(text: string): number {
-  const [, seconds = "", fraction = "", zone = ""] = RFC_3339.exec(text) ?? [];
-  const timeMs = Date.parse(`${seconds}${zone}`);
-  if (Number.isNaN(timeMs)) {
+  const { local, fraction, zone } = timePartsOf(text) ?? { local: "", fraction: "", zone: "" };
+  const timeMs = Date.parse(`${local}${zone}`);
+  if (Number.isNaN(timeMs) || fraction.length > MAX_DECIMALS) {
     throw new InvalidRequestError(
       `Cannot read since "${text}": not a time as in 2026-01-02T03:04:05.678Z`,
     );
   }
-  return timeMs + Math.ceil(Number(fraction.padEnd(9, "0")) / 1e6);
+  return timeMs + Math.ceil(Number(fraction.padEnd(MAX_DECIMALS, "0")) / 1e6);
 }

@@ -57,6 +57,18 @@ export function modulePathLine(bytes: Uint8Array): string | null {
   return findModulePath(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
 }
 
+/**
+ * Whether a `.mod` is the go.mod that the module's zip stands for: the one in it, or the synthetic
+ * one where it has none (`inZip` is null).
+ */
+export function isGoModOfZip(
+  goMod: Uint8Array,
+  { path, inZip }: { readonly path: ModulePath; readonly inZip: Uint8Array | null },
+): boolean {
+  const want = inZip ?? syntheticGoMod(path);
+  return goMod.length === want.length && goMod.every((byte, i) => byte === want[i]);
+}
+
 /** The go.mod file of a module that has none. */
 export function syntheticGoMod(path: ModulePath): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`module ${path}\n`); // No module path needs quotes.

@@ -8,6 +8,7 @@
  * Read as Go's encoding/json reads it into the `go` command's own structure: names in any case, unknown names ignored, a
  * wrong type refused, `null` the same as nothing. `Origin` says where a version came from; nobody authenticates it.
  */
+import { timePartsOf } from "./rfc3339.ts";
 
 /** Where a version came from. Only provenance for tools; fields that are unknown are left out. */
 export interface Origin {
@@ -118,13 +119,11 @@ function textField(fields: ReadonlyMap<string, unknown>, name: string): string {
   return value;
 }
 
-const RFC_3339 =
-  /^(?<local>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?<fraction>[0-9]+))?(?<zone>Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$/;
-
 /** The same instant in UTC, or null for what is not a time in RFC 3339 or is outside the years 0 to 9999. */
 function normalizedTime(text: string): string | null {
-  const { local, fraction = "", zone } = RFC_3339.exec(text)?.groups ?? {};
-  if (local === undefined || zone === undefined) return null;
+  const parts = timePartsOf(text);
+  if (parts === null) return null;
+  const { local, fraction, zone } = parts;
   // Date takes February 30 for March 2, and 24:00 for the next day.
   const asUtc = new Date(`${local}Z`);
   if (Number.isNaN(asUtc.getTime()) || isoSeconds(asUtc) !== local) return null;

@@ -7,8 +7,8 @@
  */
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
-import { MAX_GO_MOD_SIZE_BYTES, syntheticGoMod } from "../module/go_mod.ts";
-import { type Info, parseInfo } from "../module/info.ts";
+import { isGoModOfZip, MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
+import { type Info, MAX_INFO_SIZE_BYTES, parseInfo } from "../module/info.ts";
 import { pickLatest } from "../module/latest.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
@@ -34,7 +34,6 @@ import type {
 } from "./source.ts";
 import type { Upstream } from "./upstream.ts";
 
-const MAX_INFO_BYTES = 1024 * 1024;
 /** About 200,000 versions. */
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
 
@@ -110,7 +109,7 @@ export class ProxySource implements Source {
     // The zip of a version that does not exist is not asked for.
     const described = await this.describe(module, options.signal);
     const zip = await this.fetchZip(module, options);
-    if (!sameBytes(zip.goMod ?? syntheticGoMod(module.path), described.goMod)) {
+    if (!isGoModOfZip(described.goMod, { path: module.path, inZip: zip.goMod })) {
       throw this.#refusal(module, "the go.mod in its zip differs from its .mod");
     }
     return { ...described, zip };
@@ -127,7 +126,7 @@ export class ProxySource implements Source {
     path: ModulePath,
     { file, signal }: { file: string; signal: AbortSignal },
   ): Promise<VersionInfo> {
-    const body = await this.#get(path, { file, limitBytes: MAX_INFO_BYTES, signal });
+    const body = await this.#get(path, { file, limitBytes: MAX_INFO_SIZE_BYTES, signal });
     try {
       const info: Info = parseInfo(body);
       return { ...info, version: parseVersion(path, info.version) };
@@ -185,10 +184,6 @@ function url(path: ModulePath, file: string): string {
         .replaceAll("!", "%21").replaceAll("%2B", "+").replaceAll("%40", "@")
     )
     .join("/");
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function messageOf(error: unknown): string {

@@ -14,9 +14,11 @@
 import pRetry from "p-retry";
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
+import { basicAuthorization, basicToken, type UserPassword } from "../http/basic_authorization.ts";
 import { display, type Fetch, limitedBody, readBody } from "../http/client.ts";
 import { freshForMs } from "../http/fresh_for.ts";
 import { redact } from "../log/redact.ts";
+import { writeAll } from "../scratch/files.ts";
 
 const MAX_ATTEMPTS = 3;
 /** How long an upstream that failed gets only one attempt per request. */
@@ -78,9 +80,9 @@ export class Upstream {
 
   /** @param url base URL of the proxy; userinfo becomes Basic credentials */
   constructor(url: URL, fetch: Fetch, times: UpstreamTimes = UPSTREAM_TIMES) {
-    const userinfo = userinfoOf(url);
-    this.#headers = userinfo === null ? {} : { Authorization: `Basic ${userinfo.base64}` };
-    this.#secrets = userinfo === null ? [] : [userinfo.base64, userinfo.password];
+    const account = accountIn(url);
+    this.#headers = account === null ? {} : { Authorization: basicAuthorization(account) };
+    this.#secrets = account === null ? [] : [basicToken(account), account.password];
     this.#base = new URL(url);
     this.#base.username = this.#base.password = "";
     this.#base.pathname = this.#base.pathname.replace(/\/+$/, "");
@@ -137,7 +139,7 @@ export class Upstream {
       const limit = { limitBytes, what: display(url), recycles: true };
       for await (const chunk of limitedBody(response, limit)) {
         idle.restart();
-        for (let rest = chunk; rest.length > 0;) rest = rest.subarray(await out.write(rest));
+        await writeAll(out, chunk);
       }
     } catch (error) {
       throw idle.signal.aborted ? idle.signal.reason : error;
@@ -215,11 +217,12 @@ async function readReason(response: Response): Promise<string> {
 }
 
 /** User and password of a URL, or null where it has none. */
-function userinfoOf(url: URL): { readonly password: string; readonly base64: string } | null {
+function accountIn(url: URL): UserPassword | null {
   if (url.username === "") return null;
-  const password = decodeURIComponent(url.password);
-  const userinfo = new TextEncoder().encode(`${decodeURIComponent(url.username)}:${password}`);
-  return { password, base64: userinfo.toBase64() };
+  return {
+    username: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+  };
 }
 
 /** Aborts its signal when it has not been restarted for a while. */

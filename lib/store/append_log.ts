@@ -15,8 +15,7 @@
  * nothing else. What is in a batch, and how many things go into one, is the caller's business.
  */
 import { withDeadline } from "../async/deadline.ts";
-import { StorageError } from "../errors.ts";
-import { bytesContent, type ObjectStore, readAll } from "./object_store.ts";
+import { bytesContent, type ObjectStore, readSmall } from "./object_store.ts";
 
 export interface AppendLogOptions {
   readonly store: ObjectStore;
@@ -48,15 +47,10 @@ export class AppendLog {
   async get(n: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer> | null> {
     const { store, maxBatchBytes, timeoutMs } = this.#options;
     const key = this.keyOf(n);
-    return await withDeadline(async (signal) => {
-      const object = await store.get(key, { signal });
-      if (object === null) return null;
-      if (object.sizeBytes > maxBatchBytes) {
-        await object.body.cancel();
-        throw new StorageError(`Cannot use "${key}": it has ${object.sizeBytes} bytes`);
-      }
-      return await readAll(object, signal);
-    }, { timeoutMs, what: `read "${key}"`, signal });
+    return await withDeadline(
+      (signal) => readSmall(store, key, { limitBytes: maxBatchBytes, signal }),
+      { timeoutMs, what: `read "${key}"`, signal },
+    );
   }
 
   /**

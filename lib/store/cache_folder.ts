@@ -25,6 +25,8 @@
 import { createHash } from "node:crypto";
 import { describeError, StorageError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
+import { readExactly, writeAll } from "../scratch/files.ts";
+import { removeIfThere } from "../scratch/folders.ts";
 import { crc32c } from "./crc32c.ts";
 import { assertRange, type ByteRange, ObjectInMemory, type StoredObject } from "./object_store.ts";
 
@@ -337,24 +339,6 @@ async function readHead(file: Deno.FsFile): Promise<Head | null> {
   return { sizeBytes: Number(view.getBigUint64(8)), crc32c: view.getUint32(16) };
 }
 
-/** Null where the file ends before. */
-async function readExactly(
-  file: Deno.FsFile,
-  sizeBytes: number,
-): Promise<Uint8Array<ArrayBuffer> | null> {
-  const bytes = new Uint8Array(sizeBytes);
-  for (let done = 0; done < sizeBytes;) {
-    const count = await file.read(bytes.subarray(done));
-    if (count === null) return null;
-    done += count;
-  }
-  return bytes;
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-}
-
 interface Body {
   readonly sizeBytes: number;
   /** Null for a range. */
@@ -410,10 +394,6 @@ async function namesIn(folder: string, pattern: RegExp): Promise<string[]> {
 
 async function infoOf(path: string): Promise<Deno.FileInfo | null> {
   return await unlessAbsent(() => Deno.lstat(path));
-}
-
-async function removeIfThere(path: string): Promise<void> {
-  await unlessAbsent(() => Deno.remove(path));
 }
 
 async function unlessAbsent<T>(work: () => Promise<T>): Promise<T | null> {

@@ -27,6 +27,7 @@
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { ProxyError, StorageError } from "../errors.ts";
+import { readExactly, writeAll } from "../scratch/files.ts";
 import {
   assertKey,
   assertRange,
@@ -114,6 +115,7 @@ export class DiskStore implements ObjectStore {
           await file.seek(range.start, Deno.SeekMode.Start);
         } else if (size <= MAX_SMALL_BYTES) {
           const bytes = await readExactly(file, size);
+          if (bytes === null) throw new Error("the file has become shorter");
           signal?.throwIfAborted();
           return new ObjectInMemory(bytes);
         }
@@ -344,23 +346,6 @@ async function writeStream(
     write: (chunk) => writeAll(file, chunk),
   });
   await openExactly(content).pipeTo(sink, signal ? { signal } : {});
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-}
-
-async function readExactly(
-  file: Deno.FsFile,
-  sizeBytes: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(sizeBytes);
-  for (let done = 0; done < sizeBytes;) {
-    const count = await file.read(bytes.subarray(done));
-    if (count === null) throw new Error("the file has become shorter");
-    done += count;
-  }
-  return bytes;
 }
 
 /** Writes to the disk what names a folder has. */

@@ -21,6 +21,7 @@
 import { z } from "zod";
 import type { Info, Origin } from "../module/info.ts";
 import { type H1, isH1 } from "../module/h1.ts";
+import { parseJson } from "../module/json.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import { hashGoMod } from "../zip/hash.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
@@ -120,7 +121,6 @@ export function decodeManifest(
 }
 
 const NEWLINE = 0x0a;
-const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const H1_TEXT = z.string().refine(isH1, "not h1: and base64").transform((text) => text as H1);
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
@@ -149,13 +149,3 @@ const LINE = z.object({
   zip: z.object({ h1: H1_TEXT }),
   source: z.string().regex(SOURCE),
 });
-
-/** The value of a JSON text, or undefined, which no schema accepts, where it is none. */
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(DECODER.decode(bytes));
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
-    throw error;
-  }
-}

@@ -184,6 +184,32 @@ function joined(chunks: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuf
   return bytes;
 }
 
+export interface ReadSmallOptions {
+  /** The largest object that is read. */
+  readonly limitBytes: number;
+  /** The error for a larger one. Default: a {@linkcode StorageError}. */
+  readonly tooLarge?: (sizeBytes: number) => Error;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The whole of a small object, or null where there is none.
+ *
+ * @throws {StorageError} when the store cannot say, or the object is larger than the limit
+ */
+export async function readSmall(
+  store: Pick<ObjectStore, "get">,
+  key: string,
+  { limitBytes, signal, tooLarge }: ReadSmallOptions,
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  const object = await store.get(key, { signal });
+  if (object === null) return null;
+  if (object.sizeBytes <= limitBytes) return await readAll(object, signal);
+  await object.body.cancel();
+  throw tooLarge?.(object.sizeBytes) ??
+    new StorageError(`Cannot use "${key}": it has ${object.sizeBytes} bytes`);
+}
+
 const SEGMENT = /^[A-Za-z0-9!+_~@-][A-Za-z0-9!+._~@-]*$/;
 /** What Linux file systems take as a name. */
 export const MAX_SEGMENT_BYTES = 255;

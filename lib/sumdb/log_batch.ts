@@ -20,7 +20,7 @@ import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { UnverifiedError } from "./errors.ts";
 import { GrowingTree } from "./growing_tree.ts";
-import { parseJson } from "./json.ts";
+import { parseJson } from "../module/json.ts";
 import { MAX_DATA_TILE_BYTES } from "./log_folder.ts";
 import { EMPTY_HASH, HASH_BYTES, hashRecord, isSameHash, type Tree } from "./merkle.ts";
 import { joinRecords, splitRecords } from "./record.ts";

@@ -11,9 +11,9 @@
  * Limits: names that do not fit into a key are invalid requests.
  */
 import { withDeadline } from "../async/deadline.ts";
-import { InvalidRequestError, StorageError } from "../errors.ts";
+import { InvalidRequestError } from "../errors.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
-import { bytesContent, keyFault, type ObjectStore, readAll } from "../store/object_store.ts";
+import { bytesContent, keyFault, type ObjectStore, readSmall } from "../store/object_store.ts";
 import { MAX_RECORD_BYTES, recordName } from "./record.ts";
 import { type DataTile, formatTilePath, type Tile } from "./tile.ts";
 
@@ -68,12 +68,8 @@ export class LogFolder {
 
   /** Null where there is no such object. */
   async read(name: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    return await this.#withDeadline({ verb: "read", name: name }, async (key, signal) => {
-      const object = await this.#store.get(key, { signal });
-      if (object === null) return null;
-      if (object.sizeBytes <= limitBytes) return await readAll(object, signal);
-      await object.body.cancel();
-      throw new StorageError(`Cannot use "${key}" of the store: it has ${object.sizeBytes} bytes`);
+    return await this.#withDeadline({ verb: "read", name }, (key, signal) => {
+      return readSmall(this.#store, key, { limitBytes, signal });
     });
   }
 

@@ -24,7 +24,7 @@ import { z } from "zod";
 import { StorageError } from "../errors.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { UnverifiedError } from "./errors.ts";
-import { parseJson } from "./json.ts";
+import { parseJson } from "../module/json.ts";
 import { descendingName, escapeDatabaseName, LogFolder } from "./log_folder.ts";
 import { HASH_BYTES } from "./merkle.ts";
 import { MAX_NOTE_BYTES, type VerifierKey } from "./note.ts";

@@ -21,6 +21,7 @@ import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { LRUCache } from "lru-cache";
 import { type Permit, Semaphore } from "../async/semaphore.ts";
+import { removeIfThere } from "../scratch/folders.ts";
 import type { DeflatedFile, WrittenEntry } from "./zip_writer.ts";
 
 /** A file of a seed, without its deflated content. */
@@ -253,12 +254,4 @@ function parseIndex(text: string): Index | null {
 
 function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex");
-}
-
-async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

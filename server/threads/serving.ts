@@ -9,6 +9,7 @@
  * one takes.
  */
 /// <reference lib="deno.worker" />
+import { internalError } from "../internal_error.ts";
 import { Peer } from "./rpc.ts";
 import { AccessList } from "../../lib/auth/access_list.ts";
 import { type Client, type Guard, OPEN_GUARD } from "../../lib/auth/guard.ts";
@@ -103,11 +104,6 @@ async function serve(start: ThreadStart): Promise<Serving> {
     onError: (error) => internalError(error, log),
   }, app);
   return { server, requestLog, log };
-}
-
-function internalError(error: unknown, log: Logger): Response {
-  log.error({ err: error }, "a response could not be made");
-  return new Response("internal error\n", { status: 500 });
 }
 
 /**
