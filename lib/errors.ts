@@ -12,7 +12,6 @@ export type Meaning =
   | "not-found"
   | "unauthenticated"
   | "forbidden"
-  | "withdrawn"
   | "too-many-requests"
   | "bad-upstream"
   | "timeout"
@@ -51,11 +50,6 @@ export class UnauthenticatedError extends ProxyError {
 /** The client is known and may not have this, or policy forbids it for everybody. */
 export class ForbiddenError extends ProxyError {
   readonly meaning = "forbidden";
-}
-
-/** Was served once and has been taken down. */
-export class WithdrawnError extends ProxyError {
-  readonly meaning = "withdrawn";
 }
 
 /** The client has tried too often what it should not; what it asks for now is not looked at. */

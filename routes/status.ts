@@ -21,7 +21,6 @@ export const FAILURE_STATUSES: Readonly<Record<Meaning, FailureStatus>> = {
   "not-found": { status: 404, cacheControl: "public, max-age=10" },
   "unauthenticated": { status: 401, cacheControl: "no-store" },
   "forbidden": { status: 403, cacheControl: "no-store" },
-  "withdrawn": { status: 410, cacheControl: "no-store" },
   "too-many-requests": { status: 429, cacheControl: "no-store", retryAfterSeconds: 30 },
   "bad-upstream": { status: 502, cacheControl: "no-store" },
   "timeout": { status: 504, cacheControl: "no-store" },

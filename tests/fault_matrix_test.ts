@@ -16,7 +16,7 @@ import assert from "node:assert/strict";
 import type { HashDatabase } from "../lib/module/hash_database.ts";
 import { S3Store } from "../lib/store/s3.ts";
 import { GcsStore } from "../lib/store/gcs.ts";
-import { MemoryStore } from "../lib/store/memory.ts";
+import { MemoryStore } from "./fakes/memory_store.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
 import { startTestApp, type TestApp } from "./worlds/app.ts";
 import {

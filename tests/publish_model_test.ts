@@ -36,7 +36,7 @@ import {
   type ObjectStore,
   readAll,
 } from "../lib/store/object_store.ts";
-import { type Publication, publish, readCopy, storeZip } from "../lib/store/publish.ts";
+import { type Publication, publishManifest, readCopy, storeBlob } from "../lib/store/publish.ts";
 import { report } from "./support/report.ts";
 
 const MODULE = moduleVersion("example.com/m", "v1.0.0");
@@ -47,7 +47,7 @@ type Protocol = (store: ModelStore, ours: Publication) => Promise<Copy>;
 
 /** The real one: service.ts looks first, and publisher.ts publishes where there is nothing. */
 const REAL: Protocol = async (store, ours) =>
-  await readCopy(store, ours.manifest) ?? (await publish(store, ours)).copy;
+  await readCopy(store, ours.manifest) ?? (await publishManifest(store, ours)).copy;
 
 /** A store for protocols of which some need more than the contract allows. */
 interface ModelStore extends ObjectStore {
@@ -415,7 +415,7 @@ const MODELS: readonly (Omit<Model, "protocol"> & { readonly name: string })[] =
 ];
 
 for (const { name, ...model } of MODELS) {
-  Deno.test(`publish() holds in every state of ${name}`, async () => {
+  Deno.test(`publishManifest() holds in every state of ${name}`, async () => {
     const startMs = performance.now();
     const { states, steps, violation } = await explore({ protocol: REAL, ...model });
     const ms = Math.round(performance.now() - startMs);
@@ -440,7 +440,7 @@ const MUTANTS: readonly {
     name: "answers its own copy without reading",
     protocol: async (store, ours) => {
       const found = await readCopy(store, ours.manifest);
-      if (found === null) await publish(store, ours);
+      if (found === null) await publishManifest(store, ours);
       return found ?? ours;
     },
     want: TWO_COPIES,
@@ -462,10 +462,10 @@ const MUTANTS: readonly {
     protocol: async (store, ours) => {
       const found = await readCopy(store, ours.manifest);
       if (found !== null) return found;
-      const { copy } = await publish(store, { ...ours, zip: null });
+      const { copy } = await publishManifest(store, { ...ours, zip: null });
       const { zip: { h1 } } = ours.manifest;
       if (answerOf(copy) === h1) {
-        await storeZip(store, { manifest: copy.manifest, h1, content: ours.zip ?? assert.fail() });
+        await storeBlob(store, { manifest: copy.manifest, h1, content: ours.zip ?? assert.fail() });
       }
       return copy;
     },

@@ -12,7 +12,7 @@ import type { ModuleFiles } from "./support/module_zip.ts";
 import { growTo } from "./worlds/sum_database.ts";
 import { Sumdb } from "./fakes/sumdb.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
-import { MemoryStore } from "../lib/store/memory.ts";
+import { MemoryStore } from "./fakes/memory_store.ts";
 
 const MODULES: readonly ModuleFiles[] = ["A", "b", "c", "d"].map((name) => ({
   path: `example.com/${name}`,

@@ -15,7 +15,7 @@ import { escapePath, escapeVersion } from "../module/escape.ts";
 import { parseModulePath } from "../module/path.ts";
 import { Copies } from "../store/copies.ts";
 import { makeCopy } from "../store/manifest.ts";
-import { MemoryStore } from "../store/memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { bytesContent, type ObjectStore } from "../store/object_store.ts";
 import { athens } from "./athens.ts";
 import type { FoundVersion } from "./import_entry.ts";

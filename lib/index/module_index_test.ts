@@ -5,7 +5,7 @@ import { createLogger } from "../log/log.ts";
 import { type ModulePath, parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
 import { AppendLog } from "../store/append_log.ts";
-import { MemoryStore } from "../store/memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { bytesContent, type ObjectStore } from "../store/object_store.ts";
 import { formatEntries, type IndexEntry, InvalidIndexError } from "./entry.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";

@@ -81,12 +81,6 @@ export function majorOf(text: string): string | null {
   return version === null ? null : `v${version.major}`;
 }
 
-/** `"v1.2"` of `"v1.2.3"`, `"v1.0"` of `"v1"`; null for what is not a semantic version. */
-export function majorMinorOf(text: string): string | null {
-  const version = parseSemver(text);
-  return version === null ? null : `v${version.major}.${version.minor}`;
-}
-
 function compareNumbers(a: string, b: string): number {
   return Math.sign(a.length - b.length) || compareText(a, b);
 }

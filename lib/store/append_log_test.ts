@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { StorageError } from "../errors.ts";
 import { AppendLog, READ_AHEAD } from "./append_log.ts";
-import { MemoryStore } from "./memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import type { ObjectStore } from "./object_store.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);

@@ -3,7 +3,7 @@ import { storeContract } from "../../tests/suites/store_contract.ts";
 import { StorageError } from "../errors.ts";
 import { CachedStore, isCacheable } from "./cached.ts";
 import { CacheFolder } from "./cache_folder.ts";
-import { MemoryStore } from "./memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { bytesContent, type GetOptions, type ObjectStore, readAll } from "./object_store.ts";
 
 const MIB = 1024 * 1024;

@@ -23,10 +23,10 @@ import {
 import {
   type CallOptions,
   type Publication,
-  publish,
   type Published,
+  publishManifest,
   readCopy,
-  storeZip,
+  storeBlob,
 } from "./publish.ts";
 
 export interface CopiesOptions {
@@ -182,24 +182,24 @@ export class Copies {
     }, { timeoutMs: this.#readTimeoutMs, what: `read the zip of ${nameOf(manifest)}`, signal });
   }
 
-  /** {@linkcode publish}, to this store. */
+  /** {@linkcode publishManifest}, to this store. */
   async publish(publication: Publication, { signal }: CallOptions = {}): Promise<Published> {
     const published = await withDeadline(
-      (signal) => publish(this.#store, publication, { signal }),
+      (signal) => publishManifest(this.#store, publication, { signal }),
       { timeoutMs: this.#writeTimeoutMs, what: `publish ${nameOf(publication.manifest)}`, signal },
     );
     this.#remember(published.copy);
     return published;
   }
 
-  /** {@linkcode storeZip}, to this store. */
+  /** {@linkcode storeBlob}, to this store. */
   async storeZip(
     { manifest }: Copy,
     zip: { readonly h1: H1; readonly content: Content },
     { signal }: CallOptions = {},
   ): Promise<void> {
     await withDeadline(
-      (signal) => storeZip(this.#store, { manifest, ...zip }, { signal }),
+      (signal) => storeBlob(this.#store, { manifest, ...zip }, { signal }),
       {
         timeoutMs: this.#writeTimeoutMs,
         what: `store the zip of ${nameOf(manifest)}`,

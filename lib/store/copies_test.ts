@@ -7,7 +7,7 @@ import { parseVersion } from "../module/version.ts";
 import { Copies, MAX_SMALL_ZIP_BYTES } from "./copies.ts";
 import { manifestFolders, zipKey } from "./keys.ts";
 import { type Copy, makeCopy } from "./manifest.ts";
-import { MemoryStore } from "./memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { bytesContent, type ObjectStore, readAll } from "./object_store.ts";
 import { ZipMismatchError } from "./publish.ts";
 import { within } from "../../tests/support/eventually.ts";

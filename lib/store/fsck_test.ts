@@ -7,10 +7,10 @@ import { moduleVersion, nameOf } from "../module/module_version.ts";
 import { type Finding, fsck, type FsckOptions } from "./fsck.ts";
 import { manifestKey, zipKey } from "./keys.ts";
 import { type Copy, encodeManifest, makeCopy, type Manifest } from "./manifest.ts";
-import { MemoryStore } from "./memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { bytesContent, type ObjectStore, readAll } from "./object_store.ts";
 import { probeStore } from "./probe.ts";
-import { publish } from "./publish.ts";
+import { publishManifest } from "./publish.ts";
 
 const PATH = "example.com/Hello";
 const GO_MOD = `module ${PATH}\n`;
@@ -83,7 +83,7 @@ Deno.test("fsck() has nothing to say about a good store", async () => {
   await store.create("s1/sum.example.com/tile/8/0/000", bytesContent(new Uint8Array(32)));
   for (const version of ["v1.0.0", "v1.1.0-RC.1", "v0.0.0-20240102030405-0123456789ab"]) {
     const { copy, zip } = await make({ ...MODULE, version });
-    await publish(store, { ...copy, zip: bytesContent(zip) });
+    await publishManifest(store, { ...copy, zip: bytesContent(zip) });
   }
   const { summary, findings } = await check(store);
   assert.deepEqual(findings, []);

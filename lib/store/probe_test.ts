@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { StorageError } from "../errors.ts";
-import { MemoryStore } from "./memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { bytesContent, type Content, type ObjectStore } from "./object_store.ts";
 import { checkStore, PROBE_KEY, probeStore } from "./probe.ts";
 

@@ -3,7 +3,7 @@
  *
  * - Eager: the zip's blob is created first, then the manifest. Who sees the manifest finds the blob.
  * - Lazy: the manifest alone. A signed record of the checksum database has fixed the zip's hash already, and
- *   {@linkcode storeZip} adds the blob when somebody has asked for it.
+ *   {@linkcode storeBlob} adds the blob when somebody has asked for it.
  *
  * Creating the manifest is the one moment that counts: of all who publish a version, on all replicas, one is told
  * "created", and what it brought is the copy (C1, C2); everybody else goes on with what is read afterwards. A create that
@@ -26,7 +26,7 @@ import {
   type Manifest,
   MAX_MANIFEST_BYTES,
 } from "./manifest.ts";
-import { bytesContent, type Content, type ObjectStore, readAll } from "./object_store.ts";
+import { bytesContent, type Content, type ObjectStore, readSmall } from "./object_store.ts";
 
 /** What a publisher brings. */
 export interface Publication extends Copy {
@@ -69,15 +69,15 @@ export async function readCopy(
   module: ModuleVersion,
   { signal }: CallOptions = {},
 ): Promise<Copy | null> {
-  const object = await store.get(manifestKey(module), { signal });
-  if (object === null) return null;
-  if (object.sizeBytes > MAX_MANIFEST_BYTES) {
-    await object.body.cancel();
-    throw new InvalidManifestError(
-      `Cannot use the manifest of ${nameOf(module)}: it has ${object.sizeBytes} bytes`,
-    );
-  }
-  return decodeManifest(await readAll(object, signal), module);
+  const bytes = await readSmall(store, manifestKey(module), {
+    limitBytes: MAX_MANIFEST_BYTES,
+    tooLarge: (sizeBytes) =>
+      new InvalidManifestError(
+        `Cannot use the manifest of ${nameOf(module)}: it has ${sizeBytes} bytes`,
+      ),
+    signal,
+  });
+  return bytes === null ? null : decodeManifest(bytes, module);
 }
 
 /**
@@ -85,7 +85,7 @@ export async function readCopy(
  *
  * @throws {StorageError} when the outcome is not known; the copy may exist then
  */
-export async function publish(
+export async function publishManifest(
   store: ObjectStore,
   { manifest, goMod, zip }: Publication,
   options: CallOptions = {},
@@ -114,7 +114,7 @@ export async function publish(
  * @throws {ZipMismatchError} when the zip is not the one that the copy was published with; nothing is stored then
  * @throws {StorageError} when the outcome is not known
  */
-export async function storeZip(
+export async function storeBlob(
   store: ObjectStore,
   { manifest, h1, content }: MissingZip,
   options: CallOptions = {},

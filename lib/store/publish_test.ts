@@ -7,9 +7,15 @@ import { parseModulePath } from "../module/path.ts";
 import { parseVersion } from "../module/version.ts";
 import { manifestFolders, manifestKey, zipKey } from "./keys.ts";
 import { InvalidManifestError, makeCopy, MAX_MANIFEST_BYTES } from "./manifest.ts";
-import { MemoryStore } from "./memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { bytesContent, type ObjectStore, readAll } from "./object_store.ts";
-import { type Publication, publish, readCopy, storeZip, ZipMismatchError } from "./publish.ts";
+import {
+  type Publication,
+  publishManifest,
+  readCopy,
+  storeBlob,
+  ZipMismatchError,
+} from "./publish.ts";
 
 const path = parseModulePath("example.com/m");
 const version = parseVersion(path, "v1.0.0");
@@ -41,10 +47,10 @@ async function readText(store: ObjectStore, key: string): Promise<string | null>
   return object === null ? null : new TextDecoder().decode(await readAll(object));
 }
 
-Deno.test("publish() makes a copy of blob and manifest, in this order", async () => {
+Deno.test("publishManifest() makes a copy of blob and manifest, in this order", async () => {
   const store = new FaultyStore(new MemoryStore());
   const ours = publication(1, "eager");
-  const published = await publish(store, ours);
+  const published = await publishManifest(store, ours);
   assert.deepEqual(published, {
     copy: { manifest: ours.manifest, goMod: ours.goMod },
     created: true,
@@ -56,25 +62,25 @@ Deno.test("publish() makes a copy of blob and manifest, in this order", async ()
   assert.deepEqual(await readCopy(store, module), published.copy);
 });
 
-Deno.test("publish() without a zip makes the manifest alone", async () => {
+Deno.test("publishManifest() without a zip makes the manifest alone", async () => {
   const store = new FaultyStore(new MemoryStore());
-  assert.equal((await publish(store, publication(1, "lazy"))).created, true);
+  assert.equal((await publishManifest(store, publication(1, "lazy"))).created, true);
   const creates = store.calls.filter(({ method }) => method === "create").map(({ key }) => key);
   assert.deepEqual(creates, [manifestKey(module)]);
 });
 
-Deno.test("publish() gives who comes second the first one's copy", async (t) => {
+Deno.test("publishManifest() gives who comes second the first one's copy", async (t) => {
   for (const mode of ["eager", "lazy"] as const) {
     await t.step(mode, async () => {
       const store = new MemoryStore();
-      const first = await publish(store, publication(1, mode));
-      const second = await publish(store, publication(2, mode));
+      const first = await publishManifest(store, publication(1, mode));
+      const second = await publishManifest(store, publication(2, mode));
       assert.deepEqual(second, { copy: first.copy, created: false, mismatch: true });
     });
   }
 });
 
-Deno.test("publish() says mismatch for another hash and for nothing else", async (t) => {
+Deno.test("publishManifest() says mismatch for another hash and for nothing else", async (t) => {
   const first = publication(1, "lazy");
   const { manifest, goMod } = first;
   const facts = { ...manifest, goMod, zipH1: manifest.zip.h1 };
@@ -91,19 +97,19 @@ Deno.test("publish() says mismatch for another hash and for nothing else", async
   for (const { name, second, want } of rows) {
     await t.step(name, async () => {
       const store = new MemoryStore();
-      await publish(store, first);
-      const published = await publish(store, { ...makeCopy(second), zip: null });
+      await publishManifest(store, first);
+      const published = await publishManifest(store, { ...makeCopy(second), zip: null });
       assert.equal(published.mismatch, want);
       assert.deepEqual(published.copy, { manifest, goMod });
     });
   }
 });
 
-Deno.test("publish() writes nothing that could not be read", async () => {
+Deno.test("publishManifest() writes nothing that could not be read", async () => {
   const store = new FaultyStore(new MemoryStore());
   const { manifest, ...rest } = publication(1, "eager");
   const broken = { ...rest, manifest: { ...manifest, source: "git https://user@git.example.com" } };
-  await assert.rejects(publish(store, broken), InvalidManifestError);
+  await assert.rejects(publishManifest(store, broken), InvalidManifestError);
   assert.deepEqual(store.calls, []);
 });
 
@@ -114,7 +120,7 @@ Deno.test("readCopy() refuses a manifest that is damaged", async (t) => {
       await store.create(manifestKey(module), bytesContent(new Uint8Array(sizeBytes)));
       await assert.rejects(readCopy(store, module), InvalidManifestError);
       // Nor is it replaced.
-      await assert.rejects(publish(store, publication(1, "eager")), InvalidManifestError);
+      await assert.rejects(publishManifest(store, publication(1, "eager")), InvalidManifestError);
     });
   }
 });
@@ -130,34 +136,36 @@ Deno.test("readCopy() does not begin to read what is too large for a manifest", 
   assert.ok(isCancelled);
 });
 
-Deno.test("publish() with a signal that is aborted looks no further", async () => {
+Deno.test("publishManifest() with a signal that is aborted looks no further", async () => {
   const reason = new Error("deadline");
   const controller = new AbortController();
   const store = new FaultyStore(new MemoryStore(), () => {
     controller.abort(reason);
     return "fail-but-done";
   });
-  await assert.rejects(publish(store, publication(1, "eager"), { signal: controller.signal }));
+  await assert.rejects(
+    publishManifest(store, publication(1, "eager"), { signal: controller.signal }),
+  );
   assert.equal(store.calls.length, 1);
 });
 
-Deno.test("storeZip() adds the zip that was published and no other", async () => {
+Deno.test("storeBlob() adds the zip that was published and no other", async () => {
   const store = new MemoryStore();
-  const { copy } = await publish(store, publication(1, "lazy"));
+  const { copy } = await publishManifest(store, publication(1, "lazy"));
   const key = zipKey(module, zipH1(1));
   await assert.rejects(
-    storeZip(store, { manifest: copy.manifest, h1: zipH1(2), content: zipOf(2) }),
+    storeBlob(store, { manifest: copy.manifest, h1: zipH1(2), content: zipOf(2) }),
     (error) => error instanceof ZipMismatchError && error instanceof UpstreamError,
   );
   assert.equal(await store.get(key), null);
-  await storeZip(store, { manifest: copy.manifest, h1: zipH1(1), content: zipOf(1) });
+  await storeBlob(store, { manifest: copy.manifest, h1: zipH1(1), content: zipOf(1) });
   assert.equal(await readText(store, key), "zip 1");
   // Other compression, same hash: what is stored stays.
-  await storeZip(store, { manifest: copy.manifest, h1: zipH1(1), content: zipOf(3) });
+  await storeBlob(store, { manifest: copy.manifest, h1: zipH1(1), content: zipOf(3) });
   assert.equal(await readText(store, key), "zip 1");
 });
 
-Deno.test("storeZip() survives a failure that was none, and throws the others", async (t) => {
+Deno.test("storeBlob() survives a failure that was none, and throws the others", async (t) => {
   const rows = [
     { faults: ["fail"], throws: true },
     { faults: ["fail-but-done"], throws: false },
@@ -166,9 +174,9 @@ Deno.test("storeZip() survives a failure that was none, and throws the others", 
   for (const { faults, throws } of rows) {
     await t.step(faults.join(), async () => {
       const inner = new MemoryStore();
-      const { copy } = await publish(inner, publication(1, "lazy"));
+      const { copy } = await publishManifest(inner, publication(1, "lazy"));
       const store = new FaultyStore(inner, ({ index }) => faults[index] ?? null);
-      const stored = storeZip(store, { manifest: copy.manifest, h1: zipH1(1), content: zipOf(1) });
+      const stored = storeBlob(store, { manifest: copy.manifest, h1: zipH1(1), content: zipOf(1) });
       await (throws ? assert.rejects(stored, StorageError) : stored);
     });
   }
@@ -181,16 +189,16 @@ Deno.test("storeZip() survives a failure that was none, and throws the others", 
  */
 for (const mode of ["eager", "lazy"] as const) {
   for (const landing of ["before", "after"] as const) {
-    Deno.test(`publish() ${mode} holds under every fault, late requests land ${landing} the next`, async () => {
+    Deno.test(`publishManifest() ${mode} holds under every fault, late requests land ${landing} the next`, async () => {
       let runs = 0;
       for (const faults of faultSequences(mode === "eager" ? 5 : 3)) {
         const inner = new MemoryStore();
         const store = new FaultyStore(inner, ({ index }) => faults[index] ?? null);
-        const answers = [await answered(publish(store, publication(1, mode)))];
+        const answers = [await answered(publishManifest(store, publication(1, mode)))];
 
         if (landing === "before") await store.land();
         const found = await readCopy(inner, module);
-        const next = await answered(publish(inner, publication(2, mode)));
+        const next = await answered(publishManifest(inner, publication(2, mode)));
         if (landing === "after") await store.land();
 
         const context = `${mode}, faults ${faults.join()}, landing ${landing}`;
@@ -204,7 +212,7 @@ for (const mode of ["eager", "lazy"] as const) {
   }
 }
 
-Deno.test("publish() holds for any three publishers and any order of their calls", async () => {
+Deno.test("publishManifest() holds for any three publishers and any order of their calls", async () => {
   const fault = fc.option(fc.constantFrom(...FAULTS), { freq: 3 });
   const faults = fc.array(fc.array(fault, { maxLength: 5 }), { minLength: 3, maxLength: 3 });
   await fc.assert(
@@ -221,7 +229,7 @@ Deno.test("publish() holds for any three publishers and any order of their calls
           })
         );
         const publishing = Promise.all(
-          stores.map((store, i) => answered(publish(store, publication(i + 1, mode)))),
+          stores.map((store, i) => answered(publishManifest(store, publication(i + 1, mode)))),
         );
         const landing = scheduler.schedule(Promise.resolve(), "land").then(async () => {
           for (const store of stores) await store.land();
@@ -230,7 +238,7 @@ Deno.test("publish() holds for any three publishers and any order of their calls
         for (const store of stores) await store.land();
 
         const answers = await publishing;
-        answers.push(await answered(publish(inner, publication(4, mode))));
+        answers.push(await answered(publishManifest(inner, publication(4, mode))));
         await assertOneCopy(inner, { answers, mode, context: "" });
       },
     ),
@@ -247,7 +255,7 @@ function* faultSequences(length: number): Generator<(Fault | null)[]> {
 }
 
 /** The copy that a publisher was told to answer with, or null where it was told of a failure of the store. */
-async function answered(publishing: ReturnType<typeof publish>) {
+async function answered(publishing: ReturnType<typeof publishManifest>) {
   try {
     return (await publishing).copy;
   } catch (error) {

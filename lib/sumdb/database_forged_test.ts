@@ -15,7 +15,7 @@ import {
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { UpstreamError } from "../errors.ts";
-import { MemoryStore } from "../store/memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { readAll } from "../store/object_store.ts";
 import { ForkError, UnverifiedError } from "./errors.ts";
 import { parseTilePath } from "./tile.ts";

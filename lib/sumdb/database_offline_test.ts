@@ -13,7 +13,7 @@ import {
   testDatabase,
 } from "../../tests/worlds/sum_database.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
-import { MemoryStore } from "../store/memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import type { SumDatabase } from "./database.ts";
 import { VerifierKey } from "./note.ts";
 import type { ModuleVersion } from "../module/module_version.ts";

@@ -10,7 +10,7 @@ import {
 } from "../../tests/worlds/sum_database.ts";
 import { type Call, FAULTS, FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
-import { MemoryStore } from "../store/memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { DeadlineError, NotFoundError, StorageError, UpstreamError } from "../errors.ts";
 import type { SumDatabase } from "./database.ts";
 import { KeptDatabase } from "./stored_database.ts";

@@ -3,7 +3,7 @@ import { fetchFrom, hashesOf, moduleOf, recordOf } from "../../tests/worlds/sum_
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { createLogger } from "../log/log.ts";
-import { MemoryStore } from "../store/memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import type { SumDatabases } from "./databases.ts";
 import {
   DEFAULT_SUM_DATABASE,

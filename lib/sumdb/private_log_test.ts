@@ -15,7 +15,7 @@ import {
 } from "../../tests/worlds/private_log.ts";
 import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { OverloadedError, StorageError } from "../errors.ts";
-import { MemoryStore } from "../store/memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { bytesContent, type ObjectStore, readAll } from "../store/object_store.ts";
 import { batchName, logFolder, type PrivateLog } from "./private_log.ts";
 import { formatTilePath } from "./tile.ts";

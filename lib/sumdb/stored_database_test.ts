@@ -5,7 +5,7 @@ import { Sumdb } from "../../tests/fakes/sumdb.ts";
 import { InvalidRequestError, StorageError } from "../errors.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Version } from "../module/version.ts";
-import { MemoryStore } from "../store/memory.ts";
+import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import { bytesContent } from "../store/object_store.ts";
 import { KeptDatabase, type KeptTree } from "./stored_database.ts";
 import { EMPTY_HASH } from "./merkle.ts";

@@ -9,7 +9,7 @@ import type { RecordedHashes } from "../../lib/module/hash_database.ts";
 import { type ModuleVersion, moduleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
-import { MemoryStore } from "../../lib/store/memory.ts";
+import { MemoryStore } from "../fakes/memory_store.ts";
 import { SumDatabase, type SumDatabaseLimits, type SumdbFetch } from "../../lib/sumdb/database.ts";
 import { VerifierKey } from "../../lib/sumdb/note.ts";
 import type { ModuleHashes } from "../support/module_zip.ts";

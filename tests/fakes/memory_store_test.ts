@@ -1,5 +1,5 @@
-import { storeContract } from "../../tests/suites/store_contract.ts";
-import { MemoryStore } from "./memory.ts";
+import { storeContract } from "../suites/store_contract.ts";
+import { MemoryStore } from "./memory_store.ts";
 
 storeContract("MemoryStore", () => {
   const store = new MemoryStore();

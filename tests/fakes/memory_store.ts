@@ -1,5 +1,5 @@
 /**
- * A store in memory: the contract and nothing else. For tests, and for a proxy that shall forget.
+ * A store in memory: the contract and nothing else.
  *
  * Limits: everything is held in memory, without a bound; nothing survives the process.
  */
@@ -15,7 +15,7 @@ import {
   openExactly,
   type StoredObject,
   type WalkOptions,
-} from "./object_store.ts";
+} from "../../lib/store/object_store.ts";
 
 export class MemoryStore implements ObjectStore {
   readonly description = "memory";
