@@ -203,7 +203,7 @@ async function askUs(git: TestGitSource, question: string): Promise<Outcome> {
       : await git.source.resolve({ path: module, query: parseQuery(query) }, SIGNAL);
     const copy = await git.source.fetch(
       { path: module, version: info.version },
-      { directory, signal: SIGNAL },
+      { file: `${directory}/module.zip`, signal: SIGNAL },
     );
     assert.equal(formatInfo({ ...copy.info, origin: {} }), formatInfo({ ...info, origin: {} }));
     return {

@@ -46,7 +46,10 @@ class Scene implements AsyncDisposable {
   fetch() {
     const directory = `${this.#directory}/${this.#copies++}`;
     Deno.mkdirSync(directory);
-    return this.git.source.fetch({ path: PATH, version: VERSION }, { directory, signal: SIGNAL });
+    return this.git.source.fetch({ path: PATH, version: VERSION }, {
+      file: `${directory}/module.zip`,
+      signal: SIGNAL,
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

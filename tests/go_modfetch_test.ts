@@ -84,7 +84,10 @@ async function checkRevision(git: TestGitSource, row: GoRow): Promise<void> {
   const directory = await Deno.makeTempDir();
   try {
     const version = parseVersion(path, info.version);
-    const { goMod, zip } = await git.source.fetch({ path, version }, { directory, signal: SIGNAL });
+    const { goMod, zip } = await git.source.fetch({ path, version }, {
+      file: `${directory}/module.zip`,
+      signal: SIGNAL,
+    });
     if (row["gomod"] !== undefined) {
       assert.equal(new TextDecoder().decode(goMod), row["gomod"]);
     }

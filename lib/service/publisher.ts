@@ -22,7 +22,7 @@ import type { ScratchQuota } from "../scratch/scratch_quota.ts";
 import type { DescribedCopy, FetchedCopy, FetchedZip, Source } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
 import { type Copy, makeCopy } from "../store/manifest.ts";
-import { type Content, ownFileContent } from "../store/object_store.ts";
+import { type Content, type OwnFile, ownFileContent } from "../store/object_store.ts";
 import { hashGoMod } from "../zip/hash.ts";
 
 export interface PublisherOptions {
@@ -51,11 +51,11 @@ interface Job {
   readonly module: ModuleVersion;
   readonly signal: AbortSignal;
   /**
-   * A directory of this job alone, made when it is first wanted.
+   * The file of this job's zip, made when it is first wanted.
    *
    * @throws {OverloadedError} when there is no room
    */
-  readonly directory: () => Promise<string>;
+  readonly zipFile: () => Promise<OwnFile>;
 }
 
 export class Publisher {
@@ -101,7 +101,7 @@ export class Publisher {
     return this.#inScratch({ path, version }, async (job) => {
       const fetched = await this.#fetchZip(job);
       this.#check(job, { what: "zip", known: zip.h1, found: fetched.h1 });
-      const content = ownFileContent(fetched);
+      const content = ownFileContent(await job.zipFile(), fetched.sizeBytes);
       await this.#options.copies.storeZip(copy, { h1: fetched.h1, content }, job);
       return copy;
     });
@@ -111,8 +111,8 @@ export class Publisher {
   async #fetchZip(job: Job): Promise<FetchedZip> {
     const { module, signal } = job;
     try {
-      const directory = await job.directory();
-      return await this.#options.source.fetchZip(module, { directory, signal });
+      const { path: file } = await job.zipFile();
+      return await this.#options.source.fetchZip(module, { file, signal });
     } catch (cause) {
       if (!(cause instanceof NotFoundError)) throw cause;
       const message = `Cannot fetch the zip of ${nameOf(module)}: its source has it no longer`;
@@ -121,8 +121,8 @@ export class Publisher {
   }
 
   async #fetch(job: Job): Promise<FetchedCopy> {
-    const directory = await job.directory();
-    return await this.#options.source.fetch(job.module, { directory, signal: job.signal });
+    const { path: file } = await job.zipFile();
+    return await this.#options.source.fetch(job.module, { file, signal: job.signal });
   }
 
   async #createEagerly(
@@ -136,7 +136,8 @@ export class Publisher {
       this.#checkGoMod(job, { described, known });
       this.#check(job, { what: "zip", known: known.zipH1, found: zip.h1 });
     }
-    return await this.#create(job, { described, zipH1: zip.h1, zip: ownFileContent(zip), known });
+    const content = ownFileContent(await job.zipFile(), zip.sizeBytes);
+    return await this.#create(job, { described, zipH1: zip.h1, zip: content, known });
   }
 
   /** Ends when the copy is published and the record that vouches for it is stored: whoever has the one finds the other. */
@@ -194,14 +195,14 @@ export class Publisher {
 
   async #inScratch<T>(module: ModuleVersion, work: (job: Job) => Promise<T>): Promise<T> {
     const { scratchDirectory, quota, timeoutMs } = this.#options;
-    let made: Promise<string> | null = null;
+    let made: Promise<ZipFile> | null = null;
     const make = async () => {
       await quota?.check();
-      return await Deno.makeTempDir({ dir: scratchDirectory, prefix: "fetch-" });
+      return await makeZipFile(scratchDirectory);
     };
-    const directory = () => made ??= make();
+    const zipFile = () => made ??= make();
     try {
-      return await withDeadline((signal) => work({ module, directory, signal }), {
+      return await withDeadline((signal) => work({ module, zipFile, signal }), {
         timeoutMs,
         what: `fetch ${nameOf(module)}`,
       });
@@ -231,11 +232,23 @@ async function both<T>(
   return [said, await hashes];
 }
 
-async function removeMade(made: Promise<string> | null): Promise<void> {
+/** A zip's file, with a handle that is open for as long as the file is written and stored. */
+interface ZipFile extends OwnFile {
+  readonly handle: Deno.FsFile;
+}
+
+async function makeZipFile(directory: string): Promise<ZipFile> {
+  const path = await Deno.makeTempFile({ dir: directory, prefix: "fetch-", suffix: ".zip" });
+  return { path, handle: await Deno.open(path, { write: true }) };
+}
+
+async function removeMade(made: Promise<ZipFile> | null): Promise<void> {
   if (made === null) return;
   // Where it could not be made, whoever wanted it has been told.
-  const directory = await made.catch(() => null);
-  if (directory !== null) await Deno.remove(directory, { recursive: true });
+  const file = await made.catch(() => null);
+  if (file === null) return;
+  file.handle.close();
+  await Deno.remove(file.path);
 }
 
 function hashesOf({ manifest: { goMod, zip, source } }: Copy) {

@@ -11,7 +11,7 @@ import type { Source } from "./source.ts";
 
 const SIGNAL = new AbortController().signal;
 const PATH = parseModulePath("x.y/r");
-const FETCH = { directory: "/nonexistent", signal: SIGNAL };
+const FETCH = { file: "/nonexistent/module.zip", signal: SIGNAL };
 
 interface Fixture {
   readonly source: GitSource;

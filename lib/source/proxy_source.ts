@@ -94,10 +94,9 @@ export class ProxySource implements Source {
 
   async fetchZip(
     module: ModuleVersion,
-    { directory, signal }: FetchOptions,
+    { file, signal }: FetchOptions,
   ): Promise<FetchedZip & ZipSummary> {
     const { path, version } = module;
-    const file = `${directory}/module.zip`;
     await this.#upstream.spool(url(path, versionFile(version, "zip")), file, {
       limitBytes: MAX_ZIP_BYTES,
       signal,

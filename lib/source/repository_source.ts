@@ -66,14 +66,21 @@ export class RepositorySource implements Source {
 
   async #makeZip(
     { info: { version }, dir: { dir, goMod }, snapshot }: FoundVersion,
-    { path, directory, signal }: FetchOptions & { readonly path: ModulePath },
+    { path, file, signal }: FetchOptions & { readonly path: ModulePath },
   ): Promise<FetchedZip> {
     const module = { path, version };
-    const file = `${directory}/module.zip`;
     const goVersion = goMod === null ? null : scanGoMod(goMod).goVersion;
     const { seeds } = this.#repository;
     try {
-      return await createZip(snapshot, { module, dir, goVersion, file, seeds, signal });
+      return await createZip(snapshot, {
+        module,
+        dir,
+        goVersion,
+        file,
+        overwrites: true,
+        seeds,
+        signal,
+      });
     } catch (cause) {
       if (!(cause instanceof ZipError)) throw cause;
       // The commit will not change: a version that no zip can hold does not exist.

@@ -57,8 +57,8 @@ export interface FetchedZip {
 }
 
 export interface FetchOptions {
-  /** An empty directory for the zip; the caller removes it. */
-  readonly directory: string;
+  /** Where the zip goes: a file that may exist already, and that the caller removes. */
+  readonly file: string;
   readonly signal: AbortSignal;
 }
 

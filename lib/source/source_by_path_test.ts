@@ -40,8 +40,8 @@ Deno.test("SourceByPath asks a private path's own source and nobody else", async
       source.latest(path, signal),
       source.resolve({ path, query: parseQuery("main") }, signal),
       source.describe(module, signal),
-      source.fetchZip(module, { directory: "/none", signal }),
-      source.fetch(module, { directory: "/none", signal }),
+      source.fetchZip(module, { file: "/none", signal }),
+      source.fetch(module, { file: "/none", signal }),
     ];
     await Promise.allSettled(calls);
   }

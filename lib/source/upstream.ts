@@ -121,7 +121,7 @@ export class Upstream {
       ));
   }
 
-  /** Like {@linkcode get}, into a new file. */
+  /** Like {@linkcode get}, into a file, in place of what is in it. */
   spool(path: string, file: string, { limitBytes, signal }: GetOptions): Promise<void> {
     const url = this.#resolve(path);
     return this.#attempts(signal, () =>

@@ -21,8 +21,11 @@
  * 3 µs, on the thread that asks; over a network it could take for ever, so there nothing is known (C10).
  *
  * Limits: the file system must have hard links and be POSIX's (no Windows, no FAT, no object storage mounted as files).
- * KNOWN LIMIT: who reads an object between its link and the sync of its folder may have seen what a power loss in this
- * very moment takes back.
+ * KNOWN LIMIT: an object that is read between its link and the sync of its folder may be lost by a
+ * power loss in that moment.
+ * KNOWN LIMIT: a folder is opened only to be synced, so the fsync may miss that writing the folder
+ * back failed before (as in sunlight's internal/durable/path.go). Files are synced by the handle that
+ * was open while they were written.
  */
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
@@ -310,11 +313,11 @@ async function writeFile(
   content: Content,
   { signal, meanwhile }: WriteOptions,
 ): Promise<void> {
-  if (content.ownFile !== undefined && await linkOwn(content.ownFile, path)) {
-    using file = await Deno.open(path);
-    const { size } = await file.stat();
+  const { ownFile } = content;
+  if (ownFile !== undefined && await linkOwn(ownFile.path, path)) {
+    const { size } = await ownFile.handle.stat();
     if (size !== content.sizeBytes) throw new Error(`the file has ${size} bytes`);
-    await Promise.all([file.sync(), meanwhile()]);
+    await Promise.all([ownFile.handle.sync(), meanwhile()]);
     return signal?.throwIfAborted();
   }
   using file = await Deno.open(path, { createNew: true, write: true });

@@ -58,8 +58,9 @@ Deno.test("DiskStore.create() takes a file over that is the publisher's own", as
   const store = await DiskStore.open(root);
   const file = `${scratch.path}/module.zip`;
   const bytes = new Uint8Array(100_000).fill(7);
+  using handle = await Deno.open(file, { createNew: true, write: true });
   await Deno.writeFile(file, bytes);
-  const own = ownFileContent({ file, sizeBytes: bytes.length });
+  const own = ownFileContent({ path: file, handle }, bytes.length);
   const read = async (key: string) => {
     const object = await store.get(key);
     return object === null ? null : await readAll(object);
@@ -72,15 +73,23 @@ Deno.test("DiskStore.create() takes a file over that is the publisher's own", as
     assert.deepEqual(await read("a/linked"), bytes);
   });
   await t.step("one that cannot be linked is copied", async () => {
-    const content = { ...bytesContent(bytes), ownFile: `${scratch.path}/on-another-disk` };
+    const ownFile = { path: `${scratch.path}/on-another-disk`, handle };
+    const content = { ...bytesContent(bytes), ownFile };
     assert.equal(await store.create("a/copied", content), "created");
     assert.deepEqual(await read("a/copied"), bytes);
   });
   await t.step("one of another size is refused", async () => {
     await Deno.writeFile(file, bytes);
-    const content = ownFileContent({ file, sizeBytes: bytes.length + 1 });
+    const content = ownFileContent({ path: file, handle }, bytes.length + 1);
     await assert.rejects(store.create("a/short", content), StorageError);
     assert.equal(await store.get("a/short"), null);
+  });
+  await t.step("one whose write-back has failed, as its own handle knows, is refused", async () => {
+    const sync = () => Promise.reject(new Error("Input/output error (os error 5)"));
+    const failed = { stat: () => Deno.stat(file), sync };
+    const content = ownFileContent({ path: file, handle: failed }, bytes.length);
+    await assert.rejects(store.create("a/failed", content), StorageError);
+    assert.equal(await store.get("a/failed"), null);
   });
   assert.deepEqual(await namesIn(`${root.path}/.tmp`), []);
 });

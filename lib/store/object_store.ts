@@ -28,8 +28,18 @@ export interface Content {
   open(): ReadableStream<Uint8Array<ArrayBuffer>>;
   /** What `open` gives, where it is in memory anyway. */
   readonly bytes?: Uint8Array<ArrayBuffer>;
-  /** A file of these bytes that is the publisher's own, and that nobody will write to: it may be linked in place of copied. */
-  readonly ownFile?: string;
+  /** A file of these bytes that belongs to the publisher: it may be linked instead of copied. */
+  readonly ownFile?: OwnFile;
+}
+
+/** A file that is complete, and that nobody will write to. */
+export interface OwnFile {
+  readonly path: string;
+  /**
+   * Open since before the first byte was written. An fsync by it reports any write-back that has
+   * failed since; a handle that is opened later need not know of one.
+   */
+  readonly handle: Pick<Deno.FsFile, "stat" | "sync">;
 }
 
 /** Bytes `start` to `end` of an object; `end` is exclusive and not past the object's end. */
@@ -253,9 +263,9 @@ export function assertRange(range: ByteRange, sizeBytes: number): void {
   }
 }
 
-/** Content from a file that is ours alone, and that will be removed and never written to. */
-export function ownFileContent({ file, sizeBytes }: { file: string; sizeBytes: number }): Content {
-  return { ...fileContent({ file, sizeBytes }), ownFile: file };
+/** Content from a file that belongs to the publisher, and that will be removed. */
+export function ownFileContent(ownFile: OwnFile, sizeBytes: number): Content {
+  return { ...fileContent({ file: ownFile.path, sizeBytes }), ownFile };
 }
 
 /** Content from a file that stays as it is. */

@@ -66,8 +66,10 @@ export interface CreateZipOptions {
   readonly dir: string;
   /** The version in the go line of the module's go.mod; null without such a line or file. */
   readonly goVersion: string | null;
-  /** Where the zip goes. There must be nothing yet; after a failure there may be part of a zip. */
+  /** Where the zip goes; after a failure there may be part of a zip. */
   readonly file: string;
+  /** Whether the file may exist, and is overwritten then. Default: it must not. */
+  readonly overwrites?: boolean;
   /** Zips of other versions of the modules in this repository, on the file system of `file`. Default: none. */
   readonly seeds?: Seeds;
   readonly signal: AbortSignal;
@@ -81,21 +83,24 @@ export interface CreatedZip {
 }
 
 /**
- * Writes the zip of a module version to a new file.
+ * Writes the zip of a module version to a file.
  *
  * @throws {ZipError} when the directory holds what must not be in a module zip
  * @throws the signal's reason when it is aborted, and what the methods of `commit` throw
  */
 export async function createZip(
   commit: CommitFiles,
-  { module, dir, goVersion, file, seeds, signal }: CreateZipOptions,
+  { module, dir, goVersion, file, overwrites = false, seeds, signal }: CreateZipOptions,
 ): Promise<CreatedZip> {
   using _turn = await seeds?.turn(dir, signal);
   const pace = new Pace(signal);
   const place = { dir, signal };
   const { chosen, conversion } = await chooseFiles(commit, { ...place, goVersion, pace });
   using seed = await seeds?.open(dir, conversion) ?? null;
-  using handle = await Deno.open(file, { write: true, createNew: true });
+  using handle = await Deno.open(
+    file,
+    overwrites ? { write: true, create: true, truncate: true } : { write: true, createNew: true },
+  );
   const prefix = entryPrefix(module);
   const pack = async (seed: Seed | null) => {
     const zip = new ZipWriter(handle, { limitBytes: MAX_ZIP_BYTES, pace });
