@@ -3,7 +3,13 @@
  * answer and every answer a response, and writes the access log. The routes are a table, so that whatever must hold for
  * all of them (methods, who may read) is done in one place and checked over the table.
  */
-import { type Access, ANY_CLIENT, type Client, type Guard, type Knock } from "../lib/auth/guard.ts";
+import {
+  type Access,
+  ANY_CLIENT,
+  type Client,
+  type ClientRequest,
+  type Guard,
+} from "../lib/auth/guard.ts";
 import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log/log.ts";
 import { type Metrics, NO_METRICS } from "../lib/log/metrics.ts";
@@ -18,7 +24,7 @@ import { isLarge, SlowClients } from "./slow_client.ts";
 export type Method = "GET" | "HEAD" | "POST";
 
 /** What a route needs to know of a request. */
-export interface RouteRequest extends Knock {
+export interface RouteRequest extends ClientRequest {
   readonly method: Method;
   /** Scheme and host as the client wrote them. */
   readonly origin: string;
@@ -34,7 +40,7 @@ export interface RouteRequest extends Knock {
 }
 
 /** A request that a route has understood. */
-export interface Errand {
+export interface Operation {
   /**
    * What metrics and traces call requests like this one, with names in braces for what varies: `/{module}/@v/list`.
    * Default: the route's name as a path.
@@ -61,7 +67,7 @@ export interface Route {
    *
    * @throws {InvalidRequestError} saying what is wrong with it
    */
-  read(request: RouteRequest): Errand;
+  read(request: RouteRequest): Operation;
 }
 
 /** What `Deno.serve` tells about a request. */
@@ -199,7 +205,7 @@ interface Exchange {
   /** As the client wrote it, without the leading `/` and the query. */
   readonly path: string;
   readonly connection: ConnectionInfo;
-  /** {@linkcode Errand.template}, once there is an errand. */
+  /** {@linkcode Operation.template}, once there is an operation. */
   template: string;
   /** What the access log says besides. */
   readonly facts: Record<string, unknown>;
@@ -271,27 +277,27 @@ function dispatch(
   if (method === null) return methodNotAllowed(methods);
   facts["route"] = route.name;
   const incoming = new IncomingRequest(exchange, { method, path });
-  const errand = understand(route, incoming);
-  exchange.template = errand.template ?? `/${route.name}`;
+  const operation = understand(route, incoming);
+  exchange.template = operation.template ?? `/${route.name}`;
   if (!route.isUnlimited) exchange.permit = concurrency?.enter() ?? null;
-  const client = guard.admit(incoming, errand.access);
+  const client = guard.admit(incoming, operation.access);
   return client instanceof Promise
-    ? client.then((client) => answerClient(client, { errand, exchange }))
-    : answerClient(client, { errand, exchange });
+    ? client.then((client) => answerClient(client, { operation, exchange }))
+    : answerClient(client, { operation, exchange });
 }
 
 function answerClient(
   client: Client | null,
-  { errand, exchange }: { errand: Errand; exchange: Exchange },
+  { operation, exchange }: { operation: Operation; exchange: Exchange },
 ): Answer | null | Promise<Answer | null> {
   if (client === null) return null;
   const { facts, permit, connection } = exchange;
   const { identity } = client;
   if (identity !== null) facts["identity"] = identity;
-  const ready = errand.answerAtOnce?.(client) ?? null;
+  const ready = operation.answerAtOnce?.(client) ?? null;
   if (ready !== null) return ready;
-  permit?.isOf(identity === null ? `address ${addressOf(connection)}` : `identity ${identity}`);
-  return errand.answer(client);
+  permit?.assignTo(identity === null ? `address ${addressOf(connection)}` : `identity ${identity}`);
+  return operation.answer(client);
 }
 
 /** A request whose parts are made when somebody wants them: for most requests nobody wants most of them. */
@@ -336,7 +342,7 @@ class IncomingRequest implements RouteRequest {
 }
 
 /** Who asks for what cannot be is asked who they are all the same: a stranger learns nothing of how paths are read. */
-function understand(route: Route, request: RouteRequest): Errand {
+function understand(route: Route, request: RouteRequest): Operation {
   try {
     return route.read(request);
   } catch (error) {

@@ -38,7 +38,7 @@ export class ConcurrencyLimit {
     return new Permit(this);
   }
 
-  /** For {@linkcode Permit.isOf}. */
+  /** For {@linkcode Permit.assignTo}. */
   enterAs(client: string): void {
     const { maxConcurrentRequestsPerClient: max } = this.#limits;
     const count = this.#ofClients.get(client) ?? 0;
@@ -77,7 +77,7 @@ export class Permit {
    *
    * @throws {TooManyRequestsError} when too many of this client are under way
    */
-  isOf(client: string): void {
+  assignTo(client: string): void {
     this.#limit.enterAs(client);
     this.#client = client;
   }

@@ -16,23 +16,23 @@ Deno.test("ConcurrencyLimit.enter() refuses above the limit, and takes more when
   assert.throws(() => limit.enter(), OverloadedError);
 });
 
-Deno.test("Permit.isOf() counts each client by itself", () => {
+Deno.test("Permit.assignTo() counts each client by itself", () => {
   const limit = new ConcurrencyLimit({
     maxConcurrentRequests: 9,
     maxConcurrentRequestsPerClient: 2,
   });
   const enterAs = (client: string) => {
     const permit = limit.enter();
-    permit.isOf(client);
+    permit.assignTo(client);
     return permit;
   };
   const mine = [enterAs("me"), enterAs("me")];
   enterAs("you");
   const refused = limit.enter();
-  assert.throws(() => refused.isOf("me"), TooManyRequestsError);
+  assert.throws(() => refused.assignTo("me"), TooManyRequestsError);
   refused.leave();
   for (const permit of mine) permit.leave();
   enterAs("me");
   enterAs("me");
-  assert.throws(() => limit.enter().isOf("me"), TooManyRequestsError);
+  assert.throws(() => limit.enter().assignTo("me"), TooManyRequestsError);
 });

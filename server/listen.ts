@@ -118,7 +118,7 @@ async function startTls(
   const certificate = await readCertificate(tls, places).catch((cause) => {
     throw new ConfigError(`listen.tls: ${describeError(cause)}`, { cause });
   });
-  tellOf(certificate, log);
+  logCertificate(certificate, log);
   const { TlsServer } = await import("./tls_server.ts");
   const server = await TlsServer.listen({
     hostname: host,
@@ -155,7 +155,7 @@ function follow(watch: CertificateWatch, { log, use }: FollowOptions): () => voi
       lastFault = "";
       if (next === null) return;
       use(next);
-      tellOf(next, log);
+      logCertificate(next, log);
     } catch (error) {
       const fault = describeError(error);
       if (fault !== lastFault) log.error({ error: fault }, "the new certificate cannot be used");
@@ -166,7 +166,7 @@ function follow(watch: CertificateWatch, { log, use }: FollowOptions): () => voi
   return () => clearInterval(timer);
 }
 
-function tellOf({ names, notAfter }: Certificate, log: Logger): void {
+function logCertificate({ names, notAfter }: Certificate, log: Logger): void {
   const facts = { names, notAfter: notAfter.toISOString() };
   if (notAfter.getTime() < Date.now()) log.warn(facts, "using a certificate whose time is over");
   else log.info(facts, "using a certificate");

@@ -20,7 +20,7 @@ import type { AccessToken, AccessTokens } from "./access_tokens.ts";
 import type { Authenticator, LoginMethod, Proof } from "./authenticator.ts";
 import { type Credentials, parseAuthorization } from "./credentials.ts";
 import { FailedLogins } from "./failed_logins.ts";
-import type { Access, Client, Guard, Knock } from "./guard.ts";
+import type { Access, Client, ClientRequest, Guard } from "./guard.ts";
 import { type Session, Sessions } from "./sessions.ts";
 
 /** A password that is withdrawn counts for this long yet; a token never longer than it says. */
@@ -66,20 +66,20 @@ export class ClientAuth implements Guard {
     this.#failedLogins = new FailedLogins(now);
   }
 
-  admit(knock: Knock, access: Access): Client | Promise<Client> {
+  admit(request: ClientRequest, access: Access): Client | Promise<Client> {
     if (access.kind === "anyone") return STRANGER;
-    const header = knock.headers.get("Authorization");
+    const header = request.headers.get("Authorization");
     if (header === null) {
       throw this.#audited(
         new UnauthenticatedError("Cannot answer without credentials: log in with netrc or GOAUTH"),
-        { knock, access },
+        { request, access },
       );
     }
     const key = this.#sessions.keyOf(header);
     const session = this.#sessions.find(key);
-    if (session !== null) return this.#permitted(session, { knock, access });
-    return this.#open(key, header, { knock, access })
-      .then((opened) => this.#permitted(opened, { knock, access }));
+    if (session !== null) return this.#permitted(session, { request, access });
+    return this.#open(key, header, { request, access })
+      .then((opened) => this.#permitted(opened, { request, access }));
   }
 
   /** Whose a header is, if it has been verified a moment ago. Nothing is verified, counted or logged for it. */
@@ -99,32 +99,36 @@ export class ClientAuth implements Guard {
    * @throws {NotFoundError} when there is no such way to log in here
    * @throws as {@linkcode Authenticator.authenticate}, and {TooManyRequestsError}
    */
-  async logIn(method: LoginMethod, credentials: Credentials, knock: Knock): Promise<AccessToken> {
+  async logIn(
+    method: LoginMethod,
+    credentials: Credentials,
+    request: ClientRequest,
+  ): Promise<AccessToken> {
     const { authenticators, accessTokens, log } = this.#options;
     if (accessTokens === null || !this.offers(method)) {
       throw new NotFoundError(`Cannot log in by "${method}": the server is not configured for it`);
     }
     const own = authenticators.filter((authenticator) => authenticator.method === method);
     try {
-      const { identity } = await this.#prove(credentials, { knock, authenticators: own });
+      const { identity } = await this.#prove(credentials, { request, authenticators: own });
       const token = await accessTokens.issue(identity);
-      const { address, requestId: id } = knock;
+      const { address, requestId: id } = request;
       log.info({ audit: "log-in", method, identity, address, id }, "issued an access token");
       return token;
     } catch (error) {
       const user = credentials.user?.slice(0, MAX_SHOWN_NAME_LENGTH);
-      throw this.#audited(error, { knock, method, ...(user === undefined ? {} : { user }) });
+      throw this.#audited(error, { request, method, ...(user === undefined ? {} : { user }) });
     }
   }
 
   /** Verifies credentials and remembers whose they are. Whoever shows the same at the same time shares the work. */
   async #open(key: string, header: string, denied: Denied): Promise<Session> {
     const { authenticators, now } = this.#options;
-    const { knock } = denied;
+    const { request } = denied;
     try {
       return await this.#underWay.run(key, async () => {
         const { identity, expiresMs } = await this.#prove(parseAuthorization(header), {
-          knock,
+          request,
           authenticators,
         });
         const session = { identity, endsMs: Math.min(expiresMs, now() + VERIFIED_FOR_MS) };
@@ -139,10 +143,13 @@ export class ClientAuth implements Guard {
   /** The first authenticator that accepts the credentials counts; of several refusals, the first. */
   async #prove(
     credentials: Credentials,
-    { knock, authenticators }: { knock: Knock; authenticators: readonly Authenticator[] },
+    { request, authenticators }: {
+      request: ClientRequest;
+      authenticators: readonly Authenticator[];
+    },
   ): Promise<Proof> {
     const attempt = credentials.kind === "password"
-      ? this.#failedLogins.begin({ user: credentials.user, address: knock.address })
+      ? this.#failedLogins.begin({ user: credentials.user, address: request.address })
       : null;
     let outcome: "right" | "wrong" | "unknown" = "unknown";
     try {
@@ -185,9 +192,9 @@ export class ClientAuth implements Guard {
   }
 
   /** Writes the audit line of a denial; any other failure is for the access log. */
-  #audited(error: unknown, { knock, access, ...facts }: Denied): unknown {
+  #audited(error: unknown, { request, access, ...facts }: Denied): unknown {
     if (!isDenial(error)) return error;
-    const { address, requestId: id, headers } = knock;
+    const { address, requestId: id, headers } = request;
     const user = facts.identity === undefined ? claimedUser(headers) : undefined;
     this.#options.log.warn({
       audit: "denied",
@@ -211,7 +218,7 @@ function isDenial(
 
 /** What was denied, and to whom. */
 interface Denied {
-  readonly knock: Knock;
+  readonly request: ClientRequest;
   readonly access?: Access;
   readonly method?: LoginMethod;
   /** Where it is proved. */

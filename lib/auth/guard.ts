@@ -17,7 +17,7 @@ export const ANYONE: Access = { kind: "anyone" };
 export const ANY_CLIENT: Access = { kind: "client" };
 
 /** What a request says of its sender. */
-export interface Knock {
+export interface ClientRequest {
   readonly headers: Headers;
   /** The address of the connection; null where there is none, in tests. */
   readonly address: string | null;
@@ -44,7 +44,7 @@ export interface Guard {
    * @throws {ForbiddenError} when they may not have this
    * @throws {TooManyRequestsError} when too many wrong passwords came before
    */
-  admit(knock: Knock, access: Access): Promise<Client | null> | Client | null;
+  admit(request: ClientRequest, access: Access): Promise<Client | null> | Client | null;
 }
 
 const EVERYBODY: Client = { identity: null, mayRead: () => true };
