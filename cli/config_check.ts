@@ -1,28 +1,32 @@
 /**
  * `config check`: everything that can be said of a configuration without serving with it, in one go.
  *
- * It reads the file, every secret that the file names (keys and certificates are parsed, too), the upstream list as the
- * environment has it, and one object of the store. It changes nothing, and asks no git host, upstream or issuer.
+ * It reads the file, every secret that the file names (keys and certificates are parsed, too), the
+ * upstream list as the environment has it, and one object of the store. It changes nothing, and asks
+ * no git host, upstream or issuer.
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
-import { readConfig } from "./load_config.ts";
+import { readConfigFile } from "./load_config.ts";
 import { configFileOption } from "./options.ts";
 import { plural, printLine } from "./print.ts";
-import { checkClientAuthSecrets, clientAuthWarnings } from "../lib/auth/open.ts";
-import { type Config, parseConfig } from "../lib/config/config.ts";
-import { type Certificate, readCertificate } from "../lib/credentials/certificate.ts";
-import { checkCredentialsSecrets, credentialsWarnings } from "../lib/credentials/open.ts";
-import { secretWarnings } from "../lib/credentials/secret.ts";
-import { ConfigError, describeError } from "../lib/errors.ts";
+import { resolve } from "node:path";
 import { withDeadline } from "../lib/async/deadline.ts";
-import { parseSourceList } from "../lib/source/source_list.ts";
+import { clientAuthSecretUses } from "../lib/auth/open.ts";
+import { type Config, type ConfigReading, findingText } from "../lib/config/config.ts";
+import { type Certificate, readCertificate } from "../lib/credentials/certificate.ts";
+import { credentialsSecrets } from "../lib/credentials/config.ts";
+import { readSecretLine, secretFaults, type SecretUse } from "../lib/credentials/secret.ts";
+import { describeError } from "../lib/errors.ts";
 import { NO_METRICS } from "../lib/log/metrics.ts";
-import { PROBE_KEY } from "../lib/store/probe.ts";
-import { readSumDatabaseKey, sumDatabaseKeyWarnings } from "../lib/open/private_sum_database.ts";
+import { readSumDatabaseKey } from "../lib/open/private_sum_database.ts";
 import type { Env } from "../lib/open/environment.ts";
 import { openConfiguredStore } from "../lib/open/store.ts";
 import { readCaCertificates, secretPlaces } from "../lib/open/surroundings.ts";
+import { noUpstreamWarning } from "../lib/open/upstreams.ts";
+import type { Path } from "../lib/schema/fault.ts";
+import { parseSourceList } from "../lib/source/source_list.ts";
+import { PROBE_KEY } from "../lib/store/probe.ts";
 
 export function define(command: Command, context: CommandContext): void {
   command
@@ -38,9 +42,10 @@ Example:
   go-mod-proxy config check --config-file config.yaml`,
     )
     .action(context.action(async ({ configFile }: { configFile?: string }) => {
+      const env = context.environment.toObject();
       const isFine = await checkConfig({
-        ...await readConfig(configFile),
-        env: context.environment.toObject(),
+        ...await readConfigFile(configFile, env),
+        env,
         print: printLine,
         signal: context.signal,
         now: Date.now,
@@ -55,7 +60,7 @@ const DAY_MS = 24 * 3_600_000;
 const CERTIFICATE_WARNING_MS = 14 * DAY_MS;
 
 export interface CheckConfigOptions {
-  readonly yaml: string;
+  readonly reading: ConfigReading;
   /** Where relative paths in the configuration begin. */
   readonly configDirectory: string;
   readonly env: Env;
@@ -66,64 +71,55 @@ export interface CheckConfigOptions {
   readonly now: () => number;
 }
 
-/** Whether there is no fault; warnings are none. */
+/**
+ * Whether there is no fault; warnings are not. Secrets, certificate and store are looked at when the
+ * file has no fault.
+ */
 export async function checkConfig(options: CheckConfigOptions): Promise<boolean> {
-  const report = new Report(options.print);
-  const config = await report.faultsOf(() => parseConfig(options.yaml));
+  const { config, faults, warnings } = options.reading;
+  const report = new Report(options.reading);
+  for (const fault of faults) report.faults.push(findingText(fault));
+  for (const warning of warnings) report.warnings.push(findingText(warning));
   if (config !== null) {
     await checkSecrets(config, options, report);
-    await checkUpstreams(config, options, report);
+    await checkCertificate(config, options, report);
+    checkUpstreams(config, options, report);
     await checkStore(config, options, report);
   }
-  report.end();
-  return report.isFine;
+  report.print(options.print);
+  return report.faults.length === 0;
 }
 
 class Report {
-  readonly #print: (line: string) => void;
-  #faults = 0;
-  #warnings = 0;
+  readonly faults: string[] = [];
+  readonly warnings: string[] = [];
+  readonly passed: string[] = [];
+  readonly #reading: ConfigReading;
 
-  constructor(print: (line: string) => void) {
-    this.#print = print;
+  constructor(reading: ConfigReading) {
+    this.#reading = reading;
   }
 
-  get isFine(): boolean {
-    return this.#faults === 0;
+  /** What to say about a place in the file. */
+  at(path: Path, message: string): string {
+    return findingText(this.#reading.locate({ path, message }));
   }
 
-  fault(text: string): void {
-    this.#faults += 1;
-    this.#print(`fault    ${text}`);
-  }
-
-  warn(text: string): void {
-    this.#warnings += 1;
-    this.#print(`warning  ${text}`);
-  }
-
-  fine(text: string): void {
-    this.#print(`ok       ${text}`);
-  }
-
-  /** The result of the work, or null: then each line of its error is a fault. */
-  async faultsOf<T>(work: () => T | Promise<T>, key?: string): Promise<T | null> {
+  /** The result of the work, or null: then its error is a fault of this place. */
+  async resultOf<T>(path: Path, work: () => T | Promise<T>): Promise<T | null> {
     try {
       return await work();
     } catch (error) {
-      // A message of more lines has its causes inside.
-      const text = error instanceof ConfigError && key === undefined
-        ? error.message
-        : describeError(error);
-      for (const line of text.split("\n").filter((line) => line !== "")) {
-        this.fault(key === undefined ? line : `${key}: ${line}`);
-      }
+      this.faults.push(this.at(path, describeError(error)));
       return null;
     }
   }
 
-  end(): void {
-    this.#print(`${plural(this.#faults, "fault")}, ${plural(this.#warnings, "warning")}`);
+  print(print: (line: string) => void): void {
+    for (const text of this.faults) print(`fault    ${text}`);
+    for (const text of this.warnings) print(`warning  ${text}`);
+    for (const text of this.passed) print(`ok       ${text}`);
+    print(`${plural(this.faults.length, "fault")}, ${plural(this.warnings.length, "warning")}`);
   }
 }
 
@@ -132,59 +128,90 @@ async function checkSecrets(
   options: CheckConfigOptions,
   report: Report,
 ): Promise<void> {
-  const { configDirectory, env, now } = options;
-  const places = secretPlaces({ configDirectory, env });
-  await report.faultsOf(() => checkCredentialsSecrets(config, places));
-  for (const warning of credentialsWarnings(config)) report.warn(warning);
-  const { clientAuth, listen: { tls }, privateSumDatabase } = config;
-  if (clientAuth.enabled) {
-    await report.faultsOf(() => checkClientAuthSecrets(clientAuth, places));
-    for (const warning of clientAuthWarnings(clientAuth)) report.warn(warning);
+  const { configDirectory, reading: { locate } } = options;
+  const { clientAuth, httpProxy: { password }, caFile, privateSumDatabase } = config;
+  const uses: SecretUse[] = [
+    ...(password === undefined
+      ? []
+      : [{ path: ["httpProxy", "password"], secret: password, read: readSecretLine }]),
+    ...credentialsSecrets(config),
+    ...(clientAuth.enabled ? clientAuthSecretUses(clientAuth) : []),
+  ];
+  for (const fault of await secretFaults(uses, secretPlaces(options))) {
+    report.faults.push(findingText(locate(fault)));
   }
   if (privateSumDatabase !== undefined) {
-    await report.faultsOf(() => readSumDatabaseKey(privateSumDatabase, places));
-    for (const warning of sumDatabaseKeyWarnings(privateSumDatabase)) report.warn(warning);
+    const path = ["privateSumDatabase", "privateKey"];
+    const places = secretPlaces(options);
+    await report.resultOf(path, () => readSumDatabaseKey(privateSumDatabase, places));
   }
+  if (caFile !== undefined) {
+    await report.resultOf(["caFile"], () => Deno.readTextFile(resolve(configDirectory, caFile)));
+  }
+}
+
+async function checkCertificate(
+  { listen: { tls } }: Config,
+  options: CheckConfigOptions,
+  report: Report,
+): Promise<void> {
   if (tls === undefined) return;
-  const certificate = await report.faultsOf(() => readCertificate(tls, places), "listen.tls");
-  const keyWarnings = secretWarnings([{ key: "listen.tls.privateKey", secret: tls.privateKey }]);
-  for (const warning of keyWarnings) report.warn(warning);
-  if (certificate !== null) judgeCertificate(certificate, now(), report);
+  const path = ["listen", "tls"];
+  const certificate = await report.resultOf(
+    path,
+    () => readCertificate(tls, secretPlaces(options)),
+  );
+  if (certificate !== null) judgeCertificate(certificate, options.now(), report);
 }
 
 function judgeCertificate({ names, notAfter }: Certificate, nowMs: number, report: Report): void {
   const leftMs = notAfter.getTime() - nowMs;
-  const text = `listen.tls: the certificate for ${names} ends on ${notAfter.toISOString()}`;
-  if (leftMs < 0) report.fault(`${text}: its time is over`);
-  else if (leftMs < CERTIFICATE_WARNING_MS) report.warn(`${text}: soon`);
-  else report.fine(text);
+  const until = notAfter.toISOString();
+  const path = ["listen", "tls"];
+  if (leftMs < 0) {
+    report.faults.push(report.at(path, `the certificate for ${names} expired on ${until}`));
+  } else if (leftMs < CERTIFICATE_WARNING_MS) {
+    report.warnings.push(report.at(path, `the certificate for ${names} expires soon, on ${until}`));
+  } else {
+    report.passed.push(`listen.tls: the certificate for ${names} is valid until ${until}`);
+  }
 }
 
-async function checkUpstreams(
-  { parentProxy }: Config,
+function checkUpstreams(
+  config: Config,
   { env }: CheckConfigOptions,
   report: Report,
-): Promise<void> {
-  // parentProxy has been looked at with the rest of the file.
-  if (parentProxy !== undefined || !env["GOPROXY"]) return;
-  await report.faultsOf(() => parseSourceList(env["GOPROXY"] ?? ""), "GOPROXY");
+): void {
+  const warning = noUpstreamWarning({ config, env });
+  if (warning !== null) report.warnings.push(warning);
+  // parentProxy has been checked with the rest of the file.
+  if (config.parentProxy !== undefined || !env["GOPROXY"]) return;
+  try {
+    parseSourceList(env["GOPROXY"]);
+  } catch (error) {
+    report.faults.push(`GOPROXY: ${describeError(error)}`);
+  }
 }
 
-/** Reads what `serve` leaves in a store at start; that it is not there yet is no fault. */
+/** Reads what `serve` leaves in a store at start; that it is not there yet is not a fault. */
 async function checkStore(
   config: Config,
-  { env, signal }: CheckConfigOptions,
+  { configDirectory, env, signal }: CheckConfigOptions,
   report: Report,
 ): Promise<void> {
-  if ("disk" in config.storage && await isAbsent(config.storage.disk.path)) {
-    report.fine(`storage: the directory "${config.storage.disk.path}" will be made`);
+  const { storage, caFile } = config;
+  if ("disk" in storage && await isAbsent(storage.disk.path)) {
+    report.passed.push(`storage: the directory "${storage.disk.path}" will be made`);
     return;
   }
-  const store = await report.faultsOf(async () => {
+  const certificates = caFile === undefined
+    ? {}
+    : { SSL_CERT_FILE: resolve(configDirectory, caFile) };
+  const store = await report.resultOf(["storage"], async () => {
     const store = await openConfiguredStore({
       config,
       env,
-      caCertificates: await readCaCertificates(env),
+      caCertificates: await readCaCertificates({ ...env, ...certificates }),
       metrics: NO_METRICS,
     });
     const object = await withDeadline((signal) => store.get(PROBE_KEY, { signal }), {
@@ -194,8 +221,8 @@ async function checkStore(
     });
     await object?.body.cancel();
     return store;
-  }, "storage");
-  if (store !== null) report.fine(`storage: ${store.description} can be read`);
+  });
+  if (store !== null) report.passed.push(`storage: ${store.description} can be read`);
 }
 
 async function isAbsent(path: string): Promise<boolean> {

@@ -4,15 +4,17 @@ import type { CommandContext } from "./command.ts";
 import { loadConfig } from "./load_config.ts";
 import { configFileOption } from "./options.ts";
 import { printLine } from "./print.ts";
-import { AccessList, type AccessRule } from "../lib/auth/access_list.ts";
+import { AccessList } from "../lib/auth/access_list.ts";
+import type { AccessRule } from "../lib/auth/config.ts";
 import type { Config } from "../lib/config/config.ts";
-import { type PrivateModules, PrivatePrefixes } from "../lib/credentials/open.ts";
+import type { PrivateModules } from "../lib/credentials/config.ts";
 import { describeSecret } from "../lib/credentials/secret.ts";
 import { ForbiddenError, InvalidRequestError } from "../lib/errors.ts";
 import { display } from "../lib/http/client.ts";
 import { type ModulePath, parseModulePath } from "../lib/module/path.ts";
+import { PrivatePrefixes } from "../lib/module/private_prefixes.ts";
 import { type ListEntry, parseSourceList } from "../lib/source/source_list.ts";
-import { DEFAULT_SUM_DATABASE } from "../lib/sumdb/open.ts";
+import { DEFAULT_SUM_DATABASE } from "../lib/sumdb/config.ts";
 
 export function define(command: Command, context: CommandContext): void {
   command
@@ -180,7 +182,7 @@ function explainAccess(
     const verdict = isAllowed ? "may read it" : "may not read it";
     const why = rule === null
       ? "no rule of clientAuth.acl applies"
-      : `rule ${rule + 1} (clientAuth.acl[${rule}]: ${describeRule(acl[rule])})`;
+      : `clientAuth.acl[${rule}] (${describeRule(acl[rule])})`;
     return { isAllowed, text: `${name} ${verdict}: ${why}` };
   });
 }

@@ -53,7 +53,7 @@ const ROWS: { name: string; asked: Asked; mayRead: boolean; want: readonly strin
       "credential  GitHub App 12345 at github.com: a token for the one repository, for each",
       "database    none: the path is told to nobody",
       "zips        eager: with the rest",
-      "access      dev may read it: rule 3 (clientAuth.acl[2]: allow, dev)",
+      "access      dev may read it: clientAuth.acl[2] (allow, dev)",
       "access      ci may not read it: no rule of clientAuth.acl applies",
     ],
   },
@@ -68,7 +68,7 @@ const ROWS: { name: string; asked: Asked; mayRead: boolean; want: readonly strin
       'credential  user "bot": the secret in the configuration',
       "database    none: the path is told to nobody",
       "zips        eager: with the rest",
-      "access      ci may not read it: rule 1 (clientAuth.acl[0]: deny, ci, modules go.example.com/tools)",
+      "access      ci may not read it: clientAuth.acl[0] (deny, ci, modules go.example.com/tools)",
     ],
   },
   {
@@ -81,7 +81,7 @@ const ROWS: { name: string; asked: Asked; mayRead: boolean; want: readonly strin
       "no private prefix covers the path",
       "database    sum.golang.org, where an upstream supports it (default)",
       "zips        lazy: when somebody asks for one that the database knows",
-      "access      ci may read it: rule 2 (clientAuth.acl[1]: allow, ci, moduleRegexp ^go\\.example)",
+      "access      ci may read it: clientAuth.acl[1] (allow, ci, moduleRegexp ^go\\.example)",
     ],
   },
   {
@@ -92,7 +92,7 @@ const ROWS: { name: string; asked: Asked; mayRead: boolean; want: readonly strin
       "module      github.com/My-Org/lib",
       'source      none. Cannot serve "github.com/My-Org/lib": it differs from the private prefix ' +
       '"github.com/my-org" only in upper and lower case',
-      "access      dev may read it: rule 3 (clientAuth.acl[2]: allow, dev)",
+      "access      dev may read it: clientAuth.acl[2] (allow, dev)",
     ],
   },
   {

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
 import { printLine } from "./print.ts";
 import { ConfigError } from "../lib/errors.ts";
-import { isDatabaseName } from "../lib/sumdb/open.ts";
+import { isDatabaseName } from "../lib/sumdb/config.ts";
 import { SignerKey } from "../lib/sumdb/signer.ts";
 
 export function define(command: Command, context: CommandContext): void {

@@ -20,7 +20,8 @@ import { fsckLog } from "./fsck_log.ts";
 import { Parts } from "../lib/open/parts.ts";
 import { openSurroundings } from "../lib/open/surroundings.ts";
 import { plural } from "./print.ts";
-import { privatePaths } from "../lib/open/private_paths.ts";
+import type { ModulePath } from "../lib/module/path.ts";
+import { PrivatePrefixes } from "../lib/module/private_prefixes.ts";
 import { openProgress } from "./progress.ts";
 
 interface FsckFlags extends CommonFlags {
@@ -66,7 +67,8 @@ export async function runFsck(options: RunFsckOptions): Promise<boolean> {
   const scratch = await parts.scratch();
   // The same sources as the server's. The hashes are those of the manifests.
   const publisher = repair ? await parts.publisher() : null;
-  const isPrivate = privatePaths(config);
+  const privatePrefixes = new PrivatePrefixes(config.privateModules);
+  const isPrivate = (path: ModulePath) => privatePrefixes.mustHide(path);
   using progress = await openProgress(() => countObjects(store, signal));
   const index = await parts.index();
   const indexFault = await faultOf(index);

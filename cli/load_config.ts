@@ -5,11 +5,12 @@
  * them there, and not all of them can be configured otherwise.
  */
 import { dirname, resolve } from "node:path";
-import { parseConfig } from "../lib/config/config.ts";
-import { proxyVariables } from "../lib/config/http_proxy.ts";
+import { type ConfigReading, type Finding, findingText, readConfig } from "../lib/config/config.ts";
+import { MAX_BYTES } from "../lib/config/yaml_file.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
 import { createLogger } from "../lib/log/log.ts";
 import { type Env, userCacheDirectory } from "../lib/open/environment.ts";
+import { proxyVariables } from "../lib/open/proxy_variables.ts";
 import type { ProcessSettings } from "../lib/open/surroundings.ts";
 import type { CommandContext, Environment } from "./command.ts";
 import type { CommonFlags } from "./options.ts";
@@ -19,14 +20,23 @@ export interface Loaded extends ProcessSettings {
   readonly signal: AbortSignal;
 }
 
-type LoadedConfig = Pick<ProcessSettings, "config" | "configDirectory">;
+interface LoadedConfig extends Pick<ProcessSettings, "config" | "configDirectory"> {
+  /** What is legal in the configuration and likely wrong. */
+  readonly warnings: readonly Finding[];
+}
 
-/** @throws {ConfigError} */
+/**
+ * Logs the warnings.
+ *
+ * @throws {ConfigError}
+ */
 export async function load(
   { configFile, scratchDir, logLevel }: CommonFlags,
   { environment, program, signal }: CommandContext,
 ): Promise<Loaded> {
-  const loaded = await loadConfig(configFile, environment);
+  const { warnings, ...loaded } = await loadConfig(configFile, environment);
+  const log = createLogger(logLevel);
+  for (const warning of warnings) log.warn(findingText(warning));
   // After loadConfig, which sets variables.
   const env = environment.toObject();
   return {
@@ -34,36 +44,52 @@ export async function load(
     env,
     scratchDir: scratchDir ?? defaultScratchDir(env),
     program,
-    log: createLogger(logLevel),
+    log,
     signal,
   };
 }
 
-/** @throws {ConfigError} */
+/** @throws {ConfigError} with a line for each fault */
 export async function loadConfig(
   file: string | undefined,
   environment: Environment,
 ): Promise<LoadedConfig> {
-  const { yaml, configDirectory } = await readConfig(file);
-  const config = parseConfig(yaml);
+  const { reading, configDirectory } = await readConfigFile(file, environment.toObject());
+  const { config, faults, warnings } = reading;
+  if (config === null) throw new ConfigError(faults.map(findingText).join("\n"));
   await setOutboundVariables({ config, configDirectory }, environment);
-  return { config, configDirectory };
+  return { config, configDirectory, warnings };
 }
 
-/** @throws {ConfigError} when the file cannot be read */
-export async function readConfig(
+/**
+ * Reads a configuration file, and what the environment says about outgoing connections. Without a
+ * file everything has its default.
+ *
+ * @throws {ConfigError} when the file cannot be read
+ */
+export async function readConfigFile(
   file: string | undefined,
-): Promise<{ yaml: string; configDirectory: string }> {
-  if (file === undefined) return { yaml: "", configDirectory: "." };
+  env: Env,
+): Promise<{ reading: ConfigReading; configDirectory: string }> {
+  if (file === undefined) return { reading: readConfig("", { env }), configDirectory: "." };
+  return {
+    reading: readConfig(await readText(file), { file, env }),
+    configDirectory: dirname(file),
+  };
+}
+
+async function readText(file: string): Promise<string> {
   try {
-    return { yaml: await Deno.readTextFile(file), configDirectory: dirname(file) };
+    const { size } = await Deno.stat(file);
+    if (size > MAX_BYTES) throw new ConfigError(`it is larger than ${MAX_BYTES} bytes`);
+    return await Deno.readTextFile(file);
   } catch (cause) {
     throw new ConfigError(`cannot read ${file}: ${describeError(cause)}`, { cause });
   }
 }
 
 async function setOutboundVariables(
-  { config, configDirectory: directory }: LoadedConfig,
+  { config, configDirectory: directory }: Omit<LoadedConfig, "warnings">,
   environment: Environment,
 ): Promise<void> {
   const env = (name: string) => environment.get(name);

@@ -21,7 +21,7 @@ import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
 import type { ModuleVersion } from "../lib/module/module_version.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import type { ServedDatabase, SumDatabases } from "../lib/sumdb/databases.ts";
-import { isDatabaseName } from "../lib/sumdb/open.ts";
+import { isDatabaseName } from "../lib/sumdb/config.ts";
 import { moduleOfRecord, splitRecords } from "../lib/sumdb/record.ts";
 import { type DataTile, parseTilePath, type Tile, TILE_WIDTH } from "../lib/sumdb/tile.ts";
 import type { Answer } from "./answer.ts";

@@ -2,11 +2,9 @@
  * The serving process: opens the parts, listens, and ends in order. `/readyz` answers 503 from when it is told to end.
  */
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
-import { clientAuthWarnings } from "../lib/auth/open.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
 import { atProgramEnd } from "../lib/log/at_exit.ts";
 import { parseLogLevel } from "../lib/log/log_level.ts";
-import type { Env } from "../lib/open/environment.ts";
 import { Parts } from "../lib/open/parts.ts";
 import { openSurroundings, type ProcessSettings } from "../lib/open/surroundings.ts";
 import { VERSION } from "../lib/open/version.ts";
@@ -31,8 +29,7 @@ export interface ServeOptions extends ProcessSettings {
 
 /** Returns when the server has ended. */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { config, host, port, env, log, signal } = options;
-  for (const warning of warningsOf(config, env)) log.warn(warning);
+  const { config, host, port, log, signal } = options;
   using metrics = new Prometheus({ version: VERSION });
   const surroundings = await openSurroundings(options, metrics);
   const threads = options.threads === 1 ? null : new Threads({
@@ -116,19 +113,6 @@ function shareWith(threads: Threads, { options, via, main, auth }: Shared): Shar
       }, main),
     stop: () => threads.stop(),
   };
-}
-
-/** What a person should better do. */
-function warningsOf({ tls, clientAuth }: ServeOptions["config"], env: Env): string[] {
-  return [
-    ...(/^TLS1\.3$/i.test(tls.minVersion ?? "")
-      ? ["tls.minVersion: outgoing connections may use TLS 1.2 where a server has nothing newer"]
-      : []),
-    ...((env["HTTP_PROXY"] ?? env["http_proxy"]) && !(env["HTTPS_PROXY"] ?? env["https_proxy"])
-      ? ["HTTP_PROXY is for plain http alone; for https, set HTTPS_PROXY or httpProxy.url"]
-      : []),
-    ...(clientAuth.enabled ? clientAuthWarnings(clientAuth) : []),
-  ];
 }
 
 /** @throws {ConfigError} when the store cannot be opened, or does not keep a store's contract */

@@ -277,7 +277,7 @@ goTest("the go command logs in over https", (t) =>
       assertDone(await download(go, { env: { GOPROXY } }));
       assertStopped(await download(go, { module: "example.com/secret@v1.0.0", env: { GOPROXY } }), {
         elsewhere,
-        reason: /403 Forbidden\n\tserver response:\n\t.*"dev".*rule 1/,
+        reason: /403 Forbidden\n\tserver response:\n\t.*"dev".*clientAuth\.acl\[0\]/,
       });
       assert.equal((await forwarder.kill("SIGTERM")).code, 0);
     });
@@ -302,7 +302,8 @@ goTest("the go command logs in over https", (t) =>
       const result = await download(go, { module: "example.com/secret@v1.0.0" });
       assertStopped(result, {
         elsewhere,
-        reason: /example\.com\/secret.*403 Forbidden\n\tserver response:\n\t.*"dev".*rule 1/s,
+        reason:
+          /example\.com\/secret.*403 Forbidden\n\tserver response:\n\t.*"dev".*clientAuth\.acl\[0\]/s,
       });
       assert.equal(world.upstream.count(/example\.com\/secret/), 0);
     });

@@ -6,7 +6,7 @@
  * With CI=true or RACE=full there are more of all, and real servers of object storage.
  */
 import assert from "node:assert/strict";
-import type { StorageConfig } from "../lib/store/open.ts";
+import type { StorageConfig } from "../lib/store/config.ts";
 import { appendTo, assertSoundLog, privateLog } from "./worlds/private_log.ts";
 import { bucketTests, openDirectory, STORE_ENV, type StorePlace } from "./worlds/store_places.ts";
 import type { Job } from "./processes/private_log_writer.ts";

@@ -1,7 +1,7 @@
 /** The process: how it starts, says what is wrong, and ends. */
 import assert from "node:assert/strict";
 import { tap } from "./fakes/behaviours.ts";
-import { startServer } from "./worlds/server.ts";
+import { runProgram, startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
 const MODULE = {
@@ -68,6 +68,55 @@ Deno.test("a new user's server answers /, /healthz and /readyz, and says how to 
   }
   const hint = await server.log(({ level }) => level === "warn");
   assert.match(String(hint["msg"]), /GOPROXY="https:\/\/proxy\.example\.com,direct"/);
+});
+
+Deno.test("the server warns of what is likely wrong, with its place in the file", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "config-" });
+  try {
+    const file = `${directory}/config.yaml`;
+    await Deno.writeTextFile(
+      file,
+      "storage: { disk: { path: data } }\ntls: { minVersion: TLS1.3 }\n",
+    );
+    await using server = await startServer({
+      args: ["--config-file", file],
+      env: { GOPROXY: "off" },
+    });
+    const warning = await server.log(({ level }) => level === "warn");
+    assert.equal(
+      warning["msg"],
+      `${file}:2:20: tls.minVersion: outgoing connections may use TLS 1.2 where a server has nothing newer`,
+    );
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("the server says every fault of the file in a line, and exits with 1", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "config-" });
+  try {
+    const file = `${directory}/config.yaml`;
+    await Deno.writeTextFile(
+      file,
+      `storage: { disk: { path: 1 } }
+parentProxy: { urls: x }
+clientAuth:
+  acl: [{ identities: [cii] }]
+  identities: [{ name: ci }]
+`,
+    );
+    assert.deepEqual(await runProgram(["serve", "--config-file", file]), {
+      code: 1,
+      stdout: "",
+      stderr: `error: invalid configuration
+${file}:1:26: storage.disk.path: expected a text, not a number
+${file}:2:16: parentProxy: unknown key "urls"; did you mean "url"?
+${file}:4:24: clientAuth.acl[0].identities[0]: there is no identity "cii"; did you mean "ci"?
+`,
+    });
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 const REFUSED: { name: string; env: Record<string, string>; config?: string; message: RegExp }[] = [

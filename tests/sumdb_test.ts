@@ -3,7 +3,7 @@
  * command as a client that verifies all of it.
  */
 import assert from "node:assert/strict";
-import type { SumDatabaseConfig } from "../lib/sumdb/open.ts";
+import type { SumDatabaseConfig } from "../lib/sumdb/config.ts";
 import { startTestApp, type TestApp, type TestAppOptions } from "./worlds/app.ts";
 import { FaultyStore } from "./fakes/faulty_store.ts";
 import { goCommand, type GoResult, goTest } from "./support/go_command.ts";

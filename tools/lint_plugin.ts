@@ -22,7 +22,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/source/", "lib/sumdb/", "lib/auth/", "lib/index/", "lib/import/", "lib/client/"],
   ["lib/store/", "lib/git/"],
   ["lib/credentials/", "lib/zip/", "lib/http/"],
-  ["lib/module/", "lib/scratch/", "lib/log/", "lib/async/"],
+  ["lib/module/", "lib/schema/", "lib/scratch/", "lib/log/", "lib/async/"],
   ["lib/errors.ts", "deno.json"],
 ];
 

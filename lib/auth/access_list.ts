@@ -1,5 +1,5 @@
 /**
- * The access control list: who may read which modules, decided by the module's path alone.
+ * The access control list: who may read which modules, by the module's path alone.
  *
  * ```yaml
  * acl:
@@ -8,31 +8,23 @@
  *   - { access: allow }
  * ```
  *
- * The first rule that applies decides; where none does, access is denied. A rule without identities applies to every
- * identity, one without modules to every module. `moduleRegexp` is searched for anywhere in the unescaped module path, in
- * the syntax of Go (https://pkg.go.dev/regexp/syntax) and in linear time. `modules` are globs as in `GOPRIVATE`: each
- * covers the paths whose first elements it matches, and all below them.
+ * The first rule that applies decides; where none does, access is denied. A rule without identities
+ * applies to every identity, one without modules to every module. `moduleRegexp` is searched for
+ * anywhere in the unescaped module path, in the syntax of Go (https://pkg.go.dev/regexp/syntax) and
+ * in linear time. `modules` are globs as in `GOPRIVATE`: each covers the paths whose first elements
+ * it matches, and all below them.
  *
- * **Upper and lower case.** Many hosts, GitHub among them, serve one repository under every spelling, and nobody knows
- * which do. So a rule that denies applies to every spelling of what it matches, and a rule that allows to the one that is
- * written. No spelling is a way around a denial; what is allowed under one spelling only, is denied under the others
- * unless a later rule allows them, and no rule denies them.
+ * **Upper and lower case.** Many hosts, GitHub among them, serve one repository under every
+ * spelling, and nobody knows which do. So a rule that denies applies to every spelling of what it
+ * matches, and a rule that allows only to the one that is written. No spelling is a way around a
+ * denial; what is allowed under one spelling is denied under the others unless a later rule allows
+ * them and no rule denies them.
  */
 import { LRUCache } from "lru-cache";
 import { RE2JS } from "re2js";
 import type { ModulePath } from "../module/path.ts";
-import { globSource } from "./glob.ts";
-
-/** A rule as in the configuration; its shape has been checked. */
-export interface AccessRule {
-  readonly access: "allow" | "deny";
-  /** Default: every identity. */
-  readonly identities?: readonly string[] | undefined;
-  /** Default: every module. */
-  readonly moduleRegexp?: string | undefined;
-  /** Default: every module. With a regular expression besides, both must match. */
-  readonly modules?: readonly string[] | undefined;
-}
+import type { AccessRule } from "./config.ts";
+import { modulesSource } from "./module_pattern.ts";
 
 export interface Decision {
   readonly isAllowed: boolean;
@@ -94,38 +86,12 @@ function both(matchers: readonly Matcher[]): Matcher {
 }
 
 /**
- * A denial looks at both: "whatever the case" alone would cover less than what is written where a class is negated, as
- * in `[^a]`.
+ * A denial looks at both: "whatever the case" alone would cover less than what is written where a
+ * class is negated, as in `[^a]`.
  */
 function matcher(source: string, access: AccessRule["access"]): Matcher {
   const exact = RE2JS.compile(source);
   if (access === "allow") return (path) => exact.test(path);
   const anyCase = RE2JS.compile(source, RE2JS.CASE_INSENSITIVE);
   return (path) => exact.test(path) || anyCase.test(path);
-}
-
-function modulesSource(globs: readonly string[]): string {
-  return `^(?:${globs.map((glob) => globSource(glob.replace(/\/$/, ""))).join("|")})(?:/|$)`;
-}
-
-/** What is wrong with a regular expression, or null. */
-export function moduleRegexpFault(source: string): string | null {
-  try {
-    RE2JS.compile(source);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
-
-/** What is wrong with a glob of module paths, or null. */
-export function moduleGlobFault(glob: string): string | null {
-  if (glob.includes(",")) return "write each pattern as an entry of the list, without commas";
-  if (/^\/|\/\/|^$/.test(glob)) return "it has an empty element";
-  try {
-    globSource(glob);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
 }

@@ -1,6 +1,7 @@
 /**
- * How clients prove who they are. A new way is a file with a class that implements {@linkcode Authenticator}, a case in
- * open.ts, and, if it is about tokens of others, a row in identity_token_test.ts.
+ * How clients authenticate. A new way is a file with a class that implements
+ * {@linkcode Authenticator}, its schema in config.ts, a case in open.ts and a test; if it is about
+ * tokens of others, that is a row in identity_token_test.ts.
  */
 import type { Credentials } from "./credentials.ts";
 
@@ -14,8 +15,9 @@ export interface Authenticator {
   /**
    * Who shows these credentials; null if they are not of a kind that this one can judge.
    *
-   * @throws {UnauthenticatedError} when they prove nothing: wrong, expired, forged, of nobody known here
-   * @throws {UpstreamError} when it cannot be found out, because an issuer of identities does not answer
+   * @throws {UnauthenticatedError} when they prove nothing: wrong, expired, forged, of an unknown
+   *   client
+   * @throws {UpstreamError} when an issuer of identities does not answer
    * @throws {OverloadedError} when too many wait to have theirs looked at
    */
   authenticate(credentials: Credentials): Promise<Proof | null>;

@@ -1,9 +1,9 @@
 /**
- * The guard of a server with client authentication: finds out who a client is, lets it have what the access list allows,
- * and gives access tokens to those who log in.
+ * The guard of a server with client authentication: authenticates clients, applies the access list
+ * and issues access tokens to those that log in.
  *
- * What has been verified is kept for at most {@linkcode VERIFIED_FOR_MS}, so that neither a password is hashed nor a
- * signature checked for every file of a build.
+ * What has been verified is kept for at most {@linkcode VERIFIED_FOR_MS}, so that not every file of
+ * a build costs a password hash or a signature check.
  *
  * The log has an `audit` line for each log-in and each denial.
  */
@@ -82,7 +82,9 @@ export class ClientAuth implements Guard {
       .then((opened) => this.#permitted(opened, { request, access }));
   }
 
-  /** Whose a header is, if it has been verified a moment ago. Nothing is verified, counted or logged for it. */
+  /**
+   * The session of a header that was verified a moment ago. Verifies, counts and logs nothing.
+   */
   recognize(header: string): Session | null {
     return this.#sessions.find(this.#sessions.keyOf(header));
   }
@@ -121,7 +123,10 @@ export class ClientAuth implements Guard {
     }
   }
 
-  /** Verifies credentials and remembers whose they are. Whoever shows the same at the same time shares the work. */
+  /**
+   * Verifies credentials and remembers their identity. Concurrent requests with the same
+   * credentials share the work.
+   */
   async #open(key: string, header: string, denied: Denied): Promise<Session> {
     const { authenticators, now } = this.#options;
     const { request } = denied;
@@ -140,7 +145,9 @@ export class ClientAuth implements Guard {
     }
   }
 
-  /** The first authenticator that accepts the credentials counts; of several refusals, the first. */
+  /**
+   * The first authenticator that accepts the credentials counts; of several refusals, the first.
+   */
   async #prove(
     credentials: Credentials,
     { request, authenticators }: {
@@ -172,7 +179,7 @@ export class ClientAuth implements Guard {
     if (access?.kind !== "module") return client;
     const { isAllowed, rule } = this.#options.accessList.decide(identity, access.path);
     if (isAllowed) return client;
-    const reason = rule === null ? "no rule allows it" : `rule ${rule + 1} denies it`;
+    const reason = rule === null ? "no rule allows it" : `clientAuth.acl[${rule}] denies it`;
     throw this.#audited(
       new ForbiddenError(
         `Cannot give "${access.path}" to "${identity}": the access list does not allow it (${reason})`,

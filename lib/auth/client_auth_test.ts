@@ -135,7 +135,7 @@ Deno.test("ClientAuth.admit() decides by the access list, and says which rule it
   await assert.rejects(world.admit(basic("dev", "dev-pass"), CLOSED), {
     name: "ForbiddenError",
     message:
-      'Cannot give "example.com/closed/x" to "dev": the access list does not allow it (rule 2 denies it)',
+      'Cannot give "example.com/closed/x" to "dev": the access list does not allow it (clientAuth.acl[1] denies it)',
   });
   assert.equal((await world.admit(basic("ops", "ops-pass"), CLOSED)).identity, "ops");
   const dev = await world.admit(basic("dev", "dev-pass"));

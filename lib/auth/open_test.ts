@@ -8,7 +8,7 @@ import { parseModulePath } from "../module/path.ts";
 import { FakeIssuer } from "../../tests/fakes/issuer.ts";
 import type { ClientAuth } from "./client_auth.ts";
 import { ANY_CLIENT } from "./guard.ts";
-import { clientAuthWarnings, openClientAuth } from "./open.ts";
+import { openClientAuth } from "./open.ts";
 
 const fetch = createFetch({ userAgent: "test", via: "1.1 test" });
 const log = createLogger("error", { write: () => {} });
@@ -131,20 +131,4 @@ Deno.test("openClientAuth(): a new password in a file counts at once", async () 
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
-});
-
-Deno.test("clientAuthWarnings() names secrets in the configuration, and identities that nobody can be", () => {
-  const { clientAuth } = parseConfig(`
-clientAuth:
-  authenticators: { accessToken: { audience: a, secret: asdf } }
-  identities:
-    - { name: x, password: test }
-    - { name: y }
-    - { name: z, passwordHash: "${GOLDEN}" }
-`);
-  const warnings = clientAuthWarnings(clientAuth);
-  assert.equal(warnings.length, 3);
-  assert.match(warnings[0] ?? "", /^clientAuth\.authenticators\.accessToken\.secret: /);
-  assert.match(warnings[1] ?? "", /^clientAuth\.identities\[0\]\.password: /);
-  assert.match(warnings[2] ?? "", /^clientAuth\.identities\[1\]: nobody can log in as "y"/);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ConfigError } from "../errors.ts";
-import { parseConfig } from "./config.ts";
+import { findingText, parseConfig, readConfig } from "./config.ts";
 
 Deno.test("parseConfig() of nothing is all defaults", () => {
   for (const yaml of ["", "# nothing\n", "{}"]) {
@@ -129,7 +129,7 @@ const FAULTS: { yaml: string; want: RegExp[] }[] = [
   { yaml: "storage: { disk: { path: '' } }", want: [/^storage\.disk\.path: /m] },
   {
     yaml: "publicModules: { sumDatabase: on }",
-    want: [/^publicModules\.sumDatabase: sumDatabase is \{name, publicKey, url\} or off/m],
+    want: [/^publicModules\.sumDatabase: expected \{name, publicKey, url\} or off/m],
   },
   {
     yaml:
@@ -145,11 +145,11 @@ const FAULTS: { yaml: string; want: RegExp[] }[] = [
   },
   {
     yaml: "privateModules: [{ pathPrefix: a.example.com, auth: { token: {} } }]",
-    want: [/^privateModules\[0\]\.auth: /m],
+    want: [/^privateModules\[0\]\.auth\.token: not a secret/m],
   },
   {
     yaml: "privateModules: [{ pathPrefix: a.example.com, auth: { gitHubApp: 7 } }]",
-    want: [/^privateModules\[0\]\.auth\.gitHubApp: no App with id 7/m],
+    want: [/^privateModules\[0\]\.auth\.gitHubApp: there is no App with id 7/m],
   },
   {
     yaml:
@@ -161,7 +161,7 @@ const FAULTS: { yaml: string; want: RegExp[] }[] = [
     yaml: "storage: { disk: { path: 1 } }\nmaxChildProcesses: x\nnew: 1",
     want: [/^storage\.disk\.path: /m, /^maxChildProcesses: /m, /"new"/],
   },
-  { yaml: "- a", want: [/expected object/] },
+  { yaml: "- a", want: [/expected a mapping/] },
   { yaml: "a: [", want: [/line 1/] },
 ];
 
@@ -180,4 +180,245 @@ Deno.test("parseConfig() refuses a file with the path of each fault", async (t) 
 Deno.test("parseConfig() never shows a secret", () => {
   const yaml = "privateModules: [{ pathPrefix: a/, auth: { token: [hunter2] } }]";
   assert.throws(() => parseConfig(yaml), (error) => !String(error).includes("hunter2"));
+});
+
+function faultsOf(yaml: string): string[] {
+  return readConfig(yaml, { file: "f" }).faults.map(findingText);
+}
+
+Deno.test("readConfig() gives each fault its line and column", async (t) => {
+  const rows = [
+    { name: "a scalar", yaml: "gitMirrors:\n  maxSizeMiB: 0", want: "f:2:15: gitMirrors.max" },
+    { name: "a mapping: its key", yaml: "storage:\n  {}", want: "f:1:1: storage: exactly one" },
+    { name: "an item of a list", yaml: "insecureHosts:\n  - ''", want: "f:2:5: insecureHosts[0]" },
+    {
+      name: "an unknown key",
+      yaml: "storage:\n  disc: {}",
+      want: 'f:2:3: storage: unknown key "di',
+    },
+    {
+      name: "a missing key: its parent",
+      yaml: "gitHub:\n  - host: a\n    gitHubApps:\n      - id: 1",
+      want: "f:4:9: gitHub[0].gitHubApps[0].privateKey: this key is required",
+    },
+    {
+      name: "a value of an anchor: where it is written",
+      yaml: "storage:\n  disk: &d\n    path: ''\n",
+      want: "f:3:11: storage.disk.path: must not be empty",
+    },
+    {
+      name: "a value that is merged",
+      yaml: "limits:\n  <<: &l\n    scratchMaxMiB: 0\n  maxConcurrentRequests: 1\n",
+      want: "f:3:20: limits.scratchMaxMiB: must be more than 0",
+    },
+    { name: "the whole", yaml: "\n- a", want: "f:1:1: expected a mapping of keys, not a list" },
+  ];
+  for (const { name, yaml, want } of rows) {
+    await t.step(name, () => {
+      const faults = faultsOf(yaml);
+      assert.equal(faults.length, 1, faults.join("\n"));
+      assert.ok(faults[0]?.startsWith(want), faults.join());
+    });
+  }
+});
+
+Deno.test("readConfig() says what is wrong with the syntax, all at once", async (t) => {
+  const rows = [
+    {
+      name: "two faults",
+      yaml: 'a: [1, 2\nb: "x\n',
+      want: [/^f:2:1: syntax error: Flow sequence/, /^f:3:1: syntax error: Missing closing/],
+    },
+    { name: "a tab", yaml: "storage:\n\tdisk: {}", want: [/^f:2:1: syntax error: Tabs/] },
+    {
+      name: "repeated keys, and the rest",
+      yaml: "index: all\nindex: none\nlimits: { scratchMaxMiB: 1, scratchMaxMiB: x }",
+      want: [
+        /^f:2:1: the key "index" is repeated/,
+        /^f:2:8: index: expected private, all or off/,
+        /^f:3:29: the key "scratchMaxMiB" is repeated/,
+        /^f:3:44: limits.scratchMaxMiB: expected a number, not a text/,
+      ],
+    },
+    {
+      name: "aliases without anchors",
+      yaml: "storage: *a\ngitHub: [*b]",
+      want: [/^f:1:10: there is no anchor &a before it/, /^f:2:10: there is no anchor &b/],
+    },
+    { name: "two documents", yaml: "index: all\n---\nindex: off", want: [/^f:2:1: a second doc/] },
+  ];
+  for (const { name, yaml, want } of rows) {
+    await t.step(name, () => {
+      const faults = faultsOf(yaml);
+      assert.equal(faults.length, want.length, faults.join("\n"));
+      for (const [i, pattern] of want.entries()) assert.match(faults[i] ?? "", pattern);
+    });
+  }
+});
+
+Deno.test("readConfig() refuses what is too large, too deep or has no end", async (t) => {
+  const bomb = Array.from({ length: 12 }, (_, i) => {
+    return `a${i}: &a${i} [${Array(9).fill(i === 0 ? "x" : `*a${i - 1}`).join()}]\n`;
+  }).join("");
+  const claims = "clientAuth: { identities: [{ name: x, oidcBinding: { issuer: a, claims: &c " +
+    "{ a: *c } } }] }";
+  const rows = [
+    {
+      name: "1 MiB",
+      yaml: `#${"x".repeat(1024 * 1024)}`,
+      want: "f:1:1: the file is larger than 1 MiB",
+    },
+    { name: "aliases of aliases", yaml: bomb, want: "f:1:1: aliases are used too often" },
+    {
+      name: "many aliases",
+      yaml: `gitHub: &g []\nprivateModules: [${"*g,".repeat(101)}]`,
+      want: "f:1:1: aliases are used too often",
+    },
+    { name: "an endless alias", yaml: claims, want: "f:1:1: the file has more than 32 levels" },
+    {
+      name: "33 levels",
+      yaml: `storage: ${"[".repeat(32)}${"]".repeat(32)}`,
+      want: "f:1:1: the file has more than 32 levels",
+    },
+    {
+      name: "more levels than the stack",
+      yaml: `storage: ${"[".repeat(50_000)}`,
+      want: "f:1:1: the file has more than 32 levels",
+    },
+  ];
+  for (const { name, yaml, want } of rows) {
+    await t.step(name, () => assert.deepEqual(faultsOf(yaml), [want]));
+  }
+});
+
+Deno.test("readConfig() shows the first hundred faults, and counts the others", () => {
+  const faults = faultsOf(`insecureHosts: [${"1,".repeat(150)}]`);
+  assert.equal(faults.length, 101);
+  assert.equal(faults.at(-1), "and 50 more");
+});
+
+Deno.test("readConfig() finds what does not go together beside other faults", () => {
+  assert.deepEqual(
+    faultsOf(`
+index: none
+privateModules:
+  - { pathPrefix: a.example.com/x, auth: { gitHubApp: 1, x: 1 } }
+  - { pathPrefix: a.example.com, auth: { none: false } }
+clientAuth: { acl: [{ identities: [a] }], identities: [{ name: b, x: 1 }] }
+`),
+    [
+      "f:2:8: index: expected private, all or off",
+      "f:4:55: privateModules[0].auth.gitHubApp: there is no App with id 1 in gitHub",
+      'f:4:58: privateModules[0].auth: unknown key "x"',
+      'f:5:19: privateModules[1].pathPrefix: "a.example.com" overlaps with "a.example.com/x" ' +
+      "(see privateModules[0].pathPrefix, line 4)",
+      "f:5:48: privateModules[1].auth.none: expected true",
+      'f:6:36: clientAuth.acl[0].identities[0]: there is no identity "a"',
+      'f:6:67: clientAuth.identities[0]: unknown key "x"',
+    ],
+  );
+});
+
+Deno.test("readConfig() says a fault once, and not what follows from it", async (t) => {
+  const rows = [
+    { name: "a misspelt key that is required", yaml: "gitHub: [{ hots: a, gitHubApps: [] }]" },
+    { name: "a misspelt key of which one is required", yaml: "storage: { diks: { path: a } }" },
+    {
+      name: "a name that is wrong, and used",
+      yaml: 'clientAuth: { acl: [{ identities: ["a:b"] }], identities: [{ name: "a:b" }] }',
+    },
+    {
+      name: "an App without a key, and its use",
+      yaml: "privateModules: [{ pathPrefix: a.b, auth: { gitHubApp: 1 } }]\n" +
+        "gitHub: [{ host: a, gitHubApps: [{ id: 1 }] }]",
+    },
+    {
+      name: "an App with its id in quotes, and its use",
+      yaml: "privateModules: [{ pathPrefix: a.b, auth: { gitHubApp: 1 } }]\n" +
+        'gitHub: [{ host: a, gitHubApps: [{ id: "1", privateKey: { file: f } }] }]',
+    },
+    {
+      name: "a prefix that is none, and one inside",
+      yaml: "privateModules: [{ pathPrefix: a.b/, auth: { none: true } }, " +
+        "{ pathPrefix: a.b/c, auth: { none: true } }]",
+    },
+    {
+      name: "an issuer without an audience, and its use",
+      yaml: "clientAuth: { authenticators: { oidc: [{ issuer: 'https://a' }] }, identities: " +
+        "[{ name: a, oidcBinding: { issuer: 'https://a', claims: { sub: a } } }] }",
+    },
+  ];
+  for (const { name, yaml } of rows) {
+    await t.step(name, () => {
+      const faults = faultsOf(yaml);
+      assert.equal(faults.length, 1, faults.join("\n"));
+    });
+  }
+});
+
+const WARNINGS: { yaml: string; env?: Record<string, string>; want: string[] }[] = [
+  { yaml: "", want: [] },
+  { yaml: "tls: { minVersion: TLS1.2 }\ninsecureHosts: [a.example.com, 'b:8080']", want: [] },
+  {
+    yaml: "tls: { minVersion: tls1.3 }",
+    want: ["f:1:20: tls.minVersion: outgoing connections may"],
+  },
+  {
+    yaml: "insecureHosts: [http://a.example.com, B, a/b]",
+    want: ["f:1:17: insecureHosts[0]: it matches no host", "f:1:39", "f:1:42"],
+  },
+  {
+    yaml: "parentProxy: { url: 'https://a.example.com,direct|https://b.example.com' }",
+    want: ['f:1:21: parentProxy.url: entries after "direct" are never used'],
+  },
+  {
+    yaml: "",
+    env: { GOPROXY: "off,direct" },
+    want: ['GOPROXY: entries after "off" are never used'],
+  },
+  { yaml: "parentProxy: { url: direct }", env: { GOPROXY: "off,direct" }, want: [] },
+  { yaml: "", env: { http_proxy: "http://a" }, want: ["HTTP_PROXY: it is for plain http alone"] },
+  { yaml: "", env: { HTTP_PROXY: "http://a", https_proxy: "http://a" }, want: [] },
+  { yaml: "httpProxy: { url: http://a }", env: { HTTP_PROXY: "http://a" }, want: [] },
+  {
+    yaml: "httpProxy: { url: http://a, user: u, password: p }",
+    want: ["f:1:48: httpProxy.password: the secret is written in the configuration"],
+  },
+  {
+    yaml: "listen: { tls: { certificate: c, privateKey: k } }",
+    want: ["f:1:46: listen.tls.privateKey: the secret is written in the configuration"],
+  },
+  {
+    yaml: "privateSumDatabase: { name: sum.example.com, privateKey: k }",
+    want: ["f:1:58: privateSumDatabase.privateKey: the secret is written in the configuration"],
+  },
+  {
+    yaml: "privateModules: [{ pathPrefix: a.b, auth: { none: true } }]",
+    want: ["f:1:1: privateModules: anyone who reaches the server may read them"],
+  },
+  {
+    yaml:
+      "privateModules: [{ pathPrefix: a.b, auth: { token: t } }]\nclientAuth: { enabled: false }",
+    want: ["f:1:52: privateModules[0].auth.token: the secret is written in the configuration"],
+  },
+  {
+    yaml: "clientAuth: { acl: [{}] }",
+    want: ["f:1:1: clientAuth: it has no effect without enabled: true"],
+  },
+  {
+    yaml: "gitHub: [{ host: a.b, gitHubApps: [{ id: 1, privateKey: { file: f } }] }]",
+    want: ["f:1:36: gitHub[0].gitHubApps[0]: no private prefix uses App 1"],
+  },
+];
+
+Deno.test("readConfig() warns of what is legal and likely wrong", async (t) => {
+  for (const { yaml, env = {}, want } of WARNINGS) {
+    await t.step(`${yaml} ${JSON.stringify(env)}`, () => {
+      const { config, warnings } = readConfig(yaml, { file: "f", env });
+      assert.notEqual(config, null);
+      const texts = warnings.map(findingText);
+      assert.equal(texts.length, want.length, texts.join("\n"));
+      for (const [i, start] of want.entries()) assert.ok(texts[i]?.startsWith(start), texts.join());
+    });
+  }
 });

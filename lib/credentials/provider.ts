@@ -15,7 +15,8 @@
  *   output.
  * - P5 An aborted signal ends the wait with the signal's reason; work that others wait for goes on.
  *
- * A new kind of credentials is a file beside this one, and a case in `open.ts`.
+ * A new kind of credentials is a file beside this one, its schema in `config.ts`, a case in
+ * `open.ts` and a test.
  */
 
 /**

@@ -1,6 +1,7 @@
 /**
- * Secrets of the configuration. The configuration says where a secret is; the secret itself is read
- * each time it is needed, so that a new value takes effect without a restart.
+ * Secrets of the configuration. The configuration says where a secret is (lib/schema/secret.ts);
+ * the secret itself is read each time it is needed, so that a new value takes effect without a
+ * restart.
  *
  * ```yaml
  * token: { file: gitlab-token }      # relative to the configuration file; a mounted secret
@@ -13,8 +14,10 @@
  */
 import { resolve } from "node:path";
 import { ConfigError, describeError } from "../errors.ts";
+import { type Fault, pathText } from "../schema/fault.ts";
+import type { NamedSecret, Secret } from "../schema/secret.ts";
 
-export type Secret = string | { readonly file: string } | { readonly envVar: string };
+export type { Secret };
 
 /** What secrets are read from. */
 export interface SecretPlaces {
@@ -63,30 +66,27 @@ export function describeSecret(secret: Secret): string {
     : `the secret in environment variable "${secret.envVar}"`;
 }
 
-/**
- * Why a secret should be kept elsewhere, to complete a warning that names its key; null if it need
- * not.
- */
-export function secretWarning(secret: Secret): string | null {
-  if (typeof secret !== "string") return null;
-  return "the secret is written in the configuration: use {file: …} or {envVar: …} instead";
-}
-
-/** A secret that a configuration needs. */
-export interface SecretUse {
-  /** Its key in the configuration. */
-  readonly key: string;
-  readonly secret: Secret;
-  /** Reads and checks it. @throws {SecretError} when it is not valid */
+/** A secret, and what it must be. */
+export interface SecretUse extends NamedSecret {
+  /** @throws {SecretError} when it cannot be read, or is something else */
   readonly read: (secret: Secret, places: SecretPlaces) => Promise<unknown>;
 }
 
-/** {@linkcode secretWarning} of each, with its key. */
-export function secretWarnings(uses: readonly Omit<SecretUse, "read">[]): string[] {
-  return uses.flatMap(({ key, secret }) => {
-    const warning = secretWarning(secret);
-    return warning === null ? [] : [`${key}: ${warning}`];
-  });
+/** One for each secret that cannot be used. */
+export async function secretFaults(
+  uses: readonly SecretUse[],
+  places: SecretPlaces,
+): Promise<Fault[]> {
+  const faults: Fault[] = [];
+  for (const { path, secret, read } of uses) {
+    try {
+      await read(secret, places);
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error;
+      faults.push({ path, message: describeError(error) });
+    }
+  }
+  return faults;
 }
 
 /** @throws {SecretError} with a line for each secret that cannot be used, which names its key */
@@ -94,16 +94,11 @@ export async function checkSecrets(
   uses: readonly SecretUse[],
   places: SecretPlaces,
 ): Promise<void> {
-  const faults: string[] = [];
-  for (const { key, secret, read } of uses) {
-    try {
-      await read(secret, places);
-    } catch (error) {
-      if (!(error instanceof SecretError)) throw error;
-      faults.push(`${key}: ${describeError(error)}`);
-    }
-  }
-  if (faults.length > 0) throw new SecretError(faults.join("\n"));
+  const faults = await secretFaults(uses, places);
+  if (faults.length === 0) return;
+  throw new SecretError(
+    faults.map(({ path, message }) => `${pathText(path)}: ${message}`).join("\n"),
+  );
 }
 
 async function readRaw(secret: Secret, { directory, env }: SecretPlaces): Promise<string> {

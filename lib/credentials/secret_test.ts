@@ -6,7 +6,6 @@ import {
   readSecretLine,
   type Secret,
   SecretError,
-  secretWarning,
 } from "./secret.ts";
 
 class Directory implements AsyncDisposable {
@@ -99,11 +98,4 @@ Deno.test("readSecretLine() refuses what would not stay on its line", async (t) 
     await readSecretLine("pässword with spaces \n", directory.places),
     "pässword with spaces ",
   );
-});
-
-Deno.test("secretWarning() is about secrets in the configuration only, and does not repeat them", () => {
-  assert.equal(secretWarning({ file: "token" }), null);
-  assert.equal(secretWarning({ envVar: "TOKEN" }), null);
-  assert.match(secretWarning("PLANTED") ?? "", /^the secret is written in the configuration: /);
-  assert.doesNotMatch(secretWarning("PLANTED") ?? "", /PLANTED/);
 });

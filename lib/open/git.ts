@@ -3,7 +3,7 @@
  * own credentials and its own mirrors, so that what one prefix may read is never served under another.
  */
 import { Semaphore } from "../async/semaphore.ts";
-import { credentialsWarnings, openCredentials, type PrivatePrefix } from "../credentials/open.ts";
+import { openCredentials, type PrivatePrefix } from "../credentials/open.ts";
 import { UpstreamError } from "../errors.ts";
 import { Git, type GitEnvironment } from "../git/command.ts";
 import {
@@ -49,7 +49,7 @@ export interface OpenedGit {
 
 /** @param scratch a directory of this process alone; mirrors are kept beside it, in the one that processes share */
 export async function openGit(surroundings: Surroundings, scratch: Scratch): Promise<GitSources> {
-  const { config, log, metrics } = surroundings;
+  const { config, metrics } = surroundings;
   await using opened = new AsyncDisposableStack();
   const emptyDirectory = `${scratch.directory}/empty`;
   await Deno.mkdir(emptyDirectory);
@@ -70,7 +70,6 @@ export async function openGit(surroundings: Surroundings, scratch: Scratch): Pro
     prefix: null,
   });
   const findPrivate = await openPrivateSources(context);
-  for (const warning of credentialsWarnings(config)) log.warn(warning);
   const disposer = opened.move();
   return {
     direct,

@@ -1,8 +1,9 @@
 /** The index of published versions. */
 import { pause } from "../async/pause.ts";
 import { ModuleIndex } from "../index/module_index.ts";
+import type { ModulePath } from "../module/path.ts";
+import { PrivatePrefixes } from "../module/private_prefixes.ts";
 import type { ObjectStore } from "../store/object_store.ts";
-import { privatePaths } from "./private_paths.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** Null where the configuration wants none. */
@@ -11,6 +12,7 @@ export function openIndex(
   store: ObjectStore,
 ): ModuleIndex | null {
   if (config.index === "off") return null;
-  const isListed = config.index === "all" ? () => true : privatePaths(config);
+  const prefixes = new PrivatePrefixes(config.privateModules);
+  const isListed = (path: ModulePath) => config.index === "all" || prefixes.mustHide(path);
   return new ModuleIndex({ store, isListed, now: Date.now, pause, log });
 }

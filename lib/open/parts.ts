@@ -14,10 +14,10 @@
 import { once } from "../async/once.ts";
 import type { ClientAuth } from "../auth/client_auth.ts";
 import { openClientAuth } from "../auth/open.ts";
-import { PrivatePrefixes } from "../credentials/open.ts";
 import type { ModuleIndex } from "../index/module_index.ts";
 import type { DatabaseFor } from "../module/hash_database.ts";
 import type { ModulePath } from "../module/path.ts";
+import { PrivatePrefixes } from "../module/private_prefixes.ts";
 import { openScratch, type Scratch } from "../scratch/scratch.ts";
 import { ScratchQuota } from "../scratch/scratch_quota.ts";
 import type { Explainer } from "../service/explainer.ts";

@@ -1,6 +1,6 @@
 /** Our own checksum database (sumdb/private_database.ts), as the configuration wants it. */
 import type { Config } from "../config/config.ts";
-import { readSecretLine, type SecretPlaces, secretWarnings } from "../credentials/secret.ts";
+import { readSecretLine, type SecretPlaces } from "../credentials/secret.ts";
 import { ConfigError, describeError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { ModuleHashes } from "../module/h1.ts";
 import type { DatabaseFor } from "../module/hash_database.ts";
@@ -39,8 +39,10 @@ export async function openPrivateSumDatabase(
 ): Promise<OpenedPrivateSumDatabase | null> {
   if (config === undefined) return null;
   const { name, combined } = config;
-  const key = await readSumDatabaseKey(config, secretPlaces);
-  for (const warning of sumDatabaseKeyWarnings(config)) log.warn(warning);
+  const key = await readSumDatabaseKey(config, secretPlaces).catch((cause) => {
+    if (!(cause instanceof ConfigError)) throw cause;
+    throw new ConfigError(`privateSumDatabase.privateKey: ${cause.message}`, { cause });
+  });
   const transparencyLog = new PrivateLog({ name, store, log });
   return {
     databaseFor: (path) => isPrivate(path) ? transparencyLog : databases.databaseFor(path),
@@ -59,20 +61,12 @@ export async function openPrivateSumDatabase(
   };
 }
 
-/** What a person should better do. */
-export function sumDatabaseKeyWarnings(
-  { privateKey: secret }: NonNullable<Config["privateSumDatabase"]>,
-): string[] {
-  return secretWarnings([{ key: "privateSumDatabase.privateKey", secret }]);
-}
-
-/** @throws {ConfigError} when it cannot be used */
+/** @throws {ConfigError} when it cannot be used; the message has no key */
 export async function readSumDatabaseKey(
   { name, privateKey }: NonNullable<Config["privateSumDatabase"]>,
   places: SecretPlaces,
 ): Promise<SignerKey> {
-  const fail = (fault: string, cause?: unknown) =>
-    new ConfigError(`privateSumDatabase.privateKey: ${fault}`, { cause });
+  const fail = (fault: string, cause?: unknown) => new ConfigError(fault, { cause });
   const text = await readSecretLine(privateKey, places).catch((cause) => {
     throw cause instanceof ConfigError ? fail(describeError(cause), cause) : cause;
   });

@@ -42,14 +42,12 @@ export function chooseUpstreams(
   { config, env, log }: Pick<Surroundings, "config" | "env" | "log">,
   port: number | null,
 ): ListEntry[] {
-  const text = config.parentProxy?.url ?? env["GOPROXY"] ?? "";
-  if (text === "") {
-    log.warn(
-      "no upstream is configured: public modules come from their own repositories; " +
-        'to use a proxy, start with GOPROXY="https://proxy.example.com,direct" or set parentProxy.url',
-    );
+  const warning = noUpstreamWarning({ config, env });
+  if (warning !== null) {
+    log.warn(warning);
     return [{ kind: "direct" }];
   }
+  const text = config.parentProxy?.url ?? env["GOPROXY"] ?? "";
   const origin = config.parentProxy === undefined ? "GOPROXY" : "parentProxy.url";
   try {
     const entries = parseSourceList(text);
@@ -59,6 +57,15 @@ export function chooseUpstreams(
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError(`${origin}: ${reason}`, { cause });
   }
+}
+
+/** Null where an upstream is configured. */
+export function noUpstreamWarning(
+  { config, env }: Pick<Surroundings, "config" | "env">,
+): string | null {
+  if (config.parentProxy !== undefined || env["GOPROXY"]) return null;
+  return "no upstream is configured: public modules come from their own repositories; " +
+    'to use a proxy, start with GOPROXY="https://proxy.example.com,direct" or set parentProxy.url';
 }
 
 function refuseOurselves(url: URL, port: number | null): void {

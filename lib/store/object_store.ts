@@ -17,7 +17,8 @@
  * - C10 Where a store has `observe`: as long as what it answered says that the folder is unchanged, a `list` that began
  *   afterwards names the same as it would now. Null says nothing.
  *
- * A new back end is a file beside this one, a case in `open.ts` and a test that calls the contract suite.
+ * A new back end is a file beside this one, its schema in `config.ts`, a case in `open.ts` and a
+ * test that calls the contract suite.
  */
 import { StorageError } from "../errors.ts";
 

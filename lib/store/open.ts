@@ -1,49 +1,16 @@
-/**
- * From the `storage` part of the configuration to a store. A new back end is one more member of {@linkcode StorageConfig}
- * and one more case in {@linkcode openStore}.
- */
+/** From the section `storage` of the configuration (config.ts) to a store. */
 import { ConfigError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import type { Metrics } from "../log/metrics.ts";
 import { CacheFolder } from "./cache_folder.ts";
 import { CachedStore } from "./cached.ts";
+import type { StorageConfig } from "./config.ts";
 import { DiskStore } from "./disk.ts";
 import { GcsStore } from "./gcs.ts";
 import { MeasuredStore } from "./measured.ts";
 import type { ObjectStore } from "./object_store.ts";
 import { S3Store } from "./s3.ts";
 import type { StoreFetch } from "./store_client.ts";
-
-/** Exactly one back end, under its name. */
-export type StorageConfig =
-  | { readonly disk: { readonly path: string } }
-  | { readonly gcs: GcsConfig; readonly cache?: CacheConfig }
-  | { readonly s3: S3Config; readonly cache?: CacheConfig };
-
-/** A cache on a local disk in front of a bucket. */
-export interface CacheConfig {
-  readonly path: string;
-  readonly maxMiB: number;
-}
-
-export interface GcsConfig {
-  readonly bucket: string;
-  /** Empty: the whole bucket. */
-  readonly prefix: string;
-  /** Empty: the variable STORAGE_EMULATOR_HOST, else Google's. */
-  readonly apiEndpoint: string;
-}
-
-export interface S3Config {
-  readonly bucket: string;
-  /** Empty: the variables AWS_REGION or AWS_DEFAULT_REGION; `us-east-1` for a server that is not Amazon's. */
-  readonly region: string;
-  /** Empty: the variables AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, else Amazon's of the region. */
-  readonly endpoint: string;
-  /** Empty: the whole bucket. */
-  readonly prefix: string;
-  readonly forcePathStyle: boolean;
-}
 
 export interface OpenStoreOptions {
   /** The environment. Libraries that find credentials read their own. */
@@ -54,7 +21,7 @@ export interface OpenStoreOptions {
   readonly caCertificates?: readonly string[];
   /** Counts its calls. Default: nobody. */
   readonly metrics?: Metrics | undefined;
-  /** Who is told of trouble with the cache that the configuration names. Default: no cache is used. */
+  /** Logs trouble with the configured cache. Default: no cache is used. */
   readonly cacheLog?: Pick<Logger, "warn"> | undefined;
 }
 
@@ -62,7 +29,7 @@ export interface OpenStoreOptions {
  * The store that the configuration names. It is to be probed before it is used: probe.ts.
  *
  * @throws {StorageError} when it cannot be opened
- * @throws {ConfigError} when the configuration lacks something, or wants what is not allowed
+ * @throws {ConfigError} when the environment lacks something, or plain http is not allowed
  */
 export async function openStore(
   config: StorageConfig,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Loopback } from "../../tests/fakes/loopback.ts";
 import { ConfigError, StorageError } from "../errors.ts";
-import { openStore, type StorageConfig } from "./open.ts";
+import type { StorageConfig } from "./config.ts";
+import { openStore } from "./open.ts";
 import { probeStore } from "./probe.ts";
 
 Deno.test("openStore() opens the store that the configuration names", async () => {

@@ -5,14 +5,8 @@ import { NotFoundError, UpstreamError } from "../errors.ts";
 import { createLogger } from "../log/log.ts";
 import { MemoryStore } from "../../tests/fakes/memory_store.ts";
 import type { SumDatabases } from "./databases.ts";
-import {
-  DEFAULT_SUM_DATABASE,
-  isDatabaseName,
-  openSumDatabases,
-  type SumDatabaseConfig,
-  sumDatabaseFaults,
-  type SumDatabasesConfig,
-} from "./open.ts";
+import { DEFAULT_SUM_DATABASE, type SumDatabaseConfig, type SumDatabasesConfig } from "./config.ts";
+import { openSumDatabases } from "./open.ts";
 import type { SumdbUpstream } from "./fetch_order.ts";
 
 const A = recordOf("example.com/a");
@@ -138,80 +132,4 @@ Deno.test("databaseFor() gives the database that verifies, and none for private 
   const off = open(config("off", configOf(sumdb)), { servers });
   assert.equal(off.databases.databaseFor(moduleOf(A).path), null);
   assert.deepEqual(off.direct, []);
-});
-
-Deno.test("sumDatabaseFaults() names what cannot be used", async (t) => {
-  const good = configOf(new Sumdb());
-  const [hash, key] = good.publicKey.split("+", 2);
-  const other = configOf(new Sumdb());
-  const rows: { what: string; config: SumDatabasesConfig; want: RegExp[] }[] = [
-    { what: "nothing", config: config(), want: [] },
-    { what: "off", config: config("off"), want: [] },
-    { what: "one", config: config(good), want: [] },
-    { what: "one for both", config: config(good, good), want: [] },
-    {
-      what: "a whole verifier key",
-      config: config({ ...good, publicKey: `${good.name}+${good.publicKey}` }, good),
-      want: [],
-    },
-    {
-      what: "two keys for one name",
-      config: config(good, other),
-      want: [/^sumDatabaseProxy\.sumDatabases\[0\]\.publicKey: "sum\.example\.test" has another/],
-    },
-    {
-      what: "no name",
-      config: config({ ...good, name: "" }),
-      want: [/^publicModules\.sumDatabase\.name: "" is not a host/],
-    },
-    {
-      what: "a key without its hash",
-      config: config({ ...good, publicKey: key ?? "" }),
-      want: [/^publicModules\.sumDatabase\.publicKey: Cannot read verifier key/],
-    },
-    {
-      what: "a hash without its key",
-      config: config({ ...good, publicKey: hash ?? "" }),
-      want: [/^publicModules\.sumDatabase\.publicKey: Cannot read verifier key/],
-    },
-    {
-      what: "the key of another name",
-      config: config("off", { ...good, name: "other.example" }),
-      want: [/^sumDatabaseProxy\.sumDatabases\[0\]\.publicKey: .* of "other\.example"/],
-    },
-    {
-      what: "two faults",
-      config: config({ ...good, name: "A" }, { ...good, publicKey: "" }),
-      want: [/^publicModules/, /^sumDatabaseProxy/],
-    },
-  ];
-  for (const { what, config, want } of rows) {
-    await t.step(what, () => {
-      const faults = sumDatabaseFaults(config);
-      assert.equal(faults.length, want.length, faults.join("\n"));
-      for (const [i, pattern] of want.entries()) assert.match(faults[i] ?? "", pattern);
-    });
-  }
-});
-
-Deno.test("isDatabaseName() takes hosts with a port and a path", () => {
-  const names = ["sum.example.com", "localhost", "sum.example.com:8080", "sum.example.com/a/b.C~_"];
-  for (const name of names) assert.ok(isDatabaseName(name), name);
-  const others = [
-    "",
-    "A.example.com",
-    ".example.com",
-    "sum..example.com",
-    "sum.example.com/",
-    "/a",
-    "sum.example.com//a",
-    "sum.example.com/..",
-    "sum.example.com/.a",
-    "a b",
-    "a+b",
-    "a%2fb",
-    "user@sum.example.com",
-    `a.${"b".repeat(130)}`,
-  ];
-  for (const name of others) assert.ok(!isDatabaseName(name), name);
 });

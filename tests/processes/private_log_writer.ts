@@ -5,7 +5,8 @@
  * `append` has answered: `<module version> <number in the log>`. What fails is tried again.
  */
 import { ProxyError } from "../../lib/errors.ts";
-import { openStore, type StorageConfig } from "../../lib/store/open.ts";
+import type { StorageConfig } from "../../lib/store/config.ts";
+import { openStore } from "../../lib/store/open.ts";
 import { appendTo, privateLog } from "../worlds/private_log.ts";
 
 export interface Job {

@@ -8,7 +8,8 @@
  */
 import { createHash } from "node:crypto";
 import type { Content } from "../../lib/store/object_store.ts";
-import { openStore, type StorageConfig } from "../../lib/store/open.ts";
+import type { StorageConfig } from "../../lib/store/config.ts";
+import { openStore } from "../../lib/store/open.ts";
 
 export interface Job {
   readonly config: StorageConfig;

@@ -12,7 +12,7 @@ import { Parts } from "../../lib/open/parts.ts";
 import { openSurroundings } from "../../lib/open/surroundings.ts";
 import type { ServiceLimits } from "../../lib/service/service.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
-import type { SumDatabaseConfig } from "../../lib/sumdb/open.ts";
+import type { SumDatabaseConfig } from "../../lib/sumdb/config.ts";
 import type { App, Route } from "../../routes/app.ts";
 import { openApp, type OpenedApp } from "../../server/app.ts";
 import { MemoryStore } from "../fakes/memory_store.ts";

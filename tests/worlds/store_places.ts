@@ -5,7 +5,7 @@
 import { DiskStore } from "../../lib/store/disk.ts";
 import { GcsStore } from "../../lib/store/gcs.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
-import type { StorageConfig } from "../../lib/store/open.ts";
+import type { StorageConfig } from "../../lib/store/config.ts";
 import { S3Store } from "../../lib/store/s3.ts";
 import {
   emulatorTests,

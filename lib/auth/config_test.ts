@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { ConfigError } from "../errors.ts";
-import { parseConfig } from "./config.ts";
+import { parseConfig } from "../config/config.ts";
+import { pathText } from "../schema/fault.ts";
+import { clientAuthWarnings } from "./config.ts";
 
 function parseClientAuth(yaml: string) {
   const lines = yaml.trim().split("\n").map((line) => `  ${line}`).join("\n");
@@ -126,12 +128,12 @@ Deno.test("B16: parseConfig() names the place of each fault in clientAuth", asyn
       yaml: "acl: [{ identities: [x, y, x] }]\nidentities: [{ name: x, password: p }]",
       want: [
         /^clientAuth\.acl\[0\]\.identities\[1\]: there is no identity "y"/m,
-        /^clientAuth\.acl\[0\]\.identities\[2\]: "x" is there twice/m,
+        /^clientAuth\.acl\[0\]\.identities\[2\]: "x" is already used/m,
       ],
     },
     {
       yaml: "identities: [{ name: x }, { name: x }]",
-      want: [/^clientAuth\.identities\[1\]\.name: "x" is there twice/m],
+      want: [/^clientAuth\.identities\[1\]\.name: "x" is already used/m],
     },
     {
       yaml: 'identities: [{ name: "a:b" }, { name: "" }, { name: "a\\nb" }, { password: p }]',
@@ -176,7 +178,7 @@ Deno.test("B16: parseConfig() names the place of each fault in clientAuth", asyn
       yaml:
         `${GCE}\nidentities: [{ name: x, gceInstanceIdentityBinding: { email: a@example.com } },` +
         "{ name: y, gceInstanceIdentityBinding: { email: A@example.com } }]",
-      want: [/^clientAuth\.identities\[1\]\.gceInstanceIdentityBinding\.email: .*there twice/m],
+      want: [/^clientAuth\.identities\[1\]\.gceInstanceIdentityBinding\.email: .*already used/m],
     },
     {
       yaml: `${OIDC}\nidentities: [{ name: x, oidcBinding: ` +
@@ -199,7 +201,7 @@ Deno.test("B16: parseConfig() names the place of each fault in clientAuth", asyn
     {
       yaml:
         "authenticators: { oidc: [{ issuer: 'https://a', audience: a }, { issuer: 'https://a', audience: b }] }",
-      want: [/^clientAuth\.authenticators\.oidc\[1\]\.issuer: .*there twice/m],
+      want: [/^clientAuth\.authenticators\.oidc\[1\]\.issuer: .*already used/m],
     },
   ];
   for (const { yaml, want } of rows) {
@@ -210,6 +212,71 @@ Deno.test("B16: parseConfig() names the place of each fault in clientAuth", asyn
         assert.doesNotMatch(error.message, /hunter2/);
         return true;
       });
+    });
+  }
+});
+
+Deno.test("clientAuthWarnings() names secrets in the configuration, and identities that nobody can be", () => {
+  const { clientAuth } = parseConfig(`
+clientAuth:
+  acl: [{}]
+  authenticators: { accessToken: { audience: a, secret: asdf } }
+  identities:
+    - { name: x, password: test }
+    - { name: y }
+    - { name: z, passwordHash: "$scrypt$ln=15,r=8,p=1$${"A".repeat(22)}$${"A".repeat(43)}" }
+`);
+  const warnings = clientAuthWarnings(clientAuth)
+    .map(({ path, message }) => `${pathText(path)}: ${message}`);
+  assert.match(warnings[0] ?? "", /^clientAuth\.authenticators\.accessToken\.secret: /);
+  assert.match(warnings[1] ?? "", /^clientAuth\.identities\[0\]\.password: /);
+  assert.match(warnings[2] ?? "", /^clientAuth\.identities\[1\]: nobody can log in as "y"/);
+});
+
+const AB = "identities: [{ name: a, password: { file: f } }, { name: b, password: { file: f } }]";
+
+Deno.test("clientAuthWarnings() are about what has no effect", async (t) => {
+  const rows = [
+    { yaml: `acl: [{}]\n${AB}`, want: [] },
+    { yaml: AB, want: [/^clientAuth\.acl: without a rule, nobody may read anything$/] },
+    {
+      yaml: `acl: [{ identities: [a] }]\n${AB}`,
+      want: [/^clientAuth\.identities\[1\]: no rule of clientAuth\.acl applies to "b"/],
+    },
+    {
+      yaml: `acl: [{}, { access: deny }, { modules: [x.y], identities: [a] }]\n${AB}`,
+      want: [
+        /^clientAuth\.acl\[1\]: this rule never decides: .* \(clientAuth\.acl\[0\]\)$/,
+        /^clientAuth\.acl\[2\]: this rule never decides: .* \(clientAuth\.acl\[0\]\)$/,
+      ],
+    },
+    {
+      yaml: `acl: [{ identities: [a] }, { identities: [a, b] }, { identities: [b] }]\n${AB}`,
+      want: [/^clientAuth\.acl\[2\]: .*\(clientAuth\.acl\[1\]\)$/],
+    },
+    {
+      yaml: `acl: [{ access: deny, modules: [x.y, z.y] }, { modules: [z.y] }, {}]\n${AB}`,
+      want: [/^clientAuth\.acl\[1\]: .*\(clientAuth\.acl\[0\]\)$/],
+    },
+    // The denial is for other spellings, too.
+    { yaml: `acl: [{ modules: [x.y] }, { modules: [x.y], access: deny }, {}]\n${AB}`, want: [] },
+    { yaml: `acl: [{ moduleRegexp: a }, { moduleRegexp: a }, {}]\n${AB}`, want: [] },
+    {
+      yaml: `acl: [{}]\n${AB}\nauthenticators: { gceInstanceIdentity: { audience: x }, ` +
+        "oidc: [{ issuer: 'https://a', audience: x }] }",
+      want: [
+        /^clientAuth\.authenticators\.oidc\[0\]: no identity is bound to "https:\/\/a"/,
+        /^clientAuth\.authenticators\.gceInstanceIdentity: no identity has a gceInstance/,
+      ],
+    },
+  ];
+  for (const { yaml, want } of rows) {
+    await t.step(yaml, () => {
+      const warnings = clientAuthWarnings(parseClientAuth(yaml)).map(({ path, message, see }) =>
+        `${pathText(path)}: ${message}${see === undefined ? "" : ` (${pathText(see)})`}`
+      );
+      assert.equal(warnings.length, want.length, warnings.join("\n"));
+      for (const [i, pattern] of want.entries()) assert.match(warnings[i] ?? "", pattern);
     });
   }
 });

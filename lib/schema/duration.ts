@@ -1,6 +1,6 @@
 /**
- * Durations as Go writes them (https://pkg.go.dev/time#ParseDuration): numbers with units, `1h30m`, `90s`, `1.5h`.
- * Signs are refused: nothing in the configuration may take a negative time.
+ * Durations as Go writes them (https://pkg.go.dev/time#ParseDuration): numbers with units, `1h30m`,
+ * `90s`, `1.5h`. Signs are refused: no duration in the configuration may be negative.
  */
 
 const UNIT_MS: Readonly<Record<string, number>> = {

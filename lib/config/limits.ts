@@ -1,0 +1,21 @@
+/** The section `limits`: what the server takes on. */
+import { z } from "zod";
+
+export const limits = z.strictObject({
+  /** How many requests may be under way at once. More are answered with 503. */
+  maxConcurrentRequests: z.int().positive().default(2000),
+  /**
+   * How many of one identity, or of one address where clients do not authenticate. More are
+   * answered with 429. Behind a load balancer, all clients without an identity have its address.
+   */
+  maxConcurrentRequestsPerClient: z.int().positive().default(500),
+  /**
+   * What fetches may take in the scratch directory, in MiB. While it is used up, fetches are
+   * answered with 503.
+   */
+  scratchMaxMiB: z.int().positive().default(10 * 1024),
+  /**
+   * For how many seconds a client may take nothing of a large body, before its connection is ended.
+   */
+  slowClientTimeoutSeconds: z.int().positive().default(60),
+});

@@ -1,0 +1,31 @@
+/**
+ * The section `httpProxy` as variables of the environment. As in the original go-mod-proxy it takes
+ * the place of HTTPS_PROXY, HTTP_PROXY and NO_PROXY; and it reaches the runtime, its libraries and
+ * git by these variables, because they are what all of them understand.
+ */
+import { readSecretLine, type SecretPlaces } from "../credentials/secret.ts";
+import { type HttpProxyConfig, noProxyEntries } from "../http/config.ts";
+
+/** Always reached directly. */
+const LOOPBACK = ["localhost", "127.0.0.0/8", "::1"];
+
+/**
+ * The variables that the section stands for; "none": none of them may be set.
+ *
+ * @throws {SecretError} when the password cannot be read
+ */
+export async function proxyVariables(
+  { url, user, password, noProxy = "" }: HttpProxyConfig,
+  places: SecretPlaces,
+): Promise<Record<"HTTPS_PROXY" | "HTTP_PROXY" | "NO_PROXY", string> | "as they are" | "none"> {
+  if (url === undefined) return "as they are";
+  const entries = noProxyEntries(noProxy);
+  if (entries.includes("*")) return "none";
+  const proxy = new URL(url);
+  if (user !== undefined && password !== undefined) {
+    proxy.username = encodeURIComponent(user);
+    proxy.password = encodeURIComponent(await readSecretLine(password, places));
+  }
+  const href = proxy.href.replace(/\/$/, "");
+  return { HTTPS_PROXY: href, HTTP_PROXY: href, NO_PROXY: [...entries, ...LOOPBACK].join(",") };
+}
