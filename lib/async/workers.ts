@@ -1,4 +1,8 @@
-/** Work on many things with a few hands. */
+/**
+ * Work on many items by a few workers.
+ *
+ * Not p-map: it rejects while other items are still under way, and keeps a result for each item.
+ */
 
 /**
  * Runs `work` on each of `items`, at most `workers` at a time. An item is asked for when somebody is free for it, so that

@@ -94,6 +94,7 @@ export class FailedLogins {
 
 /**
  * What one client can have addresses of: an IPv4 address, or the first 64 bits of an IPv6 address.
+ * ipaddr.js would validate, too; but the address comes from the runtime, and is valid.
  *
  * @example
  * ```ts

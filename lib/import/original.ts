@@ -85,7 +85,7 @@ export function parseTimes(text: string): Times {
   return times;
 }
 
-interface Place {
+interface ReadVersionOptions {
   readonly name: string;
   readonly families: ReadonlySet<Family>;
   readonly times: Times;
@@ -94,7 +94,7 @@ interface Place {
 
 async function readVersion(
   directory: string,
-  { name, families, times, options }: Place,
+  { name, families, times, options }: ReadVersionOptions,
 ): Promise<FoundFiles | null> {
   if (!families.has("zip") && !families.has("concat")) return null;
   const { path, version } = parseName(name);

@@ -204,14 +204,14 @@ export class DiskStore implements ObjectStore {
   /** @param folder empty, or with a slash at its end */
   async *#walkBelow(folder: string, signal: AbortSignal | undefined): AsyncGenerator<string> {
     signal?.throwIfAborted();
-    const places = await this.#io(
+    const entries = await this.#io(
       `list "${folder}" of`,
-      () => this.#unlessAbsent(placesIn(`${this.#root}/${folder}`, signal)),
+      () => this.#unlessAbsent(entriesIn(`${this.#root}/${folder}`, signal)),
       signal,
     );
-    for (const place of places ?? []) {
-      if (place.endsWith("/")) yield* this.#walkBelow(folder + place, signal);
-      else if (keyFault(folder + place) === null) yield folder + place;
+    for (const entry of entries ?? []) {
+      if (entry.endsWith("/")) yield* this.#walkBelow(folder + entry, signal);
+      else if (keyFault(folder + entry) === null) yield folder + entry;
     }
   }
 
@@ -383,15 +383,15 @@ async function namesIn(folder: string, signal: AbortSignal | undefined): Promise
  * As {@linkcode namesIn}, and the folders, each with a slash at its end: so sorted, an object and what is in a folder are
  * in the order of their keys.
  */
-async function placesIn(folder: string, signal: AbortSignal | undefined): Promise<string[]> {
-  const places: string[] = [];
+async function entriesIn(folder: string, signal: AbortSignal | undefined): Promise<string[]> {
+  const entries: string[] = [];
   for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
     signal?.throwIfAborted();
     if (keyFault(name) !== null) continue;
-    if (isFile) places.push(name);
-    if (isDirectory) places.push(`${name}/`);
+    if (isFile) entries.push(name);
+    if (isDirectory) entries.push(`${name}/`);
   }
-  return places.sort();
+  return entries.sort();
 }
 
 /** Ends a stream after `sizeBytes` bytes. */

@@ -48,12 +48,12 @@ export async function getObject(
     if (await object.isAbsent(answer)) return null;
     throw client.refusal(answer, what);
   }
-  const place = placeIn(response);
-  if (place === null) throw client.refusal(await client.read(response, { what }), what);
-  const want = range ?? { start: 0, end: place.sizeBytes };
+  const found = contentRangeOf(response);
+  if (found === null) throw client.refusal(await client.read(response, { what }), what);
+  const want = range ?? { start: 0, end: found.sizeBytes };
   try {
-    assertRange(want, place.sizeBytes);
-    if (place.start !== want.start || place.end !== want.end) {
+    assertRange(want, found.sizeBytes);
+    if (found.start !== want.start || found.end !== want.end) {
       throw client.failure(what, "the server answers with another range");
     }
   } catch (error) {
@@ -62,7 +62,7 @@ export async function getObject(
   }
   const crc = range === undefined ? object.crc32cIn(response.headers) : null;
   const body = new ObjectBody(client, object, { response, range: want, crc32c: crc });
-  return { sizeBytes: place.sizeBytes, body: body.stream() };
+  return { sizeBytes: found.sizeBytes, body: body.stream() };
 }
 
 async function getNothing(object: ObjectRequest, range: ByteRange): Promise<StoredObject | null> {
@@ -79,7 +79,7 @@ function ranged(request: StoreRequest, range: ByteRange | undefined): StoreReque
 }
 
 /** Which bytes of how large an object an answer has, or null for an answer that has none. */
-function placeIn(response: Response): ByteRange & { sizeBytes: number } | null {
+function contentRangeOf(response: Response): ByteRange & { sizeBytes: number } | null {
   const { status, headers } = response;
   if (status === 200) {
     const sizeBytes = sizeIn(headers);
@@ -112,7 +112,7 @@ class ObjectBody {
   readonly #opened: Opened;
   readonly #cancelled = new AbortController();
   #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | null;
-  /** The place of the next byte. */
+  /** The position of the next byte. */
   #at: number;
   #crc = 0;
   #continuations = 0;
@@ -190,11 +190,11 @@ class ObjectBody {
     const options: SendOptions = { what, signal };
     const rest = { start: this.#at, end };
     const response = await this.#client.open(ranged(request, rest), options);
-    const place = placeIn(response);
-    if (place === null) {
+    const found = contentRangeOf(response);
+    if (found === null) {
       throw this.#client.refusal(await this.#client.read(response, options), what);
     }
-    const isSame = place.start === rest.start && place.end === end &&
+    const isSame = found.start === rest.start && found.end === end &&
       response.headers.get("ETag") === first.headers.get("ETag");
     if (!isSame) {
       await response.body?.cancel();

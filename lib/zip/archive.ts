@@ -123,7 +123,7 @@ export class Archive {
     if (entry.hasDescriptor) await this.#checkDescriptor(entry, place.endOffset);
   }
 
-  async #locate(entry: ArchiveEntry): Promise<ContentPlace> {
+  async #locate(entry: ArchiveEntry): Promise<ContentRange> {
     const header = viewOf(await this.#window.bytes(entry.offset, LOCAL_HEADER.bytes));
     if (header.getUint32(0, true) !== LOCAL_HEADER.signature) {
       throw entryError(entry, "it has no header");
@@ -137,7 +137,7 @@ export class Archive {
 
   async #deliver(
     entry: ArchiveEntry,
-    { startOffset, endOffset }: ContentPlace,
+    { startOffset, endOffset }: ContentRange,
     take: (chunk: Uint8Array) => Promise<void>,
   ): Promise<void> {
     const chunks = this.#window.chunks(startOffset, endOffset);
@@ -174,7 +174,7 @@ export class Archive {
   }
 }
 
-interface ContentPlace {
+interface ContentRange {
   readonly startOffset: number;
   readonly endOffset: number;
 }

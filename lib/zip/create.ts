@@ -94,8 +94,8 @@ export async function createZip(
 ): Promise<CreatedZip> {
   using _turn = await seeds?.turn(dir, signal);
   const pace = new Pace(signal);
-  const place = { dir, signal };
-  const { chosen, conversion } = await chooseFiles(commit, { ...place, goVersion, pace });
+  const options = { dir, signal };
+  const { chosen, conversion } = await chooseFiles(commit, { ...options, goVersion, pace });
   using seed = await seeds?.open(dir, conversion) ?? null;
   using handle = await Deno.open(
     file,
@@ -104,7 +104,7 @@ export async function createZip(
   const prefix = entryPrefix(module);
   const pack = async (seed: Seed | null) => {
     const zip = new ZipWriter(handle, { limitBytes: MAX_ZIP_BYTES, pace });
-    await new Packing(zip, { chosen, prefix, seed }).run(commit, place);
+    await new Packing(zip, { chosen, prefix, seed }).run(commit, options);
     return await zip.finish();
   };
   const { sizeBytes, entries } = await pack(seed).catch(async (error) => {
@@ -131,7 +131,7 @@ type ChosenFile = { readonly blob: string } | { readonly content: Uint8Array };
 /** By the name from the module's root, in the order of the tree. */
 type ChosenFiles = ReadonlyMap<string, ChosenFile>;
 
-interface Place {
+interface DirOptions {
   readonly dir: string;
   readonly signal: AbortSignal;
 }
@@ -164,7 +164,7 @@ class Packing {
   }
 
   /** Files come in the order of the tree, wherever they are from: so the same files make the same bytes. */
-  async run(commit: CommitFiles, { dir, signal }: Place): Promise<void> {
+  async run(commit: CommitFiles, { dir, signal }: DirOptions): Promise<void> {
     const archive = this.#archive(commit, { dir, signal });
     const others = this.#chosen.keys();
     for await (const { name, sizeBytes, content } of archive === null ? [] : readTar(archive)) {
@@ -182,7 +182,7 @@ class Packing {
   /** What git has to pack; null where that is nothing. */
   #archive(
     commit: CommitFiles,
-    { dir, signal }: Place,
+    { dir, signal }: DirOptions,
   ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
     const names = [...this.#chosen].flatMap(([name, file]) =>
       "blob" in file && !this.#seeded.has(name) ? [name] : []
@@ -224,16 +224,16 @@ class Packing {
 
 async function chooseFiles(
   commit: CommitFiles,
-  { goVersion, pace, ...place }: Place & { goVersion: string | null; pace: Pace },
+  { goVersion, pace, ...options }: DirOptions & { goVersion: string | null; pace: Pace },
 ): Promise<{ chosen: ChosenFiles; conversion: string }> {
   const files: (TreeFile & { readonly hash: string })[] = [];
-  for await (const { kind, path, hash, sizeBytes } of commit.listTree(place.dir, place)) {
-    const name = nameIn(place.dir, path);
+  for await (const { kind, path, hash, sizeBytes } of commit.listTree(options.dir, options)) {
+    const name = nameIn(options.dir, path);
     if (name !== null) files.push({ kind, name, hash, sizeBytes });
   }
-  const conversion = await conversionOf(commit, files, place);
+  const conversion = await conversionOf(commit, files, options);
   const found = new Map<string, ChosenFile>(files.map(({ name, hash }) => [name, { blob: hash }]));
-  const license = await borrowLicense(commit, files, place);
+  const license = await borrowLicense(commit, files, options);
   if (license !== null) {
     files.push({ kind: "file", name: LICENSE, hash: "", sizeBytes: license.length });
     found.set(LICENSE, { content: license });
@@ -254,7 +254,7 @@ async function chooseFiles(
 async function conversionOf(
   commit: CommitFiles,
   files: readonly (TreeFile & { readonly hash: string })[],
-  { dir, signal }: Place,
+  { dir, signal }: DirOptions,
 ): Promise<string> {
   const digest = createHash("sha256");
   const above = dir.split("/").map((_, depth, elements) =>
@@ -286,7 +286,7 @@ function* seedFiles(
 async function borrowLicense(
   commit: CommitFiles,
   files: readonly TreeFile[],
-  { dir, signal }: Place,
+  { dir, signal }: DirOptions,
 ): Promise<Uint8Array | null> {
   const hasOwn = files.some(({ kind, name }) => name === LICENSE && kind !== "submodule");
   if (dir === "" || hasOwn) return null;

@@ -100,15 +100,18 @@ export class Contents {
 }
 
 /** What a directory holds, by the folding class of the name's last element. */
-type Children = Map<string, Place>;
+type Children = Map<string, DirectoryEntry>;
 
-interface Place {
+interface DirectoryEntry {
   readonly element: string;
   /** Null for a file. */
   readonly children: Children | null;
 }
 
-function collisionOf(there: Place, added: { element: string; isFile: boolean }): string | null {
+function collisionOf(
+  there: DirectoryEntry,
+  added: { element: string; isFile: boolean },
+): string | null {
   const element = quoted(added.element);
   if (there.element !== added.element) {
     return `${element} and ${quoted(there.element)} differ only by case`;
