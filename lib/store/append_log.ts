@@ -6,13 +6,15 @@
  * i1/000000000001   batch 1
  * ```
  *
- * Batch n is whatever was the first to be created under the number n. Who appends has read all batches before, so there
- * are no gaps, the order is the same for everybody and for ever, and whatever a batch says may depend on all that is
- * before it: a time later than the last one, a thing that is not there yet. A process that has read up to n finds
- * everything later behind n, however long a create was under way, and whatever the clocks say.
+ * Batch n is whatever was created first under the number n. A writer has read all earlier batches
+ * before it appends, so there are no gaps, the order is the same for all readers and forever, and a
+ * batch may depend on everything before it: a time later than the last one, an entry that does not
+ * exist yet. A process that has read up to n finds everything later behind n, however long a create
+ * was under way, and whatever the clocks say.
  *
- * Limits: 10^12 batches; one `get` a batch for who reads all of it ({@linkcode READ_AHEAD} at a time); the folder holds
- * nothing else. What is in a batch, and how many things go into one, is the caller's business.
+ * Limits: 10^12 batches; one `get` a batch to read all of it ({@linkcode READ_AHEAD} at a time);
+ * the folder holds nothing else. What is in a batch, and how many things go into one, is the
+ * caller's business.
  */
 import { withDeadline } from "../async/deadline.ts";
 import { bytesContent, type ObjectStore, readSmall } from "./object_store.ts";
@@ -27,7 +29,7 @@ export interface AppendLogOptions {
   readonly timeoutMs?: number;
 }
 
-/** How many batches are asked for at once by who reads on. */
+/** How many batches a reader that is behind requests at once. */
 export const READ_AHEAD = 32;
 
 const DIGITS = 12;
@@ -54,17 +56,19 @@ export class AppendLog {
   }
 
   /**
-   * The batches from `from` to the end, in order. The end is where a batch is missing when it is looked for.
+   * The batches from `from` to the end, in order. The end is where a batch is missing when it is
+   * looked for.
    *
    * @throws {StorageError | DeadlineError} when the store cannot say
    */
   async *read(from: number, signal?: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    // Most of the time nothing is new, or one batch; who has far to go is given more at a time.
+    // Usually nothing is new, or one batch. A reader that is far behind requests more at a time.
     for (let n = from, width = 1;; n += width, width = Math.min(2 * width, READ_AHEAD)) {
       const numbers = Array.from({ length: width }, (_, i) => n + i);
       const batches = await Promise.all(numbers.map((number) => this.get(number, signal)));
       for (const batch of batches) {
-        // One that came between two of these reads may be behind a gap; who reads on finds it.
+        // A batch that was added between two of these reads may be behind a gap; the next read
+        // finds it.
         if (batch === null) return;
         yield batch;
       }
@@ -72,10 +76,12 @@ export class AppendLog {
   }
 
   /**
-   * Makes `bytes` batch `n`, if there is none. The caller has read all batches before `n`; "exists" says that there is
-   * another one to be read, perhaps the same: a create that threw earlier may have happened.
+   * Makes `bytes` batch `n`, if there is none. The caller has read all batches before `n`; "exists"
+   * says that there is another one to be read, perhaps the same: a create that threw earlier may
+   * have happened.
    *
-   * @throws {StorageError | DeadlineError} when the outcome is not known; to be found out by reading on
+   * @throws {StorageError | DeadlineError} when the outcome is not known; to be found out by
+   * reading on
    */
   async append(
     n: number,

@@ -4,7 +4,7 @@
  *
  * - An object is created on the condition that it does not exist: in one request up to
  *   `singleRequestLimitBytes`, else by an upload in parts.
- * - Each create brings the content's check sum (CRC-32C) and a nonce. A request whose answer was
+ * - Each create brings the content's checksum (CRC-32C) and a nonce. A request whose answer was
  *   lost is sent again, and the server may then refuse it because of its own success. The nonce of
  *   the object that is there tells our own earlier write from another writer's.
  */
@@ -76,7 +76,7 @@ export interface BucketProtocol {
   readonly url: string;
   /** A GET of the whole object. */
   readRequest(name: string): StoreRequest;
-  /** The object's check sum, from the headers of an answer; null where the server keeps none. */
+  /** The object's checksum, from the headers of an answer; null where the server keeps none. */
   crc32cIn(headers: Headers): string | null;
   /**
    * Whether a 404 to {@linkcode readRequest} is about the object and not about the bucket; null
@@ -97,7 +97,7 @@ export interface BucketProtocol {
    * Creates an object by one request.
    *
    * @returns whether the server says that this created it; false where it says that the name is
-   * taken, which an earlier attempt of ours may have done
+   * taken, which may be by an earlier attempt of ours
    * @throws {StorageError} when the server refuses
    */
   create(

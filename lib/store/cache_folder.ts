@@ -1,26 +1,31 @@
 /**
- * A directory with copies of objects that never change, which any number of processes and threads of one machine may share,
- * and which may be emptied, or damaged, at any time: what is not found in it, or is not whole, is fetched anew.
+ * A directory with copies of objects that never change, which any number of processes and threads
+ * of one machine may share, and which may be emptied, or damaged, at any time: what is not found in
+ * it, or is not whole, is fetched again.
  *
  * ```text
  * <path>/<2 hex>/<62 hex>   an object, by the SHA-256 of its name
  * <path>/.tmp/<random>      one that is being written
  * ```
  *
- * A file has a head of {@linkcode HEAD_BYTES} bytes, then the object: `gmpc`, the format 1 (32 bits), the object's size
- * (64 bits), its CRC-32C (32 bits), 4 bytes of nothing; the highest byte first. It is written under another name and gets its
- * own by rename(2) when it is complete, so a reader sees all of it or nothing. A file of another length than its head says is
- * dropped before a byte of it is used. An object of up to {@linkcode MAX_SMALL_BYTES} is compared with its check sum
+ * A file has a head of {@linkcode HEAD_BYTES} bytes, then the object: `gmpc`, the format 1 (32
+ * bits), the object's size (64 bits), its CRC-32C (32 bits), 4 bytes of nothing; the highest byte
+ * first. It is written under another name and gets its own by rename(2) when it is complete, so a
+ * reader sees all of it or nothing. A file of another length than its head says is dropped before a
+ * byte of it is used. An object of up to {@linkcode MAX_SMALL_BYTES} is compared with its checksum
  * before it is used, too; of a larger one, the stream fails at its end, and the file is dropped.
  *
- * A file's modification time says when it was last used, give or take {@linkcode TOUCH_INTERVAL_MS}. Where there is too
- * much, what was not used for longest is removed, down to nine tenths. Whoever has it open reads on.
+ * A file's modification time says when it was last used, give or take
+ * {@linkcode TOUCH_INTERVAL_MS}. Where there is too much, what was not used for longest is removed,
+ * down to nine tenths. Open files can still be read.
  *
- * No trouble with the directory is the caller's: it is logged, once a minute at most, and the directory is then as empty.
+ * Failures of the directory do not reach the caller: they are logged, at most once a minute, and
+ * the directory is then as empty.
  *
- * Limits: other processes are heard of when the directory is looked through, so each of them may exceed the size by a
- * sixteenth. Looking through it holds the names of all files in memory. A range of a larger object is checked by the file's
- * length alone. A file system that hangs is not noticed; the directory is to be on a disk of this machine.
+ * Limits: other processes are heard of when the directory is looked through, so each of them may
+ * exceed the size by a sixteenth. Looking through it holds the names of all files in memory. A
+ * range of a larger object is checked by the file's length alone. A file system that hangs is not
+ * noticed; the directory is to be on a disk of this machine.
  */
 import { createHash } from "node:crypto";
 import { describeError, StorageError } from "../errors.ts";
@@ -41,7 +46,7 @@ export interface CacheFolderOptions {
 }
 
 export const HEAD_BYTES = 24;
-/** What is read whole, and compared with its check sum, before it is used. */
+/** What is read whole, and compared with its checksum, before it is used. */
 export const MAX_SMALL_BYTES = 256 * 1024;
 export const TOUCH_INTERVAL_MS = 10 * 60_000;
 /** Longer than it takes to fetch any object. */
@@ -66,7 +71,10 @@ export class CacheFolder {
   readonly #now: () => number;
   /** What is being written by us: a second one at the same time brings nothing. */
   readonly #filling = new Set<string>();
-  /** What was there when the directory was looked through; it has not been yet where that is not known. */
+  /**
+   * What was there when the directory was looked through; it has not been yet where that is not
+   * known.
+   */
   #foundBytes: number | null = null;
   #addedBytes = 0;
   #tidying: Promise<void> | null = null;
@@ -122,7 +130,7 @@ export class CacheFolder {
     }
   }
 
-  /** When nothing is being removed any more: for tests, and whoever wants to see the directory as it will be. */
+  /** Resolves when no removal is under way, so that tests see the directory in its final state. */
   async settled(): Promise<void> {
     while (this.#tidying !== null) await this.#tidying;
   }
@@ -251,7 +259,7 @@ interface Target {
   readonly sizeBytes: number;
 }
 
-/** An object that is being written. No call fails; after trouble with the disk they do nothing. */
+/** An object that is being written. No call fails; after a disk error they do nothing. */
 export class Filling {
   readonly #target: Target;
   readonly #onEnd: (end: End) => void;
@@ -284,7 +292,8 @@ export class Filling {
     try {
       await file.seek(0, Deno.SeekMode.Start);
       await writeAll(file, encodeHead({ sizeBytes, crc32c: this.#crc32c }));
-      // Ranges of it are used unchecked, so it must not have its name without its bytes after a power loss.
+      // Ranges of it are used unchecked, so it must not have its name without its bytes after a
+      // power loss.
       if (sizeBytes > MAX_SMALL_BYTES) await file.syncData();
       await Deno.rename(temporary, path).catch(async (error) => {
         if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -330,7 +339,7 @@ function encodeHead({ sizeBytes, crc32c }: Head): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Null for what is none. */
+/** Null where the bytes are not a head. */
 async function readHead(file: Deno.FsFile): Promise<Head | null> {
   const bytes = await readExactly(file, HEAD_BYTES);
   if (bytes === null) return null;

@@ -1,20 +1,24 @@
 /**
- * A store with a cache on a local disk in front of it, for buckets: an object that was read or created once comes from this
- * machine the next time. Objects never change, so what the cache has is right, and no replica needs to tell another.
+ * A store with a cache on a local disk in front of it, for buckets: an object that was read or
+ * created once comes from this machine the next time. Objects never change, so what the cache has
+ * is right, and no replica needs to tell another.
  *
- * - **Absence is never cached.** What is not in the cache is asked of the store, so C3 holds: once one replica has created
- *   an object, every other one's `get` sees it.
- * - **`create` and `list` are the store's alone.** Only the store decides who was first. Content goes into the cache after the
- *   store has said "created", and only then is it known to be the object's.
- * - **Only what is complete gets in**, and the store's own check sum has been compared by then: a body is written along
- *   while it is read, and gets its name after the last byte. Who stops reading leaves nothing.
- * - **A range is answered from an object that is in the cache.** One of an object that is not is asked of the store and
- *   leaves nothing: who wants the directory at the end of a zip shall not wait for all of it.
- * - **Only some objects**, {@linkcode isCacheable}: neither the probe's, which are to say what the store does, nor those that
- *   are read once.
+ * - **Absence is never cached.** What is not in the cache is asked of the store, so C3 holds: once
+ *   one replica has created an object, every other one's `get` sees it.
+ * - **`create` and `list` are the store's alone.** Only the store decides who was first. Content
+ *   goes into the cache after the store has said "created", and only then is it known to be the
+ *   object's.
+ * - **Only what is complete gets in**, and the store's own checksum has been compared by then: a
+ *   body is written along while it is read, and gets its name after the last byte. A reader that
+ *   stops reading leaves nothing.
+ * - **A range is answered from an object that is in the cache.** One of an object that is not is
+ *   asked of the store and leaves nothing: a client that wants the directory at the end of a zip
+ *   must not wait for all of it.
+ * - **Only some objects**, {@linkcode isCacheable}: neither the probe's, which are to say what the
+ *   store does, nor those that are read once.
  *
- * KNOWN LIMIT: who removes or repairs an object of the bucket by hand, or restores the bucket from a backup, has to empty
- * the caches too (docs/operating.md).
+ * KNOWN LIMIT: after an object of the bucket is removed or repaired by hand, or the bucket is
+ * restored from a backup, has to empty the caches too (docs/operating.md).
  */
 import type { Metrics } from "../log/metrics.ts";
 import type { CacheFolder } from "./cache_folder.ts";
@@ -39,8 +43,9 @@ export interface CachedStoreOptions {
 }
 
 /**
- * Manifests, zips, and of checksum databases the records and full tiles. Not their signed trees, each of which is read at a
- * start at most, nor `fork`, which an operator removes; not the batches of our own log, in which a gap must show.
+ * Manifests, zips, and of checksum databases the records and full tiles. Not their signed trees,
+ * each of which is read at a start at most, nor `fork`, which an operator removes; not the batches
+ * of our own log, in which a gap must show.
  *
  * @example
  * ```ts
@@ -99,7 +104,8 @@ export class CachedStore implements ObjectStore {
     options: CreateOptions = {},
   ): Promise<"created" | "exists"> {
     const outcome = await this.#store.create(key, content, options);
-    // It is read again soon: a publisher reads what counts, and who asked for a zip wants it.
+    // It is read again soon: a publisher reads the copy that counts, and a client requested the
+    // zip.
     if (outcome === "created" && this.#covers(key)) await this.#fillFrom(key, content);
     return outcome;
   }
@@ -158,7 +164,8 @@ export class CachedStore implements ObjectStore {
       for await (const chunk of content.open()) await filling.write(chunk);
       await filling.finish();
     } catch {
-      // Harmless: the content cannot be read a second time. The store has it, and the cache takes it from there.
+      // Harmless: the content cannot be read a second time. The store has it, and the cache takes
+      // it from there.
       await filling.abandon();
     }
   }

@@ -9,7 +9,8 @@ import { bytesContent, type GetOptions, type ObjectStore, readAll } from "./obje
 const MIB = 1024 * 1024;
 const KEY = "m1/example.com/a/@v/v1.0.0";
 
-// Over GcsStore and its emulator it was run too (2026-11-22); that takes 14 s each time and says no more.
+// Over GcsStore and its emulator it was run too (2026-11-22); that takes 14 s each time and says no
+// more.
 for (const [name, maxBytes] of [["", 1024 * MIB], [", a full one", 64 * 1024]] as const) {
   storeContract(`CachedStore${name}`, async () => {
     const cache = await TestCache.make(maxBytes);

@@ -1,7 +1,8 @@
 /**
- * The published copies, as the rest of the program sees them: a store, the protocol over it, deadlines for each call, and
- * manifests, small zips and lists kept in memory. Manifests and zips never change, so one that was read once is right for
- * ever; that there is none is never remembered. A list is right as long as the store can tell that its folder is as it was.
+ * The published copies, as the rest of the program sees them: a store, the protocol over it,
+ * deadlines for each call, and manifests, small zips and lists kept in memory. Manifests and zips
+ * never change, so one that was read once is right forever; that there is none is never
+ * remembered. A list is right as long as the store can tell that its folder is as it was.
  */
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
@@ -30,13 +31,19 @@ import {
 } from "./publish.ts";
 
 export interface CopiesOptions {
-  /** Among how many of a process's threads, each with its own, the memory is to be shared. Default 1. */
+  /**
+   * Among how many of a process's threads, each with its own, the memory is to be shared. Default
+   * 1.
+   */
   readonly threads?: number;
   /** How much memory manifests may take. Default 64 MiB. */
   readonly cacheSizeBytes?: number;
   /** How much memory small zips may take. Default 32 MiB. */
   readonly zipCacheSizeBytes?: number;
-  /** Told of each copy that was read from the store or published to it; of one that was forgotten meanwhile, again. */
+  /**
+   * Told of each copy that was read from the store or published to it; of one that was forgotten
+   * meanwhile, again.
+   */
   readonly onSeen?: (manifest: Manifest) => void;
   /** How long the store may take to answer a read or a list. Default 20 s. */
   readonly readTimeoutMs?: number;
@@ -49,15 +56,17 @@ export interface OpenZipOptions extends CallOptions {
 }
 
 /**
- * What a cached manifest takes besides its go.mod, and besides the compressed form of it that whoever serves it keeps as
- * long: objects, strings and the cache's own entry, generously.
+ * What a cached manifest takes besides its go.mod, and besides the compressed form of it that the
+ * server keeps as long: objects, strings and the cache's own entry, generously.
  */
 const ENTRY_OVERHEAD_BYTES = 2048;
 
 /** They take some 10 MB. */
 const MAX_LISTED_VERSIONS = 100_000;
 
-/** Opening a file, or asking a bucket, costs more than sending this much; larger zips are streams. */
+/**
+ * Opening a file, or asking a bucket, costs more than sending this much; larger zips are streams.
+ */
 export const MAX_SMALL_ZIP_BYTES = 128 * 1024;
 
 /** The part of {@linkcode Copies} that waits for nothing. */
@@ -88,7 +97,7 @@ export class Copies {
     });
     this.#smallZips = new LRUCache({
       maxSize: Math.floor((options.zipCacheSizeBytes ?? 32 * 1024 * 1024) / threads),
-      // An empty one is no zip, and the cache takes nothing without a size.
+      // The cache refuses entries of size 0, which no valid zip has.
       sizeCalculation: (bytes) => Math.max(1, bytes.length),
     });
     this.#lists = new LRUCache({
@@ -110,12 +119,15 @@ export class Copies {
     return this.#smallZips.get(manifest.zip.h1) ?? null;
   }
 
-  /** What {@linkcode list} would answer; null says nothing. As long as it stays the same, it is the same array. */
+  /**
+   * What {@linkcode list} would answer; null says nothing. As long as it stays the same, it is the
+   * same array.
+   */
   rememberedList(path: ModulePath): readonly Version[] | null {
     const known = this.#lists.get(path);
     if (known === undefined) return null;
     if (known.isUnchanged()) return known.versions;
-    // It will not be again, and nobody need look another time.
+    // It will not be valid again, so it need not be checked another time.
     this.#lists.delete(path);
     return null;
   }
@@ -139,7 +151,8 @@ export class Copies {
   }
 
   /**
-   * The tagged versions that are published, lowest first. Nothing that was listed is ever missing later.
+   * The tagged versions that are published, lowest first. Nothing that was listed is ever missing
+   * later.
    *
    * @throws {StorageError | DeadlineError} when the store cannot say
    */
@@ -159,10 +172,12 @@ export class Copies {
   }
 
   /**
-   * The zip of a copy, or null where the store has none: the copy was published lazily, or the blob is lost. Either way
-   * {@linkcode storeZip} is the remedy. The deadline is for the answer; whoever reads the body sees to its end.
+   * The zip of a copy, or null where the store has none: the copy was published lazily, or the blob
+   * is lost. Either way {@linkcode storeZip} is the remedy. The deadline covers the answer; the
+   * reader of the body is responsible for the rest.
    *
-   * @throws {StorageError | DeadlineError} when the store cannot say, or the zip has not all of the range
+   * @throws {StorageError | DeadlineError} when the store cannot say, or the zip has not all of the
+   * range
    */
   async openZip(
     { manifest }: Copy,
@@ -218,7 +233,8 @@ export class Copies {
       (signal) => this.#store.list(folder, { signal }),
       { timeoutMs: this.#readTimeoutMs, what: `list ${folder} of the store`, signal },
     );
-    // An object that somebody put there by hand is no version; a whole list must not fail because of it.
+    // An object that was put there by hand may not be a version; the list must not fail because of
+    // it.
     return names.map(versionOfName).filter((version) => version !== null).sort(compareVersions);
   }
 }

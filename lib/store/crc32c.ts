@@ -1,10 +1,11 @@
 /**
- * CRC-32C (Castagnoli), the check sum that Google Cloud Storage keeps of every object (RFC 3720, appendix B.4): reflected,
- * polynomial 0x1EDC6F41, initial value and final XOR all ones. It finds what a network or a disk did to bytes; it is no
- * defence against anybody.
+ * CRC-32C (Castagnoli), the checksum that Google Cloud Storage keeps of every object (RFC 3720,
+ * appendix B.4): reflected, polynomial 0x1EDC6F41, initial value and final XOR all ones. It finds
+ * what a network or a disk did to bytes; it does not protect against an attacker.
  *
- * Eight tables let one step take eight bytes ("slicing by 8"). The registry's package that needs no compiler takes one, and
- * managed 96 MB/s where this does 1500 (docs/design/object_storage.md); every zip goes through here.
+ * Eight tables let one step take eight bytes ("slicing by 8"). The registry's package that needs no
+ * compiler takes one, and managed 96 MB/s where this does 1500 (docs/design/object_storage.md);
+ * every zip goes through here.
  */
 
 const TABLES = makeTables();

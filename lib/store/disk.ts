@@ -6,26 +6,33 @@
  * <root>/.tmp/<random>                    an object on its way; keys have no leading dots
  * ```
  *
- * An object is written to a file in `.tmp`, synced, and then given its name by link(2), which is atomic and fails where
- * the name is taken. (rename(2) would replace what is there.) So under its name an object is whole from the first moment,
- * whenever the process is killed, and a second name for the same bytes costs nothing. The folders above the object, of
- * which any may be new, are synced before `create` answers, also with "exists": what was answered survives a power loss.
- * Of folders that are known to have been synced, the ones above are not synced again. Content in a file that is the
- * publisher's own is linked into `.tmp`, not copied, where that is on the same file system.
+ * An object is written to a file in `.tmp`, synced, and then given its name by link(2), which is
+ * atomic and fails where the name is taken. (rename(2) would replace what is there.) So under its
+ * name an object is whole from the first moment, whenever the process is killed, and a second name
+ * for the same bytes costs nothing. The folders above the object, of which any may be new, are
+ * synced before `create` answers, also with "exists": what was answered survives a power loss. Of
+ * folders that are known to have been synced, the ones above are not synced again. Content in a
+ * file that is the publisher's own is linked into `.tmp`, not copied, where that is on the same
+ * file system.
  *
- * A process that is killed leaves files in `.tmp`. Whoever opens the store removes those that nobody has written to for
- * {@linkcode MAX_TEMPORARY_AGE_MS}. If one belonged to a process that is still alive, that one's `create` fails.
+ * A process that is killed leaves files in `.tmp`. Opening the store removes those that have not
+ * been written to for {@linkcode MAX_TEMPORARY_AGE_MS}. If one belonged to a process that is still
+ * alive, that one's `create` fails.
  *
- * On file systems of this machine, the times of a folder tell whether anything has come into it since it was listed: link(2)
- * sets both (POSIX), all processes see them at once, and no program can set back the one of the inode. Looking at them takes
- * 3 µs, on the thread that asks; over a network it could take for ever, so there nothing is known (C10).
+ * On file systems of this machine, the times of a folder tell whether anything has come into it
+ * since it was listed: link(2) sets both (POSIX), all processes see them at once, and no program
+ * can set the inode's back. Reading them takes 3 µs on the calling thread. Over a network it could
+ * hang, so there nothing is known (C10).
  *
- * Limits: the file system must have hard links and be POSIX's (no Windows, no FAT, no object storage mounted as files).
+ * Limits: the file system must have hard links and be POSIX's (no Windows, no FAT, no object
+ * storage mounted as files).
+ *
  * KNOWN LIMIT: an object that is read between its link and the sync of its folder may be lost by a
  * power loss in that moment.
+ *
  * KNOWN LIMIT: a folder is opened only to be synced, so the fsync may miss that writing the folder
- * back failed before (as in sunlight's internal/durable/path.go). Files are synced by the handle that
- * was open while they were written.
+ * back failed before (as in sunlight's internal/durable/path.go). Files are synced by the handle
+ * that was open while they were written.
  */
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
@@ -48,7 +55,10 @@ import {
 } from "./object_store.ts";
 
 export interface DiskStoreOptions {
-  /** The directory. It and those above it are made if they are not there; new ones are for the owner only. */
+  /**
+   * The directory. It and those above it are made if they are not there; new ones are for the owner
+   * only.
+   */
   readonly path: string;
   /** The time in milliseconds since 1970, as files' times have it. */
   readonly now?: () => number;
@@ -57,7 +67,9 @@ export interface DiskStoreOptions {
 /** Longer than any create takes: a zip is complete on this machine before it is stored. */
 export const MAX_TEMPORARY_AGE_MS = 60 * 60 * 1000;
 
-/** Of a file that is no larger, one read costs less than a stream; for one of 100 kB it is the other way round. */
+/**
+ * Up to this size, one read costs less than a stream; at 100 kB it is the other way round.
+ */
 const MAX_SMALL_BYTES = 16 * 1024;
 /** What statfs(2) calls ext2 to ext4, XFS, btrfs and tmpfs. */
 const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
@@ -67,11 +79,11 @@ const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
   0x01021994,
 ]);
 /**
- * What comes into a folder so long after its times gives it others: the system's clock goes in steps of 10 ms at most, and of
- * the inode's time Deno gives whole seconds.
+ * A change this long after a folder's times gives it other times: the system's clock goes in steps
+ * of 10 ms at most, and of the inode's time Deno gives whole seconds.
  */
 const MIN_AGE_MS = 2000;
-/** Of how many folders it is remembered that they are there for good, before that begins anew. */
+/** How many folders are remembered as durable before the set is cleared. */
 const MAX_LASTING_FOLDERS = 20_000;
 
 export class DiskStore implements ObjectStore {
@@ -81,7 +93,10 @@ export class DiskStore implements ObjectStore {
   /** Whether it is on a file system of this machine. */
   #isLocal = false;
   readonly #now: () => number;
-  /** Folders whose names, up to the root, are known to be on the disk: they were synced, and nobody removes any. */
+  /**
+   * Folders whose names, up to the root, are known to be on the disk: they were synced, and none is
+   * ever removed.
+   */
   readonly #lasting = new Set<string>();
 
   private constructor({ path, now }: Required<DiskStoreOptions>) {
@@ -144,11 +159,13 @@ export class DiskStore implements ObjectStore {
       const file = `${this.#root}/${key}`;
       const temporary = `${this.#temporaries}/${crypto.randomUUID()}`;
       try {
-        // Looking first saves writing a large zip, and costs more than writing a manifest; it is the link that decides.
+        // Looking first saves writing a large zip, and costs more than writing a manifest; it is
+        // the link that decides.
         const isThere = content.bytes === undefined &&
           await this.#unlessAbsent(Deno.lstat(file)) !== null;
         const makeFolder = () => this.#makeLasting(folderOf(file));
-        // The folders go to the disk while the content does, once the temporary file shows that the store is there.
+        // The folders go to the disk while the content does, once the temporary file shows that the
+        // store is there.
         if (isThere) await makeFolder();
         else await writeFile(temporary, content, { signal, meanwhile: makeFolder });
         const outcome = isThere ? "exists" : await this.#link(temporary, file);
@@ -216,8 +233,9 @@ export class DiskStore implements ObjectStore {
   }
 
   /**
-   * Says what a failure of `work` means. System errors have no class in common, and some (EFBIG) not even a code, so all
-   * counts as the store's trouble but what says something else by itself.
+   * Says what a failure of `work` means. System errors have no common class, and some (EFBIG) not
+   * even a code, so every error that is not a {@linkcode ProxyError} becomes a
+   * {@linkcode StorageError}.
    */
   async #io<T>(what: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
@@ -229,7 +247,10 @@ export class DiskStore implements ObjectStore {
     }
   }
 
-  /** Null where there is no such file or folder, but only if the store itself is there: a disk may be unmounted. */
+  /**
+   * Null where the file or folder does not exist but the store itself does: a disk may be
+   * unmounted.
+   */
   async #unlessAbsent<T>(result: Promise<T>): Promise<T | null> {
     try {
       return await result;
@@ -247,7 +268,7 @@ export class DiskStore implements ObjectStore {
     try {
       await Deno.link(temporary, file).catch(async (error) => {
         if (!(error instanceof Deno.errors.NotFound)) throw error;
-        // It was there and somebody has removed it: of no folder is it known any more that it will last.
+        // The folder existed and was removed, so no folder is known to be durable any more.
         this.#lasting.clear();
         await this.#makeLasting(folderOf(file));
         await Deno.link(temporary, file);
@@ -259,7 +280,9 @@ export class DiskStore implements ObjectStore {
     }
   }
 
-  /** Sees to it that there is such a folder, and writes to the disk that it, and those above it, have their names. */
+  /**
+   * Creates the folder if it does not exist, and syncs its name and those of the folders above it.
+   */
   async #makeLasting(path: string): Promise<void> {
     if (path === this.#root || this.#lasting.has(path)) return;
     await Deno.mkdir(path, { recursive: true, mode: 0o700 });
@@ -284,7 +307,7 @@ export class DiskStore implements ObjectStore {
   }
 }
 
-/** What a look finds, or the other thing where a folder, or the store, cannot be looked at: whoever lists it hears why. */
+/** The result of `look`, or `other` where it throws; a list of the folder reports why. */
 function orElse<T>(other: T, look: () => T): T {
   try {
     return look();
@@ -297,7 +320,8 @@ async function isLocal(path: string): Promise<boolean> {
   try {
     return LOCAL_FILE_SYSTEMS.has((await statfs(path)).type);
   } catch {
-    // Harmless: the permission `sys` for it is missing, or the system has no such call. Folders are listed each time.
+    // Harmless: the permission `sys` for it is missing, or the system has no such call. Folders are
+    // listed each time.
     return false;
   }
 }
@@ -365,11 +389,14 @@ async function removeTemporary(temporary: string): Promise<void> {
   try {
     await Deno.remove(temporary);
   } catch {
-    // Harmless: it was never made, another process swept it, or the next sweep will take it. No key leads to it.
+    // Harmless: it was never made, another process swept it, or the next sweep will take it. No key
+    // leads to it.
   }
 }
 
-/** Only names that may be part of a key: not `.tmp`, not what file systems and people leave behind. */
+/**
+ * Only names that may be part of a key: not `.tmp`, not what file systems and people leave behind.
+ */
 async function namesIn(folder: string, signal: AbortSignal | undefined): Promise<string[]> {
   const names: string[] = [];
   for await (const { name, isFile } of Deno.readDir(folder)) {
@@ -380,8 +407,8 @@ async function namesIn(folder: string, signal: AbortSignal | undefined): Promise
 }
 
 /**
- * As {@linkcode namesIn}, and the folders, each with a slash at its end: so sorted, an object and what is in a folder are
- * in the order of their keys.
+ * As {@linkcode namesIn}, and the folders, each with a slash at its end: so sorted, an object and
+ * what is in a folder are in the order of their keys.
  */
 async function entriesIn(folder: string, signal: AbortSignal | undefined): Promise<string[]> {
   const entries: string[] = [];

@@ -19,7 +19,8 @@ storeContract("DiskStore", async () => {
     replicas: [here, there],
     broken,
     leftovers: () => namesIn(`${root.path}/.tmp`),
-    // The clock of a file system may go by 10 ms; with other times it cannot fall together with itself.
+    // The clock of a file system may go by 10 ms; with other times it cannot fall together with
+    // itself.
     age: (folder) => Deno.utime(`${root.path}/${folder}`, ++age, age),
     [Symbol.asyncDispose]: () => root[Symbol.asyncDispose](),
   };
@@ -191,7 +192,8 @@ Deno.test({
   fn: async () => {
     await using root = await tempDir();
     const store = await DiskStore.open(root);
-    // A full disk needs a disk; a limit on the size of files fails in the same place. Unit: 512 bytes, so 1 MiB.
+    // A full disk needs a disk; a limit on the size of files fails in the same place. Unit: 512
+    // bytes, so 1 MiB.
     const { code, stderr } = await runCommand("sh", {
       args: ["-c", `trap "" XFSZ; ulimit -f 2048; exec "$@"`, "sh", Deno.execPath(), "run"]
         .concat(["--no-prompt", `--allow-read=${root.path}`, `--allow-write=${root.path}`])

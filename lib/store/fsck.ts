@@ -1,20 +1,26 @@
 /**
- * Looks through a whole store: is everything that it holds what its key says? In order of their keys,
+ * Looks through a whole store: is everything that it holds what its key says? In order of their
+ * keys,
  *
- * - each manifest is read as for an answer: its line, its go.mod, the path and version of its key (manifest.ts);
- * - the zip that it names is fetched and inspected, if it is there: the rules of module zips, the prefix, the h1;
- * - each zip is looked for in the manifest of its version. One that no manifest names is an *orphan*: of a publisher that
- *   lost a race or was killed. It does no harm, and may be one that is being published now.
+ * - each manifest is read as for an answer: its line, its go.mod, the path and version of its key
+ *   (manifest.ts);
+ * - the zip that it names is fetched and inspected, if it is there: the rules of module zips, the
+ *   prefix, the h1;
+ * - each zip is looked for in the manifest of its version. One that no manifest names is an
+ *   *orphan*: of a publisher that lost a race or was killed. It does no harm, and may be one that
+ *   is being published now.
  *
- * What must not be is a fault; what may be and is worth knowing is a note. A zip that is not there is a fault where all
- * copies are published with their zips, else a note, because the next who asks for it fetches it.
+ * What must not be is a fault; what may be and is worth knowing is a note. A zip that is not there
+ * is a fault where all copies are published with their zips, else a note, because the next client
+ * that asks for it fetches it.
  *
- * Nothing is removed or replaced: a store has no such call. A damaged zip is removed by hand, and is then a missing one,
- * which {@linkcode FsckOptions.restoreZip} adds again. A damaged manifest is never made anew, because another copy could
- * take its place.
+ * Nothing is removed or replaced: a store has no such call. A damaged zip is removed by hand, and
+ * is then a missing one, which {@linkcode FsckOptions.restoreZip} adds again. A damaged manifest is
+ * never made again, because another copy could take its place.
  *
- * Limits: objects whose names are no keys are not seen. Zips are inspected one by one in files of the scratch directory,
- * up to {@linkcode WORKERS} at a time. The objects of the checksum databases are signed, and are checked when they are used.
+ * Limits: objects whose names are not keys are not seen. Zips are inspected one by one in files of
+ * the scratch directory, up to {@linkcode WORKERS} at a time. The objects of the checksum databases
+ * are signed, and are checked when they are used.
  */
 import { withDeadline } from "../async/deadline.ts";
 import { forEach } from "../async/workers.ts";
@@ -64,16 +70,24 @@ export interface FsckSummary {
   readonly findings: Readonly<Record<Finding["kind"], number>>;
 }
 
-/** For each of them a zip may lie in the scratch directory. On a bucket most of the time is waiting. */
+/**
+ * For each of them a zip may lie in the scratch directory. On a bucket most of the time is waiting.
+ */
 export const WORKERS = 8;
 
 /** For the largest zip from a slow store. */
 const ZIP_TIMEOUT_MS = 20 * 60_000;
 
-/** What else a store holds: the index (lib/index/), probes (probe.ts), and checksum databases (lib/sumdb/), our own in l1. */
+/**
+ * What else a store holds: the index (lib/index/), probes (probe.ts), and checksum databases
+ * (lib/sumdb/), our own in l1.
+ */
 const OTHER_FOLDERS = ["i1/", "l1/", "p1/", "s1/"];
 
-/** @throws {StorageError} when the store cannot say what it holds; an object that cannot be read is a fault */
+/**
+ * @throws {StorageError} when the store cannot say what it holds; an object that cannot be read is
+ * a fault
+ */
 export async function fsck(options: FsckOptions): Promise<FsckSummary> {
   const check = new Fsck(options);
   await forEach(options.store.walk(options), {
@@ -175,7 +189,8 @@ class Fsck {
   async #checkOwner(key: string, zip: CopyKey & { kind: "zip" }): Promise<void> {
     this.summary.zips++;
     const copy = await this.#copies.read(zip, this.#options).catch((error) => {
-      // Whose manifest cannot be read is not known. The manifest is looked at by itself.
+      // With an unreadable manifest the zip's owner is unknown. The manifest is looked at by
+      // itself.
       if (isFault(error)) return undefined;
       throw error;
     });

@@ -9,8 +9,8 @@
  * - An object is created on the condition `ifGenerationMatch=0`, "none exists": in one
  *   multipart/related request, or by a resumable upload, which becomes an object with its last
  *   part.
- * - The metadata bring the check sum (CRC-32C), against which the server checks the bytes, and the
- *   nonce (bucket.ts). What is read is compared with the check sum that the server keeps.
+ * - The metadata bring the checksum (CRC-32C), against which the server checks the bytes, and the
+ *   nonce (bucket.ts). What is read is compared with the checksum that the server keeps.
  * - Credentials are Google's usual ones (`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's file, the
  *   metadata server), found by google-auth-library, which is loaded for the first request. An
  *   endpoint with plain http is an emulator on this machine and gets no credentials.

@@ -154,7 +154,9 @@ Deno.test("GcsStore asks once in a while whether the bucket is there, when an ob
   assert.equal(lists, 3);
 });
 
-/** A store whose server has no object, begins every upload, and otherwise answers as a test says. */
+/**
+ * A store whose server has no object, begins every upload, and otherwise answers as a test says.
+ */
 function storeAnsweredBy(
   answer: (method: string, headers: Headers, crc32c: string) => Response | null,
 ): GcsStore {

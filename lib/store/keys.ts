@@ -13,13 +13,15 @@
  * z1/github.com/!azure/sdk/@v/v1.2.0/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
  * ```
  *
- * Escaping (`A` is `!a`) keeps names apart where a file system ignores case. Module paths hold no `@`, so `@v` and `@p`
- * end the path without ambiguity, and the folders of a path and of the paths below it do not meet. Pseudo-versions have a
- * folder of their own because `list` leaves them out and there may be very many. A hash is written in hex because base64
- * has `/` in it and tells `a` from `A`.
+ * Escaping (`A` is `!a`) keeps names apart where a file system ignores case. Module paths hold no
+ * `@`, so `@v` and `@p` end the path without ambiguity, and the folders of a path and of the paths
+ * below it do not meet. Pseudo-versions have a folder of their own because `list` leaves them out
+ * and there may be very many. A hash is written in hex because base64 has `/` in it and tells `a`
+ * from `A`.
  *
- * Limits: escaped path and version together are at most {@linkcode MAX_NAMES_BYTES} long and none of their segments is
- * longer than 255 bytes, the least of what the back ends take. Longer ones are invalid requests on every back end.
+ * Limits: escaped path and version together are at most {@linkcode MAX_NAMES_BYTES} long and none
+ * of their segments is longer than 255 bytes, the least of what the back ends take. Longer ones are
+ * invalid requests on every back end.
  */
 import { InvalidRequestError } from "../errors.ts";
 import { escapePath, escapeVersion, unescapePath, unescapeVersion } from "../module/escape.ts";
@@ -30,7 +32,10 @@ import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { isCanonicalVersion, isVersionOf, type Version } from "../module/version.ts";
 import { MAX_KEY_BYTES, MAX_SEGMENT_BYTES } from "./object_store.ts";
 
-/** The longest key is a zip's: `z1/<path>/@v/<version>/` and 64 hex digits. Counted with the `/` between the two. */
+/**
+ * The longest key is a zip's: `z1/<path>/@v/<version>/` and 64 hex digits. Counted with the `/`
+ * between the two.
+ */
 export const MAX_NAMES_BYTES = MAX_KEY_BYTES - "z1//@v/".length - 64;
 
 /** @throws {InvalidRequestError} when path and version are too long to be stored */
@@ -59,7 +64,7 @@ export function zipKey(module: ModuleVersion, h1: H1): string {
   return `z1/${names.path}/@v/${names.version}/${hexOfH1(h1)}`;
 }
 
-/** The version that a manifest folder's entry is about, or null where the entry is none of ours. */
+/** The version that a manifest folder's entry is about, or null for any other entry. */
 export function versionOfName(name: string): Version | null {
   try {
     const version = unescapeVersion(name);
@@ -75,7 +80,9 @@ export type CopyKey =
   & ModuleVersion
   & ({ readonly kind: "manifest" } | { readonly kind: "zip"; readonly h1: H1 });
 
-/** The opposite of {@linkcode manifestKey} and {@linkcode zipKey}; null for a key that is neither's. */
+/**
+ * The opposite of {@linkcode manifestKey} and {@linkcode zipKey}; null for a key that is neither's.
+ */
 export function parseCopyKey(key: string): CopyKey | null {
   try {
     return readCopyKey(key);
@@ -92,7 +99,8 @@ function readCopyKey(key: string): CopyKey | null {
   const path = unescapePath(pathName);
   const version = unescapeVersion(versionName);
   if (!isVersionOf(path, version)) return null;
-  // A manifest in the folder of zips, a tagged version among the pseudo-versions: nobody would look there.
+  // A manifest in the folder of zips, a tagged version among the pseudo-versions: nobody would look
+  // there.
   const module = { path, version };
   if (hex === undefined) {
     return manifestKey(module) === key ? { kind: "manifest", ...module } : null;

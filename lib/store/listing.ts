@@ -1,4 +1,7 @@
-/** What both bucket stores make of a listing: object names under a prefix, page by page, in the order of their bytes. */
+/**
+ * What both bucket stores make of a listing: object names under a prefix, page by page, in the
+ * order of their bytes.
+ */
 import { keyFault } from "./object_store.ts";
 
 export interface NamesOptions {
@@ -31,7 +34,7 @@ export async function* keysBelow(
   for await (const page of pages) yield* keysIn(page, prefix);
 }
 
-/** An object that somebody put there by hand may have any name. */
+/** An object that was put there by hand may have any name. */
 function keysIn(page: readonly string[], prefix: string): string[] {
   return page.map((name) => name.slice(prefix.length)).filter((key) => keyFault(key) === null);
 }

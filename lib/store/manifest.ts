@@ -8,13 +8,14 @@
  * module example.com/hello⏎
  * ```
  *
- * (The line is broken here for the eye only.) go.mod stays raw because its bytes are hashed into go.sum, may be 16 MiB and
- * need not be UTF-8. `head -1 FILE | jq` shows the rest to a person. Both hashes are as in go.sum, `h1:` and base64:
- * https://go.dev/ref/mod#go-sum-files.
+ * (The line is broken here for the eye only.) go.mod stays raw because its bytes are hashed into
+ * go.sum, may be 16 MiB and need not be UTF-8. `head -1 FILE | jq` shows the rest to a person. Both
+ * hashes are as in go.sum, `h1:` and base64: https://go.dev/ref/mod#go-sum-files.
  *
- * A manifest is for ever, so both directions are strict: what cannot be read back is never written, and a manifest that
- * is damaged, lies under another's key or has a format from the future is refused, never repaired and never fetched again.
- * Unknown members of the line are ignored: whatever would change an answer takes a new `format`.
+ * A manifest is forever, so both directions are strict: what cannot be read back is never written,
+ * and a manifest that is damaged, lies under another's key or has a format from the future is
+ * refused, never repaired and never fetched again. Unknown members of the line are ignored:
+ * whatever would change an answer takes a new `format`.
  *
  * Limits: {@linkcode MAX_LINE_BYTES} and {@linkcode MAX_GO_MOD_SIZE_BYTES}.
  */
@@ -33,7 +34,10 @@ export interface Manifest extends ModuleVersion {
   readonly origin?: Origin;
   readonly goMod: { readonly sizeBytes: number; readonly h1: H1 };
   readonly zip: { readonly h1: H1 };
-  /** Where the copy is from, for people: `proxy https://proxy.example.com`, `git https://git.example.com/x`. */
+  /**
+   * Where the copy is from, for people: `proxy https://proxy.example.com`,
+   * `git https://git.example.com/x`.
+   */
   readonly source: string;
 }
 
@@ -47,7 +51,10 @@ export interface Copy {
 export const MAX_LINE_BYTES = 64 * 1024;
 export const MAX_MANIFEST_BYTES = MAX_LINE_BYTES + 1 + MAX_GO_MOD_SIZE_BYTES;
 
-/** A manifest that must not be served. No {@linkcode ProxyError}: the fault is ours, and no retry helps. */
+/**
+ * A manifest that must not be served. No {@linkcode ProxyError}: the fault is ours, and no retry
+ * helps.
+ */
 export class InvalidManifestError extends Error {
   override readonly name = "InvalidManifestError";
 }
@@ -95,7 +102,8 @@ export function encodeManifest({ manifest, goMod }: Copy): Uint8Array<ArrayBuffe
 /**
  * The copy that the bytes under the key of a module version say.
  *
- * @throws {InvalidManifestError} when they are damaged, about something else, or of an unknown format
+ * @throws {InvalidManifestError} when they are damaged, about something else, or of an unknown
+ * format
  */
 export function decodeManifest(
   bytes: Uint8Array<ArrayBuffer>,

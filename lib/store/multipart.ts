@@ -1,12 +1,13 @@
 /**
- * Content on its way to a server: in parts of a bounded size, because an upload is repeated part by part, and with its check
- * sum, which the servers want before the bytes.
+ * Content on its way to a server: in parts of a bounded size, because an upload is repeated part by
+ * part, and with its checksum, which the servers want before the bytes.
  */
 import { crc32c, crc32cText } from "./crc32c.ts";
 import { type Content, openExactly } from "./object_store.ts";
 
 /**
- * The bytes of `content` in parts of `partSizeBytes`, of which the last may be smaller. Empty content has no parts.
+ * The bytes of `content` in parts of `partSizeBytes`, of which the last may be smaller. Empty
+ * content has no parts.
  *
  * @throws what the content throws; an {@linkcode Error} when its bytes are not as many as it says
  * @throws the reason of `signal`; the content is cancelled then
@@ -34,7 +35,7 @@ export async function* partsOf(
 }
 
 /**
- * The check sum of `content` as {@linkcode crc32cText} writes it.
+ * The checksum of `content` as {@linkcode crc32cText} writes it.
  *
  * @throws as {@linkcode partsOf}
  */

@@ -1,11 +1,14 @@
 /**
- * The body of an object that comes over a network: it is continued where its connection broke, and its check sum is compared.
+ * The body of an object that comes over a network: it is continued where its connection broke, and
+ * its checksum is compared.
  *
- * An object never changes, so the rest of a body can be had by another request for a range. It counts as the same object only
- * where its ETag is the same. A body that pauses for too long is treated as broken.
+ * An object never changes, so the rest of a body can be had by another request for a range. It
+ * counts as the same object only where its ETag is the same. A body that pauses for too long is
+ * treated as broken.
  *
- * Limits: the sum is known for the whole object only, so a range is checked by its length alone. A reader has most of the
- * bytes before a wrong sum shows; the stream's error is then the last thing it sees, and no answer made of it ends well.
+ * Limits: the sum is known for the whole object only, so a range is checked by its length alone. A
+ * reader has most of the bytes before a wrong sum shows; the stream's error is then the last thing
+ * it sees, and no answer made of it ends well.
  */
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, StorageError } from "../errors.ts";
@@ -18,7 +21,7 @@ export interface ObjectRequest {
   readonly request: StoreRequest;
   /** What is being done, as in {@linkcode SendOptions}. */
   readonly what: string;
-  /** The object's check sum, of the headers of an answer; null where the server keeps none. */
+  /** The object's checksum, of the headers of an answer; null where the server keeps none. */
   readonly crc32cIn: (headers: Headers) => string | null;
   /** Whether a 404 says that the object is not there, and not that the bucket is not. */
   readonly isAbsent: (answer: StoreAnswer) => boolean | Promise<boolean>;
@@ -173,7 +176,7 @@ class ObjectBody {
       // A connection that breaks is a TypeError; which, the runtime does not say.
       if (!(error instanceof DeadlineError || error instanceof TypeError)) throw error;
       this.#reader = null;
-      // It is broken, or given up; either way nobody is left to tell.
+      // It is broken or abandoned; there is no one to report a failure to.
       reader.cancel().catch(() => {});
       return null;
     }

@@ -1,21 +1,25 @@
 /**
- * The contract of a store. One atomic create-if-absent is the whole of this system's coordination, so what a back end
- * must promise is little and exact. `tests/suites/store_contract.ts` has a test for each line; every back end runs it.
+ * The contract of a store. One atomic create-if-absent is the whole of this system's coordination,
+ * so what a back end must promise is little and exact. `tests/suites/store_contract.ts` has a test
+ * for each line; every back end runs it.
  *
  * - C1 Over a store's life at most one `create` of a key answers "created".
- * - C2 What `get` returns is complete, never a prefix of what was created. Content that has other than `sizeBytes` bytes
- *   is not created.
+ * - C2 What `get` returns is complete, never a prefix of what was created. Content that has other
+ *   than `sizeBytes` bytes is not created.
  * - C3 Once `create` has answered, every replica's `get` sees the object,
  * - C4 and every `list` of its folder names it, past any page size.
- * - C5 A `create` that throws may have happened. Who needs to know reads.
- * - C6 Absence is `null`; any other trouble throws {@linkcode StorageError}.
- * - C7 Keys are ASCII `[A-Za-z0-9!+._~@/-]`; no segment is empty or begins with a dot, none is longer than 255 bytes, no
- *   key than 900 ({@linkcode assertKey}). No key is the folder of another.
- * - C8 An aborted signal ends the call with the signal's reason and leaves nothing behind. The call ends where its promise
- *   settles; a body that `get` has answered with is ended by `cancel` and by nothing else.
- * - C9 `walk` names every object that was there when it began, each once. Nothing in normal work walks; it is for `fsck`.
- * - C10 Where a store has `observe`: as long as what it answered says that the folder is unchanged, a `list` that began
- *   afterwards names the same as it would now. Null says nothing.
+ * - C5 A `create` that throws may have happened. A caller that needs to know reads.
+ * - C6 Absence is `null`; any other failure throws {@linkcode StorageError}.
+ * - C7 Keys are ASCII `[A-Za-z0-9!+._~@/-]`; no segment is empty, begins with a dot or is longer
+ *   than 255 bytes; no key is longer than 900 ({@linkcode assertKey}). No key is the folder of
+ *   another.
+ * - C8 An aborted signal ends the call with the signal's reason and leaves nothing behind. The call
+ *   ends where its promise settles; a body that `get` has answered with is ended by `cancel` and by
+ *   nothing else.
+ * - C9 `walk` names every object that was there when it began, each once. Nothing in normal work
+ *   walks; it is for `fsck`.
+ * - C10 Where a store has `observe`: as long as what it answered says that the folder is unchanged,
+ *   a `list` that began afterwards names the same as it would now. Null says nothing.
  *
  * A new back end is a file beside this one, its schema in `config.ts`, a case in `open.ts` and a
  * test that calls the contract suite.
@@ -49,16 +53,16 @@ export interface ByteRange {
   readonly end: number;
 }
 
-/** An object that is there. Whoever gets it reads `body` to its end or cancels it. */
+/** An object that is there. The receiver reads `body` to its end or cancels it. */
 export interface StoredObject {
   /** The size of the whole object, also where a range was asked for. */
   readonly sizeBytes: number;
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** What `body` gives, where it is in memory anyway. Who takes it leaves `body` alone. */
+  /** What `body` gives, where it is in memory anyway. A caller that uses it leaves `body` alone. */
   readonly bytes?: Uint8Array<ArrayBuffer>;
 }
 
-/** An object, or a range of one, in memory; a stream of it is made for who wants one. */
+/** An object, or a range of one, in memory; its stream is made on demand. */
 export class ObjectInMemory implements StoredObject {
   readonly sizeBytes: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -82,7 +86,10 @@ export interface GetOptions {
 }
 
 export interface CreateOptions {
-  /** Small content takes the way of large content, where a back end has two: for the probe at start. */
+  /**
+   * Creates small content like large content, where a back end has two ways: for the probe at
+   * startup.
+   */
   readonly inParts?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -100,19 +107,25 @@ export interface WalkOptions {
 }
 
 export interface ObjectStore {
-  /** What a person calls this store in a message: `disk ./data`, `gcs my-bucket`. */
+  /** How messages name this store: `disk ./data`, `gcs my-bucket`. */
   readonly description: string;
-  /** @throws {StorageError} when the store cannot say whether the object is there, or has less than the range. */
+  /**
+   * @throws {StorageError} when the store cannot say whether the object is there, or has less than
+   * the range.
+   */
   get(key: string, options?: GetOptions): Promise<StoredObject | null>;
   /**
    * @throws {StorageError} when the outcome is not known (C5)
    * @throws when the content fails: its own error if that is a {@linkcode ProxyError}, else any
    */
   create(key: string, content: Content, options?: CreateOptions): Promise<"created" | "exists">;
-  /** The names of the objects directly in `folder` (no trailing `/`), in the order of their bytes. */
+  /**
+   * The names of the objects directly in `folder` (no trailing `/`), in the order of their bytes.
+   */
   list(folder: string, options?: ListOptions): Promise<string[]>;
   /**
-   * The keys of all objects, in the order of their bytes, a page at a time. What has a name that is no key is left out.
+   * The keys of all objects, in the order of their bytes, a page at a time. Objects whose names are
+   * not keys are left out.
    *
    * @throws {StorageError} when the store cannot say
    */
@@ -133,7 +146,10 @@ export function bytesContent(bytes: Uint8Array<ArrayBuffer>): Content {
   };
 }
 
-/** The bytes of `content` for a back end to store: the stream fails where they are not as many as `content` says (C2). */
+/**
+ * The bytes of `content` for a back end to store: the stream fails where they are not as many as
+ * `content` says (C2).
+ */
 export function openExactly(content: Content): ReadableStream<Uint8Array<ArrayBuffer>> {
   let sizeBytes = 0;
   const fail = () => {
@@ -240,8 +256,8 @@ export function assertKey(key: string): void {
 /**
  * What C7 has against a key, or null for a good one.
  *
- * A leading dot is left to the back ends: the disk store keeps its temporaries behind one, file systems their own
- * leftovers (`.nfs…`), and GCS reserves `.well-known/acme-challenge/`.
+ * A leading dot is left to the back ends: the disk store keeps its temporaries behind one, file
+ * systems their own leftovers (`.nfs…`), and GCS reserves `.well-known/acme-challenge/`.
  */
 export function keyFault(key: string): string | null {
   if (key.length > MAX_KEY_BYTES) return `it is longer than ${MAX_KEY_BYTES} bytes`;
@@ -271,6 +287,7 @@ export function ownFileContent(ownFile: OwnFile, sizeBytes: number): Content {
 
 /** Content from a file that stays as it is. */
 export function fileContent({ file, sizeBytes }: { file: string; sizeBytes: number }): Content {
-  // Opening is a matter of microseconds, and a stream cannot wait for it without a stream around it.
+  // Opening is a matter of microseconds, and a stream cannot wait for it without a stream around
+  // it.
   return { sizeBytes, open: () => Deno.openSync(file).readable };
 }

@@ -19,7 +19,7 @@ export interface OpenStoreOptions {
   readonly insecureHosts?: readonly string[];
   /** Additional root certificates, PEM. */
   readonly caCertificates?: readonly string[];
-  /** Counts its calls. Default: nobody. */
+  /** Counts the store's calls. Default: they are not counted. */
   readonly metrics?: Metrics | undefined;
   /** Logs trouble with the configured cache. Default: no cache is used. */
   readonly cacheLog?: Pick<Logger, "warn"> | undefined;
@@ -40,7 +40,7 @@ export async function openStore(
     metrics === undefined ? store : new MeasuredStore(store, metrics);
   if ("disk" in config) return measured(await DiskStore.open(config.disk));
   const bucket = openBucket(config, options);
-  // What the cache answers is no request to the store.
+  // Answers from the cache do not count as requests to the store.
   const store = measured(bucket);
   if (config.cache === undefined || cacheLog === undefined) return store;
   const { path, maxMiB } = config.cache;

@@ -1,16 +1,18 @@
 /**
- * The probe at start: does this store really have an atomic create-if-absent? The whole promise of the proxy stands on it,
- * and not every server that speaks S3, nor every mount that looks like a disk, knows the condition; one that ignores it
- * says "created" every time.
+ * The probe at start: does this store really have an atomic create-if-absent? The whole promise of
+ * the proxy stands on it, and not every server that speaks S3, nor every mount that looks like a
+ * disk, knows the condition; one that ignores it says "created" every time.
  *
- * The contract has no delete, so the probe does with one key for ever, {@linkcode PROBE_KEY}. On a new store two creates
- * race for it and one must win; on every store a later third must find it there, and what it brought must not be what is
- * read. A list must name the key, which also shows a missing permission now and not at the first request.
+ * The contract has no delete, so the probe does with one key forever, {@linkcode PROBE_KEY}. On a
+ * new store two creates race for it and one must win; on every store a later third must find it
+ * there, and what it brought must not be what is read. A list must name the key, which also shows a
+ * missing permission now and not at the first request.
  *
- * The same is done with a second key in the way that large content is created, where a back end has another for it: there
- * are servers that know the condition on a simple upload only.
+ * The same is done with a second key in the way that large content is created, where a back end has
+ * another for it: there are servers that know the condition on a simple upload only.
  *
- * Limits: a store that is only mostly atomic passes. No test can show the opposite; tests/suites/store_contract.ts tries harder.
+ * Limits: a store that is only mostly atomic passes. No test can show the opposite;
+ * tests/suites/store_contract.ts tries harder.
  */
 import { withDeadline } from "../async/deadline.ts";
 import { StorageError } from "../errors.ts";

@@ -1,18 +1,21 @@
 /**
  * The protocol by which a copy comes into being and is read again, over any store.
  *
- * - Eager: the zip's blob is created first, then the manifest. Who sees the manifest finds the blob.
- * - Lazy: the manifest alone. A signed record of the checksum database has fixed the zip's hash already, and
- *   {@linkcode storeBlob} adds the blob when somebody has asked for it.
+ * - Eager: the zip's blob is created first, then the manifest. A reader that sees the manifest
+ *   finds the blob.
+ * - Lazy: the manifest alone. A signed record of the checksum database has fixed the zip's hash
+ *   already, and {@linkcode storeBlob} adds the blob when it is first requested.
  *
- * Creating the manifest is the one moment that counts: of all who publish a version, on all replicas, one is told
- * "created", and what it brought is the copy (C1, C2); everybody else goes on with what is read afterwards. A create that
- * throws may have happened (C5), so it is followed by the same read: what is there counts, and only where nothing is does
- * the failure stand. Nothing is retried here; a back end knows best what of its own is worth trying again, and a later
- * request starts over at no loss.
+ * Creating the manifest is the deciding step: of all publishers of a version, on all replicas, one
+ * gets "created", and its content is the copy (C1, C2). All others continue with what they read
+ * afterwards. A create that throws may have happened (C5), so it is followed by the same read: an
+ * object that is found counts, and only where none is found is the failure thrown. Nothing is
+ * retried here; a back end knows best which of its requests are worth repeating, and a later
+ * request starts over without loss.
  *
- * What failures leave: a blob without a manifest, which the next publisher of the same zip finds and uses. When the next
- * one's zip has another hash, the blob is an orphan, to be found by `fsck` and seen by nobody.
+ * What failures leave: a blob without a manifest, which the next publisher of the same zip finds
+ * and uses. When the next one's zip has another hash, the blob is an orphan, which only `fsck`
+ * finds.
  */
 import { StorageError, UpstreamError } from "../errors.ts";
 import type { H1 } from "../module/h1.ts";
@@ -30,16 +33,22 @@ import { bytesContent, type Content, type ObjectStore, readSmall } from "./objec
 
 /** What a publisher brings. */
 export interface Publication extends Copy {
-  /** The zip whose h1 the manifest names (the caller has checked it), or null for a lazy publication. */
+  /**
+   * The zip whose h1 the manifest names (the caller has checked it), or null for a lazy
+   * publication.
+   */
   readonly zip: Content | null;
 }
 
 export interface Published {
-  /** The copy that counts: ours, or that of who was first. */
+  /** The copy that counts: ours, or the one that was published first. */
   readonly copy: Copy;
   /** The store said that our manifest was the first. False also where it may have been. */
   readonly created: boolean;
-  /** The copy that counts has another hash than ours: a tag was moved, or an upstream lied. To be logged and counted. */
+  /**
+   * The copy that counts has another hash than ours: a tag was moved, or an upstream lied. To be
+   * logged and counted.
+   */
   readonly mismatch: boolean;
 }
 
@@ -111,7 +120,8 @@ export async function publishManifest(
 /**
  * Adds the zip to a copy whose blob is missing: it was published lazily, or the blob is lost.
  *
- * @throws {ZipMismatchError} when the zip is not the one that the copy was published with; nothing is stored then
+ * @throws {ZipMismatchError} when the zip is not the one that the copy was published with; nothing
+ * is stored then
  * @throws {StorageError} when the outcome is not known
  */
 export async function storeBlob(
@@ -133,7 +143,7 @@ function blobKey(manifest: Manifest): string {
   return zipKey(manifest, manifest.zip.h1);
 }
 
-/** Creates, and where that throws, looks whether it has happened all the same. */
+/** Creates an object; where that throws, checks whether it was created nevertheless. */
 async function createSurely(
   store: ObjectStore,
   { key, content }: { key: string; content: Content },

@@ -21,7 +21,10 @@ const path = parseModulePath("example.com/m");
 const version = parseVersion(path, "v1.0.0");
 const module = { path, version };
 
-/** What one of several publishers brings: each has another go.mod and another zip, as if the tag was moved. */
+/**
+ * What one of several publishers brings: each has another go.mod and another zip, as if the tag was
+ * moved.
+ */
 function publication(publisher: number, mode: "eager" | "lazy"): Publication {
   const goMod = new TextEncoder().encode(`module example.com/m // ${publisher}\n`);
   const copy = makeCopy({
@@ -183,9 +186,10 @@ Deno.test("storeBlob() survives a failure that was none, and throws the others",
 });
 
 /**
- * Every way in which the calls of one publish can go wrong, alone and together; then a request at the same or another
- * replica, which finds the copy or publishes its own; and requests that arrive late, before it or after it. Whatever was
- * answered to anybody must be what everybody finds in the end.
+ * Every way in which the calls of one publish can go wrong, alone and together; then a request at
+ * the same or another replica, which finds the copy or publishes its own; and requests that arrive
+ * late, before it or after it. Whatever was answered to anybody must be what everybody finds in the
+ * end.
  */
 for (const mode of ["eager", "lazy"] as const) {
   for (const landing of ["before", "after"] as const) {
@@ -254,7 +258,10 @@ function* faultSequences(length: number): Generator<(Fault | null)[]> {
   }
 }
 
-/** The copy that a publisher was told to answer with, or null where it was told of a failure of the store. */
+/**
+ * The copy that a publisher was told to answer with, or null where it was told of a failure of the
+ * store.
+ */
 async function answered(publishing: ReturnType<typeof publishManifest>) {
   try {
     return (await publishing).copy;

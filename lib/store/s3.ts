@@ -11,9 +11,9 @@
  *   upload whose completion has the condition. 412 says that the object exists. 409 says that
  *   another writer is at it; the request is sent again. An upload that comes to nothing is aborted,
  *   because its parts cost money.
- * - User metadata have the check sum (CRC-32C) and the nonce (bucket.ts).
+ * - User metadata have the checksum (CRC-32C) and the nonce (bucket.ts).
  * - The signature covers the SHA-256 of every body that is sent, so the server takes it whole or
- *   not at all. What is read is compared with the check sum of the metadata. S3's own check sum
+ *   not at all. What is read is compared with the checksum of the metadata. S3's own checksum
  *   headers do the same, with newer servers only.
  * - Requests are signed by aws4fetch. Credentials come from the usual chain (environment, shared
  *   files, web identity, container, instance), found by the AWS SDK's library, which is loaded for

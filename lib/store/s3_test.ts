@@ -251,7 +251,10 @@ function open(options: Partial<S3StoreOptions>): S3Store {
   });
 }
 
-/** As much of an S3 server as the probe uses, without the condition: on any upload, or on those in parts only. */
+/**
+ * As much of an S3 server as the probe uses, without the condition: on any upload, or on those in
+ * parts only.
+ */
 class UnconditionalS3 {
   readonly #objects = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #knowsSimple: boolean;

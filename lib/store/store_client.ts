@@ -1,13 +1,15 @@
 /**
- * HTTP between a store and its server: deadlines, repetition, and what counts as trouble. What the answers mean is the
- * stores' own: gcs.ts, s3.ts.
+ * HTTP between a store and its server: deadlines, retries, and what counts as a failure. What the
+ * answers mean is the protocol's: gcs.ts, s3.ts.
  *
- * - Every attempt has a deadline for its answer, the sending of its body included. A body that is handed on to a reader is
- *   watched by object_body.ts.
- * - A broken connection, no answer in time, 408, 429 and 5xx may pass: the request is sent again, with growing, random
- *   pauses, {@linkcode StoreTimes.maxAttempts} times in all. Any request here may be sent twice: what creates does so on a
- *   condition, and carries a nonce by which its sender knows its own success.
- * - Redirects are not followed: a server that answers one is not the one that the configuration means.
+ * - Every attempt has a deadline for its answer, the sending of its body included. A body that is
+ *   handed on to a reader is watched by object_body.ts.
+ * - A broken connection, no answer in time, 408, 429 and 5xx may pass: the request is sent again,
+ *   with growing, random pauses, {@linkcode StoreTimes.maxAttempts} times in all. Any request here
+ *   may be sent twice: what creates does so on a condition, and carries a nonce by which its sender
+ *   knows its own success.
+ * - Redirects are not followed: a server that answers one is not the one that the configuration
+ *   means.
  */
 import pRetry from "p-retry";
 import { withDeadline } from "../async/deadline.ts";
@@ -60,15 +62,18 @@ export interface SendOptions {
   readonly signal?: AbortSignal | undefined;
   /** The request carries a part of an object, and may take accordingly long. */
   readonly isUpload?: boolean;
-  /** The request is not sent again after these failures, which then are thrown. Default: it is sent again after all. */
+  /**
+   * The request is not sent again after these failures, which then are thrown. Default: it is sent
+   * again after all.
+   */
   readonly notAfter?: typeof PassingStorageError;
 }
 
 export interface StoreClientOptions {
-  /** The store, as people call it. */
+  /** The store's name in messages. */
   readonly description: string;
   readonly fetch: StoreFetch;
-  /** The headers by which the server knows who asks. */
+  /** The headers that authenticate a request. */
   readonly authorize: (request: StoreRequest) => Promise<Readonly<Record<string, string>>>;
   readonly times?: Partial<StoreTimes> | undefined;
   readonly metrics?: Metrics | undefined;
@@ -76,7 +81,7 @@ export interface StoreClientOptions {
   readonly passingStatuses?: readonly number[];
 }
 
-/** The connection's trouble or the server's, which may be over the next time. */
+/** A failure of the connection or of the server that may be transient. */
 export class PassingStorageError extends StorageError {}
 
 /** A request got no answer, or only the beginning of one: it may have had its effect. */
@@ -101,7 +106,7 @@ export class StoreClient {
   }
 
   /**
-   * The first answer to `request` that does not speak of passing trouble, with all of its body.
+   * The first answer to `request` that is not a transient failure, with its whole body.
    *
    * @throws {StorageError} when there is none
    * @throws the reason of `signal`
@@ -184,7 +189,7 @@ export class StoreClient {
     for (const [name, value] of Object.entries(await this.#authorize(request))) {
       headers.set(name, value);
     }
-    // Whoever compresses on the way has the sizes wrong.
+    // Compression on the way would make the sizes wrong.
     headers.set("Accept-Encoding", "identity");
     let response: Response;
     try {

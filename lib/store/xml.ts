@@ -9,9 +9,9 @@
  * Not used: fast-xml-parser (eight packages), saxes (no release for years), @aws-sdk/xml-builder
  * (internal to the SDK; it cuts `&#x10061;` down to "a").
  *
- * Limits: {@linkcode MAX_DEPTH} levels. The size is limited by whoever reads the answer:
- * store_client.ts. A reference to a character that XML does not have stays in the text as it is: S3
- * writes the control characters of a key that way, and one such key must not spoil a listing.
+ * Limits: {@linkcode MAX_DEPTH} levels. store_client.ts limits the size of an answer. A reference
+ * to a character that XML does not have stays in the text as it is: S3 writes the control
+ * characters of a key that way, and one such key must not spoil a listing.
  */
 // @ts-types="npm:@types/sax@1.2.7"
 import sax from "sax";

@@ -23,7 +23,7 @@ const documents: readonly { name: string; input: string; want: string | null }[]
   { name: "once only", input: "<a>&amp;lt;</a>", want: "&lt;" },
   { name: "long text", input: `<a>${"b".repeat(100_000)}</a>`, want: "b".repeat(100_000) },
 
-  // A reference to no character is no reason to lose a listing.
+  // An invalid character reference must not spoil a listing.
   { name: "above the last code point", input: "<a>&#x110000;</a>", want: "&#x110000;" },
   { name: "far above it", input: "<a>&#99999999999;</a>", want: "&#99999999999;" },
   { name: "a surrogate", input: "<a>&#xD800;&#57343;</a>", want: "&#xD800;&#57343;" },
