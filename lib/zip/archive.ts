@@ -1,17 +1,24 @@
 /**
- * The zip container: its directory, and the content of its entries, in bounded memory. PKWARE's APPNOTE.TXT 6.3, as much of
- * it as Go's archive/zip reads: stored and deflated entries, data descriptors, zip64; no encryption, no second disk.
+ * The zip container: its directory, and the content of its entries, in bounded memory. PKWARE's
+ * APPNOTE.TXT 6.3, as much of it as Go's archive/zip reads: stored and deflated entries, data
+ * descriptors, zip64; no encryption, no second disk.
  *
- * yauzl reads the directory. Two readers that find different files in one zip would let one set of files be checked and
- * another be unpacked, so everything here is as strict as archive/zip or stricter. Beyond what yauzl checks:
+ * yauzl reads the directory. Two readers that find different files in one zip would let one set of
+ * files be checked and another be unpacked, so everything here is as strict as archive/zip or
+ * stricter. Beyond what yauzl checks:
  *
- * - The directory, the zip64 end record if there is one, and the end record lie one behind the other without a gap and
- *   agree in their counts. Where they do not, yauzl and archive/zip find different directories.
- * - Names are raw bytes, as UTF-8. yauzl would look at flags, code page 437 and extra fields, and turn `\` into `/`.
- * - Size and CRC-32 are those of what was inflated, and a data descriptor says what the directory says.
- * - Entries do not overlap. archive/zip would let many share the same bytes, which is how a small zip becomes a large one.
+ * - The directory, the zip64 end record if there is one, and the end record lie one behind the
+ *   other without a gap and agree in their counts. Where they do not, yauzl and archive/zip find
+ *   different directories.
+ * - Names are raw bytes, as UTF-8. yauzl would look at flags, code page 437 and extra fields, and
+ *   turn `\` into `/`.
+ * - Size and CRC-32 are those of what was inflated, and a data descriptor says what the directory
+ *   says.
+ * - Entries do not overlap. archive/zip would let many share the same bytes, which is how a small
+ *   zip becomes a large one.
  *
- * Memory: one window of the file, the chunks on their way through zlib, and some hundred bytes for each entry.
+ * Memory: one window of the file, the chunks on their way through zlib, and some hundred bytes for
+ * each entry.
  */
 import type { Buffer } from "node:buffer";
 import { pipeline } from "node:stream/promises";
@@ -28,7 +35,10 @@ export const MAX_DIRECTORY_BYTES = 32 * 1024 * 1024;
 /** What one read of the file brings at least, so that many small entries need few reads. */
 const WINDOW_BYTES = 1024 * 1024;
 
-/** Up to this size, compressed and not, an entry is inflated in one call. To set up a stream takes as long as 50 KB. */
+/**
+ * Up to this size, compressed and not, an entry is inflated in one call. To set up a stream takes
+ * as long as 50 KB.
+ */
 const ONE_CALL_BYTES = 512 * 1024;
 
 /** How much of a larger entry goes through zlib at a time. */
@@ -99,8 +109,9 @@ export class Archive {
   }
 
   /**
-   * Hands the content of an entry to `sink`, chunk by chunk; whether it was sound is known only when this has returned.
-   * A directory has no content, although some writers compress nothing to two bytes.
+   * Hands the content of an entry to `sink`, chunk by chunk; whether it was sound is known only
+   * when this has returned. A directory has no content, although some writers compress nothing to
+   * two bytes.
    *
    * @throws {ZipError} when the content is damaged or not what the directory says
    */
@@ -164,7 +175,10 @@ export class Archive {
     }
   }
 
-  /** The descriptor repeats the checksum, behind a signature that may be left out, and the sizes, which nobody needs. */
+  /**
+   * The descriptor repeats the checksum, behind a signature that may be left out, and the sizes,
+   * which are known from the directory.
+   */
   async #checkDescriptor(entry: ArchiveEntry, offset: number): Promise<void> {
     const signature = viewOf(await this.#window.bytes(offset, 4)).getUint32(0, true);
     const startOffset = signature === DESCRIPTOR.signature ? offset + 4 : offset;
@@ -220,7 +234,10 @@ async function* readHeaders(zip: yauzl.ZipFile, window: FileWindow): AsyncGenera
   }
 }
 
-/** What the window threw, yauzl passes on; what it throws by itself are plain errors about the format. */
+/**
+ * What the window threw, yauzl passes on; what it throws by itself are plain errors about the
+ * format.
+ */
 function formatError(error: unknown, window: FileWindow): unknown {
   return error === window.failure
     ? error
@@ -235,8 +252,8 @@ interface Extent {
 }
 
 /**
- * What is said about the directory in the end record at `recordOffset`, or in the zip64 record before it: the same that
- * yauzl went by, if it is what archive/zip goes by too.
+ * What is said about the directory in the end record at `recordOffset`, or in the zip64 record
+ * before it: the same that yauzl went by, if it is what archive/zip goes by too.
  */
 async function readExtent(window: FileWindow, recordOffset: number): Promise<Extent> {
   const record = viewOf(await window.bytes(recordOffset, END_RECORD.bytes));
@@ -334,7 +351,10 @@ function decodeName(name: Uint8Array): string {
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lossy = new TextDecoder();
 
-/** Reads anywhere in a file, through a window that makes few large reads of many small ones in order. */
+/**
+ * Reads anywhere in a file, through a window that makes few large reads of many small ones in
+ * order.
+ */
 class FileWindow extends yauzl.RandomAccessReader {
   readonly sizeBytes: number;
   /** What the last failed read for yauzl threw. */

@@ -1,18 +1,21 @@
 /**
- * Unicode simple case folding, as the `go` command uses it to find file names that one directory of a case-insensitive
- * file system cannot hold together: `strings.EqualFold`, and `strToFold` of golang.org/x/mod/zip.
+ * Unicode simple case folding, as the `go` command uses it to find file names that one directory of
+ * a case-insensitive file system cannot hold together: `strings.EqualFold`, and `strToFold` of
+ * golang.org/x/mod/zip.
  *
- * Lower case alone is not enough: `ſ`, `s` and `S` are one letter, so are `K` (the kelvin sign), `k` and `K`, and each has
- * a lower case of its own. Full folding is too much: `ß` and `ss` are different names. A character's folding class is
- * found by taking its upper case and then that one's lower case, where they are single characters. A golden vector made
- * by Go over all of Unicode holds this to Go's own table.
+ * Lower case alone is not enough: `ſ`, `s` and `S` are one letter, so are `K` (the kelvin sign),
+ * `k` and `K`, and each has a lower case of its own. Full folding is too much: `ß` and `ss` are
+ * different names. A character's folding class is found by taking its upper case and then that
+ * one's lower case, where they are single characters. A golden vector made by Go over all of
+ * Unicode holds this to Go's own table.
  *
- * KNOWN LIMIT: Go 1.26 knows Unicode 15, V8 a newer one. A letter newer than that folds here and not there; the `go`
- * command refuses it in a file name anyway.
+ * KNOWN LIMIT: Go 1.26 knows Unicode 15, V8 a newer one. A letter newer than that folds here and
+ * not there; the `go` command refuses it in a file name anyway.
  */
 
 /**
- * The key of a name's folding class: two names are equal under case folding exactly if their keys are.
+ * The key of a name's folding class: two names are equal under case folding exactly if their keys
+ * are.
  *
  * @example
  * ```ts
@@ -30,7 +33,9 @@ export function caseFold(name: string): string {
 
 const ASCII = /^[\0-\x7f]*$/;
 
-/** Its upper case is `I`, but it folds to nothing else: only Turkish holds the two to be one letter. */
+/**
+ * Its upper case is `I`, but it folds to nothing else: only Turkish holds the two to be one letter.
+ */
 const DOTLESS_I = "\u0131";
 
 function foldCharacter(character: string): string {
@@ -39,7 +44,10 @@ function foldCharacter(character: string): string {
   return singleOr(upper, upper.toLowerCase());
 }
 
-/** `mapped` if it is one character; else `character`, which has no simple mapping (`ß` becomes `SS`, `İ` two). */
+/**
+ * `mapped` if it is one character; else `character`, which has no simple mapping (`ß` becomes `SS`,
+ * `İ` two).
+ */
 function singleOr(character: string, mapped: string): string {
   return [...mapped].length === 1 ? mapped : character;
 }

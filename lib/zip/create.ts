@@ -1,23 +1,25 @@
 /**
- * Makes a module zip from a commit in a repository, as the `go` command does where it fetches a module directly: the same
- * files with the same bytes, and therefore the same h1 (hash.ts). Go's side of it is `Zip` of cmd/go/internal/modfetch and
- * `Create` of golang.org/x/mod/zip.
+ * Makes a module zip from a commit in a repository, as the `go` command does where it fetches a
+ * module directly: the same files with the same bytes, and therefore the same h1 (hash.ts). Go's
+ * side of it is `Zip` of cmd/go/internal/modfetch and `Create` of golang.org/x/mod/zip.
  *
- * 1. The list of all names says which files belong in the zip (select.ts). A go.mod that comes last can decide about a file
- *    that comes first, so there is no shorter way.
- * 2. The content comes from `git archive`, and not from the blobs: `.gitattributes` of the commit may ask for other line
- *    endings or another encoding, and the `go` command takes what `git archive` makes of it.
+ * 1. The list of all names says which files belong in the zip (select.ts). A go.mod that comes last
+ *    can decide about a file that comes first, so there is no shorter way.
+ * 2. The content comes from `git archive`, and not from the blobs: `.gitattributes` of the commit
+ *    may ask for other line endings or another encoding, and the `go` command takes what
+ *    `git archive` makes of it.
  * 3. A module in a subdirectory without a LICENSE gets that of the repository's root.
- * 4. Files that are the same blobs as in the zip of another version, converted by the same attributes, come from that zip
- *    (reusable_zips.ts), and git packs the others alone.
+ * 4. Files that are the same blobs as in the zip of another version, converted by the same
+ *    attributes, come from that zip (reusable_zips.ts), and git packs the others alone.
  *
- * Memory: one piece of a file (zip_writer.ts), and some hundred bytes for each file. The thread is given to others every
- * few milliseconds (yielding.ts). A Worker would leave it alone altogether, but to start one blocks it for longer than any turn
- * here, and takes as long as the whole of a small module.
+ * Memory: one piece of a file (zip_writer.ts), and some hundred bytes for each file. The thread is
+ * given to others every few milliseconds (yielding.ts). A Worker would leave it alone altogether,
+ * but to start one blocks it for longer than any turn here, and takes as long as the whole of a
+ * small module.
  *
- * KNOWN LIMIT: which vendored files belong, and whether the files are too large, is judged by the blobs, where Go looks at
- * what `git archive` makes of them. That is another answer only where `.gitattributes` asks for a go.mod in UTF-16, or
- * makes a tree of more than 500 MiB smaller.
+ * KNOWN LIMIT: which vendored files belong, and whether the files are too large, is judged by the
+ * blobs, where Go looks at what `git archive` makes of them. That is another answer only where
+ * `.gitattributes` asks for a go.mod in UTF-16, or makes a tree of more than 500 MiB smaller.
  */
 import { createHash } from "node:crypto";
 import type { H1 } from "../module/h1.ts";
@@ -31,16 +33,21 @@ import { DamagedSeedError, type Seed, type SeedFile, type Seeds } from "./reusab
 import { readTar } from "./tar.ts";
 import { type WrittenEntry, ZipWriter } from "./zip_writer.ts";
 
-/** The files of a commit. A `Snapshot` of git/repository.ts is one, and says more about each method. */
+/**
+ * The files of a commit. A `Snapshot` of git/repository.ts is one, and says more about each method.
+ */
 export interface CommitFiles {
-  /** Everything below a directory that is no directory itself, with paths from the repository's root. */
+  /** Everything below a directory except directories, with paths from the repository's root. */
   listTree(dir: string, options: { signal: AbortSignal }): AsyncIterable<CommitEntry>;
-  /** What lies at these paths and is no directory. */
+  /** What is at these paths, except directories. */
   listFiles(
     paths: readonly string[],
     options: { signal: AbortSignal },
   ): AsyncIterable<CommitEntry>;
-  /** The directory, or some files of it, as `git archive` packs it, with names from the repository's root. */
+  /**
+   * The directory, or some files of it, as `git archive` packs it, with names from the repository's
+   * root.
+   */
   archive(
     dir: string,
     options: { signal: AbortSignal; paths?: readonly string[] },
@@ -70,7 +77,10 @@ export interface CreateZipOptions {
   readonly file: string;
   /** Whether the file may exist, and is overwritten then. Default: it must not. */
   readonly overwrites?: boolean;
-  /** Zips of other versions of the modules in this repository, on the file system of `file`. Default: none. */
+  /**
+   * Zips of other versions of the modules in this repository, on the file system of `file`.
+   * Default: none.
+   */
   readonly seeds?: Seeds;
   readonly signal: AbortSignal;
 }
@@ -121,7 +131,10 @@ const GO_MOD = "go.mod";
 const LICENSE = "LICENSE";
 const ATTRIBUTES = ".gitattributes";
 
-/** Files that git is asked to pack by name: as arguments they have to be few and short. Of more, all are packed. */
+/**
+ * Files that git is asked to pack by name: as arguments they have to be few and short. Of more, all
+ * are packed.
+ */
 const MAX_PATHS = 500;
 const MAX_PATHS_CHARS = 64 * 1024;
 
@@ -163,7 +176,10 @@ class Packing {
     }
   }
 
-  /** Files come in the order of the tree, wherever they are from: so the same files make the same bytes. */
+  /**
+   * Files come in the order of the tree, wherever they are from: so the same files make the same
+   * bytes.
+   */
   async run(commit: CommitFiles, { dir, signal }: DirOptions): Promise<void> {
     const archive = this.#archive(commit, { dir, signal });
     const others = this.#chosen.keys();
@@ -248,8 +264,8 @@ async function chooseFiles(
 }
 
 /**
- * What decides, besides a blob and its path, about what `git archive` makes of it: all attributes that the commit has for
- * files of the module.
+ * What decides, besides a blob and its path, about what `git archive` makes of it: all attributes
+ * that the commit has for files of the module.
  */
 async function conversionOf(
   commit: CommitFiles,
@@ -282,7 +298,10 @@ function* seedFiles(
   }
 }
 
-/** A symbolic link of this name is no LICENSE in the zip, but keeps the root's away as well. */
+/**
+ * A symbolic link of this name does not become a LICENSE in the zip, but it keeps the root's out,
+ * too.
+ */
 async function borrowLicense(
   commit: CommitFiles,
   files: readonly TreeFile[],

@@ -1,6 +1,7 @@
 /**
- * The peak memory of a process that makes a zip of a tree far larger than it. A process of its own, because the peak of
- * this one would be that of all tests; Linux only, because it is read from /proc.
+ * The peak memory of a process that makes a zip of a tree far larger than it. A process of its own,
+ * because the peak of this one would be that of all tests; Linux only, because it is read from
+ * /proc.
  */
 import assert from "node:assert/strict";
 import { runCommand } from "../../tests/support/run_command.ts";

@@ -1,14 +1,17 @@
 /**
  * The hashes that go.sum and checksum databases hold: `Hash1` of golang.org/x/mod/sumdb/dirhash.
  *
- * A module zip's h1 covers the names and contents of its entries, not their order, compression or times:
+ * A module zip's h1 covers the names and contents of its entries, not their order, compression or
+ * times:
  *
  * ```
- * "h1:" + base64(SHA-256 of one line "<hex SHA-256 of the content>␠␠<name>\n" for each entry, sorted by the names' bytes)
+ * "h1:" + base64(SHA-256 of the lines)
+ * a line for each entry, sorted by the names' bytes: "<hex SHA-256 of the content>␠␠<name>\n"
  * ```
  *
- * The name is the whole entry name, `example.com/m@v1.0.0/a.go`. An entry for a directory counts as an empty file whose
- * name ends in a slash. A go.mod by itself is hashed as one entry of the name `go.mod`.
+ * The name is the whole entry name, `example.com/m@v1.0.0/a.go`. An entry for a directory counts as
+ * an empty file whose name ends in a slash. A go.mod by itself is hashed as one entry of the name
+ * `go.mod`.
  */
 import { createHash } from "node:crypto";
 import { type H1, h1Of } from "../module/h1.ts";
@@ -60,9 +63,9 @@ export function hashGoMod(goMod: Uint8Array): H1 {
 }
 
 /**
- * A string that sorts by `<` as the name's UTF-8 bytes do. UTF-16 puts surrogates before U+E000 to U+FFFF although they
- * stand for larger code points; here the two ranges change places. (A comparison character by character in JavaScript is
- * ten times slower than `<`.)
+ * A string that sorts by `<` as the name's UTF-8 bytes do. UTF-16 puts surrogates before U+E000 to
+ * U+FFFF although they stand for larger code points; here the two ranges change places. (A
+ * comparison character by character in JavaScript is ten times slower than `<`.)
  */
 function sortKey(name: string): string {
   return name.replace(/[\ud800-\uffff]/g, (unit) => {

@@ -1,7 +1,7 @@
 /**
- * Looks through a module zip that came from elsewhere: is it one that the `go` command would accept, what is its h1, and
- * what is its go.mod. Nothing is unpacked. Each entry is inflated once; memory does not grow with the zip, but for some
- * hundred bytes for each entry and the go.mod.
+ * Looks through a module zip that came from elsewhere: is it one that the `go` command would
+ * accept, what is its h1, and what is its go.mod. Nothing is unpacked. Each entry is inflated once;
+ * memory does not grow with the zip, but for some hundred bytes for each entry and the go.mod.
  */
 import { createHash } from "node:crypto";
 import type { H1 } from "../module/h1.ts";
@@ -36,7 +36,8 @@ export type InspectZip = (file: string, options: InspectOptions) => Promise<ZipS
 /**
  * Checks the zip of a module version and summarizes it.
  *
- * @throws {ZipError} when it is not a zip, is damaged, or is anything that a module zip must not be (rules.ts)
+ * @throws {ZipError} when it is not a zip, is damaged, or is anything that a module zip must not be
+ * (rules.ts)
  * @throws the signal's reason when it is aborted
  */
 export async function inspectZip(file: string, options: InspectOptions): Promise<ZipSummary> {
@@ -77,7 +78,10 @@ function addEntry(contents: Contents, entry: { name: string; sizeBytes: number }
   return contents.addFile(entry.name, entry.sizeBytes);
 }
 
-/** The SHA-256 of an entry's content, in hex; the content itself goes to `copy`, which has the entry's size. */
+/**
+ * The SHA-256 of an entry's content, in hex; the content itself goes to `copy`, which has the
+ * entry's size.
+ */
 async function hashContent(
   archive: Archive,
   { entry, copy }: { entry: ArchiveEntry; copy: Uint8Array | null },

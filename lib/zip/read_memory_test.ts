@@ -1,6 +1,7 @@
 /**
- * The peak memory of a process that inspects a zip far larger than it. A process of its own, because the peak of this one
- * would be that of all tests; Linux only, because it is read from /proc.
+ * The peak memory of a process that inspects a zip far larger than it. A process of its own,
+ * because the peak of this one would be that of all tests; Linux only, because it is read from
+ * /proc.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -13,7 +14,9 @@ import { runCommand } from "../../tests/support/run_command.ts";
 
 const MIB = 1024 * 1024;
 
-/** Deno with the modules loaded takes 50 MiB; one of the files in memory would add 128 MiB or more. */
+/**
+ * Deno with the modules loaded takes 50 MiB; one of the files in memory would add 128 MiB or more.
+ */
 const MAX_PEAK_MIB = 200;
 
 interface LargeFile {

@@ -265,7 +265,9 @@ Deno.test("inspectZip() passes on that a file cannot be read", async () => {
   );
 });
 
-/** How often the work looks whether it is time to give others a turn; it looks at its signal then. */
+/**
+ * How often the work looks whether it is time to give others a turn; it looks at its signal then.
+ */
 async function countTurns(zip: Uint8Array): Promise<number> {
   let turns = 0;
   const { signal } = new AbortController();
@@ -306,7 +308,9 @@ Deno.test("inspectZip() ends with the reason of a signal that is aborted on the 
   await assert.rejects(inspect(zip, Object.assign(signal, { throwIfAborted })), reason);
 });
 
-/** Content that is inflated in one call, and content that is streamed; easy and hard to compress. */
+/**
+ * Content that is inflated in one call, and content that is streamed; easy and hard to compress.
+ */
 const content = fc.oneof(
   fc.uint8Array({ maxLength: 200 }),
   fc.integer({ min: 0, max: 1_000_000 }).map((length) => new Uint8Array(length).fill(7)),

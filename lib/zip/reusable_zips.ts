@@ -1,6 +1,7 @@
 /**
- * Zips that were made before, from which the zip of another version of the same module takes what is in both: content that
- * is deflated and hashed already. Of a module with a thousand files, few are read and deflated again.
+ * Zips that were made before, from which the zip of another version of the same module takes what
+ * is in both: content that is deflated and hashed already. Of a module with a thousand files, few
+ * are read and deflated again.
  *
  * ```text
  * <folder>/<32 hex digits of the SHA-256 of a module's directory>   the index
@@ -14,8 +15,9 @@
  *  "files":[["a/b.go","<blob>","<SHA-256 of the content>",<its CRC-32>,<its size>,<offset>,<deflated size>,<deflated CRC-32>]]}
  * ```
  *
- * A seed may be lost at any time and saves work only; what it gives is checked, so that a damaged one is noticed. It is
- * replaced by the rename of a new index. Who has the old one open reads it to its end; who opens its zip too late has none.
+ * A seed may be lost at any time and saves work only; what it gives is checked, so that a damaged
+ * one is noticed. It is replaced by the rename of a new index. A reader that has the old one open
+ * reads it to its end; one that opens its zip too late finds none.
  */
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
@@ -36,7 +38,10 @@ export interface SeedFile extends Omit<DeflatedFile, "chunks"> {
 export interface NewSeed {
   /** The zip, on the file system of the seeds; it gets another name there. */
   readonly file: string;
-  /** Says what besides a blob and its path decides about a file's content: only seeds of the same conversion help. */
+  /**
+   * Says what besides a blob and its path decides about a file's content: only seeds of the same
+   * conversion help.
+   */
   readonly conversion: string;
   /** By their names in the module, with the blob that each was made of. */
   readonly files: Iterable<
@@ -84,13 +89,14 @@ export class Seeds {
   readonly #folder: string;
   readonly #turns = new LRUCache<string, Semaphore>({ max: MAX_SEEDS });
 
-  /** @param folder for seeds only, made when needed. Somebody else may remove it */
+  /** @param folder for seeds only, made when needed. It may be removed by others */
   constructor(folder: string) {
     this.#folder = folder;
   }
 
   /**
-   * The right to make a zip of the module in a directory, while others wait for what they can use of it.
+   * The right to make a zip of the module in a directory, while others wait for what they can use
+   * of it.
    *
    * @throws {OverloadedError} when it did not come in time
    */
@@ -117,12 +123,15 @@ export class Seeds {
     }
   }
 
-  /** Takes a zip for the seed of the module in a directory, in place of another one. Never rejects. */
+  /**
+   * Takes a zip for the seed of the module in a directory, in place of another one. Never rejects.
+   */
   async keep(dir: string, seed: NewSeed): Promise<void> {
     try {
       await this.#keep(dir, seed);
     } catch {
-      // Whatever kept it from being written, the zip is made, and the next one will be made without its help.
+      // Whatever kept it from being written, the zip is made, and the next one will be made without
+      // its help.
     }
   }
 

@@ -8,7 +8,10 @@ import { ZipWriter } from "./zip_writer.ts";
 const FILES: Readonly<Record<string, string>> = { "a.go": "package a\n", "b.go": "package b\n" };
 const { signal } = new AbortController();
 
-/** A folder with the seed of the module in the root, made of FILES; each blob is named by its content. */
+/**
+ * A folder with the seed of the module in the root, made of FILES; each blob is named by its
+ * content.
+ */
 class Scene implements AsyncDisposable {
   readonly seeds: Seeds;
   readonly folder: string;

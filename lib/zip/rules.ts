@@ -1,15 +1,18 @@
 /**
- * What a module zip may hold: https://go.dev/ref/mod#zip-files and golang.org/x/mod/zip (`CheckZip`, `CheckFiles`). The same
- * rules judge a zip that was downloaded (read.ts) and the files of one that is about to be made, because the `go` command
- * refuses to unpack a zip that breaks any of them, and a copy that was published once stays for ever.
+ * What a module zip may hold: https://go.dev/ref/mod#zip-files and golang.org/x/mod/zip
+ * (`CheckZip`, `CheckFiles`). The same rules judge a zip that was downloaded (read.ts) and the
+ * files of one that is about to be made, because the `go` command refuses to unpack a zip that
+ * breaks any of them, and a copy that was published once stays forever.
  *
- * - The zip file and the sum of its files have a limit each, go.mod and LICENSE in the root another one.
- * - Every name starts with `path@version/`; the rest is a name that every file system can hold (module/file_path.ts).
+ * - The zip file and the sum of its files have a limit each, go.mod and LICENSE in the root another
+ *   one.
+ * - Every name starts with `path@version/`; the rest is a name that every file system can hold
+ *   (module/file_path.ts).
  * - No two names, and no name and directory, differ only by case.
  * - A go.mod lies in the root and is spelled so; one in a directory would make it another module.
  *
- * An entry for a directory, its name ending in a slash, is allowed, though nobody makes one. Modes are not looked at: a
- * symbolic link is a file that holds its target.
+ * An entry for a directory, its name ending in a slash, is allowed, although none of the known
+ * tools writes one. Modes are not looked at: a symbolic link is a file that holds its target.
  */
 import { filePathFault } from "../module/file_path.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
@@ -24,12 +27,15 @@ export const MAX_ZIP_BYTES = 500 * MIB;
 export const MAX_LICENSE_BYTES = 16 * MIB;
 
 /**
- * Files and directories in one zip. Go has no such limit; it bounds our memory, up to 3 KB each while a zip is read. One
- * of the largest public modules, the Azure SDK v68, has 18 327 files.
+ * Files and directories in one zip. Go has no such limit; it bounds our memory, up to 3 KB each
+ * while a zip is read. One of the largest public modules, the Azure SDK v68, has 18 327 files.
  */
 export const MAX_PLACES = 100_000;
 
-/** A zip that breaks the rules, or is none. Names quoted in the message are fit for a user of `go` to see. */
+/**
+ * A zip that breaks the rules, or a file that is not a zip. Names in the message are quoted, so
+ * that they can be shown to a user of `go`.
+ */
 export class ZipError extends Error {
   override readonly name = "ZipError";
 }
@@ -40,7 +46,8 @@ export function entryPrefix(module: ModuleVersion): string {
 }
 
 /**
- * The entries of one zip, each checked against the rules and against those before it. Names are without the prefix.
+ * The entries of one zip, each checked against the rules and against those before it. Names are
+ * without the prefix.
  *
  * @example
  * ```ts
@@ -62,14 +69,16 @@ export class Contents {
     return this.#placeFault(name, "file") ?? goModFault(name) ?? sizeFault(name, sizeBytes);
   }
 
-  /** Adds a directory, its name without the slash at the end, or says why the zip cannot have it. */
+  /**
+   * Adds a directory, its name without the slash at the end, or says why the zip cannot have it.
+   */
   addDirectory(name: string): string | null {
     return this.#placeFault(name, "directory");
   }
 
   /**
-   * Takes the place of a file that the zip leaves out (a symbolic link), or says why there can be no zip: as for the `go`
-   * command, the rules for names hold for it all the same.
+   * Takes the place of a file that the zip leaves out (a symbolic link), or says why there can be
+   * no zip: as for the `go` command, the rules for names hold for it all the same.
    */
   reserve(name: string): string | null {
     return this.#placeFault(name, "file") ?? (name.includes("/") ? null : goModFault(name));

@@ -4,7 +4,9 @@ import { parseVersion } from "../module/version.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { Contents, entryPrefix, MAX_LICENSE_BYTES, MAX_PLACES, MAX_ZIP_BYTES } from "./rules.ts";
 
-/** Adds names, those that end in a slash as directories, and says what is wrong with the last one. */
+/**
+ * Adds names, those that end in a slash as directories, and says what is wrong with the last one.
+ */
 function lastFault(names: readonly string[]): string | null {
   const contents = new Contents();
   const faults = names.map((name) =>

@@ -1,6 +1,7 @@
 /**
- * Which files of a directory in a repository become a module zip: `checkFiles` of golang.org/x/mod/zip, which the `go`
- * command uses for what `git archive` gives it. Left out without a word are
+ * Which files of a directory in a repository become a module zip: `checkFiles` of
+ * golang.org/x/mod/zip, which the `go` command uses for what `git archive` gives it. Left out
+ * without a word are
  *
  * - other modules: everything below a directory with a regular file `go.mod`, spelled in any case;
  * - vendored packages (vendored.ts);
@@ -14,7 +15,7 @@ import type { Pace } from "./yielding.ts";
 import { Contents, ZipError } from "./rules.ts";
 import { isVendored } from "./vendored.ts";
 
-/** What lies at a name. A submodule is an empty directory to everybody but git. */
+/** What lies at a name. A submodule is an empty directory to every program but git. */
 export type TreeFileKind = "file" | "executable" | "symlink" | "submodule";
 
 export interface TreeFile {

@@ -5,7 +5,10 @@ import { Pace } from "./yielding.ts";
 import { MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 import { selectFiles, type TreeFile, type TreeFileKind } from "./select.ts";
 
-/** `name` is a file of one byte, `name@` a symlink, `name*` executable, `name/` a submodule, `name:5` has five bytes. */
+/**
+ * `name` is a file of one byte, `name@` a symlink, `name*` executable, `name/` a submodule,
+ * `name:5` has five bytes.
+ */
 function parseTree(text: string): TreeFile[] {
   const kinds: Readonly<Record<string, TreeFileKind>> = {
     "@": "symlink",

@@ -1,6 +1,7 @@
 /**
- * Reads the tar that `git archive` writes, as a stream: POSIX ustar, with pax records for long and for non-ASCII names and a
- * global pax header in front (pax is in POSIX.1-2017, `pax`). The reading is tar-stream's.
+ * Reads the tar that `git archive` writes, as a stream: POSIX ustar, with pax records for long and
+ * for non-ASCII names and a global pax header in front (pax is in POSIX.1-2017, `pax`). The reading
+ * is tar-stream's.
  *
  * What is not UTF-8 in a name reads as U+FFFD, as it does in lists of trees.
  */
@@ -17,10 +18,11 @@ export interface TarFile {
 }
 
 /**
- * The regular files of a tar, in its order. Everything else is skipped: directories, symlinks, global headers.
+ * The regular files of a tar, in its order. Everything else is skipped: directories, symlinks,
+ * global headers.
  *
- * Memory: what one read of `archive` brings. When the caller stops early, or the tar cannot be read, `archive` is
- * cancelled; when `archive` fails, so does this, with the same reason.
+ * Memory: what one read of `archive` brings. When the caller stops early, or the tar cannot be
+ * read, `archive` is cancelled; when `archive` fails, so does this, with the same reason.
  *
  * @throws {Error} when it is not a tar, or ends too early
  */

@@ -1,17 +1,21 @@
 /**
- * Which files are copies of other modules, under a directory `vendor`, and therefore not in a module zip:
- * `isVendoredPackage` of golang.org/x/mod/zip.
+ * Which files are copies of other modules, under a directory `vendor`, and therefore not in a
+ * module zip: `isVendoredPackage` of golang.org/x/mod/zip.
  *
- * A package below `vendor/` is left out, a file directly in `vendor/` is not. For a `vendor` directory further down, that is
- * what Go 1.24 and later do; before, everything below it was left out. So `pkg/vendor/a.go` is in a zip for `go 1.24` and
- * not in one for `go 1.23`. The module's own `go` line decides, not the version of the `go` command: the hashes of old
- * modules stay what they were. (https://go.dev/issue/37397)
+ * A package below `vendor/` is left out, a file directly in `vendor/` is not. For a `vendor`
+ * directory further down, that is what Go 1.24 and later do; before, everything below it was left
+ * out. So `pkg/vendor/a.go` is in a zip for `go 1.24` and not in one for `go 1.23`. The module's
+ * own `go` line decides, not the version of the `go` command: the hashes of old modules stay what
+ * they were. (https://go.dev/issue/37397)
  *
- * The old rule reads differently in Go's source, where a slash is looked for behind the name's eighth character. The slash
- * that ends `/vendor/` is one, wherever that is.
+ * The old rule reads differently in Go's source, where a slash is looked for behind the name's
+ * eighth character. The slash that ends `/vendor/` is one, wherever that is.
  */
 
-/** From this language version on, `vendor/` is found wherever it is, and `vendor/modules.txt` is left out. */
+/**
+ * From this language version on, `vendor/` is found wherever it is, and `vendor/modules.txt` is
+ * left out.
+ */
 const FIXED_IN = { major: 1, minor: 24 };
 
 const VENDOR = "vendor/";
@@ -39,7 +43,10 @@ export function isVendored(name: string, goVersion: string | null): boolean {
   return !isFixed || name.includes("/", nested + `/${VENDOR}`.length);
 }
 
-/** A version that internal/gover of Go takes for one. go.mod may hold others (`1.24.1rc1`); they count as none. */
+/**
+ * A version that internal/gover of Go takes for one. go.mod may hold others (`1.24.1rc1`); they
+ * count as none.
+ */
 const GO_VERSION =
   /^(?<major>[1-9]\d*)\.(?<minor>0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)|[a-z]+(?:0|[1-9]\d*))?$/;
 

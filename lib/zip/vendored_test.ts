@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { isVendored } from "./vendored.ts";
 
-/** Whether the file is left out, by the module's `go` line. Each row was put to the `go` command (tests/go_zip_test.ts). */
+/**
+ * Whether the file is left out, by the module's `go` line. Each row was put to the `go` command
+ * (tests/go_zip_test.ts).
+ */
 const NAMES: { name: string; old: boolean; fixed: boolean; why?: string }[] = [
   { name: "a.go", old: false, fixed: false },
   { name: "vendor", old: false, fixed: false, why: "a file of this name" },

@@ -1,13 +1,17 @@
 /**
- * Work that computes for long gives other requests a turn now and then. zlib and hashes run on the only thread there is,
- * also where their interface looks asynchronous: a promise that is resolved already gives nobody else a turn.
+ * Work that computes for long gives other requests a turn now and then. zlib and hashes run on the
+ * only thread there is, also where their interface looks asynchronous: a promise that is already
+ * resolved gives no other task a turn.
  *
- * To give a turn costs a millisecond, on a busy machine several. So there is none before so much time has gone by; and
- * the clock is only looked at when so much has been worked off that it may have.
+ * To give a turn costs a millisecond, on a busy machine several. So there is none before so much
+ * time has gone by; and the clock is only looked at when so much has been worked off that it may
+ * have.
  */
 import { setTimeout } from "node:timers/promises";
 
-/** How much is worked off before the clock is looked at: some milliseconds of inflating and hashing. */
+/**
+ * How much is worked off before the clock is looked at: some milliseconds of inflating and hashing.
+ */
 const LOOK_BYTES = 1024 * 1024;
 /** How long the work goes on before others have their turn. */
 const TURN_MS = 8;
@@ -36,8 +40,9 @@ export class Pace {
     if (this.#spentBytes < LOOK_BYTES) return;
     this.#spentBytes = 0;
     if (this.#now() - this.#turnStartMs >= TURN_MS) {
-      // Not setImmediate() or a message to ourselves, which cost next to nothing: in Deno they go first again before
-      // much of what has arrived meanwhile. (With messages, a request was not answered for minutes.)
+      // Not setImmediate() or a message to ourselves, which cost next to nothing: in Deno they go
+      // first again before much of what has arrived meanwhile. (With messages, a request was not
+      // answered for minutes.)
       await setTimeout(0);
       this.#turnStartMs = this.#now();
     }

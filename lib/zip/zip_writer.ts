@@ -1,20 +1,23 @@
 /**
- * Writes a zip, file after file, in bounded memory: PKWARE's APPNOTE.TXT 6.3, as much of it as a module zip needs.
+ * Writes a zip, file after file, in bounded memory: PKWARE's APPNOTE.TXT 6.3, as much of it as a
+ * module zip needs.
  *
  * ```
- * for each file: local header, name, deflated content, data descriptor (checksum and sizes, which are not known before)
+ * for each file: local header, name, deflated content,
+ *   data descriptor (checksum and sizes, which are not known before)
  * for each file: directory header, name
  * with 65,535 files or more: zip64 end record and its locator
  * end record
  * ```
  *
- * Names are UTF-8. There are no modes, extra fields or comments, and one day for all times, so that the same files make the
- * same bytes.
+ * Names are UTF-8. There are no modes, extra fields or comments, and all times are the same day, so
+ * that the same files make the same bytes.
  *
- * Why not a library: yazl looks through all entries for each one it writes, and holds what it was given until the end;
- * zip-stream holds less and keeps others waiting for longer. (100,000 small files: yazl takes 128 s and 24 GB.)
- * `@zip.js/zip.js`, which takes deflated content as it is (`passThrough`), was not compared: it runs
- * each file through web streams of its own, where this deflates small files in one call.
+ * Why not a library: yazl looks through all entries for each one it writes, and holds what it was
+ * given until the end; zip-stream holds less and keeps others waiting for longer. (100,000 small
+ * files: yazl takes 128 s and 24 GB.) `@zip.js/zip.js`, which takes deflated content as it is
+ * (`passThrough`), was not compared: it runs each file through web streams of its own, where this
+ * deflates small files in one call.
  */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
@@ -26,7 +29,10 @@ import { ZipError } from "./rules.ts";
 /** A zip of Go code becomes 3 % larger than by level 6, in half the time. */
 const DEFLATE_LEVEL = 3;
 
-/** For what becomes no smaller: deflate streams that hold the bytes as they are, in a twentieth of the time. */
+/**
+ * For what becomes no smaller: deflate streams that hold the bytes as they are, in a twentieth of
+ * the time.
+ */
 const STORED_LEVEL = 0;
 
 /** What is looked at of a piece, and how large it has to be for that to save time, */
@@ -62,7 +68,10 @@ const DATE = (1 << 5) | 1;
 const IN_ZIP64 = 0xffff;
 
 export interface ZipWriterOptions {
-  /** Larger than this the zip does not become. At most 4 GiB: there is no zip64 for sizes and offsets. */
+  /**
+   * Larger than this the zip does not become. At most 4 GiB: there is no zip64 for sizes and
+   * offsets.
+   */
   readonly limitBytes: number;
   readonly pace: Pace;
 }
@@ -70,7 +79,10 @@ export interface ZipWriterOptions {
 /** What a file holds, in chunks of any size. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-/** A file whose content is a deflate stream already (RFC 1951), with what must be known of the content. */
+/**
+ * A file whose content is a deflate stream already (RFC 1951), with what must be known of the
+ * content.
+ */
 export interface DeflatedFile {
   readonly chunks: Chunks;
   /** Of the content: 64 lower-case hex digits, */
@@ -147,7 +159,10 @@ export class ZipWriter {
     await this.#pace.spend(ENTRY_COST_BYTES);
   }
 
-  /** As {@linkcode add}, for a file that is deflated already; whether that is true is its giver's to check. */
+  /**
+   * As {@linkcode add}, for a file that is deflated already; whether that is true is its giver's to
+   * check.
+   */
   async addDeflated(
     name: string,
     { chunks, sha256, crc32: checksum, sizeBytes }: DeflatedFile,
@@ -212,7 +227,10 @@ export class ZipWriter {
   }
 }
 
-/** Cut anew, wherever chunks begin and end: into pieces of {@linkcode PIECE_BYTES}, and a last one of 0 bytes or more. */
+/**
+ * Cut again, wherever chunks begin and end: into pieces of {@linkcode PIECE_BYTES}, and a last one
+ * of 0 bytes or more.
+ */
 async function* piecesOf(content: Chunks): AsyncGenerator<{ piece: Uint8Array; isLast: boolean }> {
   let held: Uint8Array[] = [];
   let missingBytes = PIECE_BYTES;
@@ -230,11 +248,12 @@ async function* piecesOf(content: Chunks): AsyncGenerator<{ piece: Uint8Array; i
 }
 
 /**
- * A part of a deflate stream. Each piece is deflated by itself, without a look back, and ends at a whole byte; so the
- * stream is its pieces one behind the other. Files larger than a piece become 2 % larger by it.
+ * A part of a deflate stream. Each piece is deflated by itself, without a look back, and ends at a
+ * whole byte; so the stream is its pieces one behind the other. Files larger than a piece become 2
+ * % larger by it.
  *
- * A stream of zlib, asynchronous as it looks, would do no better: in Deno it works on the main thread all the same, and in
- * turns that it does not share.
+ * A stream of zlib, asynchronous as it looks, would do no better: in Deno it works on the main
+ * thread all the same, and in turns that it does not share.
  */
 function deflatePiece(piece: Uint8Array, isLast: boolean): Uint8Array {
   const finishFlush = isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH;
@@ -242,7 +261,10 @@ function deflatePiece(piece: Uint8Array, isLast: boolean): Uint8Array {
   return deflateRawSync(piece, { level, finishFlush });
 }
 
-/** Whether a piece is compressed already, or random: small samples from all over it do not become smaller. */
+/**
+ * Whether a piece is compressed already, or random: small samples from all over it do not become
+ * smaller.
+ */
 function isDense(piece: Uint8Array): boolean {
   if (piece.length < MIN_SAMPLED_BYTES) return false;
   const distance = Math.floor(piece.length / SAMPLES);
