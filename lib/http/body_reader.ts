@@ -1,9 +1,10 @@
 /**
- * Reads a body in pieces as large as they come. Files and sockets (streams of bytes) give as much as there is, up to
- * {@linkcode READ_BYTES}, into memory that is handed to them; other streams give their own chunks.
+ * Reads a body in pieces as large as they come. Files and sockets (streams of bytes) give as much
+ * as there is, up to {@linkcode READ_BYTES}, into memory that is handed to them; other streams give
+ * their own chunks.
  */
 
-/** Less costs CPU time, more is no faster. */
+/** Less costs CPU time, more is not faster. */
 const READ_BYTES = 256 * 1024;
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -16,8 +17,9 @@ export interface BodyReader {
 
 export interface ReaderOptions {
   /**
-   * Whether a piece is gone with the next read, which uses its memory again. What a large body leaves behind otherwise is
-   * more work for the garbage collector than the reading. Default: it stays.
+   * Whether a piece is gone with the next read, which uses its memory again. What a large body
+   * leaves behind otherwise is more work for the garbage collector than the reading. Default: it
+   * stays.
    */
   readonly recycles?: boolean;
 }
@@ -48,7 +50,10 @@ export function openReader(
   };
 }
 
-/** Whether it is a stream of bytes by its type: a file's is one, what somebody has made of one may be none. */
+/**
+ * Whether it is a stream of bytes by its type: a file's stream is one, a stream derived from it may
+ * not be.
+ */
 export function isStreamOfBytes(body: ReadableStream<Bytes>): boolean {
   const reader = byobReader(body);
   reader?.releaseLock();
@@ -59,7 +64,7 @@ function byobReader(body: ReadableStream<Bytes>): ReadableStreamBYOBReader | nul
   try {
     return body.getReader({ mode: "byob" });
   } catch (error) {
-    // It is no stream of bytes, by its type.
+    // Its type is not that of a stream of bytes.
     if (error instanceof TypeError && !body.locked) return null;
     throw error;
   }

@@ -1,22 +1,27 @@
 /**
- * Outgoing HTTP: one `fetch` for everything the server asks of others (upstreams, go-get pages, APIs).
+ * Outgoing HTTP: one `fetch` for everything the server asks of others (upstreams, go-get pages,
+ * APIs).
  *
- * - It says truthfully who asks (`User-Agent`) and marks its requests (`Via`), so that a server that is configured as its
- *   own upstream is noticed at the first request instead of going round for ever. It passes on the id of the request that
- *   it is made for (`X-Request-Id`), so that the other side's log can be searched for it.
- * - It follows at most 10 redirects, as the `go` command does, and none from https to http; `Authorization` stays with
- *   the origin it is meant for.
+ * - It identifies itself (`User-Agent`) and marks its requests (`Via`), so that a server that is
+ *   configured as its own upstream is noticed at the first request instead of going round forever.
+ *   It passes on the id of the request that it is made for (`X-Request-Id`), so that the other
+ *   side's log can be searched for it.
+ * - It follows at most 10 redirects, as the `go` command does, and none from https to http;
+ *   `Authorization` stays with the origin it is meant for.
  * - Plain http is refused but for loopback hosts and the hosts that the configuration names.
- * - Proxies: the runtime reads `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Certificates: the runtime's own roots and the
- *   ones handed in (main reads them from `SSL_CERT_FILE`).
+ * - Proxies: the runtime reads `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Certificates: the
+ *   runtime's own roots and the ones handed in (main reads them from `SSL_CERT_FILE`).
  *
- * Deadlines, retries and body limits belong to the callers, who know what they fetch.
+ * Deadlines, retries and body limits belong to the callers, which know what they fetch.
  */
 import { UpstreamError } from "../errors.ts";
 import { currentRequestId } from "../log/request_id.ts";
 import { openReader, type ReaderOptions } from "./body_reader.ts";
 
-/** Like the global `fetch`, for a GET or HEAD or a small POST; failures are {@linkcode UpstreamError}. */
+/**
+ * Like the global `fetch`, for a GET or HEAD or a small POST; failures are
+ * {@linkcode UpstreamError}.
+ */
 export type Fetch = (url: URL, init?: FetchInit) => Promise<Response>;
 
 export interface FetchInit {
@@ -37,7 +42,10 @@ export interface FetchOptions {
 }
 
 const MAX_REDIRECTS = 10;
-/** Idle connections kept for each host; a module graph asks one host for hundreds of small files at once. */
+/**
+ * Idle connections kept for each host; a module graph asks one host for hundreds of small files at
+ * once.
+ */
 const MAX_IDLE_CONNECTIONS_PER_HOST = 64;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
@@ -79,7 +87,10 @@ async function send(url: URL, init: RequestInit & { client: Deno.HttpClient }): 
   }
 }
 
-/** What `fetch` threw quotes the whole URL, in which a redirect may have put a signature: its kind and reason alone. */
+/**
+ * What `fetch` threw quotes the whole URL, in which a redirect may have put a signature: its kind
+ * and reason alone.
+ */
 export function withoutUrl(error: unknown): unknown {
   return error instanceof TypeError ? new TypeError(connectionFault(error)) : error;
 }
@@ -128,7 +139,7 @@ export interface BodyLimit {
 }
 
 /**
- * The whole body, as long as it is no larger than the limit.
+ * The whole body, if it is not larger than the limit.
  *
  * @throws {UpstreamError} when the body is larger, or ends early
  */
@@ -159,7 +170,7 @@ export async function* limitedBody(
   if (response.body === null) return;
   let sizeBytes = 0;
   try {
-    // Whoever keeps the chunks gets them as small as they come.
+    // A caller that keeps the chunks gets them as they arrive, without spare room.
     for await (const chunk of recycles ? recycledChunks(response.body) : response.body) {
       sizeBytes += chunk.length;
       if (sizeBytes > limitBytes) throw tooLarge();
@@ -178,7 +189,7 @@ async function* recycledChunks(
   try {
     for (let chunk; (chunk = await reader.read()) !== null;) yield chunk;
   } finally {
-    // Harmless where it fails: the body is broken, which whoever reads it is told, or has ended.
+    // Harmless where it fails: the body is broken, which the reader is told, or has ended.
     await reader.cancel(null).catch(() => {});
   }
 }

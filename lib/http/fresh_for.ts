@@ -1,6 +1,7 @@
 /**
- * For how long an answer may be taken for new, by what it says itself (RFC 9111, 4.2): `Cache-Control`, `Expires`, `Age`. We
- * are a shared cache. An answer that says nothing is new for no time: nothing is guessed.
+ * For how long an answer may be taken for new, by what it says itself (RFC 9111, 4.2):
+ * `Cache-Control`, `Expires`, `Age`. We are a shared cache. An answer that says nothing is new for
+ * no time: nothing is guessed.
  */
 import CachePolicy from "http-cache-semantics";
 
