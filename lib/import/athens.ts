@@ -1,6 +1,6 @@
 /**
- * The disk storage of Athens (github.com/gomods/athens, pkg/storage/fs), whose folders have the paths and versions as they
- * are, without escapes:
+ * The disk storage of Athens (github.com/gomods/athens, pkg/storage/fs), whose folders have the
+ * paths and versions as they are, without escapes:
  *
  * ```text
  * example.com/Hello/v1.0.0/v1.0.0.info

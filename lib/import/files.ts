@@ -39,7 +39,7 @@ export async function readSmallFile(
 /**
  * The `.info` of `version`, in a file.
  *
- * @throws {ImportError | InvalidInfoError} when it is none, or another's
+ * @throws {ImportError | InvalidInfoError} when it is not an .info, or that of another version
  */
 export async function readInfo(file: string, version: Version): Promise<Info> {
   const info = parseInfo(await readSmallFile(file, MAX_INFO_SIZE_BYTES));

@@ -1,5 +1,6 @@
 /**
- * What the `go` command keeps of modules (https://go.dev/ref/mod#module-cache), below `$(go env GOMODCACHE)/cache/download`:
+ * What the `go` command keeps of modules (https://go.dev/ref/mod#module-cache), below
+ * `$(go env GOMODCACHE)/cache/download`:
  *
  * ```text
  * example.com/!hello/@v/v1.0.0.info      as a proxy answers
@@ -8,8 +9,8 @@
  * example.com/!hello/@v/v1.0.0.ziphash   the zip's h1
  * ```
  *
- * A version of which the command needed go.mod alone has no zip. A build by go.sum leaves no `.info`; then a
- * pseudo-version still says its time, and a tagged one cannot be imported.
+ * A version of which the command needed go.mod alone has no zip. A build by go.sum leaves no
+ * `.info`; then a pseudo-version still says its time, and a tagged one cannot be imported.
  */
 import { unescapePath, unescapeVersion } from "../module/escape.ts";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";

@@ -1,13 +1,14 @@
 /**
- * Brings versions that others have kept into a store. Nothing of it is believed: the zip is inspected (rules, prefix, h1),
- * an h1 that was noted beside it is the same, go.mod is the zip's own, and of public modules both hashes are those of the
- * checksum database, if there is one. What passes is published like a version that was
- * fetched (store/publish.ts), with its source written down as `import <kind>`.
+ * Brings versions that others have kept into a store. Nothing of it is believed: the zip is
+ * inspected (rules, prefix, h1), an h1 that was noted beside it is the same, go.mod is the zip's
+ * own, and of public modules both hashes are those of the checksum database, if there is one. What
+ * passes is published like a version that was fetched (store/publish.ts), with its source written
+ * down as `import <kind>`.
  *
- * What is published already stays. The same copy is fine, and brings the zip where that is missing; another copy is
- * refused. So an import can be run again, also while servers use the store.
+ * What is published already stays. The same copy is fine, and brings the zip where that is missing;
+ * another copy is refused. So an import can be run again, also while servers use the store.
  *
- * Limits: nobody writes into the directory meanwhile.
+ * Limits: the directory must not change during the import.
  */
 import { forEach } from "../async/workers.ts";
 import { DeadlineError, describeError, InvalidRequestError, UpstreamError } from "../errors.ts";

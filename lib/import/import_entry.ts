@@ -1,4 +1,4 @@
-/** What an import finds: versions of modules in somebody else's order of files. */
+/** What an import finds: versions of modules in another program's file layout. */
 import type { Origin } from "../module/info.ts";
 import type { H1 } from "../module/h1.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
@@ -10,7 +10,8 @@ export interface FoundVersion {
   /**
    * The files, of which nothing is believed yet; null where there is no zip, and so no whole copy.
    *
-   * @throws {ImportError | InvalidInfoError | InvalidRequestError} when what is there cannot be used
+   * @throws {ImportError | InvalidInfoError | InvalidRequestError} when what is there cannot be
+   * used
    */
   read(options: ReadOptions): Promise<FoundFiles | null>;
 }

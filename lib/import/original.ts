@@ -1,21 +1,24 @@
 /**
- * A copy, in a directory, of the bucket of the go-mod-proxy that this one follows. Its objects have the paths and versions
- * as they are, without escapes:
+ * A copy, in a directory, of the bucket of the go-mod-proxy that this one follows. Its objects have
+ * the paths and versions as they are, without escapes:
  *
  * ```text
- * gomod/example.com/Hello@v1.0.0    go.mod; the commit's time is in the object's metadata, as gomod-commit-time
+ * gomod/example.com/Hello@v1.0.0    go.mod; the commit's time is in the object's metadata,
+ *                                   as gomod-commit-time
  * zip/example.com/Hello@v1.0.0
  * concat/example.com/Hello@v1.0.0   all of it, until the two others are there
  * ```
  *
- * A `concat` object is the commit's time in seconds since 1970 and go.mod's size, both as Go's encoding/binary writes
- * varints (signed and unsigned), then go.mod, then the zip.
+ * A `concat` object is the commit's time in seconds since 1970 and go.mod's size, both as Go's
+ * encoding/binary writes varints (signed and unsigned), then go.mod, then the zip.
  *
- * A copy in files has lost the metadata. So the time of a version comes from its `concat` object if that is still there,
- * else from a list of times, else from a pseudo-version; a tagged version without any is refused. In the list a line has an
- * object's name and its time: `gomod/example.com/Hello@v1.0.0 2024-01-02T03:04:05Z`.
+ * A copy in files has lost the metadata. So the time of a version comes from its `concat` object if
+ * that is still there, else from a list of times, else from a pseudo-version; a tagged version
+ * without any is refused. In the list a line has an object's name and its time:
+ * `gomod/example.com/Hello@v1.0.0 2024-01-02T03:04:05Z`.
  *
- * Where a version has a `concat` object and the two others, those two count: its readers looked there first.
+ * Where a version has a `concat` object and the two others, those two count: its readers looked
+ * there first.
  *
  * Limits: the names of all versions are held in memory.
  */
