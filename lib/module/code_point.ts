@@ -1,7 +1,7 @@
 /**
  * Characters by their number, as escapes and character references name them. Only this file calls
- * `String.fromCodePoint` (the lint rule effects-in-one-place): it throws a RangeError above 0x10ffff
- * and makes half a character of a surrogate.
+ * `String.fromCodePoint` (the lint rule effects-in-one-place): it throws a RangeError above
+ * 0x10ffff and makes half a character of a surrogate.
  */
 
 /**

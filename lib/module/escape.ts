@@ -2,16 +2,18 @@
  * Escaped module paths and versions, the form they have in URLs and in stored names:
  * https://go.dev/ref/mod#goproxy-protocol
  *
- * Each upper-case letter becomes `!` and its lower case, so that two names differ on a file system that folds case too:
+ * Each upper-case letter becomes `!` and its lower case, so that two names differ on a file system
+ * that folds case too:
  *
  * ```
  * github.com/Azure/azure-sdk-for-go   ↔   github.com/!azure/azure-sdk-for-go
  * v1.0.0-RC1                          ↔   v1.0.0-!r!c1
  * ```
  *
- * Follows `EscapePath`, `UnescapePath`, `EscapeVersion` and `UnescapeVersion` of golang.org/x/mod/module. Input is what is
- * left after percent-decoding. There is exactly one escaped form: an upper-case letter, a `!` before anything but
- * a lower-case letter, and anything outside ASCII is refused, never repaired.
+ * Follows `EscapePath`, `UnescapePath`, `EscapeVersion` and `UnescapeVersion` of
+ * golang.org/x/mod/module. Input is what is left after percent-decoding. There is exactly one
+ * escaped form: an upper-case letter, a `!` before anything but a lower-case letter, and anything
+ * outside ASCII is refused, never repaired.
  */
 import { InvalidRequestError } from "../errors.ts";
 import { type ModulePath, parseModulePath } from "./path.ts";
@@ -39,7 +41,8 @@ export function unescapePath(text: string): ModulePath {
 /**
  * The escaped form of a version or of any other revision name.
  *
- * @throws {InvalidRequestError} when a URL cannot hold it: it is not one ASCII file name, or has a `!`.
+ * @throws {InvalidRequestError} when a URL cannot hold it: it is not one ASCII file name, or has a
+ * `!`.
  */
 export function escapeVersion(version: string): string {
   const fault = revisionFault(version);
@@ -50,8 +53,8 @@ export function escapeVersion(version: string): string {
 }
 
 /**
- * The version or other revision name that `text` stands for. It is one file name in ASCII, without `/` and `!`; whether
- * it is a version is for `parseVersion` to say.
+ * The version or other revision name that `text` stands for. It is one file name in ASCII, without
+ * `/` and `!`; whether it is a version is for `parseVersion` to say.
  *
  * @throws {InvalidRequestError} when `text` is not an escaped form.
  */

@@ -1,11 +1,13 @@
 /**
- * Which names a file in a module zip may have: `CheckFilePath` of golang.org/x/mod/module. Letters of every script,
- * digits, spaces and most punctuation, but nothing that a shell, Windows or macOS gives a meaning of its own.
+ * Which names a file in a module zip may have: `CheckFilePath` of golang.org/x/mod/module. Letters
+ * of every script, digits, spaces and most punctuation, but nothing that a shell, Windows or macOS
+ * gives a meaning of its own.
  */
 import { pathFault } from "./path_element.ts";
 
 /**
- * Why `name`, a slash-separated path relative to the module's root, may not be in a module zip; null if it may.
+ * Why `name`, a slash-separated path relative to the module's root, may not be in a module zip;
+ * null if it may.
  *
  * @example
  * ```ts

@@ -1,23 +1,28 @@
 /**
  * The few facts that a proxy needs from a go.mod file: https://go.dev/ref/mod#go-mod-file
  *
- * Follows `ParseLax` and `ModulePath` of golang.org/x/mod/modfile. What only the main module may say (`replace`,
- * `exclude`) and what we do not know is skipped. As with the `go` command, a file with a fault in a directive that counts
- * for a dependency (`module`, `go`, `require`, `ignore`) has no language version and retracts nothing; its module path is
- * then that of the first line that starts with `module`, so that a fault elsewhere does not hide it.
+ * Follows `ParseLax` and `ModulePath` of golang.org/x/mod/modfile. What only the main module may
+ * say (`replace`, `exclude`) and what we do not know is skipped. As with the `go` command, a file
+ * with a fault in a directive that counts for a dependency (`module`, `go`, `require`, `ignore`)
+ * has no language version and retracts nothing; its module path is then that of the first line that
+ * starts with `module`, so that a fault elsewhere does not hide it.
  *
- * One difference: of a file that can be read, the path is always the one that `ParseLax` sees. `ModulePath` alone, which
- * the `go` command uses to look for a module in a commit, takes the block form `module (` for a module named `(`.
+ * One difference: of a file that can be read, the path is always the one that `ParseLax` sees.
+ * `ModulePath` alone, which the `go` command uses to look for a module in a commit, takes the block
+ * form `module (` for a module named `(`.
  *
- * The language version decides which vendored files a module zip has, and so the zip's hash. That is why faults in
- * `require` lines count here.
+ * The language version decides which vendored files a module zip has, and so the zip's hash. That
+ * is why faults in `require` lines count here.
  */
 import { type Directive, GoModError, readDirectives } from "./go_mod_syntax.ts";
 import { unquoteGo } from "./go_string.ts";
 import { matchesPathMajor, type ModulePath, splitPathVersion } from "./path.ts";
 import { canonicalVersion } from "./version.ts";
 
-/** Versions that their author has taken back, from `low` to `high`, both included. Not checked to be versions. */
+/**
+ * Versions that their author has taken back, from `low` to `high`, both included. Not checked to be
+ * versions.
+ */
 export interface Retraction {
   readonly low: string;
   readonly high: string;
@@ -26,7 +31,10 @@ export interface Retraction {
 export interface GoMod {
   /** As declared, not checked to be a module path; null if there is none. */
   readonly modulePath: string | null;
-  /** The language version of the `go` line, `"1.24"`, `"1.21rc2"`, `"1.23.0"`; null if there is none. */
+  /**
+   * The language version of the `go` line, `"1.24"`, `"1.21rc2"`, `"1.23.0"`; null if there is
+   * none.
+   */
   readonly goVersion: string | null;
   readonly retractions: readonly Retraction[];
 }
@@ -34,10 +42,16 @@ export interface GoMod {
 /** The longest go.mod file that the `go` command reads. */
 export const MAX_GO_MOD_SIZE_BYTES = 16 << 20;
 
-/** How many retractions of a file count; the others are passed over. A file of 16 MiB could hold a million. */
+/**
+ * How many retractions of a file count; the others are passed over. A file of 16 MiB could hold a
+ * million.
+ */
 export const MAX_RETRACTIONS = 10_000;
 
-/** What a go.mod file says. Never throws: a file that is no go.mod file, or is too long, says nothing. */
+/**
+ * What a go.mod file says. Never throws: a file that is not a go.mod file, or is too long, says
+ * nothing.
+ */
 export function scanGoMod(bytes: Uint8Array): GoMod {
   if (bytes.length > MAX_GO_MOD_SIZE_BYTES) return EMPTY;
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
@@ -50,8 +64,9 @@ export function scanGoMod(bytes: Uint8Array): GoMod {
 }
 
 /**
- * The path on the first line that starts with `module`, null if there is none. By it alone the `go` command knows a
- * module's directory in a repository, whatever else the file says: `module (` in a block is the path `(`.
+ * The path on the first line that starts with `module`, null if there is none. By it alone the `go`
+ * command knows a module's directory in a repository, whatever else the file says: `module (` in a
+ * block is the path `(`.
  */
 export function modulePathLine(bytes: Uint8Array): string | null {
   return findModulePath(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
@@ -163,7 +178,10 @@ function checkRequirement({ args }: Directive): void {
 const MODULE_LINE =
   /(?:^|\n)[^\P{White_Space}\n]*module[^\P{White_Space}\n]+(?!\/\/)(?<path>\P{White_Space}[^\n]*)/u;
 
-/** The path on the first line that starts with `module`, wherever that line is: `ModulePath` of x/mod. */
+/**
+ * The path on the first line that starts with `module`, wherever that line is: `ModulePath` of
+ * x/mod.
+ */
 function findModulePath(text: string): string | null {
   const line = MODULE_LINE.exec(text)?.groups?.["path"];
   if (line === undefined) return null;

@@ -9,20 +9,27 @@
  * )
  * ```
  *
- * A file is lines of words, marks and quoted strings. A line that ends in `(` opens a block, and each line of the block
- * continues the word before the parenthesis. Follows the reader in golang.org/x/mod/modfile also in what it refuses,
- * because a file that the `go` command cannot read has no effect on it.
+ * A file is lines of words, marks and quoted strings. A line that ends in `(` opens a block, and
+ * each line of the block continues the word before the parenthesis. Follows the reader in
+ * golang.org/x/mod/modfile also in what it refuses, because a file that the `go` command cannot
+ * read has no effect on it.
  */
 
 /** A line of a go.mod file, or a line of a block with the block's word in front. */
 export interface Directive {
   readonly verb: string;
-  /** As written, quotes included; brackets and commas are arguments of their own. At most {@linkcode MAX_ARGUMENTS}. */
+  /**
+   * As written, quotes included; brackets and commas are arguments of their own. At most
+   * {@linkcode MAX_ARGUMENTS}.
+   */
   readonly args: readonly string[];
   readonly inBlock: boolean;
 }
 
-/** How many arguments of a line are kept. None that we read has more than the five of `[v1.0.0, v1.1.0]`. */
+/**
+ * How many arguments of a line are kept. None that we read has more than the five of
+ * `[v1.0.0, v1.1.0]`.
+ */
 export const MAX_ARGUMENTS = 8;
 
 /** The `go` command cannot read the file. */
@@ -31,10 +38,11 @@ export class GoModError extends Error {
 }
 
 /**
- * The directives of a go.mod file in their order, known or not. Blocks that start with more than one word are left out:
- * none has a meaning yet.
+ * The directives of a go.mod file in their order, known or not. Blocks that start with more than
+ * one word are left out: none has a meaning yet.
  *
- * @throws {GoModError} when the text cannot be a go.mod file; what came before it does not count either.
+ * @throws {GoModError} when the text cannot be a go.mod file; what came before it does not count
+ * either.
  */
 export function* readDirectives(text: string): Generator<Directive, void> {
   const tokens = new Tokens(text);
@@ -56,7 +64,10 @@ function* readStatement(tokens: Tokens, verb: string): Generator<Directive, void
   yield { verb, args, inBlock: false };
 }
 
-/** Whether the parenthesis just taken is the last mark of its line, or is closed at once with nothing behind. */
+/**
+ * Whether the parenthesis just taken is the last mark of its line, or is closed at once with
+ * nothing behind.
+ */
 function opensBlock(tokens: Tokens): boolean {
   return endsLine(tokens.peek()) || (tokens.peek() === ")" && endsLine(tokens.peekSecond()));
 }
@@ -103,10 +114,11 @@ const MARKS = charCodes("()[]{},");
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u;
 
 /**
- * The tokens of a text, one after the other. Past the end of the file there is nothing but that end.
+ * The tokens of a text, one after the other. Past the end of the file there is nothing but that
+ * end.
  *
- * Goes by character codes, because a file may have 16 MiB and a regular expression for words or quoted strings needs a
- * stack as deep as they are long.
+ * Goes by character codes, because a file may have 16 MiB and a regular expression for words or
+ * quoted strings needs a stack as deep as they are long.
  */
 class Tokens {
   readonly #text: string;
@@ -182,7 +194,9 @@ class Tokens {
     return this.#readTo(end);
   }
 
-  /** How many code units the character at `at` has, 0 if it cannot be in a word or starts a comment. */
+  /**
+   * How many code units the character at `at` has, 0 if it cannot be in a word or starts a comment.
+   */
   #wordUnits(at: number): number {
     const code = this.#text.charCodeAt(at);
     if (code === SLASH) {

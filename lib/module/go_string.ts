@@ -1,5 +1,6 @@
 /**
- * String literals of the Go language, as go.mod files quote with them: https://go.dev/ref/spec#String_literals
+ * String literals of the Go language, as go.mod files quote with them:
+ * https://go.dev/ref/spec#String_literals
  */
 import { characterOf } from "./code_point.ts";
 
@@ -19,7 +20,8 @@ const PART =
   /(?<plain>[^"\\\n]+)|\\(?:(?<simple>[abfnrtv\\"])|(?<octal>[0-7]{3})|x(?<hex>[0-9A-Fa-f]{2})|u(?<short>[0-9A-Fa-f]{4})|U(?<long>[0-9A-Fa-f]{8}))/y;
 
 /**
- * The value of an interpreted (`"…"`) or raw (`` `…` ``) string literal; null for what is not one literal.
+ * The value of an interpreted (`"…"`) or raw (`` `…` ``) string literal; null for what is not one
+ * literal.
  *
  * @example
  * ```ts

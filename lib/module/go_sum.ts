@@ -6,8 +6,9 @@
  * example.com/m v1.0.0/go.mod h1:fpu2YBs8Cn+uPELS7pdczZmF9hlK1PibTkwahffYMfo=
  * ```
  *
- * The first line is about the module zip, the second about its go.mod; versions that were only looked at for the module
- * graph have no first line. Hashes of other kinds than `h1:` are passed over, as the `go` command does.
+ * The first line is about the module zip, the second about its go.mod; versions that were only
+ * looked at for the module graph have no first line. Hashes of other kinds than `h1:` are passed
+ * over, as the `go` command does.
  */
 import { InvalidRequestError } from "../errors.ts";
 import { type H1, isH1 } from "./h1.ts";

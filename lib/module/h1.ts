@@ -1,8 +1,10 @@
 /**
- * The hash of a module zip or of a go.mod as go.sum files, checksum databases and manifests write it: `h1:` and the base64
- * of a SHA-256, https://go.dev/ref/mod#go-sum-files. lib/zip/hash.ts says what is hashed.
+ * The hash of a module zip or of a go.mod as go.sum files, checksum databases and manifests write
+ * it: `h1:` and the base64 of a SHA-256, https://go.dev/ref/mod#go-sum-files. lib/zip/hash.ts says
+ * what is hashed.
  *
- * Each hash has one spelling. The last of its 43 digits carries four bits, and the two bits that are left over are zero.
+ * Each hash has one spelling. The last of its 43 digits carries four bits, and the two bits that
+ * are left over are zero.
  */
 import { InvalidRequestError } from "../errors.ts";
 import { quoted } from "./quoted.ts";

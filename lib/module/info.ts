@@ -5,8 +5,9 @@
  * {"Version":"v1.2.3","Time":"2026-01-02T03:04:05Z","Origin":{"VCS":"git","URL":"https://git.example.com/m",…}}
  * ```
  *
- * Read as Go's encoding/json reads it into the `go` command's own structure: names in any case, unknown names ignored, a
- * wrong type refused, `null` the same as nothing. `Origin` says where a version came from; nobody authenticates it.
+ * Read as Go's encoding/json reads it into the `go` command's own structure: names in any case,
+ * unknown names ignored, a wrong type refused, `null` the same as nothing. `Origin` says where a
+ * version came from; it is not authenticated.
  */
 import { timePartsOf } from "./rfc3339.ts";
 
@@ -28,12 +29,15 @@ export interface Origin {
 /** The `.info` of a version. */
 export interface Info {
   readonly version: string;
-  /** The commit's time: RFC 3339 in UTC, ends in `Z`, at most nine decimals and no zero at their end. */
+  /**
+   * The commit's time: RFC 3339 in UTC, ends in `Z`, at most nine decimals and no zero at their
+   * end.
+   */
   readonly time: string;
   readonly origin?: Origin;
 }
 
-/** Bytes that are not an `.info`. The caller knows who sent them and says so. */
+/** Bytes that are not an `.info`. The caller knows where they came from and says so. */
 export class InvalidInfoError extends Error {
   override readonly name = "InvalidInfoError";
 }
@@ -53,7 +57,10 @@ const ORIGIN_NAMES: readonly (readonly [keyof Origin, string])[] = [
   ["repoSum", "RepoSum"],
 ];
 
-/** @throws {InvalidInfoError} when the bytes are too many, are not JSON, or lack a version or a time. */
+/**
+ * @throws {InvalidInfoError} when the bytes are too many, are not JSON, or lack a version or a
+ * time.
+ */
 export function parseInfo(bytes: Uint8Array): Info {
   if (bytes.length > MAX_INFO_SIZE_BYTES) {
     throw invalid(`longer than ${MAX_INFO_SIZE_BYTES} bytes`);
@@ -102,7 +109,10 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** The fields of a JSON object by lower-case name, without those that are null. The last of several wins. */
+/**
+ * The fields of a JSON object by lower-case name, without those that are null. The last of several
+ * wins.
+ */
 function fieldsOf(value: unknown, what: string): ReadonlyMap<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw invalid(`${what} is not a JSON object`);
@@ -119,7 +129,10 @@ function textField(fields: ReadonlyMap<string, unknown>, name: string): string {
   return value;
 }
 
-/** The same instant in UTC, or null for what is not a time in RFC 3339 or is outside the years 0 to 9999. */
+/**
+ * The same instant in UTC, or null for what is not a time in RFC 3339 or is outside the years 0 to
+ * 9999.
+ */
 function normalizedTime(text: string): string | null {
   const parts = timePartsOf(text);
   if (parts === null) return null;
@@ -137,7 +150,10 @@ function isoSeconds(time: Date): string {
   return time.toISOString().replace(/\.[0-9]{3}Z$/, "");
 }
 
-/** A repository's address without what could be a secret: all before an `@`, if the address is not a URL with a host. */
+/**
+ * A repository's address without what could be a secret: all before an `@`, if the address is not a
+ * URL with a host.
+ */
 function withoutUserinfo(address: string): string {
   const url = URL.parse(address);
   if (url === null || url.host === "") return address.slice(address.lastIndexOf("@") + 1);

@@ -8,8 +8,9 @@ import { parseSemver } from "./semver.ts";
 import { compareVersions, isCanonicalVersion, type Version } from "./version.ts";
 
 /**
- * The highest version, a release before any pre-release, of those that are not retracted. An `+incompatible` version is
- * taken only where there is no other. Null if nothing is left; pseudo-versions and other names are passed over.
+ * The highest version, a release before any pre-release, of those that are not retracted. An
+ * `+incompatible` version is taken only where there is no other. Null if nothing is left;
+ * pseudo-versions and other names are passed over.
  *
  * @example
  * ```ts

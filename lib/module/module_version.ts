@@ -1,5 +1,6 @@
 /**
- * A version of a module: the pair that names a copy, as `module.Version` of golang.org/x/mod/module.
+ * A version of a module: the pair that names a copy, as `module.Version` of
+ * golang.org/x/mod/module.
  *
  * People write it `<module>@<version>`, as the arguments of `go get`.
  */
@@ -14,7 +15,8 @@ export interface ModuleVersion {
 }
 
 /**
- * `<module>@<version>`, for messages and as a key: no path holds an `@`, so no two module versions have the same name.
+ * `<module>@<version>`, for messages and as a key: no path holds an `@`, so no two module versions
+ * have the same name.
  *
  * @example
  * ```ts
@@ -29,7 +31,8 @@ export function nameOf({ path, version }: ModuleVersion): string {
 /**
  * The module version of a path and a version as people write them.
  *
- * @throws {InvalidRequestError} when the path is no module path, or the version not one that it can have
+ * @throws {InvalidRequestError} when the path is not a module path, or the module cannot have the
+ * version
  */
 export function moduleVersion(pathText: string, versionText: string): ModuleVersion {
   const path = parseModulePath(pathText);
@@ -37,7 +40,8 @@ export function moduleVersion(pathText: string, versionText: string): ModuleVers
 }
 
 /**
- * Takes `<module>@<version>` apart. The path may be escaped as in the GOPROXY protocol, or as people write it.
+ * Takes `<module>@<version>` apart. The path may be escaped as in the GOPROXY protocol, or as
+ * people write it.
  *
  * @throws {InvalidRequestError} when it is not that
  */

@@ -1,14 +1,14 @@
 /**
- * Module paths, as `CheckPath`, `SplitPathVersion` and `CheckPathMajor` of golang.org/x/mod/module define them:
- * https://go.dev/ref/mod#module-path
+ * Module paths, as `CheckPath`, `SplitPathVersion` and `CheckPathMajor` of golang.org/x/mod/module
+ * define them: https://go.dev/ref/mod#module-path
  *
  * ```
  * example.com/group/name/v2     gopkg.in/yaml.v3
  * └ prefix ────────────┘└ pathMajor   └ prefix ─┘└ pathMajor
  * ```
  *
- * The first element is a lower-case domain name with a dot. The end tells the major version: `/vN` with N ≥ 2, nothing
- * for v0 and v1; on gopkg.in always `.vN`, perhaps followed by `-unstable`.
+ * The first element is a lower-case domain name with a dot. The end tells the major version: `/vN`
+ * with N ≥ 2, nothing for v0 and v1; on gopkg.in always `.vN`, perhaps followed by `-unstable`.
  */
 import { InvalidRequestError } from "../errors.ts";
 import { pathFault } from "./path_element.ts";
@@ -48,8 +48,9 @@ export function parseModulePath(text: string): ModulePath {
 }
 
 /**
- * Splits off the major version at the path's end. Null where the end looks like one and is not allowed: `/v1`, `/v02`,
- * `/v1.2`, or a gopkg.in path without any. Nothing else about the path is checked.
+ * Splits off the major version at the path's end. Null where the end looks like one and is not
+ * allowed: `/v1`, `/v02`, `/v1.2`, or a gopkg.in path without any. Nothing else about the path is
+ * checked.
  */
 export function splitPathVersion(path: string): SplitPath | null {
   if (path.startsWith("gopkg.in/")) return splitGopkgPath(path);
@@ -64,7 +65,10 @@ export function hasPathPrefix(path: string, prefix: string): boolean {
   return path === prefix || (prefix !== "" && path.startsWith(prefix.replace(/\/?$/, "/")));
 }
 
-/** `.v` without any digit passes if `-unstable` follows, an oversight of Go's that no version can match. */
+/**
+ * `.v` without any digit passes if `-unstable` follows, an oversight of Go's that no version can
+ * match.
+ */
 function splitGopkgPath(path: string): SplitPath | null {
   const { prefix, pathMajor } =
     /^(?<prefix>.*)(?<pathMajor>\.v(?:0|[1-9][0-9]*|[1-9][0-9]*-unstable|-unstable))$/s.exec(path)
@@ -73,10 +77,12 @@ function splitGopkgPath(path: string): SplitPath | null {
 }
 
 /**
- * Whether a version can belong to a module whose path ends in `pathMajor`. False for what is not a semantic version.
+ * Whether a version can belong to a module whose path ends in `pathMajor`. False for what is not a
+ * semantic version.
  *
- * Where the path says nothing, v0, v1 and every `+incompatible` version fit. `v0.0.0-…` fits `.v1`, because old `go`
- * commands made such pseudo-versions for gopkg.in and go.mod files still name them.
+ * Where the path says nothing, v0, v1 and every `+incompatible` version fit. `v0.0.0-…` fits `.v1`,
+ * because old `go` commands made such pseudo-versions for gopkg.in and go.mod files still name
+ * them.
  */
 export function matchesPathMajor(version: string, pathMajor: string): boolean {
   const wanted = pathMajor.startsWith(".v") ? pathMajor.replace(/-unstable$/, "") : pathMajor;

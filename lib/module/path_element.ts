@@ -1,16 +1,21 @@
 /**
- * The rules that module paths and file names in a module zip have in common. A path is a row of elements between
- * slashes; an element must be a file name on every system that Go runs on, Windows included.
+ * The rules that module paths and file names in a module zip have in common. A path is a row of
+ * elements between slashes; an element must be a file name on every system that Go runs on, Windows
+ * included.
  *
- * Follows `checkPath` and `checkElem` of golang.org/x/mod/module. The reasons are ours, the verdicts are Go's; the golden
- * vectors hold them together.
+ * Follows `checkPath` and `checkElem` of golang.org/x/mod/module. The reasons are ours, the
+ * verdicts are Go's; the golden vectors hold them together.
  *
- * KNOWN LIMIT: a file name may hold any Unicode letter. Go 1.26 knows the letters of Unicode 15, V8 those of a newer one,
- * so a name with a letter that is only a few years old passes here and is refused by that `go` command.
+ * KNOWN LIMIT: a file name may hold any Unicode letter. Go 1.26 knows the letters of Unicode 15, V8
+ * those of a newer one, so a name with a letter that is only a few years old passes here and is
+ * refused by that `go` command.
  */
 import { quoted } from "./quoted.ts";
 
-/** What a path names. A module path has the narrower alphabet, because it is part of URLs and of shell commands. */
+/**
+ * What a path names. A module path has the narrower alphabet, because it is part of URLs and of
+ * shell commands.
+ */
 export type PathKind = "module" | "file";
 
 const CHARACTER: Readonly<Record<PathKind, RegExp>> = {

@@ -7,8 +7,9 @@
  * (3) vX.Y.Z-pre.0.yyyymmddhhmmss-abcdef123456   vX.Y.Z-pre is the tag before it
  * ```
  *
- * Build metadata of the tag, in practice `+incompatible`, is kept at the end of (2) and (3). The time is the commit's in
- * UTC. Each sorts right after its base and before the next version that can be tagged.
+ * Build metadata of the tag, in practice `+incompatible`, is kept at the end of (2) and (3). The
+ * time is the commit's in UTC. Each sorts right after its base and before the next version that can
+ * be tagged.
  *
  * Follows golang.org/x/mod/module/pseudo.go.
  */
@@ -43,14 +44,17 @@ const SHAPE = new RegExp(
     "(?<time>[0-9]{14})-(?<revision>[0-9A-Za-z]+)(?:\\+.*)?$",
 );
 
-/** Whether `text` has the shape of a pseudo-version. Its time and its base may still make no sense. */
+/**
+ * Whether `text` has the shape of a pseudo-version. Its time and its base may still make no sense.
+ */
 export function isPseudoVersion(text: string): boolean {
   return shapeOf(text) !== null;
 }
 
 /**
- * The parts of a pseudo-version. Null for what has another shape, and where the parts make no sense: there is no such
- * time, the base would have a negative patch number, or there is build metadata without a base to have it from.
+ * The parts of a pseudo-version. Null for what has another shape, and where the parts make no
+ * sense: there is no such time, the base would have a negative patch number, or there is build
+ * metadata without a base to have it from.
  */
 export function parsePseudoVersion(text: string): PseudoVersion | null {
   const shape = shapeOf(text);
@@ -105,7 +109,9 @@ function shapeOf(text: string): Shape | null {
   return { start: release || prerelease, time, revision, build: semver.build };
 }
 
-/** The base behind all that comes before the time, empty for none, null where there cannot be one. */
+/**
+ * The base behind all that comes before the time, empty for none, null where there cannot be one.
+ */
 function baseOf(start: string, build: string): string | null {
   const parsed = parseSemver(start);
   if (parsed === null) return null;

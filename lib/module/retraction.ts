@@ -1,9 +1,9 @@
 /**
  * Which versions their author has taken back: https://go.dev/ref/mod#go-mod-file-retract
  *
- * An interval includes both ends. As with the `go` command, build metadata plays no part, and an end that is not a version
- * sorts before all that are. Tags and go.mod files are written by anybody, so the work for v versions and r retractions is
- * (v + r) · log r.
+ * An interval includes both ends. As with the `go` command, build metadata plays no part, and an
+ * end that is not a version sorts before all that are. Tags and go.mod files are untrusted, so the
+ * work for v versions and r retractions is (v + r) · log r.
  */
 import type { Retraction } from "./go_mod.ts";
 import { compareSemver } from "./semver.ts";

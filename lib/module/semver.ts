@@ -1,5 +1,6 @@
 /**
- * Semantic versions as Go writes them: https://semver.org with a leading `v`, and the short forms `v1` and `v1.2`.
+ * Semantic versions as Go writes them: https://semver.org with a leading `v`, and the short forms
+ * `v1` and `v1.2`.
  *
  * ```
  * v1.2.3-rc.1+meta
@@ -8,8 +9,8 @@
  *  major, minor, patch: decimal, no leading zero, any length
  * ```
  *
- * Follows golang.org/x/mod/semver. Numbers may have more digits than a JavaScript number can hold, so they stay text and
- * are compared by length, then digit by digit.
+ * Follows golang.org/x/mod/semver. Numbers may have more digits than a JavaScript number can hold,
+ * so they stay text and are compared by length, then digit by digit.
  */
 
 /** A semantic version in parts. */
@@ -25,8 +26,8 @@ export interface Semver {
 }
 
 /**
- * The identifiers of prerelease and build are checked afterwards: a repeated group would need a stack as deep as the text
- * is long, and a go.mod file may hold a version of 16 MiB.
+ * The identifiers of prerelease and build are checked afterwards: a repeated group would need a
+ * stack as deep as the text is long, and a go.mod file may hold a version of 16 MiB.
  */
 const SEMVER =
   /^v(?<major>0|[1-9][0-9]*)(?:\.(?<minor>0|[1-9][0-9]*)(?:\.(?<patch>0|[1-9][0-9]*)(?<prerelease>-[-.0-9A-Za-z]+)?(?<build>\+[-.0-9A-Za-z]+)?)?)?$/;
@@ -62,8 +63,9 @@ export function canonicalSemver(text: string): string | null {
 }
 
 /**
- * Negative, zero or positive, as `a` sorts before, with or after `b`. What is not a semantic version sorts before all that
- * are, and equal to its like. Two versions are equal exactly when their canonical forms are the same.
+ * Negative, zero or positive, as `a` sorts before, with or after `b`. What is not a semantic
+ * version sorts before all that are, and equal to its like. Two versions are equal exactly when
+ * their canonical forms are the same.
  */
 export function compareSemver(a: string, b: string): number {
   const left = parseSemver(a);

@@ -1,10 +1,12 @@
 /**
  * Module versions and the other names for a revision.
  *
- * A *version* is a full semantic version without build metadata, except the one suffix `+incompatible`, which marks a
- * v2 or later of a module that has no go.mod: https://go.dev/ref/mod#incompatible-versions. It names the same copy for
- * ever. Everything else that may stand before `.info` in a URL is a *query*: a branch, a commit, `v1.2.3+meta`, and also a
- * version that does not fit the module's path: `v2.0.0` of a path without `/v2` asks for `v2.0.0+incompatible`.
+ * A *version* is a full semantic version without build metadata, except the one suffix
+ * `+incompatible`, which marks a v2 or later of a module that has no go.mod:
+ * https://go.dev/ref/mod#incompatible-versions. It names the same copy for ever. Everything else
+ * that may stand before `.info` in a URL is a *query*: a branch, a commit, `v1.2.3+meta`, and also
+ * a version that does not fit the module's path: `v2.0.0` of a path without `/v2` asks for
+ * `v2.0.0+incompatible`.
  */
 import { InvalidRequestError } from "../errors.ts";
 import { revisionFault } from "./escape.ts";
@@ -18,7 +20,10 @@ declare const queryBrand: unique symbol;
 /** A canonical module version, perhaps `+incompatible`. */
 export type Version = string & { readonly [versionBrand]: true };
 
-/** A revision's name that fits in a URL. It may look like anything, also like a version or an option. */
+/**
+ * A revision's name that fits in a URL. It may look like anything, also like a version or an
+ * option.
+ */
 export type Query = string & { readonly [queryBrand]: true };
 
 const INCOMPATIBLE = "+incompatible";
@@ -46,13 +51,19 @@ export function canonicalVersion(text: string): Version | null {
   return canonical + suffix as Version;
 }
 
-/** Whether `text` is a version, in its one form, that a module at `path` can have. What is not may still be a query. */
+/**
+ * Whether `text` is a version, in its one form, that a module at `path` can have. What is not may
+ * still be a query.
+ */
 export function isVersionOf(path: ModulePath, text: string): text is Version {
   return isCanonicalVersion(text) &&
     matchesPathMajor(text, splitPathVersion(path)?.pathMajor ?? "");
 }
 
-/** @throws {InvalidRequestError} when `text` is not a canonical version, or not one of a module at `path`. */
+/**
+ * @throws {InvalidRequestError} when `text` is not a canonical version, or not one of a module at
+ * `path`.
+ */
 export function parseVersion(path: ModulePath, text: string): Version {
   const version = canonicalVersion(text);
   const fault = version === null ? "not a semantic version" : versionFault(version, { text, path });
@@ -64,7 +75,10 @@ export function parseVersion(path: ModulePath, text: string): Version {
   return version;
 }
 
-/** @throws {InvalidRequestError} when `text` cannot be asked for: it is not one ASCII file name, or has a `!`. */
+/**
+ * @throws {InvalidRequestError} when `text` cannot be asked for: it is not one ASCII file name, or
+ * has a `!`.
+ */
 export function parseQuery(text: string): Query {
   const fault = revisionFault(text);
   if (fault !== null) {
