@@ -1,12 +1,13 @@
 /**
- * An entry of the index: that a version was published, in the format of the public Go index, one JSON object a line,
- * oldest first:
+ * An entry of the index: that a version was published, in the format of the public Go index, one
+ * JSON object a line, oldest first:
  *
  * ```text
  * {"Path":"example.com/hello","Version":"v1.0.0","Timestamp":"2026-01-02T03:04:05.678Z"}
  * ```
  *
- * Times are in RFC 3339, with milliseconds here; whoever follows may write more digits or another time zone.
+ * Times are in RFC 3339, with milliseconds here; a client may write more digits or another time
+ * zone.
  */
 import { z } from "zod";
 import { InvalidRequestError } from "../errors.ts";
@@ -20,7 +21,10 @@ export interface IndexEntry extends ModuleVersion {
   readonly timeMs: number;
 }
 
-/** Entries that the store holds and that must not be served. No ProxyError: the fault is ours, and no retry helps. */
+/**
+ * Entries that the store holds and that must not be served. No ProxyError: the fault is ours, and
+ * no retry helps.
+ */
 export class InvalidIndexError extends Error {
   override readonly name = "InvalidIndexError";
 }
@@ -58,7 +62,8 @@ function parseEntry(line: string): IndexEntry {
 const MAX_DECIMALS = 9;
 
 /**
- * The first millisecond that is not before a time in RFC 3339, which may have nine digits behind the point.
+ * The first millisecond that is not before a time in RFC 3339, which may have nine digits behind
+ * the point.
  *
  * @throws {InvalidRequestError}
  *

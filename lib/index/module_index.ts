@@ -1,17 +1,18 @@
 /**
- * The index of published versions: a list that only ever grows at its end, the same on every replica, from which
- * documentation sites learn what is new (docs/design/index.md).
+ * The index of published versions: a list that only ever grows at its end, the same on every
+ * replica, from which documentation sites learn what is new (docs/design/index.md).
  *
- * It is a log of batches (store/append_log.ts); a batch is entries as they are served (entry.ts). Who appends a batch has
- * read all before it, so a version that is in the log is not appended again, and times ascend whatever the replicas'
- * clocks say. Nobody who has read up to a time misses what comes: it has a later one.
+ * It is a log of batches (store/append_log.ts); a batch is entries as they are served (entry.ts). A
+ * process that appends a batch has read all before it, so a version that is in the log is not
+ * appended again, and times ascend whatever the replicas' clocks say. A reader that has read up to
+ * a time misses nothing: later entries have later times.
  *
- * Whatever reads or publishes a manifest tells the index of it ({@linkcode ModuleIndex.add}). So a version whose publisher
- * was killed before its entry was written gets it from the next process that reads the version; `fsck --repair` sees to
- * those that nobody reads.
+ * Whatever reads or publishes a manifest tells the index of it ({@linkcode ModuleIndex.add}). So a
+ * version whose publisher was killed before its entry was written gets it from the next process
+ * that reads the version; `fsck --repair` sees to those that are never read.
  *
- * Limits: a process that adds or serves entries keeps all of them in memory, about 150 bytes each. A clock that is far
- * ahead takes the times of all later entries with it; their order stays right.
+ * Limits: a process that adds or serves entries keeps all of them in memory, about 150 bytes each.
+ * A clock that is far ahead takes the times of all later entries with it; their order stays right.
  */
 import { SingleFlight } from "../async/single_flight.ts";
 import { withDeadline } from "../async/deadline.ts";
@@ -48,12 +49,16 @@ export interface ModuleIndexOptions {
 export const INDEX_FOLDER = "i1";
 
 /**
- * The least time between two entries. Followers ask again from the last time that they have seen, and some cut it to
- * whole seconds: with at most 100 entries a second they get on with any limit above that.
+ * The least time between two entries. Followers ask again from the last time that they have seen,
+ * and some cut it to whole seconds: with at most 100 entries a second they get on with any limit
+ * above that.
  */
 export const ENTRY_STEP_MS = 10;
 
-/** Entries that wait for their batch. What is more is left for the next who reads it, or for `fsck --repair`. */
+/**
+ * Entries that wait for their batch. Entries beyond it are left for the next reader of the version,
+ * or for `fsck --repair`.
+ */
 const MAX_PENDING_ENTRIES = 100_000;
 const MAX_BATCH_ENTRIES = 500;
 /** A module path and a version have 800 bytes together at most. */
@@ -64,7 +69,10 @@ const GATHER_MS = 500;
 const RETRY_MS = 5_000;
 /** How long a reader may have to wait for a process that has much to read first. */
 const READ_TIMEOUT_MS = 60_000;
-/** How long, and in the face of how many failures, a process that is to end tries to write what is pending. */
+/**
+ * How long, and in the face of how many failures, a process that is to end tries to write what is
+ * pending.
+ */
 const DRAIN_TIMEOUT_MS = 10_000;
 const LAST_TRIES = 3;
 
@@ -111,7 +119,7 @@ export class ModuleIndex implements IndexReader {
   ): Promise<IndexEntry[]> {
     const known = this.#slice(sinceMs, limit);
     if (known.length === limit) return known;
-    // A process that has much to read goes on with it for the next who asks.
+    // If there is much to read, the process continues for the next request.
     await withDeadline(() => this.follow(), {
       timeoutMs: READ_TIMEOUT_MS,
       what: "read the index",
@@ -140,7 +148,10 @@ export class ModuleIndex implements IndexReader {
     });
   }
 
-  /** Ends when all that was added has its entry, or the store fails; what is left then has a line in the log. */
+  /**
+   * Ends when all that was added has its entry, or the store fails; what is left then has a line in
+   * the log.
+   */
   async drain(): Promise<void> {
     this.#hurry.abort();
     try {
@@ -212,13 +223,16 @@ export class ModuleIndex implements IndexReader {
     this.#writing = null;
   }
 
-  /** One step towards an empty queue: reads what others have appended, then appends what is still missing. */
+  /**
+   * One step towards an empty queue: reads what others have appended, then appends what is still
+   * missing.
+   */
   async #appendBatch(): Promise<void> {
     await this.follow();
     const modules = [...this.#pending.values()].slice(0, MAX_BATCH_ENTRIES);
     if (modules.length === 0) return;
-    // From the reading to here nothing awaits, so that the batch fits behind what was read. If another one is there by
-    // now, ours is not created.
+    // From the reading to here nothing awaits, so that the batch fits behind what was read. If
+    // another one is there by now, ours is not created.
     const last = this.#entries.at(-1)?.timeMs ?? 0;
     const firstMs = Math.max(this.#options.now(), last + ENTRY_STEP_MS);
     const entries = modules.map((module, i) => ({

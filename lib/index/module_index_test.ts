@@ -148,7 +148,10 @@ Deno.test("ModuleIndex serves nothing behind a batch that is damaged", async () 
   assert.deepEqual(await store.list(INDEX_FOLDER), ["000000000000"]);
 });
 
-/** As pkgsite's worker does: asks from the last time that it has, cut to seconds, and keeps what it does not know yet. */
+/**
+ * As pkgsite's worker does: asks from the last time that it has, cut to seconds, and keeps what it
+ * does not know yet.
+ */
 class Follower {
   readonly names: string[] = [];
   #lastMs = 0;
