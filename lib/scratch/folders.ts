@@ -1,8 +1,11 @@
 /**
- * Folders in which others write at the same time: how much room they take, and their removal.
+ * Folders that others write to at the same time: their size, and their removal.
  */
 
-/** The sizes of all files below a folder, together. What vanishes meanwhile counts nothing; nor does a missing folder. */
+/**
+ * The sizes of all files below a folder, together. What vanishes meanwhile counts nothing; nor does
+ * a missing folder.
+ */
 export async function directorySizeBytes(path: string): Promise<number> {
   let sizeBytes = 0;
   for await (const file of filesBelow(path)) {
@@ -37,7 +40,7 @@ export async function statOrNull(path: string): Promise<Deno.FileInfo | null> {
   }
 }
 
-/** Removes a file or a whole folder, also while somebody else does. */
+/** Removes a file or a whole folder, even while another process does. */
 export async function removeIfThere(path: string): Promise<void> {
   try {
     await Deno.remove(path, { recursive: true });

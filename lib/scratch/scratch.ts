@@ -1,9 +1,10 @@
 /**
  * Scratch space: a directory of this process alone, for what may be lost at any time.
  *
- * Each process works in `run-<random>/` below the scratch directory and holds the lock of `run-<random>/lock` while it
- * lives. The system drops the lock when a process ends, however it ends; so a run whose lock can be had is dead, and the
- * next process to start removes it. Several processes may share one scratch directory.
+ * Each process works in `run-<random>/` below the scratch directory and holds the lock of
+ * `run-<random>/lock` while it lives. The system drops the lock when a process ends, however it
+ * ends; so a run whose lock can be had is dead, and the next process to start removes it. Several
+ * processes may share one scratch directory.
  */
 
 /** A scratch directory; disposing of it removes it. */
@@ -14,14 +15,15 @@ export interface Scratch extends AsyncDisposable {
 const RUN_PREFIX = "run-";
 
 /**
- * Makes this process's own directory below `parent` (created if missing), after removing what dead processes left there.
+ * Makes this process's own directory below `parent` (created if missing), after removing what dead
+ * processes left there.
  *
  * @throws {Deno.errors.PermissionDenied | Error} when `parent` cannot be written
  */
 export async function openScratch(parent: string): Promise<Scratch> {
   await Deno.mkdir(parent, { recursive: true, mode: 0o700 });
   await sweep(parent);
-  // Nobody sweeps it before it has its final name, and by then it is locked.
+  // It is not swept before it has its final name, and by then it is locked.
   const unlocked = await Deno.makeTempDir({ dir: parent, prefix: "new-" });
   const lock = await Deno.open(`${unlocked}/lock`, { createNew: true, write: true });
   await lock.lock(true);

@@ -1,9 +1,10 @@
 /**
- * How much of the disk fetches may take. What is under way is measured, not added up: whatever lies in the directory
- * counts, whoever has left it there. Git mirrors lie elsewhere and have a limit of their own.
+ * How much of the disk fetches may take. What is under way is measured, not added up: whatever lies
+ * in the directory counts, whichever process has left it there. Git mirrors lie elsewhere and have
+ * a limit of their own.
  *
- * The measure is at most {@linkcode MAX_AGE_MS} old, and fetches that have begun go on: what is taken may grow beyond
- * the limit by what these write, each at most the size of a module zip.
+ * The measure is at most {@linkcode MAX_AGE_MS} old, and fetches that have begun go on: what is
+ * taken may grow beyond the limit by what these write, each at most the size of a module zip.
  */
 import { OverloadedError } from "../errors.ts";
 import { directorySizeBytes } from "./folders.ts";
