@@ -1,4 +1,7 @@
-/** What has to be done when the program, or a thread of it, ends by itself or by a failure that nothing has caught. */
+/**
+ * What has to be done when the program, or a thread of it, ends by itself or by a failure that
+ * nothing has caught.
+ */
 
 const EVENTS = ["unload", "error", "unhandledrejection"];
 

@@ -1,11 +1,13 @@
 /**
- * Lines that are written together: a system call for each would be a tenth of the work of a small request.
+ * Lines that are written together: a system call for each would be a tenth of the work of a small
+ * request.
  *
- * They are written after {@linkcode MAX_DELAY_MS}, and before they are more than {@linkcode MAX_GATHERED_BYTES}, the most
- * that a pipe takes in one piece (PIPE_BUF of Linux): so lines of several threads do not mix. A line that is longer is
- * written by itself.
+ * They are written after {@linkcode MAX_DELAY_MS}, and before they are more than
+ * {@linkcode MAX_GATHERED_BYTES}, the most that a pipe takes in one piece (PIPE_BUF of Linux): so
+ * lines of several threads do not mix. A line that is longer is written by itself.
  *
- * Limits: a process that is killed by SIGKILL loses what is not written yet. Whoever ends it in order calls `flush`.
+ * Limits: a process that is killed by SIGKILL loses what is not written yet. An orderly exit calls
+ * `flush`.
  */
 export const MAX_DELAY_MS = 10;
 export const MAX_GATHERED_BYTES = 4096;

@@ -1,11 +1,12 @@
 /**
- * The log, by pino, on standard error: one JSON object a line, or on a terminal a line for people. The only file that
- * prints.
+ * The log, by pino, on standard error: one JSON object a line, or on a terminal a line for people.
+ * The only file that prints.
  *
  * - Lines are written together, some milliseconds late (buffered_lines.ts).
  * - A line that is written while a request is answered has the request's id, as `id`.
- * - Nothing secret reaches it: callers log names, sizes and error messages, which have no secrets by the conventions. Of
- *   errors it takes kind, message, stack and causes alone; libraries attach whole requests to theirs.
+ * - Nothing secret reaches it: callers log names, sizes and error messages, which have no secrets
+ *   by the conventions. Of errors it takes kind, message, stack and causes alone; libraries attach
+ *   whole requests to theirs.
  */
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
 import { GatheredLines } from "./buffered_lines.ts";
@@ -16,7 +17,10 @@ import { currentRequestId } from "./request_id.ts";
 
 export type { Logger };
 
-/** A logger that writes to `destination`, by default standard error. No line is lost when the program ends or fails. */
+/**
+ * A logger that writes to `destination`, by default standard error. No line is lost when the
+ * program ends or fails.
+ */
 export function createLogger(
   level: LogLevel,
   destination: DestinationStream = standardError(),

@@ -1,10 +1,11 @@
 /**
- * What is counted. {@linkcode METRICS} is the one list of all metrics; the page `/metrics`, docs/operating.md and the
- * dashboard follow it, which tests check. lib/ only says what happened; how numbers are kept is behind
- * {@linkcode Metrics}.
+ * What is counted. {@linkcode METRICS} is the one list of all metrics; the page `/metrics`,
+ * docs/operating.md and the dashboard follow it, which tests check. lib/ only says what happened;
+ * how numbers are kept is behind {@linkcode Metrics}.
  *
- * Names follow prometheus.io/docs/practices/naming: a unit at the end, `_total` for what only grows. Labels have few
- * values, all of them known from the code: no module path, version, host or identity is ever one.
+ * Names follow prometheus.io/docs/practices/naming: a unit at the end, `_total` for what only
+ * grows. Labels have few values, all of them known from the code: no module path, version, host or
+ * identity is ever one.
  */
 import { type Meaning, meaningOf } from "../errors.ts";
 import { inSpan } from "./trace.ts";
@@ -130,11 +131,11 @@ export interface Metrics {
   add<N extends Of<"counter">>(name: N, labels: Labels<N>, by?: number): void;
   /** Takes note of a duration. */
   observe<N extends Of<"histogram">>(name: N, labels: Labels<N>, seconds: number): void;
-  /** Says how a gauge is read, whenever somebody wants to know. */
+  /** Sets the function that reads a gauge on demand. */
   gauge(name: Of<"gauge">, read: () => number | Promise<number>): void;
 }
 
-/** Nobody counts. */
+/** Counts nothing. */
 export const NO_METRICS: Metrics = { add: () => {}, observe: () => {}, gauge: () => {} };
 
 /** How work ended, and how long it took, for {@linkcode timed}. */
@@ -150,7 +151,7 @@ export interface TimedOptions {
   /** What a trace says of it besides, which may be anything but a secret. */
   readonly attributes: Readonly<Record<string, string>>;
   record(timed: Timed): void;
-  /** Whose abortion means that nobody wants the result any more. */
+  /** Aborted when the result is no longer wanted. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -172,7 +173,10 @@ export async function timed<T>(
   }
 }
 
-/** A deadline that ended the work by its signal is told as such; anybody else who did so lost interest. */
+/**
+ * A deadline that ended the work by its signal is reported as such; any other abort means that the
+ * caller left.
+ */
 function abortedOr(error: unknown): Timed["outcome"] {
   const meaning = meaningOf(error);
   return meaning === "internal" ? "aborted" : meaning;

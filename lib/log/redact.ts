@@ -1,13 +1,16 @@
 /** Takes secrets out of what others have written, before it goes into a message. */
 
 /**
- * @param secrets replaced wherever they occur, also percent-encoded; what a URL carries before its `@` goes without being
- * named here
+ * @param secrets replaced wherever they occur, also percent-encoded; what a URL carries before its
+ * `@` goes without being named here
  *
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * assert.equal(redact("no hunter2 at https://u:p@git.example.com/", ["hunter2"]), "no *** at https://***@git.example.com/");
+ * assert.equal(
+ *   redact("no hunter2 at https://u:p@git.example.com/", ["hunter2"]),
+ *   "no *** at https://***@git.example.com/",
+ * );
  * ```
  */
 export function redact(text: string, secrets: readonly string[]): string {

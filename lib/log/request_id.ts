@@ -1,6 +1,7 @@
 /**
- * Which request the work at hand belongs to. The id goes with the work through every `await` and timer, so that each line
- * of the log and each request to others can say it, without every function in between passing it on.
+ * Which request the work at hand belongs to. The id goes with the work through every `await` and
+ * timer, so that each line of the log and each request to others can say it, without every function
+ * in between passing it on.
  *
  * Work that several requests wait for belongs to the first of them.
  */

@@ -1,7 +1,8 @@
 /**
- * Spans, by the API of OpenTelemetry. Deno itself is what collects and exports them, with `OTEL_DENO=true`
- * (docs.deno.com/runtime/fundamentals/open_telemetry): it makes the spans of requests that come in and go out, and here
- * they get names and facts, and there are more of them between. Without it every call here does nothing.
+ * Spans, by the API of OpenTelemetry. Deno itself is what collects and exports them, with
+ * `OTEL_DENO=true` (docs.deno.com/runtime/fundamentals/open_telemetry): it makes the spans of
+ * requests that come in and go out, and here they get names and facts, and there are more of them
+ * between. Without it every call here does nothing.
  */
 import { type Attributes, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
 import { describeError } from "../errors.ts";
@@ -27,7 +28,7 @@ export function inSpan<T>(
   });
 }
 
-/** A span for what has no function of its own. Whoever starts it ends it. */
+/** A span for work that is not a function of its own. The caller ends it. */
 export function startSpan(name: string, attributes: Attributes): Pick<Span, "end"> {
   return tracer.startSpan(name, { attributes });
 }
@@ -43,7 +44,10 @@ export interface DescribedRequest {
 
 const REQUEST_FACTS = ["module", "version", "cache", "identity", "error"];
 
-/** Says of the request that is being answered what it is about. Whether it failed, Deno knows by its status. */
+/**
+ * Says of the request that is being answered what it is about. Whether it failed, Deno knows by its
+ * status.
+ */
 export function describeRequest(request: DescribedRequest): void {
   const span = trace.getActiveSpan();
   if (span === undefined) return;
