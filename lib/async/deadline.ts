@@ -15,7 +15,8 @@ export interface DeadlineOptions {
 /**
  * Runs `work` with a signal that is aborted at the deadline.
  *
- * @throws {DeadlineError} when the work failed because its time was up, or does not end although its time is up
+ * @throws {DeadlineError} when the work failed because its time was up, or does not end although
+ * its time is up
  */
 export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,

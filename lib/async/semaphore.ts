@@ -1,8 +1,9 @@
 /**
- * A semaphore with a queue that has an end: at most so many hold a permit, at most so many wait for one, and nobody
- * waits longer than a deadline. Permits are handed out in the order of asking.
+ * A semaphore with a queue that has an end: at most so many hold a permit, at most so many wait for
+ * one, and none waits longer than a deadline. Permits are handed out in the order of asking.
  *
- * Who holds a permit must not wait for another one of the same semaphore: when all holders do so, all wait.
+ * The holder of a permit must not wait for another one of the same semaphore: if all holders do,
+ * all wait forever.
  */
 import { OverloadedError } from "../errors.ts";
 
@@ -56,7 +57,10 @@ export class Semaphore {
     return this.#waiting.size;
   }
 
-  /** Resolves once a permit has been handed over, which {@linkcode #release} does without making it free. */
+  /**
+   * Resolves once a permit has been handed over, which {@linkcode #release} does without making it
+   * free.
+   */
   async #wait(signal: AbortSignal | undefined): Promise<void> {
     const { what, permits, maxWaiting, maxWaitMs } = this.#options;
     if (this.#waiting.size >= maxWaiting) {
@@ -65,7 +69,8 @@ export class Semaphore {
       );
     }
     const turn = Promise.withResolvers<void>();
-    // Out of the queue at once: a permit that is handed to somebody who has given up would be lost.
+    // Out of the queue at once: a permit that is handed to a waiter that has given up would be
+    // lost.
     const giveUp = (reason: unknown) => {
       this.#waiting.delete(turn.resolve);
       turn.reject(reason);

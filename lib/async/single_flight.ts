@@ -1,9 +1,9 @@
 /**
  * Single flight: callers that ask for the same thing at the same time share one piece of work.
  *
- * It only saves work; correctness never needs it. The work belongs to nobody: a caller that goes away stops waiting, the
- * others still get the result, and so does the store. Work that all callers have left runs to its own deadline, because
- * the next request will ask for the same.
+ * It only saves work; correctness never needs it. The work belongs to no caller: one that leaves
+ * stops waiting, the others still get the result, and so does the store. Work that all callers have
+ * left runs to its own deadline, because the next request will ask for the same.
  */
 import { OverloadedError } from "../errors.ts";
 
@@ -33,7 +33,8 @@ export class SingleFlight<T> {
         );
       }
       flight = work().finally(() => this.#flights.delete(key));
-      // Every waiter may have left; a failure then has nobody to tell, and the next request will meet it.
+      // Every waiter may have left. There is no one to report a failure to then, and the next
+      // request will meet it.
       flight.catch(() => {});
       this.#flights.set(key, flight);
     }

@@ -5,10 +5,11 @@
  */
 
 /**
- * Runs `work` on each of `items`, at most `workers` at a time. An item is asked for when somebody is free for it, so that
- * there may be any number.
+ * Runs `work` on each of `items`, at most `workers` at a time. An item is requested when a worker
+ * is free, so there may be any number of items.
  *
- * @throws the first failure, of `items` or of `work`. No other item is begun after it, and those under way have ended.
+ * @throws the first failure, of `items` or of `work`. No other item is begun after it, and those
+ * under way have ended.
  */
 export async function forEach<T>(
   items: AsyncIterable<T>,
