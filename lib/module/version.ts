@@ -3,7 +3,7 @@
  *
  * A *version* is a full semantic version without build metadata, except the one suffix
  * `+incompatible`, which marks a v2 or later of a module that has no go.mod:
- * https://go.dev/ref/mod#incompatible-versions. It names the same copy for ever. Everything else
+ * https://go.dev/ref/mod#incompatible-versions. It names the same copy forever. Everything else
  * that may stand before `.info` in a URL is a *query*: a branch, a commit, `v1.2.3+meta`, and also
  * a version that does not fit the module's path: `v2.0.0` of a path without `/v2` asks for
  * `v2.0.0+incompatible`.
