@@ -36,6 +36,7 @@ COPY lib lib
 COPY routes routes
 COPY server server
 ARG NPM_CONFIG_REGISTRY
+# deno.lock has the packages of the program alone; those of its tests are in dev.lock.
 RUN deno install --frozen --entrypoint main.ts
 COPY deploy/container/go-mod-proxy /usr/local/bin/go-mod-proxy
 

@@ -126,10 +126,13 @@ Deno.test("the manifests have the shape of the Kubernetes API", async (t) => {
   });
 });
 
+/** By its full name: the file that imports it is in none of the folders of deno.json's scopes. */
+const MODELS_PACKAGE = deno.scopes["./"]["kubernetes-models"];
+
 function typed(
   { kind, module, manifest }: { kind: string; module: string; manifest: unknown },
 ): string {
-  const type = `import("kubernetes-models/${module}/${kind}").I${kind}`;
+  const type = `import("${MODELS_PACKAGE}/${module}/${kind}").I${kind}`;
   return `(${JSON.stringify(manifest)}) satisfies ${type};`;
 }
 
@@ -138,8 +141,9 @@ async function check(code: string): Promise<{ code: number; stderr: string }> {
   try {
     await Deno.writeTextFile(`${directory}/manifests.ts`, code);
     const config = new URL("../deno.json", import.meta.url).pathname;
+    const lock = new URL("../dev.lock", import.meta.url).pathname;
     return await runCommand(Deno.execPath(), {
-      args: ["check", "--quiet", "--config", config, `${directory}/manifests.ts`],
+      args: ["check", "--quiet", "--config", config, "--lock", lock, `${directory}/manifests.ts`],
       env: { NO_COLOR: "1" },
     });
   } finally {

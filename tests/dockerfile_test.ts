@@ -94,7 +94,6 @@ Deno.test("the start script gives the permissions of the start task, and takes n
     "run",
     "--quiet",
     "--cached-only",
-    "--frozen",
     ...await startFlags(),
     "/opt/go-mod-proxy/main.ts",
     '"$@"',
