@@ -1,9 +1,10 @@
 /**
- * `deno task bench auth`: what it costs to ask every client who it is, of warm `.info`, the request of which the rest of the
- * work is least.
+ * `deno task bench auth`: what it costs to ask every client who it is, of warm `.info`, the request
+ * of which the rest of the work is least.
  *
- * One server asks nobody, the other has an access list of ten rules of which the last applies. Both run all the time, and one
- * at a time is asked. Both get the same requests, all with the same credentials, as those of a build have them.
+ * One server asks nobody, the other has an access list of ten rules of which the last applies. Both
+ * run all the time, and one at a time is asked. Both get the same requests, all with the same
+ * credentials, as those of a build have them.
  */
 import { Contestant } from "./contestants.ts";
 import { FakeIssuer } from "../tests/fakes/issuer.ts";

@@ -1,7 +1,9 @@
 /**
- * `deno task bench cold`: a real module graph through servers whose caches are empty, from an upstream on this machine.
+ * `deno task bench cold`: a real module graph through servers whose caches are empty, from an
+ * upstream on this machine.
  *
- * The client is the `go` command, with caches as empty. Straight to the upstream it shows what the client alone takes.
+ * The client is the `go` command, with caches as empty. Straight to the upstream it shows what the
+ * client alone takes.
  */
 import { Contestant, installed, type Name, PEERS } from "./contestants.ts";
 import { treeCpuMs, treeHighWaterBytes } from "./process_tree.ts";

@@ -1,11 +1,12 @@
 /**
- * The servers that are measured, each a process of its own with an empty cache, in the configuration that its own
- * documentation recommends for a cache on disk: this one, goproxy (github.com/goproxy/goproxy), Athens
- * (github.com/gomods/athens), goproxy.io (github.com/goproxyio/goproxy), and nginx as a server of static files.
+ * The servers that are measured, each a process of its own with an empty cache, in the
+ * configuration that its own documentation recommends for a cache on disk: this one, goproxy
+ * (github.com/goproxy/goproxy), Athens (github.com/gomods/athens), goproxy.io
+ * (github.com/goproxyio/goproxy), and nginx as a server of static files.
  *
- * tools/install_peers builds the Go programs; nginx is Debian's package `nginx-light`. One that is missing does not take part.
- * All get the same upstream and verify by its checksum database, except for goproxy.io, which cannot; what they log goes to
- * /dev/null, as much as they log by default.
+ * tools/install_peers builds the Go programs; nginx is Debian's package `nginx-light`. One that is
+ * missing does not take part. All get the same upstream and verify by its checksum database, except
+ * for goproxy.io, which cannot; what they log goes to /dev/null, as much as they log by default.
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -135,7 +136,9 @@ export interface StartOptions {
   readonly upstream: Upstream;
   /** What nginx serves. Default: nothing. */
   readonly files?: string;
-  /** Of private modules, by module path; ours and Athens know what to do with them. Default: none. */
+  /**
+   * Of private modules, by module path; ours and Athens know what to do with them. Default: none.
+   */
   readonly repositoryUrls?: ReadonlyMap<string, string>;
   /** The section of our configuration. Default: nobody is asked who they are. */
   readonly clientAuth?: object;
@@ -148,8 +151,8 @@ export interface StartOptions {
   /** More flags for `deno run` of ours. Default: none. */
   readonly denoFlags?: readonly string[];
   /**
-   * What to ask for to see that it is there. Default: nothing, it is there when it takes connections; ours, which takes one
-   * to see that the port is free, when it answers.
+   * What to ask for to see that it is there. Default: nothing, it is there when it takes
+   * connections; ours, which takes one to see that the port is free, when it answers.
    */
   readonly untilAnswers?: string;
 }
@@ -224,7 +227,10 @@ export class Contestant implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  /** Asks for each of these once, so that they are in the cache. @throws {Error} when an answer is no success */
+  /**
+   * Asks for each of these once, so that they are in the cache. @throws {Error} when an answer is
+   * no success
+   */
   async warm(paths: readonly string[], headers: Record<string, string> = {}): Promise<void> {
     for (const path of paths) await get(`${this.url}/${path}`, headers);
   }
@@ -244,7 +250,9 @@ export class Contestant implements AsyncDisposable {
   }
 }
 
-/** Reads the answer to its end. @returns its size in bytes. @throws {Error} when it is no success */
+/**
+ * Reads the answer to its end. @returns its size in bytes. @throws {Error} when it is no success
+ */
 export async function get(url: string, headers: Record<string, string> = {}): Promise<number> {
   const response = await fetch(url, { headers });
   let sizeBytes = 0;

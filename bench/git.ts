@@ -1,13 +1,16 @@
 /**
- * `deno task bench git`: modules from git repositories, against `go mod download` with `GOPROXY=direct`.
+ * `deno task bench git`: modules from git repositories, against `go mod download` with
+ * `GOPROXY=direct`.
  *
- * Both fetch from the same git server by smart HTTP. Ours is asked over HTTP for `.info`, `.mod` and `.zip` one after the
- * other, as the `go` command asks a proxy; `go` has the same three files in its module cache, and their modification
- * times say when. (It unpacks the zip besides, after the last of these times.)
+ * Both fetch from the same git server by smart HTTP. Ours is asked over HTTP for `.info`, `.mod`
+ * and `.zip` one after the other, as the `go` command asks a proxy; `go` has the same three files
+ * in its module cache, and their modification times say when. (It unpacks the zip besides, after
+ * the last of these times.)
  *
- * A first version is one of a repository that neither has ever seen, the second one comes right after it, with what both
- * keep of the first. Several versions at once are asked of a repository that neither has seen. All begin with the newest
- * version, which is the cheapest order for `go`: with an older one it fetches the newest too, to see what is retracted.
+ * A first version is one of a repository that neither has ever seen, the second one comes right
+ * after it, with what both keep of the first. Several versions at once are asked of a repository
+ * that neither has seen. All begin with the newest version, which is the cheapest order for `go`:
+ * with an older one it fetches the newest too, to see what is retracted.
  */
 import {
   type Contestant,

@@ -1,7 +1,7 @@
 /**
- * A git server in a process of its own, so that its work is counted to none of the contestants. Writes
- * `{"url":…,"folder":…}` to standard output, serves the bare repositories in the folder, and ends when standard input
- * does.
+ * A git server in a process of its own, so that its work is counted to none of the contestants.
+ * Writes `{"url":…,"folder":…}` to standard output, serves the bare repositories in the folder, and
+ * ends when standard input does.
  */
 import { GitServer } from "../tests/fakes/git_server.ts";
 

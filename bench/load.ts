@@ -1,10 +1,11 @@
 /**
- * Load by wrk (github.com/wg/wrk; Debian's package `wrk`): it keeps a number of connections busy for a while, one request
- * after the other on each. On two cores it asks nginx for 85,000 small files a second, or 2 GB/s of large ones, so that it
- * takes little of the machine from the servers that are measured.
+ * Load by wrk (github.com/wg/wrk; Debian's package `wrk`): it keeps a number of connections busy
+ * for a while, one request after the other on each. On two cores it asks nginx for 85,000 small
+ * files a second, or 2 GB/s of large ones, so that it takes little of the machine from the servers
+ * that are measured.
  *
- * KNOWN LIMIT: it measures latency without correcting for coordinated omission; that is what a client sees that waits for
- * each answer, as the `go` command does.
+ * KNOWN LIMIT: it measures latency without correcting for coordinated omission; that is what a
+ * client sees that waits for each answer, as the `go` command does.
  */
 import { join } from "node:path";
 

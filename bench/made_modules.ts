@@ -1,10 +1,11 @@
 /**
- * Modules that are made for the benchmarks: a hundred small ones, and zips of given sizes. They lie in a folder as `go mod
- * download` lays out its cache (`<path>/@v/<version>.info` and so on), so that any static file server is a module proxy.
+ * Modules that are made for the benchmarks: a hundred small ones, and zips of given sizes. They lie
+ * in a folder as `go mod download` lays out its cache (`<path>/@v/<version>.info` and so on), so
+ * that any static file server is a module proxy.
  *
- * They are the same wherever they are made, and are kept in the system's temporary directory from one run to the next. The
- * content of the large ones cannot be compressed: with what compresses, a zip of 500 MB would be larger unpacked than the
- * 500 MiB that the `go` command takes.
+ * They are the same wherever they are made, and are kept in the system's temporary directory from
+ * one run to the next. The content of the large ones cannot be compressed: with what compresses, a
+ * zip of 500 MB would be larger unpacked than the 500 MiB that the `go` command takes.
  */
 import { Buffer } from "node:buffer";
 import { createCipheriv, createHash } from "node:crypto";
@@ -48,7 +49,10 @@ export function listOf({ path }: MadeModule): string {
   return `${path}/@v/list`;
 }
 
-/** The folder with the small modules and large ones of these sizes, which are made if they are not there. */
+/**
+ * The folder with the small modules and large ones of these sizes, which are made if they are not
+ * there.
+ */
 export async function madeModules(sizesBytes: readonly number[]): Promise<string> {
   const folder = join(benchFolder(), `made-${EDITION}`);
   for (const module of SMALL_MODULES) await make(folder, module, SMALL_BYTES);
@@ -80,7 +84,10 @@ interface ZipContent {
   readonly sizeBytes: number;
 }
 
-/** Writes a zip of that size, but for some hundred bytes a file. @returns its `h1` (golang.org/x/mod/sumdb/dirhash) */
+/**
+ * Writes a zip of that size, but for some hundred bytes a file. @returns its `h1`
+ * (golang.org/x/mod/sumdb/dirhash)
+ */
 async function writeZip(file: string, { module, goMod, sizeBytes }: ZipContent): Promise<string> {
   const zip = new ZipFile();
   const written = pipeline(zip.outputStream, createWriteStream(file));

@@ -7,8 +7,9 @@
  * deno task bench --full --out FOLDER         longer, and writes FOLDER/<suite>.md and FOLDER/<suite>.json
  * ```
  *
- * It needs wrk (Debian's package `wrk`); nginx (`nginx-light`) and the other module proxies (tools/install_peers) take part
- * where they are installed. Other work on the machine makes all times longer; what counts is the ratio.
+ * It needs wrk (Debian's package `wrk`); nginx (`nginx-light`) and the other module proxies
+ * (tools/install_peers) take part where they are installed. Other work on the machine makes all
+ * times longer; what counts is the ratio.
  */
 import { Argument, Command, InvalidArgumentError } from "commander";
 import { cpus } from "node:os";

@@ -1,7 +1,9 @@
 /**
- * `deno task bench memory`: the most memory that a server's processes take together, idle and under what takes most.
+ * `deno task bench memory`: the most memory that a server's processes take together, idle and under
+ * what takes most.
  *
- * Each figure is of a server of its own, because memory that was taken once may never be given back.
+ * Each figure is of a server of its own, because memory that was taken once may never be given
+ * back.
  */
 import { Contestant, get, installed, type Name, PEERS } from "./contestants.ts";
 import { load } from "./load.ts";
@@ -13,7 +15,10 @@ import { Upstream } from "./upstream.ts";
 
 const PULLING_CLIENTS = 64;
 const HUGE_BYTES = 500_000_000;
-/** As many bytes as the huge one: until V8 has seen some hundred megabytes of buffers it collects few of them. */
+/**
+ * As many bytes as the huge one: until V8 has seen some hundred megabytes of buffers it collects
+ * few of them.
+ */
 const MANY_BYTES = Array.from({ length: 7 }, (_, i) => 70_000_000 + i * 500_000);
 const HUGE_ZIP = largeModule(HUGE_BYTES);
 const MANY_ZIPS = MANY_BYTES.map(largeModule);

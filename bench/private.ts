@@ -1,9 +1,11 @@
 /**
- * `deno task bench private`: versions of private modules, from git repositories that nobody has asked for yet.
+ * `deno task bench private`: versions of private modules, from git repositories that nobody has
+ * asked for yet.
  *
- * Athens has the `go` command fetch them (`GOPROXY=direct`); `git fetch --depth=1` of the one commit is the least that any of
- * them can do. All fetch by smart HTTP from the same server; goproxy and goproxy.io call the `go` command as Athens does, and
- * are left out. How we fare against the `go` command itself: bench/git.ts.
+ * Athens has the `go` command fetch them (`GOPROXY=direct`); `git fetch --depth=1` of the one
+ * commit is the least that any of them can do. All fetch by smart HTTP from the same server;
+ * goproxy and goproxy.io call the `go` command as Athens does, and are left out. How we fare
+ * against the `go` command itself: bench/git.ts.
  */
 import { join } from "node:path";
 import { GitServer } from "../tests/fakes/git_server.ts";
@@ -24,7 +26,10 @@ const ONE_FETCH = [{ of: ["ours, one request"], atMost: 1 }];
 /** One round with one repository. */
 interface Heat {
   readonly repository: Repository;
-  /** The repository under names that nobody has asked for: one after the other, one request, many at once. */
+  /**
+   * The repository under names that nobody has asked for: one after the other, one request, many at
+   * once.
+   */
   readonly name: string;
   readonly oneName: string;
   readonly manyName: string;
@@ -135,7 +140,9 @@ async function benchFetch(
   }
 }
 
-/** Each in a repository that was not asked for; the one request stands in the row as a contestant. */
+/**
+ * Each in a repository that was not asked for; the one request stands in the row as a contestant.
+ */
 async function benchAtOnce(
   { url }: Contestant,
   { repository, oneName, manyName }: Heat,

@@ -1,5 +1,6 @@
 /**
- * The CPU time of processes, by /proc/<pid>/stat of Linux (proc(5), fields 14 to 17). It counts in steps of 10 ms.
+ * The CPU time of processes, by /proc/<pid>/stat of Linux (proc(5), fields 14 to 17). It counts in
+ * steps of 10 ms.
  */
 
 /** Of USER_HZ, which is 100 on every platform that Deno runs on. */

@@ -1,14 +1,17 @@
 /**
- * What a process and all its descendants use, from /proc of Linux (proc(5)): a server is measured with the workers and the
- * `go` and `git` commands that it starts. Null on systems without it.
+ * What a process and all its descendants use, from /proc of Linux (proc(5)): a server is measured
+ * with the workers and the `go` and `git` commands that it starts. Null on systems without it.
  *
- * A process that ends and is waited for leaves its CPU time with its parent; its memory is gone. CPU time counts in steps of
- * 10 ms.
+ * A process that ends and is waited for leaves its CPU time with its parent; its memory is gone.
+ * CPU time counts in steps of 10 ms.
  */
 
 /** Of USER_HZ, which is 100 on every platform that Deno runs on. */
 const TICK_MS = 10;
-/** How often memory is looked at. Adding up the pages of a large process takes the system milliseconds. */
+/**
+ * How often memory is looked at. Adding up the pages of a large process takes the system
+ * milliseconds.
+ */
 const SAMPLE_INTERVAL_MS = 100;
 
 /** CPU time in ms, of all processes of the tree and of their children that have ended. */
@@ -18,15 +21,17 @@ export async function treeCpuMs(pid: number): Promise<number | null> {
 }
 
 /**
- * The memory of the tree in bytes: each process's proportional set size, so that pages which several share count once.
+ * The memory of the tree in bytes: each process's proportional set size, so that pages which
+ * several share count once.
  */
 export async function treeMemoryBytes(pid: number): Promise<number | null> {
   return await sumOf(pid, { file: "smaps_rollup", line: "Pss" });
 }
 
 /**
- * The most memory that each process of the tree has had, together, in bytes. It costs nothing while the tree works, but what
- * processes share counts for each of them, and those that have ended do not count.
+ * The most memory that each process of the tree has had, together, in bytes. It costs nothing while
+ * the tree works, but what processes share counts for each of them, and those that have ended do
+ * not count.
  */
 export async function treeHighWaterBytes(pid: number): Promise<number | null> {
   return await sumOf(pid, { file: "status", line: "VmHWM" });
@@ -82,14 +87,19 @@ async function treeOf(root: number): Promise<Process[]> {
   return tree;
 }
 
-/** Fields 1, 4 and 14 to 17. The program's name, field 2, is in parentheses and may hold anything. */
+/**
+ * Fields 1, 4 and 14 to 17. The program's name, field 2, is in parentheses and may hold anything.
+ */
 export function parseStat(line: string): Process {
   const fields = line.slice(line.lastIndexOf(")") + 2).split(" ").map(Number);
   const ticks = fields.slice(11, 15).reduce((sum, ticks) => sum + ticks, 0);
   return { pid: parseInt(line), parent: fields[1] ?? NaN, cpuMs: ticks * TICK_MS };
 }
 
-/** By cat, because Deno itself reads there only with --allow-all. Files of processes that have ended are left out. */
+/**
+ * By cat, because Deno itself reads there only with --allow-all. Files of processes that have ended
+ * are left out.
+ */
 async function read(patterns: readonly string[]): Promise<string> {
   const command = new Deno.Command("sh", {
     args: ["-c", `cat ${patterns.join(" ")}`],

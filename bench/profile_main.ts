@@ -7,9 +7,9 @@
  * deno run -A bench/profile_main.ts cold               `go list -m all` of a real graph, with an empty cache
  * ```
  *
- * Not by `deno run --cpu-prof`, which counts the start and the warming up too, but by the inspector's protocol (Chrome
- * DevTools Protocol, domain Profiler). A sample shows JavaScript only; the time of Rust and of the system that is not in a
- * call from JavaScript counts as "(program)".
+ * Not by `deno run --cpu-prof`, which counts the start and the warming up too, but by the
+ * inspector's protocol (Chrome DevTools Protocol, domain Profiler). A sample shows JavaScript only;
+ * the time of Rust and of the system that is not in a call from JavaScript counts as "(program)".
  */
 import { Contestant, freePort } from "./contestants.ts";
 import { load } from "./load.ts";

@@ -1,7 +1,7 @@
 /**
- * A real module graph: more than 200 modules of all ages and shapes, among them zips of up to 30 MB. They come once through
- * the machine's own GOPROXY and GOSUMDB, some 300 MB, and are kept in the system's temporary directory; benchmarks themselves
- * ask nobody outside.
+ * A real module graph: more than 200 modules of all ages and shapes, among them zips of up to 30
+ * MB. They come once through the machine's own GOPROXY and GOSUMDB, some 300 MB, and are kept in
+ * the system's temporary directory; benchmarks themselves ask nobody outside.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -50,7 +50,10 @@ export async function run(go: GoCommand, ...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** By plain `go`, because the network may need more of the environment than tests/support/go_command.ts lets through. */
+/**
+ * By plain `go`, because the network may need more of the environment than
+ * tests/support/go_command.ts lets through.
+ */
 async function fill(home: string): Promise<void> {
   const cwd = join(home, "main");
   await Deno.mkdir(cwd, { recursive: true });

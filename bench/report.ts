@@ -1,6 +1,7 @@
 /**
- * What a suite has measured, as a table for people and as JSON for programs. Ratios come first: times depend on the machine
- * and on what else it does, ratios much less, because the contestants take turns.
+ * What a suite has measured, as a table for people and as JSON for programs. Ratios come first:
+ * times depend on the machine and on what else it does, ratios much less, because the contestants
+ * take turns.
  */
 
 export type Unit =
@@ -26,7 +27,9 @@ export interface Row {
   readonly samples: Readonly<Record<string, readonly number[]>>;
 }
 
-/** What is expected of the ratio ours/theirs of the medians, or, without `of`, of our median itself. */
+/**
+ * What is expected of the ratio ours/theirs of the medians, or, without `of`, of our median itself.
+ */
 export interface Goal {
   /** The contestants that it is about: the best of them counts. */
   readonly of?: readonly string[];

@@ -1,9 +1,10 @@
 /**
- * Git repositories with a history like those of real Go projects: source files that change a little in most commits, a
- * binary file that every release replaces, a tag for each release, all packed as on a server that is looked after.
+ * Git repositories with a history like those of real Go projects: source files that change a little
+ * in most commits, a binary file that every release replaces, a tag for each release, all packed as
+ * on a server that is looked after.
  *
- * They are the same, hash for hash, wherever they are made. Making the large one takes a minute, so they are kept in
- * the system's temporary directory from one run to the next.
+ * They are the same, hash for hash, wherever they are made. Making the large one takes a minute, so
+ * they are kept in the system's temporary directory from one run to the next.
  */
 import { join } from "node:path";
 import { TestRepo } from "../tests/worlds/git_repo.ts";
@@ -153,7 +154,10 @@ class Project {
     return `package p${Math.floor(index / FILES_PER_DIRECTORY)}\n\n${this.#files[index]?.join("")}`;
   }
 
-  /** Few words are frequent and most are rare, as in code; deflate makes a quarter of it, as of code. */
+  /**
+   * Few words are frequent and most are rare, as in code; deflate makes a quarter of it, as of
+   * code.
+   */
   #line(): string {
     const word = () => this.#vocabulary[this.#below(1 + this.#below(1 + this.#below(VOCABULARY)))];
     const shapes = [
@@ -207,7 +211,10 @@ function pathOf(index: number): string {
   return `p${Math.floor(index / FILES_PER_DIRECTORY)}/f${index}.go`;
 }
 
-/** Numbers from 0 to 1 that are the same everywhere: xorshift32 (G. Marsaglia, "Xorshift RNGs", 2003). */
+/**
+ * Numbers from 0 to 1 that are the same everywhere: xorshift32 (G. Marsaglia, "Xorshift RNGs",
+ * 2003).
+ */
 function randomNumbers(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,12 +1,14 @@
 /**
- * `deno task bench storage`: this server with a bucket that is a round trip away, with and without `storage.cache`.
+ * `deno task bench storage`: this server with a bucket that is a round trip away, with and without
+ * `storage.cache`.
  *
- * The bucket is an emulator on this machine (tools/install_emulators) behind a proxy that passes a request on
- * {@linkcode ROUND_TRIP_MS} after it came, and counts. "Warm" is what the bucket has and a server that has just been started
- * has not in memory; the cache is that of the server before it, as after a restart.
+ * The bucket is an emulator on this machine (tools/install_emulators) behind a proxy that passes a
+ * request on {@linkcode ROUND_TRIP_MS} after it came, and counts. "Warm" is what the bucket has and
+ * a server that has just been started has not in memory; the cache is that of the server before it,
+ * as after a restart.
  *
- * Limits: the proxy takes each request on a connection of its own; on this machine that costs no round trip. Requests come
- * one after another.
+ * Limits: the proxy takes each request on a connection of its own; on this machine that costs no
+ * round trip. Requests come one after another.
  */
 import { join } from "node:path";
 import {
@@ -64,7 +66,8 @@ type Way = "ours" | "with cache";
 
 export async function benchStorage({ longRounds: rounds, say }: BenchOptions): Promise<Report> {
   await using upstream = await Upstream.start([await madeModules([])]);
-  // Its log grows with each record that is asked for the first time, which would be work of the first contestant alone.
+  // Its log grows with each record that is asked for the first time, which would be work of the
+  // first contestant alone.
   for (const { path, version } of SMALL_MODULES) {
     await get(`${upstream.sumdbUrl}/lookup/${path}@${version}`);
   }

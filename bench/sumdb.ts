@@ -1,7 +1,7 @@
 /**
- * `deno task bench sumdb`: what lazy publishing is worth. A real module graph through this server with an empty cache, from an
- * upstream on this machine: with zips that are fetched when somebody asks for them ("ours"), with all of them at once
- * ("eager"), and straight from the upstream.
+ * `deno task bench sumdb`: what lazy publishing is worth. A real module graph through this server
+ * with an empty cache, from an upstream on this machine: with zips that are fetched when somebody
+ * asks for them ("ours"), with all of them at once ("eager"), and straight from the upstream.
  *
  * The client is the `go` command with empty caches and a complete go.sum.
  */

@@ -1,11 +1,12 @@
 /**
- * The module proxy upstream of all contestants, in a process of its own, so that its work is counted to none of them. Serves
- * the files in the folders that are its arguments, the first that has one, and a checksum database about them. Writes
- * `{"url":…,"verifierKey":…}` to standard output, and ends when standard input does. `/requests` answers how many requests there
- * were before.
+ * The module proxy upstream of all contestants, in a process of its own, so that its work is
+ * counted to none of them. Serves the files in the folders that are its arguments, the first that
+ * has one, and a checksum database about them. Writes `{"url":…,"verifierKey":…}` to standard
+ * output, and ends when standard input does. `/requests` answers how many requests there were
+ * before.
  *
- * The folders are laid out like `cache/download` of the `go` command's module cache; a `.ziphash` file is what the database
- * knows about a zip.
+ * The folders are laid out like `cache/download` of the `go` command's module cache; a `.ziphash`
+ * file is what the database knows about a zip.
  */
 import { join } from "node:path";
 import { parseH1 } from "../lib/module/h1.ts";

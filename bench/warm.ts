@@ -1,9 +1,11 @@
 /**
- * `deno task bench warm`: what is in the cache already, which is nearly all that a proxy is asked for.
+ * `deno task bench warm`: what is in the cache already, which is nearly all that a proxy is asked
+ * for.
  *
- * Small files of a hundred modules in turns, zips, and small files while others pull zips. All servers run all the time, and
- * one at a time is asked. What is left of the machine is the load's, so that requests per second are those of a machine that
- * is shared; CPU per request is the server's alone.
+ * Small files of a hundred modules in turns, zips, and small files while others pull zips. All
+ * servers run all the time, and one at a time is asked. What is left of the machine is the load's,
+ * so that requests per second are those of a machine that is shared; CPU per request is the
+ * server's alone.
  */
 import { Contestant, installed, PEERS } from "./contestants.ts";
 import { load } from "./load.ts";
@@ -65,7 +67,10 @@ export async function benchWarm({ rounds, seconds, say }: BenchOptions): Promise
   };
 }
 
-/** A server is asked for a while before it is measured, so that what is compiled as it runs is compiled. */
+/**
+ * A server is asked for a while before it is measured, so that what is compiled as it runs is
+ * compiled.
+ */
 async function heatUp({ url }: Contestant): Promise<void> {
   const paths = [...SMALL_FILES[".info"] ?? [], ...SMALL_FILES[".mod"] ?? []];
   await load({ url, paths, connections: CONNECTIONS, seconds: HEAT_UP_SECONDS });
@@ -118,7 +123,10 @@ async function benchZips({ name, url, pid }: Contestant, { seconds, samples }: M
   }
 }
 
-/** The goal is about the same server without the pulling clients, which stands in the row as a contestant. */
+/**
+ * The goal is about the same server without the pulling clients, which stands in the row as a
+ * contestant.
+ */
 async function benchMixed({ name, url }: Contestant, { seconds, samples }: Measuring) {
   if (name === "nginx") return;
   const info = { url, paths: SMALL_FILES[".info"] ?? [], connections: 1, seconds };

@@ -1,6 +1,7 @@
 /**
- * What `deno task compile` puts into the executables, as far as that runs without their runtime, which Deno downloads:
- * the whole program in one file. It runs alone, far from the project, and git gets its credentials from it.
+ * What `deno task compile` puts into the executables, as far as that runs without their runtime,
+ * which Deno downloads: the whole program in one file. It runs alone, far from the project, and git
+ * gets its credentials from it.
  */
 import assert from "node:assert/strict";
 import { compileArguments, TARGETS } from "../tools/compile.ts";

@@ -1,5 +1,6 @@
 /**
- * Client authentication over the whole server: which route answers whom, and what a stranger learns.
+ * Client authentication over the whole server: which route answers whom, and what a stranger
+ * learns.
  *
  * Identities: `dev` may read example.com/open, `ops` everything; `nobody` has no right at all.
  */
@@ -97,7 +98,10 @@ function as(user: string | null): { headers: Record<string, string> } {
   return { headers: user === null ? {} : { Authorization: basic(user, `${user}-pass`) } };
 }
 
-/** Who may have what a path answers: everybody, everybody who is known, those who may read example.com/secret. */
+/**
+ * Who may have what a path answers: everybody, everybody who is known, those who may read
+ * example.com/secret.
+ */
 type Rule = "anyone" | "client" | "secret";
 
 /** Each route of the server with at least one path. */

@@ -1,6 +1,7 @@
 /**
- * Several processes on one directory, against an upstream that keeps changing its mind: of each version there is one copy
- * ever, in all three files, from all processes, also when one is killed in the middle.
+ * Several processes on one directory, against an upstream that keeps changing its mind: of each
+ * version there is one copy ever, in all three files, from all processes, also when one is killed
+ * in the middle.
  */
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
@@ -15,7 +16,10 @@ const PATH = "example.com/m";
 /** Of each version, from each replica, all three files, and some again: 200 requests and more. */
 const FILES = ["info", "mod", "zip", "zip"] as const;
 
-/** Two copies of each version. Every other version's copies differ in go.mod too, so that mixed downloads are refused. */
+/**
+ * Two copies of each version. Every other version's copies differ in go.mod too, so that mixed
+ * downloads are refused.
+ */
 async function addTwoCopies(upstream: Upstream): Promise<void> {
   for (const [i, version] of VERSIONS.entries()) {
     for (const copy of ["one", "other"]) {
@@ -74,8 +78,9 @@ function assertOneCopy(seen: readonly (Seen | null)[]): Map<string, string> {
 }
 
 /**
- * Each file of each version from each replica, asked for until it is there. The upstream's `.mod` and `.zip` may have got
- * out of step, so that each try meets one of either copy; asking it for one `.mod` more brings them back into step.
+ * Each file of each version from each replica, asked for until it is there. The upstream's `.mod`
+ * and `.zip` may have got out of step, so that each try meets one of either copy; asking it for one
+ * `.mod` more brings them back into step.
  */
 async function askUntilThere(servers: readonly Server[], upstream: Upstream): Promise<Seen[]> {
   const seen: Seen[] = [];

@@ -1,4 +1,7 @@
-/** The example of the configuration: it says what holds without it, shows every key there is, and each with its default. */
+/**
+ * The example of the configuration: it says what holds without it, shows every key there is, and
+ * each with its default.
+ */
 import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -21,7 +24,10 @@ interface JsonSchema {
   readonly default?: unknown;
 }
 
-/** The keys below a schema, as `storage.disk.path`, and their defaults. A secret is a value; its parts are no keys. */
+/**
+ * The keys below a schema, as `storage.disk.path`, and their defaults. A secret is a value; its
+ * parts are no keys.
+ */
 function keysOf(schema: JsonSchema, prefix = ""): Map<string, unknown> {
   const { anyOf = [], oneOf = [], allOf = [], items, properties = {} } = schema;
   const alternatives = [...anyOf, ...oneOf, ...allOf];

@@ -1,7 +1,8 @@
 /**
- * What deploy/ says about running in Kubernetes and on Cloud Run, as far as it can be checked without either: the
- * manifests have the shape that the Kubernetes API describes, down to misspelt fields, the configuration inside loads,
- * and ports, paths, flags and times are those of the server and its image.
+ * What deploy/ says about running in Kubernetes and on Cloud Run, as far as it can be checked
+ * without either: the manifests have the shape that the Kubernetes API describes, down to misspelt
+ * fields, the configuration inside loads, and ports, paths, flags and times are those of the server
+ * and its image.
  */
 import assert from "node:assert/strict";
 import { Deployment } from "kubernetes-models/apps/v1/Deployment";

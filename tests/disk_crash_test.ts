@@ -1,6 +1,6 @@
 /**
- * Processes that share a disk store and are killed: what the atomic step of lib/store/disk.ts promises, tried on real
- * processes. A power loss is not tried.
+ * Processes that share a disk store and are killed: what the atomic step of lib/store/disk.ts
+ * promises, tried on real processes. A power loss is not tried.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -122,7 +122,10 @@ Deno.test("DiskStore has whole objects and no others after its processes were ki
   }
 });
 
-/** Every object is whole and is its creator's; every key that was reported on is there; there is nothing else. */
+/**
+ * Every object is whole and is its creator's; every key that was reported on is there; there is
+ * nothing else.
+ */
 async function assertWhole(path: string, reports: readonly Report[]): Promise<void> {
   const store = await DiskStore.open({ path });
   const checksums = new Map<string, string>();

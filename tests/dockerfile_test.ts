@@ -1,6 +1,7 @@
 /**
- * The container image, as far as it can be checked without a container engine: the Dockerfile is well-formed and says
- * what it should, what it copies is all that the program needs, and its start script agrees with the `start` task.
+ * The container image, as far as it can be checked without a container engine: the Dockerfile is
+ * well-formed and says what it should, what it copies is all that the program needs, and its start
+ * script agrees with the `start` task.
  */
 import assert from "node:assert/strict";
 import { DockerfileParser } from "dockerfile-ast";

@@ -2,7 +2,8 @@
  * The documents: docs/README.md lists them, links lead to files and headings, messages are in the
  * code, commands are those of the program, and typing the README's first commands serves a module.
  *
- * A block of shell commands is checked, unless a comment before it says why that is not possible here:
+ * A block of shell commands is checked, unless a comment before it says why that is not possible
+ * here:
  *
  * ```text
  * <!-- not run: they need a Google Cloud project -->
@@ -207,7 +208,8 @@ Deno.test("commands in the documents are the program's, or are marked as not run
           if (command.startsWith("go env -w ")) return await typeGoEnv(command);
           const args = programArguments(command);
           assert.ok(args !== null, "it is not checked, and not marked as not run");
-          // With --help a command does nothing, and yet refuses flags and arguments that it does not know.
+          // With --help a command does nothing, and yet refuses flags and arguments that it does
+          // not know.
           const { code, stderr } = await runProgram([...args, "--help"]);
           assert.equal(code, 0, stderr);
         });
@@ -216,7 +218,9 @@ Deno.test("commands in the documents are the program's, or are marked as not run
   }
 });
 
-/** The `go` command refuses settings that it does not know. Where it is missing, nothing is checked. */
+/**
+ * The `go` command refuses settings that it does not know. Where it is missing, nothing is checked.
+ */
 async function typeGoEnv(command: string): Promise<void> {
   if (!goAvailable()) return;
   const home = await Deno.makeTempDir({ prefix: "go-env-" });
@@ -260,7 +264,10 @@ interface Typed extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Types a command that starts the server, in a copy of the project without what a user does not have. */
+/**
+ * Types a command that starts the server, in a copy of the project without what a user does not
+ * have.
+ */
 async function typeStart(command: string, upstreamUrl: string): Promise<Typed> {
   const home = await Deno.makeTempDir({ prefix: "readme-" });
   for (const name of ["main.ts", "deno.json", "deno.lock", ...FOLDERS]) {

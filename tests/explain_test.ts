@@ -1,4 +1,7 @@
-/** `explain` and `/explain/`: the same of a running server and of the command, for people and for machines. */
+/**
+ * `explain` and `/explain/`: the same of a running server and of the command, for people and for
+ * machines.
+ */
 import assert from "node:assert/strict";
 import { instead, status } from "./fakes/behaviours.ts";
 import { GitServer } from "./fakes/git_server.ts";

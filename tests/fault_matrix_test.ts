@@ -1,16 +1,18 @@
 /**
- * Each store call of a publish × each way in which it can go wrong × who is asked next: the same replica, another one, or
- * another one while the call is under way.
+ * Each store call of a publish × each way in which it can go wrong × who is asked next: the same
+ * replica, another one, or another one while the call is under way.
  *
- * There are two replicas, each the whole product with a connection of its own to one store, and an upstream with two copies
- * of a version, which it answers in turn. A client asks the first replica for a zip while the fault is on; then the next one
- * is asked; then (or before) what was still on its way arrives; then both are asked for everything.
+ * There are two replicas, each the whole product with a connection of its own to one store, and an
+ * upstream with two copies of a version, which it answers in turn. A client asks the first replica
+ * for a zip while the fault is on; then the next one is asked; then (or before) what was still on
+ * its way arrives; then both are asked for everything.
  *
- * Whatever the first client was told: the next one gets an answer, all three files are of one copy on both replicas, that
- * copy is the one that was answered to anybody, and both list the version from the store alone.
+ * Whatever the first client was told: the next one gets an answer, all three files are of one copy
+ * on both replicas, that copy is the one that was answered to anybody, and both list the version
+ * from the store alone.
  *
- * The same over real servers of object storage, where each *request* of a publish is disturbed in turn: there the back end
- * tries again, and the first client notices nothing.
+ * The same over real servers of object storage, where each *request* of a publish is disturbed in
+ * turn: there the back end tries again, and the first client notices nothing.
  */
 import assert from "node:assert/strict";
 import type { HashDatabase } from "../lib/module/hash_database.ts";
@@ -170,8 +172,8 @@ async function askUntilOk(app: TestApp, path: string) {
 }
 
 /**
- * An upstream with two copies of a version. Where the checksum database has fixed the hashes, only the time can be another
- * one; where it has not, everything is.
+ * An upstream with two copies of a version. Where the checksum database has fixed the hashes, only
+ * the time can be another one; where it has not, everything is.
  */
 async function startTwoCopies(mode: Mode, version: string): Promise<Upstream> {
   const upstream = await startUpstream();
@@ -284,7 +286,10 @@ interface NetworkPublish {
   readonly proxy: FaultProxy;
 }
 
-/** Publishes through the proxy, compares with what a replica without it says, and returns the requests of the publish. */
+/**
+ * Publishes through the proxy, compares with what a replica without it says, and returns the
+ * requests of the publish.
+ */
 async function networkPublish(
   { mode, version, near, far, proxy }: NetworkPublish,
 ): Promise<readonly ProxiedRequest[]> {

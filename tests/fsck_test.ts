@@ -1,4 +1,7 @@
-/** `fsck` as users start it, over a store that the product itself has filled, and that somebody has damaged since. */
+/**
+ * `fsck` as users start it, over a store that the product itself has filled, and that somebody has
+ * damaged since.
+ */
 import assert from "node:assert/strict";
 import { instead } from "./fakes/behaviours.ts";
 import { buildModuleZip } from "./support/module_zip.ts";

@@ -1,13 +1,14 @@
 /**
- * The `go` command with `GOPROXY=direct` against our git source: the same repositories over smart HTTP, the same
- * questions, and both must give the same version, time, origin, go.mod and h1, or no version at all.
+ * The `go` command with `GOPROXY=direct` against our git source: the same repositories over smart
+ * HTTP, the same questions, and both must give the same version, time, origin, go.mod and h1, or no
+ * version at all.
  *
- * The repositories are in tests/testdata/git_cases.ts. A round asks one thing of each repository with caches that are empty,
- * because the `go` command answers some questions by what it happens to have fetched before. Without `CI=true` only a
- * part of the cases runs.
+ * The repositories are in tests/testdata/git_cases.ts. A round asks one thing of each repository
+ * with caches that are empty, because the `go` command answers some questions by what it happens to
+ * have fetched before. Without `CI=true` only a part of the cases runs.
  *
- * Nothing leaves this machine: git finds `https://git.example.com/` on loopback (`insteadOf`), and go-get pages come
- * from an HTTP proxy that answers them itself.
+ * Nothing leaves this machine: git finds `https://git.example.com/` on loopback (`insteadOf`), and
+ * go-get pages come from an HTTP proxy that answers them itself.
  */
 import assert from "node:assert/strict";
 import { ProxyError } from "../lib/errors.ts";
@@ -230,16 +231,17 @@ function assertSame(
     return assert.deepEqual(got, want.origin === null ? { ...want, origin: got.origin } : want);
   }
   if (typeof got !== "string" || typeof want !== "string") return assert.deepEqual(got, want);
-  // Its own words, where its git source says no; ours are shorter about pseudo-versions that make no sense, and where it
-  // trips over a tag of no commit.
+  // Its own words, where its git source says no; ours are shorter about pseudo-versions that make
+  // no sense, and where it trips over a tag of no commit.
   const isExact = want.startsWith(`${question}: invalid `) &&
     !/malformed time|negative patch|lacks base version|unexpected response|: git /.test(want);
   if (isExact) assert.equal(got, want);
 }
 
 /**
- * Without the URL, which is another one on loopback, and without the state of the tags where the `go` command adds it
- * only because the query looked at the list of versions. `.info` files have neither.
+ * Without the URL, which is another one on loopback, and without the state of the tags where the
+ * `go` command adds it only because the query looked at the list of versions. `.info` files have
+ * neither.
  */
 function comparable(
   origin: Origin | null,

@@ -1,6 +1,6 @@
 /**
- * The `go` command against a server that asks who it is, over https with a certificate of our own: with every way of
- * logging in that `go` has, right and wrong.
+ * The `go` command against a server that asks who it is, over https with a certificate of our own:
+ * with every way of logging in that `go` has, right and wrong.
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -42,7 +42,9 @@ clientAuth:
 `;
 }
 
-/** As GitHub does, gives a job of a repository an identity token for the audience that it asks for. */
+/**
+ * As GitHub does, gives a job of a repository an identity token for the audience that it asks for.
+ */
 function startActions(issuer: FakeIssuer): Actions {
   let count = 0;
   const server = new Loopback(async (request) => {

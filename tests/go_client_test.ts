@@ -1,8 +1,10 @@
 /**
- * The real `go` command against the product as users start it: a process of its own, with an upstream and a checksum
- * database on loopback, GOSUMDB on. First with empty caches, then again with the upstream switched off.
+ * The real `go` command against the product as users start it: a process of its own, with an
+ * upstream and a checksum database on loopback, GOSUMDB on. First with empty caches, then again
+ * with the upstream switched off.
  *
- * upstream/go_client_test.ts does the same with the upstream of this machine and modules of the real world.
+ * upstream/go_client_test.ts does the same with the upstream of this machine and modules of the
+ * real world.
  */
 import assert from "node:assert/strict";
 import { type GoCommand, goCommand, type GoResult, goTest } from "./support/go_command.ts";
@@ -108,7 +110,8 @@ goTest(
   (t) =>
     withWorld(async ({ upstream, server, newGo }) => {
       const { main } = syntheticGraph(GRAPH_SIZE);
-      // With the upstream goes its checksum database: what clients verify then, they have verified before.
+      // With the upstream goes its checksum database: what clients verify then, they have verified
+      // before.
       let goSum = "";
       const lister = await newGo();
 

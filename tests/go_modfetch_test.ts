@@ -1,12 +1,13 @@
 /**
- * Go's own tests of how git repositories become modules, against ours. Both the repositories and the expected values are
- * read from the Go distribution that is installed:
+ * Go's own tests of how git repositories become modules, against ours. Both the repositories and
+ * the expected values are read from the Go distribution that is installed:
  *
  * - `cmd/go/testdata/vcstest/{git,go}`: scripts that make repositories, and go-get pages;
  * - `cmd/go/internal/modfetch/coderepo_test.go`, `cmd/go/internal/modload/query_test.go`: tables.
  *
- * The repositories are served over smart HTTP from this machine, under the names that the tables use. Rows about
- * repositories that only the network has are left out, and so are version comparisons (`>=v1.2.0`), which clients do.
+ * The repositories are served over smart HTTP from this machine, under the names that the tables
+ * use. Rows about repositories that only the network has are left out, and so are version
+ * comparisons (`>=v1.2.0`), which clients do.
  */
 import assert from "node:assert/strict";
 import { ProxyError } from "../lib/errors.ts";

@@ -1,7 +1,7 @@
 /**
- * lib/zip against the `go` command: for each repository below, made on the spot and served by a real git server, the zip
- * that is made here has the h1 of the one that `go mod download` makes with `GOPROXY=direct`, or both refuse. And the
- * `go` command takes the zips that were made here.
+ * lib/zip against the `go` command: for each repository below, made on the spot and served by a
+ * real git server, the zip that is made here has the h1 of the one that `go mod download` makes
+ * with `GOPROXY=direct`, or both refuse. And the `go` command takes the zips that were made here.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -367,7 +367,9 @@ async function makeRepositories(server: GitServer): Promise<Subject[]> {
   return subjects;
 }
 
-/** The objects that a run of `go mod download -json` prints one behind the other, by module path. */
+/**
+ * The objects that a run of `go mod download -json` prints one behind the other, by module path.
+ */
 function parseDownloads(stdout: string): Map<string, Download> {
   const downloads: Download[] = JSON.parse(`[${stdout.replaceAll("\n}\n{", "\n},\n{")}]`);
   return new Map(downloads.map((download) => [download.Path, download]));

@@ -1,6 +1,6 @@
 /**
- * Input that is wrong and upstreams that lie: each gets a clear answer, nothing is asked for in vain, and nothing of it is
- * ever stored.
+ * Input that is wrong and upstreams that lie: each gets a clear answer, nothing is asked for in
+ * vain, and nothing of it is ever stored.
  */
 import assert from "node:assert/strict";
 import { MAX_ZIP_BYTES } from "../lib/zip/rules.ts";

@@ -1,6 +1,7 @@
 /**
- * Repositories that were made to harm: each is refused with a reason, or becomes a zip, in bounded time, and the next one
- * is served as if nothing had been. Their trees are written byte by byte, because git does not make such trees.
+ * Repositories that were made to harm: each is refused with a reason, or becomes a zip, in bounded
+ * time, and the next one is served as if nothing had been. Their trees are written byte by byte,
+ * because git does not make such trees.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";

@@ -1,6 +1,7 @@
 /**
- * The index as documentation sites use it: two followers, which behave as pkgsite's worker does, while four replicas
- * publish into one directory and one of them is killed. Both end with the same list, and nothing is missing in it.
+ * The index as documentation sites use it: two followers, which behave as pkgsite's worker does,
+ * while four replicas publish into one directory and one of them is killed. Both end with the same
+ * list, and nothing is missing in it.
  */
 import assert from "node:assert/strict";
 import { runProgram, type Server, startServer } from "./worlds/server.ts";
@@ -13,8 +14,8 @@ const VERSIONS = Array.from({ length: 40 }, (_, i) => `v1.${i}.0`);
 const MAX_POLLS = 20_000;
 
 /**
- * As pkgsite's worker (internal/index and internal/worker of golang/pkgsite): asks from the last time that it has, which it
- * cuts to seconds, and keeps what it does not know yet.
+ * As pkgsite's worker (internal/index and internal/worker of golang/pkgsite): asks from the last
+ * time that it has, which it cuts to seconds, and keeps what it does not know yet.
  */
 class Follower {
   readonly versions: string[] = [];

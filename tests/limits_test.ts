@@ -134,7 +134,10 @@ Deno.test("a client that reads nothing of a large zip gives its place back", asy
   await eventually("the zip to be closed", async () => await openZips(pid) === 0);
 });
 
-/** How many zips of its store a process has open. By `ls`, because Deno lets no test look into /proc. */
+/**
+ * How many zips of its store a process has open. By `ls`, because Deno lets no test look into
+ * /proc.
+ */
 async function openZips(pid: number): Promise<number> {
   const { stdout } = await runCommand("ls", { args: ["-l", `/proc/${pid}/fd`] });
   return stdout.split("/example.com/large/").length - 1;

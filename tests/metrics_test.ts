@@ -1,4 +1,7 @@
-/** What a scripted session leaves in `/metrics`, and that the documents about metrics speak of these and of no others. */
+/**
+ * What a scripted session leaves in `/metrics`, and that the documents about metrics speak of these
+ * and of no others.
+ */
 import assert from "node:assert/strict";
 import { METRICS } from "../lib/log/metrics.ts";
 import { status } from "./fakes/behaviours.ts";

@@ -1,4 +1,7 @@
-/** Outgoing connections as the usual variables and the configuration ask for them: forward proxies, certificates. */
+/**
+ * Outgoing connections as the usual variables and the configuration ask for them: forward proxies,
+ * certificates.
+ */
 import assert from "node:assert/strict";
 import { createAuthority } from "./fakes/authority.ts";
 import { GitServer } from "./fakes/git_server.ts";
@@ -12,7 +15,9 @@ const MODULE = {
 };
 const UPSTREAM_HOST = "modules.example.com";
 
-/** A forward proxy for plain http: a request for any host is answered by the upstream on loopback. */
+/**
+ * A forward proxy for plain http: a request for any host is answered by the upstream on loopback.
+ */
 function startForwardProxy(upstreamUrl: string) {
   const asked: string[] = [];
   const credentials = new Set<string | null>();

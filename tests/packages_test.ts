@@ -11,7 +11,10 @@ const ROOT = new URL("..", import.meta.url).pathname;
 
 interface Lock {
   readonly specifiers: Readonly<Record<string, string>>;
-  /** By `<name>@<version>`, and a suffix where it has peers. A dependency is named without its version where there is only one. */
+  /**
+   * By `<name>@<version>`, and a suffix where it has peers. A dependency is named without its
+   * version where there is only one.
+   */
   readonly npm: Readonly<Record<string, Locked>>;
 }
 

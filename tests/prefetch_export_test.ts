@@ -1,4 +1,7 @@
-/** `prefetch` and `export` as users start them: from a go.sum to a store, to files, to the `go` command and to another store. */
+/**
+ * `prefetch` and `export` as users start them: from a go.sum to a store, to files, to the `go`
+ * command and to another store.
+ */
 import assert from "node:assert/strict";
 import { goCommand, goTest } from "./support/go_command.ts";
 import { runProgram } from "./worlds/server.ts";

@@ -1,7 +1,8 @@
 /**
- * Replicas in processes of their own that append the same module versions to one log, each in another order, and are killed
- * (-9) in the middle of it; others start in their place. Afterwards the walk through the log finds nothing wrong, each version is in
- * it once, and where every replica has said, the dead ones too.
+ * Replicas in processes of their own that append the same module versions to one log, each in
+ * another order, and are killed (-9) in the middle of it; others start in their place. Afterwards
+ * the walk through the log finds nothing wrong, each version is in it once, and where every replica
+ * has said, the dead ones too.
  *
  * With CI=true or RACE=full there are more of all, and real servers of object storage.
  */
@@ -31,7 +32,10 @@ function race(name: string, open: () => Promise<StorePlace>): void {
     await using place = await open();
     const answers = new Map<number, number>();
     let kills = 0;
-    /** One replica after the other, until nobody is to be killed any more and one has come to its end. */
+    /**
+     * One replica after the other, until nobody is to be killed any more and one has come to its
+     * end.
+     */
     const run = async (line: number) => {
       for (let order = line;; order += REPLICAS) {
         const limit = kills < KILLS ? ANSWERS + order : Infinity;
@@ -42,7 +46,8 @@ function race(name: string, open: () => Promise<StorePlace>): void {
     await Promise.all(Array.from({ length: REPLICAS }, (_, line) => run(line)));
 
     assert.equal(answers.size, VERSIONS);
-    // A replica that was killed after the last batch may have left it incomplete; the next one that looks completes it.
+    // A replica that was killed after the last batch may have left it incomplete; the next one that
+    // looks completes it.
     const log = privateLog(place.store);
     const before = await assertSoundLog(place.store, answers);
     for (const [i, id] of answers) assert.equal(await appendTo(log, i), id);

@@ -1,6 +1,7 @@
 /**
- * Private modules end to end: the product as a process, a real git server that asks for the token which a GitHub API has
- * minted for exactly that repository, and the real `go` command as the client.
+ * Private modules end to end: the product as a process, a real git server that asks for the token
+ * which a GitHub API has minted for exactly that repository, and the real `go` command as the
+ * client.
  */
 import assert from "node:assert/strict";
 import { type GoCommand, goCommand, goTest } from "./support/go_command.ts";
@@ -22,7 +23,9 @@ interface World extends AsyncDisposable {
   readonly lib: TestRepo;
   readonly server: Server;
   readonly configFile: string;
-  /** What ran on this machine meanwhile: the command lines of all processes, seen again and again. */
+  /**
+   * What ran on this machine meanwhile: the command lines of all processes, seen again and again.
+   */
   readonly commandLines: { text(): string };
 }
 
@@ -82,7 +85,10 @@ gitHub:
   };
 }
 
-/** Notes all command lines of this machine until it is disposed of; Deno itself may not look into /proc. */
+/**
+ * Notes all command lines of this machine until it is disposed of; Deno itself may not look into
+ * /proc.
+ */
 function watchCommandLines(file: string): AsyncDisposable & { text(): string } {
   const script = `while :; do cat /proc/[0-9]*/cmdline 2>/dev/null; sleep 0.01; done > '${file}'`;
   const watcher = new Deno.Command("sh", { args: ["-c", script] }).spawn();

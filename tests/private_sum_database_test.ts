@@ -1,6 +1,7 @@
 /**
- * Our own checksum database through the product as users start it, with the real `go` command as the client: two replicas on
- * one store, a git server for private modules, an upstream and a public checksum database for the others.
+ * Our own checksum database through the product as users start it, with the real `go` command as
+ * the client: two replicas on one store, a git server for private modules, an upstream and a public
+ * checksum database for the others.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";

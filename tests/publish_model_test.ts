@@ -1,28 +1,32 @@
 /**
- * A model of publishing, explored to its end: all interleavings of the store calls of several requests for one version,
- * each at a replica of its own and with a copy of its own, with everything that can go wrong at each call.
+ * A model of publishing, explored to its end: all interleavings of the store calls of several
+ * requests for one version, each at a replica of its own and with a copy of its own, with
+ * everything that can go wrong at each call.
  *
- * The model is of the store and the network alone; the protocol in it is the real code. A request's code is a function of
- * what its store calls have answered, so it is turned into a table: after answers a₁…aₙ it makes this call next, or ends in
- * this way. An entry is found by running the code over a store that gives it a₁…aₙ and then never answers again. The
- * explorer walks the product of these tables and the store, one call of one request at a time, and remembers the states
- * that it has been in; that makes every interleaving of the real code, and each code path is run only once.
+ * The model is of the store and the network alone; the protocol in it is the real code. A request's
+ * code is a function of what its store calls have answered, so it is turned into a table: after
+ * answers a₁…aₙ it makes this call next, or ends in this way. An entry is found by running the code
+ * over a store that gives it a₁…aₙ and then never answers again. The explorer walks the product of
+ * these tables and the store, one call of one request at a time, and remembers the states that it
+ * has been in; that makes every interleaving of the real code, and each code path is run only once.
  *
  * At each step one request's call takes effect, in one of these ways:
  *
  * - `get`: answers what is there, or fails
- * - `create`: takes effect and answers · fails without effect · takes effect and fails · fails and is still on its way,
- *   to take effect at any later moment or never
+ * - `create`: takes effect and answers · fails without effect · takes effect and fails · fails and
+ *   is still on its way, to take effect at any later moment or never
  *
- * A crash needs no step of its own: a request that crashed is one that makes no further step, and every state is checked
- * with what would happen if no request made one any more. That is, in every state:
+ * A crash needs no step of its own: a request that crashed is one that makes no further step, and
+ * every state is checked with what would happen if no request made one any more. That is, in every
+ * state:
  *
  * 1. all that were answered were answered the same copy;
  * 2. its manifest is in the store (so lists name it), and in the eager mode its zip;
  * 3. a request that comes now and meets no fault is answered, with that copy.
  *
- * Limits: one version; at most three requests at once, and the one that comes later; each makes its calls one by one, as
- * the code does (a second call before the first one's answer would not be seen); a create takes effect in one moment.
+ * Limits: one version; at most three requests at once, and the one that comes later; each makes its
+ * calls one by one, as the code does (a second call before the first one's answer would not be
+ * seen); a create takes effect in one moment.
  */
 import assert from "node:assert/strict";
 import { StorageError } from "../lib/errors.ts";
@@ -42,7 +46,10 @@ import { report } from "./support/report.ts";
 const MODULE = moduleVersion("example.com/m", "v1.0.0");
 const MANIFEST = manifestKey(MODULE);
 
-/** What a request does from its first store call to its answer, with the copy that its source has given to it. */
+/**
+ * What a request does from its first store call to its answer, with the copy that its source has
+ * given to it.
+ */
 type Protocol = (store: ModelStore, ours: Publication) => Promise<Copy>;
 
 /** The real one: service.ts looks first, and publisher.ts publishes where there is nothing. */
@@ -110,7 +117,10 @@ class Values {
   }
 }
 
-/** Where a request is: it makes a call, or has answered a copy, or (neither) has told its client of a failure. */
+/**
+ * Where a request is: it makes a call, or has answered a copy, or (neither) has told its client of
+ * a failure.
+ */
 interface Place {
   readonly id: number;
   readonly call: Call | null;
@@ -143,7 +153,10 @@ class RequestTable {
     return next;
   }
 
-  /** Runs the code from its beginning, with replies as they were, up to the first call that has none. */
+  /**
+   * Runs the code from its beginning, with replies as they were, up to the first call that has
+   * none.
+   */
   #placeAfter(replies: readonly Reply[]): Promise<Place> {
     const { promise, resolve, reject } = Promise.withResolvers<Place>();
     const arrive = (where: Pick<Place, "call" | "answer">) =>
@@ -274,7 +287,8 @@ async function explore(model: Model): Promise<Exploration> {
   const seen = new Set([keyOf(start)]);
   const open = [start];
   let steps = 0;
-  // It grows as it is walked through: the nearest states first, so that the story of a violation is a short one.
+  // It grows as it is walked through: the nearest states first, so that the story of a violation is
+  // a short one.
   for (const state of open) {
     const fault = await faultOf(state, { isEager, later });
     if (fault !== null) {
@@ -472,7 +486,8 @@ const MUTANTS: readonly {
     want: /^what was answered has no zip/,
   },
   {
-    // As the original did: whoever creates the commit object decides, and it goes once everything is in place.
+    // As the original did: whoever creates the commit object decides, and it goes once everything
+    // is in place.
     name: "decides by a commit object that it deletes",
     protocol: async (store, ours) => {
       const found = await readCopy(store, ours.manifest);

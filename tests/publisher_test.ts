@@ -1,4 +1,6 @@
-/** Publishing with known hashes: lazily, checked, and without a second opinion where nobody has one. */
+/**
+ * Publishing with known hashes: lazily, checked, and without a second opinion where nobody has one.
+ */
 import assert from "node:assert/strict";
 import { startTestApp, type TestApp, type TestAppOptions } from "./worlds/app.ts";
 import { StorageError, UpstreamError } from "../lib/errors.ts";

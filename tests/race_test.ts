@@ -1,14 +1,15 @@
 /**
- * Four replicas on one store, while everything changes its mind: the upstream has two copies of each version and answers
- * them in turn, and says 404 now and then; the git origin's tags move and vanish; every second a replica is killed (-9)
- * and another one starts in its place. What clients were answered is logged, and consistency_checker.ts must have nothing
- * to say about it.
+ * Four replicas on one store, while everything changes its mind: the upstream has two copies of
+ * each version and answers them in turn, and says 404 now and then; the git origin's tags move and
+ * vanish; every second a replica is killed (-9) and another one starts in its place. What clients
+ * were answered is logged, and consistency_checker.ts must have nothing to say about it.
  *
- * What is asked of whom, and who is killed, is drawn from a seed, which is printed and can be set (RACE_SEED). What comes of
- * it also depends on the machine's timing: a seed makes the same plan, not the same run.
+ * What is asked of whom, and who is killed, is drawn from a seed, which is printed and can be set
+ * (RACE_SEED). What comes of it also depends on the machine's timing: a seed makes the same plan,
+ * not the same run.
  *
- * By default there are 1,000 requests, on a directory. With CI=true or RACE=full there are 10,000 on each of a directory
- * and real servers of object storage.
+ * By default there are 1,000 requests, on a directory. With CI=true or RACE=full there are 10,000
+ * on each of a directory and real servers of object storage.
  */
 import assert from "node:assert/strict";
 import { type Answer, checkConsistency, describeViolation } from "./support/consistency_checker.ts";

@@ -1,6 +1,7 @@
 /**
- * Secrets planted wherever one may be, a session in which everything goes wrong, and all output looked through for them:
- * the log at its most talkative, the answers, and what the subcommands print.
+ * Secrets planted wherever one may be, a session in which everything goes wrong, and all output
+ * looked through for them: the log at its most talkative, the answers, and what the subcommands
+ * print.
  */
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";

@@ -1,8 +1,10 @@
 /**
- * Each way in which the clients of Google and Amazon find credentials, on servers of our own in place of theirs, and with the
- * permissions that the product runs with. What is tested is that the libraries work under them; how is theirs.
+ * Each way in which the clients of Google and Amazon find credentials, on servers of our own in
+ * place of theirs, and with the permissions that the product runs with. What is tested is that the
+ * libraries work under them; how is theirs.
  *
- * Not here: a Google service account's key, whose tokens the library asks for at Google's own address only.
+ * Not here: a Google service account's key, whose tokens the library asks for at Google's own
+ * address only.
  */
 import assert from "node:assert/strict";
 import { Loopback } from "./fakes/loopback.ts";

@@ -1,6 +1,6 @@
 /**
- * 50 writers in 4 processes that create the same keys of the same store at the same time, on each back end: one creates, the
- * others are told so, and everybody reads what that one wrote.
+ * 50 writers in 4 processes that create the same keys of the same store at the same time, on each
+ * back end: one creates, the others are told so, and everybody reads what that one wrote.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -13,7 +13,10 @@ import { within } from "./support/eventually.ts";
 const WRITERS_BY_PROCESS = [13, 13, 12, 12];
 const WRITER_URL = new URL("./processes/store_writer.ts", import.meta.url).href;
 const MIB = 1024 * 1024;
-/** A gigabyte and more goes over the loopback for 80 MB; what matters is that it is more than one part. */
+/**
+ * A gigabyte and more goes over the loopback for 80 MB; what matters is that it is more than one
+ * part.
+ */
 const LARGE_SIZE_BYTES = Deno.env.get("CI") === "true" ? 80 * MIB : 9 * MIB;
 
 const SIZES: Record<string, Pick<Job, "keys" | "sizeBytes">> = {

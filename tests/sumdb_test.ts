@@ -1,6 +1,6 @@
 /**
- * Checksum databases through the product: what goes outside and what does not, what may be kept by whom, and the real `go`
- * command as a client that verifies all of it.
+ * Checksum databases through the product: what goes outside and what does not, what may be kept by
+ * whom, and the real `go` command as a client that verifies all of it.
  */
 import assert from "node:assert/strict";
 import type { SumDatabaseConfig } from "../lib/sumdb/config.ts";
@@ -27,7 +27,9 @@ interface World extends AsyncDisposable {
   readonly app: TestApp;
 }
 
-/** The product in front of an upstream that supports a database, whose key it knows if `isKnown`. */
+/**
+ * The product in front of an upstream that supports a database, whose key it knows if `isKnown`.
+ */
 async function startWorld(
   { isKnown = true, ...options }: Partial<TestAppOptions> & { isKnown?: boolean } = {},
 ): Promise<World> {
@@ -143,7 +145,9 @@ Deno.test("/sumdb/ tells nobody about a private path, whatever the database", as
   }
 });
 
-/** A `go` command with empty caches that verifies with the database of the world through its server. */
+/**
+ * A `go` command with empty caches that verifies with the database of the world through its server.
+ */
 async function newGo({ sumdb }: World, server: Loopback) {
   return await goCommand({ proxy: server.url, sumdb: sumdb.verifierKey });
 }

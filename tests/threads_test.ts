@@ -1,6 +1,7 @@
 /**
- * A server with several threads, as users start it: whichever thread a connection comes to, the answers are those of a
- * server with one; what all have counted is one page; and the end is in order.
+ * A server with several threads, as users start it: whichever thread a connection comes to, the
+ * answers are those of a server with one; what all have counted is one page; and the end is in
+ * order.
  */
 import assert from "node:assert/strict";
 import { tap } from "./fakes/behaviours.ts";
@@ -12,7 +13,10 @@ import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 const PATH = "example.com/m";
 const FILES = { "go.mod": `module ${PATH}\n`, "m.go": "package m\n" };
 const MODULES = ["v1.0.0", "v1.1.0"].map((version) => ({ path: PATH, version, files: FILES }));
-/** The system gives each to one of the threads; that none comes to one of three has a chance of one in 10^6. */
+/**
+ * The system gives each to one of the threads; that none comes to one of three has a chance of one
+ * in 10^6.
+ */
 const CONNECTIONS = 35;
 
 async function withThreads(

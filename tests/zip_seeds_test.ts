@@ -1,6 +1,6 @@
 /**
- * Zips made with the help of an earlier version's zip, against zips made without: the same bytes, or the same refusal,
- * after every change of a repository that may matter.
+ * Zips made with the help of an earlier version's zip, against zips made without: the same bytes,
+ * or the same refusal, after every change of a repository that may matter.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";

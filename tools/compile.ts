@@ -1,10 +1,12 @@
 /**
- * `deno task compile [target…]`: one executable file for each platform, in dist/, with their SHA-256 sums.
+ * `deno task compile [target…]`: one executable file for each platform, in dist/, with their
+ * SHA-256 sums.
  *
- * A compiled program has the permissions and flags that it was compiled with: those of the `start` task. Of its variables
- * it knows nothing; whoever starts it may set them. `--bundle` is needed since
- * Deno 2.9.0, which else overflows its stack over these packages (https://github.com/denoland/deno/issues/36746). The
- * runtime of each target is downloaded by Deno. Windows is left out: git asks for credentials by a unix socket.
+ * A compiled program has the permissions and flags that it was compiled with: those of the `start`
+ * task. Of its variables it knows nothing; whoever starts it may set them. `--bundle` is needed
+ * since Deno 2.9.0, which else overflows its stack over these packages
+ * (https://github.com/denoland/deno/issues/36746). The runtime of each target is downloaded by
+ * Deno. Windows is left out: git asks for credentials by a unix socket.
  */
 import deno from "../deno.json" with { type: "json" };
 

@@ -10,8 +10,8 @@
  */
 
 /**
- * The layers of CONVENTIONS.md, from the top. A folder imports itself and what stands in a lower row; folders of one row
- * do not know each other.
+ * The layers of CONVENTIONS.md, from the top. A folder imports itself and what stands in a lower
+ * row; folders of one row do not know each other.
  */
 export const LAYERS: readonly (readonly string[])[] = [
   ["main.ts"],

@@ -1,12 +1,17 @@
 /**
- * What a server can do wrong, for `misbehave` of a fake upstream: each of these makes a function that turns the honest
- * answer into another one. They compose with nothing and know nothing of modules.
+ * What a server can do wrong, for `misbehave` of a fake upstream: each of these makes a function
+ * that turns the honest answer into another one. They compose with nothing and know nothing of
+ * modules.
  *
- * None of them waits for a time to pass: what is held back is let go by the test, or ends with the server.
+ * None of them waits for a time to pass: what is held back is let go by the test, or ends with the
+ * server.
  */
 import { within } from "../support/eventually.ts";
 
-/** Makes the answer to a request. `honest` gives the answer that would have been right, as often as it is called. */
+/**
+ * Makes the answer to a request. `honest` gives the answer that would have been right, as often as
+ * it is called.
+ */
 export type Behaviour = (
   request: Request,
   honest: () => Promise<Response>,
@@ -61,12 +66,18 @@ export function html(): Behaviour {
   });
 }
 
-/** Other bytes than the honest ones, with status 200: another module's zip, an `.info` that names another version. */
+/**
+ * Other bytes than the honest ones, with status 200: another module's zip, an `.info` that names
+ * another version.
+ */
 export function instead(body: string | Uint8Array<ArrayBuffer>): Behaviour {
   return status(200, { body });
 }
 
-/** A redirect to a URL or a path. A function gets the URL that was asked for: with `(url) => url` it loops for ever. */
+/**
+ * A redirect to a URL or a path. A function gets the URL that was asked for: with `(url) => url` it
+ * loops for ever.
+ */
 export function redirect(location: string | ((url: string) => string), code = 302): Behaviour {
   return (request) =>
     new Response(null, {
@@ -81,7 +92,8 @@ export function truncated(cut: Cut): Behaviour {
     const { status, headers, bytes } = await open(honest);
     const half = bytes.subarray(0, bytes.length >> 1);
     if (cut !== "declared") headers.delete("content-length");
-    // The two bodies end differently: an error cuts the connection, and so does an end before Content-Length.
+    // The two bodies end differently: an error cuts the connection, and so does an end before
+    // Content-Length.
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start: (controller) => {
         controller.enqueue(half);
@@ -94,8 +106,8 @@ export function truncated(cut: Cut): Behaviour {
 }
 
 /**
- * The honest body and then zeros, up to a size, made as the client reads: a server that never stops sending. `declared`
- * says the size in Content-Length.
+ * The honest body and then zeros, up to a size, made as the client reads: a server that never stops
+ * sending. `declared` says the size in Content-Length.
  */
 export function oversized(sizeBytes: number, { declared }: { declared: boolean }): Behaviour {
   return async (_request, honest) => {
@@ -136,7 +148,10 @@ export function stall(): Held {
   };
 }
 
-/** Sends status and headers at once and of the body only what the test gives: slow, or stalled in the middle. */
+/**
+ * Sends status and headers at once and of the body only what the test gives: slow, or stalled in
+ * the middle.
+ */
 export function tap(): Tap {
   const arrived = Promise.withResolvers<void>();
   let allowedBytes = 0;

@@ -1,12 +1,13 @@
 /**
- * A proxy on 127.0.0.1 in front of an HTTP server, which loses, cuts and delays what a test tells it to. Unlike a fake
- * `fetch` it breaks real connections, and unlike a fake server what it lets through has happened.
+ * A proxy on 127.0.0.1 in front of an HTTP server, which loses, cuts and delays what a test tells
+ * it to. Unlike a fake `fetch` it breaks real connections, and unlike a fake server what it lets
+ * through has happened.
  *
- * It serves one request for each connection (it says `Connection: close` both ways), so that a broken connection is one
- * broken request.
+ * It serves one request for each connection (it says `Connection: close` both ways), so that a
+ * broken connection is one broken request.
  *
- * Limits: HTTP/1.1; request bodies have a Content-Length; a request that is disturbed, and the answer to it, are held in
- * memory.
+ * Limits: HTTP/1.1; request bodies have a Content-Length; a request that is disturbed, and the
+ * answer to it, are held in memory.
  */
 
 export type NetworkFault =

@@ -1,6 +1,6 @@
 /**
- * A store whose calls fail when a test says so, in each of the ways that a store on the other end of a network can. What
- * it does not disturb it hands to the store that it wraps.
+ * A store whose calls fail when a test says so, in each of the ways that a store on the other end
+ * of a network can. What it does not disturb it hands to the store that it wraps.
  */
 import { StorageError } from "../../lib/errors.ts";
 import { bytesContent } from "../../lib/store/object_store.ts";
@@ -18,7 +18,8 @@ import type {
 /**
  * - `fail`: the request was lost.
  * - `fail-but-done`: the answer was lost.
- * - `fail-then-done`: the request is still on its way, and arrives with {@linkcode FaultyStore.land}.
+ * - `fail-then-done`: the request is still on its way, and arrives with {@linkcode
+ *   FaultyStore.land}.
  */
 export type Fault = "fail" | "fail-but-done" | "fail-then-done";
 export const FAULTS: readonly Fault[] = ["fail", "fail-but-done", "fail-then-done"];
@@ -38,7 +39,10 @@ export class FaultyStore implements ObjectStore {
   readonly #plan: (call: Call) => Fault | null | Promise<Fault | null>;
   readonly #underWay: (() => Promise<unknown>)[] = [];
 
-  /** @param plan what happens to a call; a promise makes the call wait. By default nothing is disturbed. */
+  /**
+   * @param plan what happens to a call; a promise makes the call wait. By default nothing is
+   * disturbed.
+   */
   constructor(
     store: ObjectStore,
     plan: (call: Call) => Fault | null | Promise<Fault | null> = () => null,
@@ -53,7 +57,8 @@ export class FaultyStore implements ObjectStore {
 
   create(key: string, content: Content, options?: CreateOptions): Promise<"created" | "exists"> {
     return this.#call("create", key, () => this.#store.create(key, content, options), async () => {
-      // It has left with its bytes, and who sent it has neither to keep them nor a say in it any more.
+      // It has left with its bytes, and who sent it has neither to keep them nor a say in it any
+      // more.
       const bytes = await new Response(content.open()).bytes();
       this.#underWay.push(() => this.#store.create(key, bytesContent(bytes)));
     });

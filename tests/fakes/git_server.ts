@@ -1,8 +1,9 @@
 /**
- * A real git server: smart HTTP by `git http-backend`, which runs as a CGI program (RFC 3875) behind `Deno.serve`.
+ * A real git server: smart HTTP by `git http-backend`, which runs as a CGI program (RFC 3875)
+ * behind `Deno.serve`.
  *
- * It serves the bare repositories of one folder (`<url>/a/b.git` is `<folder>/a/b.git`), can ask for a password, and can
- * be made to misbehave.
+ * It serves the bare repositories of one folder (`<url>/a/b.git` is `<folder>/a/b.git`), can ask
+ * for a password, and can be made to misbehave.
  */
 import { TestRepo } from "../worlds/git_repo.ts";
 import type { RepoOptions } from "../worlds/git_repo.ts";
@@ -19,7 +20,10 @@ export interface SeenRequest {
   readonly authorization: string | null;
 }
 
-/** Decides what happens instead of an answer; null: git answers. "stall": nothing, until the server is disposed of. */
+/**
+ * Decides what happens instead of an answer; null: git answers. "stall": nothing, until the server
+ * is disposed of.
+ */
 export type Misbehave = (request: SeenRequest) =>
   | Response
   | "stall"
@@ -34,7 +38,10 @@ export interface GitServerOptions {
   readonly misbehave?: Misbehave;
   /** Whether `--filter` is honoured. Default: yes. */
   readonly allowFilter?: boolean;
-  /** Whether version 2 of git's protocol is spoken. Without it only tips are given by their hash. Default: yes. */
+  /**
+   * Whether version 2 of git's protocol is spoken. Without it only tips are given by their hash.
+   * Default: yes.
+   */
   readonly protocolV2?: boolean;
 }
 

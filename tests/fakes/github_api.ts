@@ -2,14 +2,17 @@
  * The part of GitHub's REST API that a GitHub App needs to get tokens, on 127.0.0.1:
  * https://docs.github.com/rest/apps/apps
  *
- * - `GET /orgs/{org}/installation`, `GET /users/{username}/installation`: where the App is installed. Owners are found
- *   whatever the case of their letters; an organization is no user, and the other way round.
- * - `POST /app/installations/{id}/access_tokens`: a token, for the repositories and permissions in the body.
+ * - `GET /orgs/{org}/installation`, `GET /users/{username}/installation`: where the App is
+ *   installed. Owners are found whatever the case of their letters; an organization is no user, and
+ *   the other way round.
+ * - `POST /app/installations/{id}/access_tokens`: a token, for the repositories and permissions in
+ *   the body.
  *
- * It is strict where GitHub is: the App's JWT must be signed with the App's key, be from the past and end within ten
- * minutes; a repository that the installation does not reach, and a permission it lacks, are 422; a request without
- * `User-Agent` is 403. What it must never be asked for (a token for more than it needs) is for the test to see in
- * {@linkcode FakeGitHubApi.tokens}. A fake git server asks {@linkcode FakeGitHubApi.isValidFor}.
+ * It is strict where GitHub is: the App's JWT must be signed with the App's key, be from the past
+ * and end within ten minutes; a repository that the installation does not reach, and a permission
+ * it lacks, are 422; a request without `User-Agent` is 403. What it must never be asked for (a
+ * token for more than it needs) is for the test to see in {@linkcode FakeGitHubApi.tokens}. A fake
+ * git server asks {@linkcode FakeGitHubApi.isValidFor}.
  */
 import { Buffer } from "node:buffer";
 import { createPublicKey, generateKeyPairSync, type KeyObject, verify } from "node:crypto";

@@ -1,9 +1,10 @@
 /**
- * An issuer of identity tokens on 127.0.0.1: an OpenID Connect provider with a discovery document and a key set, and as
- * such also what Google is to its instances.
+ * An issuer of identity tokens on 127.0.0.1: an OpenID Connect provider with a discovery document
+ * and a key set, and as such also what Google is to its instances.
  *
- * It is strict: only `GET` of the two documents is answered, and a token is signed only with keys that the issuer has or
- * had. What a good issuer would never sign, a test asks for in so many words ({@linkcode TokenOptions}).
+ * It is strict: only `GET` of the two documents is answered, and a token is signed only with keys
+ * that the issuer has or had. What a good issuer would never sign, a test asks for in so many words
+ * ({@linkcode TokenOptions}).
  */
 import assert from "node:assert/strict";
 import {

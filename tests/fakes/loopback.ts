@@ -1,8 +1,9 @@
 /**
- * An HTTP server on 127.0.0.1, on a port that the system chose, which can really go away and come back: while it is
- * down its port refuses connections, and connections that were open are cut.
+ * An HTTP server on 127.0.0.1, on a port that the system chose, which can really go away and come
+ * back: while it is down its port refuses connections, and connections that were open are cut.
  *
- * KNOWN LIMIT: another process may take the port while the server is down. Then {@linkcode Loopback.up} throws.
+ * KNOWN LIMIT: another process may take the port while the server is down. Then {@linkcode
+ * Loopback.up} throws.
  */
 export class Loopback implements AsyncDisposable {
   readonly url: string;
@@ -11,7 +12,10 @@ export class Loopback implements AsyncDisposable {
   readonly #port: number;
   #running: Running | null;
 
-  /** `onError` hears what the handler or a body it made threw; without it, so does the one who reads the test's output. */
+  /**
+   * `onError` hears what the handler or a body it made threw; without it, so does the one who reads
+   * the test's output.
+   */
   constructor(handler: Deno.ServeHandler, onError: (error: unknown) => Response = rethrow) {
     this.#handler = handler;
     this.#onError = onError;

@@ -1,6 +1,6 @@
 /**
- * A git repository in memory, for tests of what is decided by one. It counts what it is asked for, and its refs can move
- * between two looks. There are no archives: those need real git.
+ * A git repository in memory, for tests of what is decided by one. It counts what it is asked for,
+ * and its refs can move between two looks. There are no archives: those need real git.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -22,7 +22,9 @@ export interface MemoryCommit {
   readonly parents?: readonly Hash[];
   /** Seconds since 1970; default: 2026-01-02T03:04:05Z. */
   readonly timeSeconds?: number;
-  /** Refs that lead to the commit from now on, without `refs/`: `tags/v1.0.0`, `heads/main`, `HEAD`. */
+  /**
+   * Refs that lead to the commit from now on, without `refs/`: `tags/v1.0.0`, `heads/main`, `HEAD`.
+   */
   readonly refs?: readonly string[];
   /** Digits that the hash begins with. */
   readonly hash?: string;

@@ -1,6 +1,6 @@
 /**
- * A collector of OpenTelemetry: takes OTLP over HTTP in JSON (opentelemetry.io/docs/specs/otlp, "OTLP/HTTP") and keeps
- * spans and the names of metrics.
+ * A collector of OpenTelemetry: takes OTLP over HTTP in JSON (opentelemetry.io/docs/specs/otlp,
+ * "OTLP/HTTP") and keeps spans and the names of metrics.
  */
 import { z } from "zod";
 

@@ -1,8 +1,10 @@
 /**
- * What a request to a module proxy or a checksum database may look like: the rules that the fakes hold their clients to.
+ * What a request to a module proxy or a checksum database may look like: the rules that the fakes
+ * hold their clients to.
  *
- * Written from the Go modules reference ("GOPROXY protocol") and golang.org/x/mod/module, as patterns, without any code
- * of lib/module: a client that escapes wrongly must not be understood by a server that has the same mistake.
+ * Written from the Go modules reference ("GOPROXY protocol") and golang.org/x/mod/module, as
+ * patterns, without any code of lib/module: a client that escapes wrongly must not be understood by
+ * a server that has the same mistake.
  */
 
 /** Each upper-case letter as `!` and its lower case, as paths and versions are written in URLs. */
@@ -13,7 +15,8 @@ export function escapeCase(text: string): string {
 const PATH = String.raw`(?<path>(?:[-._~a-z0-9]|![a-z])+(?:\/(?:[-._~a-z0-9]|![a-z])+)*)`;
 const CANONICAL = String
   .raw`(?<version>v\d+\.\d+\.\d+(?:-(?:[-.0-9a-z]|![a-z])+)?(?:\+incompatible)?)`;
-// Any file name without a slash may be a query; the go command says no to all others before it asks.
+// Any file name without a slash may be a query; the go command says no to all others before it
+// asks.
 const QUERY = String.raw`(?<version>(?:[-a-z0-9#$%&()+,.=@[\]^_{}~ ]|![a-z])+)`;
 
 const MODULE_REQUESTS: readonly {
@@ -37,7 +40,9 @@ export interface ModuleRequest {
   readonly version: string;
 }
 
-/** What a decoded URL path asks of a module proxy; null for one that a correct client never sends. */
+/**
+ * What a decoded URL path asks of a module proxy; null for one that a correct client never sends.
+ */
 export function parseModuleRequest(path: string): ModuleRequest | null {
   for (const { what, pattern } of MODULE_REQUESTS) {
     const groups = matchCleanPath(pattern, path);
@@ -48,15 +53,18 @@ export function parseModuleRequest(path: string): ModuleRequest | null {
   return null;
 }
 
-/** Path and version, escaped, of a checksum database's `/lookup/…`; null for one that a correct client never sends. */
+/**
+ * Path and version, escaped, of a checksum database's `/lookup/…`; null for one that a correct
+ * client never sends.
+ */
 export function parseLookupRequest(path: string): { path: string; version: string } | null {
   const groups = matchCleanPath(LOOKUP_REQUEST, path);
   return groups === null ? null : { path: groups["path"] ?? "", version: groups["version"] ?? "" };
 }
 
 /**
- * The path of a request's URL as it was sent, without query and percent escapes; null for a broken escape. The URL class
- * would take `..` away before a fake could see it.
+ * The path of a request's URL as it was sent, without query and percent escapes; null for a broken
+ * escape. The URL class would take `..` away before a fake could see it.
  */
 export function decodedPath(request: Request): string | null {
   const target = request.url.slice(request.url.indexOf("/", "http://".length));

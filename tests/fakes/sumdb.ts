@@ -2,18 +2,20 @@
  * A checksum database: a log of signed go.sum lines that clients can check to be append-only.
  *
  * - Record: the two go.sum lines of a module version. Records are numbered from 0 and never change.
- * - Tree (RFC 6962, section 2.1): leaf = SHA-256(0x00 ‖ record), node = SHA-256(0x01 ‖ left ‖ right).
- * - Tile `tile/8/<L>/<N>[.p/<W>]`: the W (else 256) hashes from number 256·N on of the tree's level 8·L. N is written in
- *   groups of three digits, all but the last after an `x`: 1234067 is `x001/x234/067`. `tile/8/data/<N>` has the records
- *   themselves, each followed by an empty line.
- * - Note: text, empty line, `— <name> <base64 of key hash ‖ Ed25519 signature of the text>`. Key hash: the first 4 bytes
- *   of SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key).
+ * - Tree (RFC 6962, section 2.1): leaf = SHA-256(0x00 ‖ record), node = SHA-256(0x01 ‖ left ‖
+ *   right).
+ * - Tile `tile/8/<L>/<N>[.p/<W>]`: the W (else 256) hashes from number 256·N on of the tree's level
+ *   8·L. N is written in groups of three digits, all but the last after an `x`: 1234067 is
+ *   `x001/x234/067`. `tile/8/data/<N>` has the records themselves, each followed by an empty line.
+ * - Note: text, empty line, `— <name> <base64 of key hash ‖ Ed25519 signature of the text>`. Key
+ *   hash: the first 4 bytes of SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key).
  *
- * (Proposal "Secure the Public Go Module Ecosystem", golang.org/x/mod/sumdb/{note,tlog}.) Hashes of complete subtrees are
- * kept, all else is computed at each request: for logs of some thousand records.
+ * (Proposal "Secure the Public Go Module Ecosystem", golang.org/x/mod/sumdb/{note,tlog}.) Hashes of
+ * complete subtrees are kept, all else is computed at each request: for logs of some thousand
+ * records.
  *
- * It is strict like the fake upstream: what no correct client asks is answered 400 and noted in `faults`. It lies as the
- * test tells it to, by {@linkcode Sumdb.alter} and {@linkcode Sumdb.fork}.
+ * It is strict like the fake upstream: what no correct client asks is answered 400 and noted in
+ * `faults`. It lies as the test tells it to, by {@linkcode Sumdb.alter} and {@linkcode Sumdb.fork}.
  */
 
 import { Buffer } from "node:buffer";
@@ -25,7 +27,10 @@ import { decodedPath, escapeCase, parseLookupRequest } from "./protocol.ts";
 export interface SumdbOptions {
   /** The database's name, which is a host and perhaps a path. */
   readonly name?: string;
-  /** Finds the hashes of a version that is not in the log, which is then appended. Default: there are none. */
+  /**
+   * Finds the hashes of a version that is not in the log, which is then appended. Default: there
+   * are none.
+   */
   readonly resolve?: (path: string, version: string) => ModuleHashes | null;
 }
 
@@ -34,7 +39,10 @@ export interface SumdbServer extends AsyncDisposable {
   readonly url: string;
 }
 
-/** What is sent in place of the right bytes; null sends 404. `path` is `/latest`, `/lookup/…` or `/tile/…`. */
+/**
+ * What is sent in place of the right bytes; null sends 404. `path` is `/latest`, `/lookup/…` or
+ * `/tile/…`.
+ */
 export type Alteration = (
   path: string,
   bytes: Uint8Array<ArrayBuffer>,
@@ -79,7 +87,10 @@ export class Sumdb {
     return id;
   }
 
-  /** A database of the same name and key that has the same records so far; from here on each goes its own way. */
+  /**
+   * A database of the same name and key that has the same records so far; from here on each goes
+   * its own way.
+   */
   fork(options: SumdbOptions = this.#options): Sumdb {
     const other = new Sumdb({ ...options, name: this.name }, this.#key);
     other.#records.push(...this.#records);
@@ -167,7 +178,10 @@ export class Sumdb {
     return hash;
   }
 
-  /** The hash of the tree over the records from `start` to `end`; the left part is the greatest complete subtree. */
+  /**
+   * The hash of the tree over the records from `start` to `end`; the left part is the greatest
+   * complete subtree.
+   */
   #treeHash(start: number, end: number): Buffer {
     if (start === end) return sha256();
     const level = Math.floor(Math.log2(end - start));

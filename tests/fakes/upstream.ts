@@ -1,12 +1,14 @@
 /**
  * A Go module proxy on 127.0.0.1, with modules that tests make in memory.
  *
- * It follows the Go modules reference ("GOPROXY protocol"): `list` is 200 also when empty, 404 means that a module or
- * version does not exist, `.info` also answers queries (branches, commits). It is strict with its clients: a method
- * other than GET and HEAD, a query string, or a path that a correct client would not send is answered 400 and noted in
- * `faults`, which a test asserts to be empty. Everything that was asked is in `requests`.
+ * It follows the Go modules reference ("GOPROXY protocol"): `list` is 200 also when empty, 404
+ * means that a module or version does not exist, `.info` also answers queries (branches, commits).
+ * It is strict with its clients: a method other than GET and HEAD, a query string, or a path that a
+ * correct client would not send is answered 400 and noted in `faults`, which a test asserts to be
+ * empty. Everything that was asked is in `requests`.
  *
- * It can be made to go away ({@linkcode Upstream.down}) and to lie ({@linkcode Upstream.misbehave}, behaviours.ts).
+ * It can be made to go away ({@linkcode Upstream.down}) and to lie ({@linkcode Upstream.misbehave},
+ * behaviours.ts).
  */
 
 import { type Behaviour, WantedCut } from "./behaviours.ts";
@@ -29,7 +31,10 @@ const MAX_REQUESTS = 100_000;
 export interface UpstreamModule extends ModuleFiles {
   /** RFC 3339. Default: {@linkcode DEFAULT_TIME}. */
   readonly time?: string;
-  /** What `.mod` answers where it shall differ from the go.mod in `files` (default: that; without one, `module <path>`). */
+  /**
+   * What `.mod` answers where it shall differ from the go.mod in `files` (default: that; without
+   * one, `module <path>`).
+   */
   readonly goMod?: string;
   /** Whether `list` names the version. Default: unless it is a pseudo-version. */
   readonly listed?: boolean;
@@ -79,8 +84,9 @@ export class Upstream implements AsyncDisposable {
   }
 
   /**
-   * Adds a version. Adding one that is there already adds another *copy* of it: from then on each of `.info`, `.mod` and
-   * `.zip` is answered from all copies in turn, each of the three at its own turn.
+   * Adds a version. Adding one that is there already adds another *copy* of it: from then on each
+   * of `.info`, `.mod` and `.zip` is answered from all copies in turn, each of the three at its own
+   * turn.
    */
   async addModule(module: UpstreamModule): Promise<AddedModule> {
     const { path, version } = module;
@@ -100,7 +106,10 @@ export class Upstream implements AsyncDisposable {
     return { ...hashes, zip: zip.bytes };
   }
 
-  /** Lets `.info` of a branch, a commit or any other query answer what `.info` of the version answers. */
+  /**
+   * Lets `.info` of a branch, a commit or any other query answer what `.info` of the version
+   * answers.
+   */
   addQuery(path: string, query: string, version: string): void {
     this.#module(path).queries.set(escapeCase(query), escapeCase(version));
   }
@@ -110,7 +119,10 @@ export class Upstream implements AsyncDisposable {
     this.#module(path).latest = escapeCase(version);
   }
 
-  /** Serves bytes at a path that is not one of a module proxy's, where a redirect can lead. Its query is ignored. */
+  /**
+   * Serves bytes at a path that is not one of a module proxy's, where a redirect can lead. Its
+   * query is ignored.
+   */
   addResource(path: string, bytes: Uint8Array<ArrayBuffer>): void {
     this.#resources.set(path, bytes);
   }
@@ -120,15 +132,19 @@ export class Upstream implements AsyncDisposable {
     this.#sumdbs.set(sumdb.name, sumdb);
   }
 
-  /** The hashes of a version's first copy, for a checksum database that asks when it is asked; null for an unknown one. */
+  /**
+   * The hashes of a version's first copy, for a checksum database that asks when it is asked; null
+   * for an unknown one.
+   */
   hashesOf(path: string, version: string): ModuleHashes | null {
     const module = this.#modules.get(escapeCase(path));
     return module?.versions.get(escapeCase(version))?.[0]?.hashes ?? null;
   }
 
   /**
-   * Answers requests for a path (or those that a pattern fits) by a behaviour: the next `times` ones, or until the
-   * returned handle is disposed of. The youngest rule that fits is applied. Faults are found all the same.
+   * Answers requests for a path (or those that a pattern fits) by a behaviour: the next `times`
+   * ones, or until the returned handle is disposed of. The youngest rule that fits is applied.
+   * Faults are found all the same.
    */
   misbehave(
     path: string | RegExp,

@@ -384,7 +384,9 @@ async function text(upstream: Upstream, path: string): Promise<string> {
   return await (await fetch(upstream.url + path)).text();
 }
 
-/** What `go … -json` prints: objects without commas between them, each ending in a line of its own. */
+/**
+ * What `go … -json` prints: objects without commas between them, each ending in a line of its own.
+ */
 function parseJsonStream(stdout: string): Record<string, unknown>[] {
   return stdout.split(/^(?<=^\}\n)/m).filter((part) => part.trim() !== "").map((part) =>
     JSON.parse(part)

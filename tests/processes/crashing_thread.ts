@@ -1,6 +1,6 @@
 /**
- * A thread that says that it is there, and crashes when it is asked for its metrics. Of zips it knows that v1.0.0 is good
- * and v1.1.0 is not; any other it crashes of.
+ * A thread that says that it is there, and crashes when it is asked for its metrics. Of zips it
+ * knows that v1.0.0 is good and v1.1.0 is not; any other it crashes of.
  */
 /// <reference lib="deno.worker" />
 import { Peer } from "../../server/threads/rpc.ts";

@@ -1,6 +1,7 @@
 /**
- * The product with a broken store, to show that a test would find out: a directory in which whoever creates a manifest
- * replaces the one that is there, and is told that it was the first. Everything else, the probe's keys too, is as ever.
+ * The product with a broken store, to show that a test would find out: a directory in which whoever
+ * creates a manifest replaces the one that is there, and is told that it was the first. Everything
+ * else, the probe's keys too, is as ever.
  */
 import { DiskStore } from "../../lib/store/disk.ts";
 

@@ -1,8 +1,9 @@
 /**
  * A replica that appends to a log, for private_log_race_test.ts.
  *
- * Argument: a {@linkcode Job} as JSON. It appends all of its module versions, some at a time, and says of each, once
- * `append` has answered: `<module version> <number in the log>`. What fails is tried again.
+ * Argument: a {@linkcode Job} as JSON. It appends all of its module versions, some at a time, and
+ * says of each, once `append` has answered: `<module version> <number in the log>`. What fails is
+ * tried again.
  */
 import { ProxyError } from "../../lib/errors.ts";
 import type { StorageConfig } from "../../lib/store/config.ts";

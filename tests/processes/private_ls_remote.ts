@@ -1,6 +1,7 @@
 /**
- * `git ls-remote` of a private repository, for the test that this needs no other permissions than those of `deno task
- * start`. Arguments: the remote, a scratch folder, the user. The password is on standard input.
+ * `git ls-remote` of a private repository, for the test that this needs no other permissions than
+ * those of `deno task start`. Arguments: the remote, a scratch folder, the user. The password is on
+ * standard input.
  */
 import { Semaphore } from "../../lib/async/semaphore.ts";
 import { Git } from "../../lib/git/command.ts";

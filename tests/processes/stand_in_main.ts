@@ -1,4 +1,6 @@
-/** Stands in for main.ts in server_test.ts: listens, logs how it was started, and ends at SIGTERM. */
+/**
+ * Stands in for main.ts in server_test.ts: listens, logs how it was started, and ends at SIGTERM.
+ */
 
 log({
   msg: "started",

@@ -1,7 +1,7 @@
 /**
- * A process that asks a bucket for a list, for store_credentials_test.ts: the libraries that find credentials read the
- * environment of the process they are in. Argument: `gcs` or `s3`. It prints, as JSON, the headers of its request, which
- * reaches nobody.
+ * A process that asks a bucket for a list, for store_credentials_test.ts: the libraries that find
+ * credentials read the environment of the process they are in. Argument: `gcs` or `s3`. It prints,
+ * as JSON, the headers of its request, which reaches nobody.
  */
 import { GcsStore } from "../../lib/store/gcs.ts";
 import { S3Store } from "../../lib/store/s3.ts";

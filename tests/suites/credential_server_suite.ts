@@ -1,6 +1,7 @@
 /**
- * The tests of lib/git/credential_server.ts. To Deno a unix socket is network, and no flag allows the sockets of a folder
- * without allowing everything; so lib/git/credential_server_test.ts runs these in a process of their own.
+ * The tests of lib/git/credential_server.ts. To Deno a unix socket is network, and no flag allows
+ * the sockets of a folder without allowing everything; so lib/git/credential_server_test.ts runs
+ * these in a process of their own.
  */
 import assert from "node:assert/strict";
 import { Semaphore } from "../../lib/async/semaphore.ts";

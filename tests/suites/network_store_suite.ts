@@ -1,6 +1,6 @@
 /**
- * What every store on the other end of a network must withstand, besides the contract: a row for each thing that can happen
- * to a request on its way, and writers in several processes.
+ * What every store on the other end of a network must withstand, besides the contract: a row for
+ * each thing that can happen to a request on its way, and writers in several processes.
  */
 import assert from "node:assert/strict";
 import { probeStore } from "../../lib/store/probe.ts";
@@ -24,13 +24,19 @@ export interface NetworkStoreSubject {
   readonly name: string;
   /** Starts the server, with an empty bucket. */
   readonly start: () => Promise<Emulator>;
-  /** A handle of the store at a server, with {@linkcode FAST} times and parts of {@linkcode partSizeBytes}. */
+  /**
+   * A handle of the store at a server, with {@linkcode FAST} times and parts of {@linkcode
+   * partSizeBytes}.
+   */
   readonly open: (url: string) => ObjectStore;
   /** The largest content that is created at once; the size of a part. */
   readonly partSizeBytes: number;
   /** Whether a request makes an object with all of its bytes. */
   readonly isCreate: (request: ProxiedRequest) => boolean;
-  /** Whether a request sends a part that is not the last; whether it is the one that ends an upload in parts. */
+  /**
+   * Whether a request sends a part that is not the last; whether it is the one that ends an upload
+   * in parts.
+   */
   readonly isPart: (request: ProxiedRequest) => boolean;
   readonly isCompletion: (request: ProxiedRequest) => boolean;
 }

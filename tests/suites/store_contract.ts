@@ -1,9 +1,9 @@
 /**
- * The store's contract as a test, one step for each thing that lib/store/object_store.ts promises. A back end's test is
- * one call of {@linkcode storeContract}.
+ * The store's contract as a test, one step for each thing that lib/store/object_store.ts promises.
+ * A back end's test is one call of {@linkcode storeContract}.
  *
- * C5, a create that throws and has happened, cannot be provoked from outside; publish_test.ts sees what it leads to, and a
- * back end over a network tests it with a connection that is cut.
+ * C5, a create that throws and has happened, cannot be provoked from outside; publish_test.ts sees
+ * what it leads to, and a back end over a network tests it with a connection that is cut.
  */
 import assert from "node:assert/strict";
 import { StorageError, UpstreamError } from "../../lib/errors.ts";
@@ -24,9 +24,14 @@ export interface StoreUnderTest extends AsyncDisposable {
   readonly replicas: readonly [ObjectStore, ObjectStore];
   /** A handle of a store that is out of reach, where the back end has such trouble. */
   readonly broken?: ObjectStore;
-  /** The names of temporary things that are in the store now, where the back end has such things. */
+  /**
+   * The names of temporary things that are in the store now, where the back end has such things.
+   */
   readonly leftovers?: () => Promise<string[]>;
-  /** Makes a folder look as if nothing had come into it for long, where a store cannot observe others. */
+  /**
+   * Makes a folder look as if nothing had come into it for long, where a store cannot observe
+   * others.
+   */
   readonly age?: (folder: string) => Promise<void>;
 }
 
@@ -425,7 +430,10 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-/** Content whose second half waits for `gate`. `stalled` resolves when it does; `cancelled` when it is given up. */
+/**
+ * Content whose second half waits for `gate`. `stalled` resolves when it does; `cancelled` when it
+ * is given up.
+ */
 function stalling(bytes: Uint8Array<ArrayBuffer>, gate: Promise<void>) {
   const stalled = Promise.withResolvers<void>();
   const cancelled = Promise.withResolvers<void>();
@@ -456,7 +464,10 @@ function failing(bytes: Uint8Array<ArrayBuffer>, error = new Error("the content 
   };
 }
 
-/** Names of all kinds of letters that a key may have, in the order of their bytes, which is none of any language. */
+/**
+ * Names of all kinds of letters that a key may have, in the order of their bytes, which is none of
+ * any language.
+ */
 function manyNames(): string[] {
   const forms = [
     "v1.%.0",

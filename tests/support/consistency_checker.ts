@@ -1,17 +1,21 @@
 /**
- * Checks a log of answers against the promise of the README. It knows nothing of stores, manifests and replicas' insides:
- * whoever kept such a log as a client of several replicas could come to the same verdict.
+ * Checks a log of answers against the promise of the README. It knows nothing of stores, manifests
+ * and replicas' insides: whoever kept such a log as a client of several replicas could come to the
+ * same verdict.
  *
- * Time is the client's own, one clock for the whole log. An answer comes *before* a request when it had ended when the
- * request began; what overlaps is in no order, and nothing is demanded of it.
+ * Time is the client's own, one clock for the whole log. An answer comes *before* a request when it
+ * had ended when the request began; what overlaps is in no order, and nothing is demanded of it.
  *
- * - **One copy**: all contents of one file of a version are equal, and no two files of a version are of different copies.
+ * - **One copy**: all contents of one file of a version are equal, and no two files of a version
+ *   are of different copies.
  * - **List after read**: a list names each tagged version of which a file was answered before.
- * - **No shrinking**: a list names all that a list of the store alone named before. (What only a source named may go away
- *   with the source.)
- * - **No 404**: nothing of a version, and no list of its module, is "not found" after a file of the version was answered.
+ * - **No shrinking**: a list names all that a list of the store alone named before. (What only a
+ *   source named may go away with the source.)
+ * - **No 404**: nothing of a version, and no list of its module, is "not found" after a file of the
+ *   version was answered.
  *
- * Limits: the whole log in memory; time O(n log n), and for the lists the number of lists times that of versions.
+ * Limits: the whole log in memory; time O(n log n), and for the lists the number of lists times
+ * that of versions.
  */
 
 interface AnswerFacts {
@@ -132,7 +136,8 @@ function incompleteLists(
 }
 
 function shrunkenLists(lists: readonly ListAnswer[]): Violation[] {
-  // Of each version the first list of the store that named it: if that one forbids nothing, no later one does.
+  // Of each version the first list of the store that named it: if that one forbids nothing, no
+  // later one does.
   const first = new Map<string, ListAnswer>();
   for (const list of byEnd(lists.filter(isOk)).filter(({ isFromStore }) => isFromStore)) {
     for (const version of list.versions) if (!first.has(version)) first.set(version, list);

@@ -1,8 +1,10 @@
 /**
- * The real `go` command, in an environment of its own: empty caches, no configuration, nothing of the machine but PATH.
+ * The real `go` command, in an environment of its own: empty caches, no configuration, nothing of
+ * the machine but PATH.
  *
- * It is the referee of everything here, and not every machine has it. Tests that need it are registered by
- * {@linkcode goTest}, which says SKIP where it is missing, and fails there with `CI=true`.
+ * It is the referee of everything here, and not every machine has it. Tests that need it are
+ * registered by {@linkcode goTest}, which says SKIP where it is missing, and fails there with
+ * `CI=true`.
  */
 
 import { join } from "node:path";
@@ -69,7 +71,10 @@ export async function goCommand(options: GoOptions): Promise<GoCommand> {
   return go;
 }
 
-/** Else the command counts its own use, in a process that may outlive it and write into the home that a test removes. */
+/**
+ * Else the command counts its own use, in a process that may outlive it and write into the home
+ * that a test removes.
+ */
 export async function switchTelemetryOff(home: string): Promise<void> {
   const telemetry = join(home, ".config", "go", "telemetry");
   await Deno.mkdir(telemetry, { recursive: true });

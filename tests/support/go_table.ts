@@ -1,7 +1,7 @@
 /**
- * Reads the tables of Go's own tests out of their source text: a slice of structs with named fields whose values are
- * strings, lists of strings, `time.Date(…)` in UTC or names. Nothing else of Go is understood; what is not is an error, so
- * that no row gets lost.
+ * Reads the tables of Go's own tests out of their source text: a slice of structs with named fields
+ * whose values are strings, lists of strings, `time.Date(…)` in UTC or names. Nothing else of Go is
+ * understood; what is not is an error, so that no row gets lost.
  */
 import assert from "node:assert/strict";
 import { unquoteGo } from "../../lib/module/go_string.ts";

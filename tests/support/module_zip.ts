@@ -1,12 +1,13 @@
 /**
  * Module zips built on the spot, and the hashes go.sum has for them.
  *
- * A module zip holds the module's files, each under `<path>@<version>/`. Its `h1` is the base64 SHA-256 of one line
- * `<hex SHA-256 of the file>  <name>\n` per file, in the order of the names' bytes; the `h1` of a go.mod is that of a
- * zip with the one file `go.mod` and no prefix. (golang.org/x/mod: zip, sumdb/dirhash.)
+ * A module zip holds the module's files, each under `<path>@<version>/`. Its `h1` is the base64
+ * SHA-256 of one line `<hex SHA-256 of the file>  <name>\n` per file, in the order of the names'
+ * bytes; the `h1` of a go.mod is that of a zip with the one file `go.mod` and no prefix.
+ * (golang.org/x/mod: zip, sumdb/dirhash.)
  *
- * The hashes here come from the files, not from the zip, and share no code with lib/zip: so one can check the other.
- * Everything is held in memory: for tests' modules of up to some megabytes.
+ * The hashes here come from the files, not from the zip, and share no code with lib/zip: so one can
+ * check the other. Everything is held in memory: for tests' modules of up to some megabytes.
  */
 
 import { createHash } from "node:crypto";
@@ -55,7 +56,8 @@ export async function buildZip(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const zip = new ZipFile();
   for (const [name, content] of entries) {
-    // A time before 1980 is stored as the first of 1980; any other would be written in the local time zone.
+    // A time before 1980 is stored as the first of 1980; any other would be written in the local
+    // time zone.
     zip.addBuffer(Buffer.from(content), name, { mtime: new Date(0), forceDosTimestamp: true });
   }
   zip.end();

@@ -1,4 +1,7 @@
-/** What tests tell people besides that they passed: on standard output, which `deno test` shows under the test's name. */
+/**
+ * What tests tell people besides that they passed: on standard output, which `deno test` shows
+ * under the test's name.
+ */
 
 export function report(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));

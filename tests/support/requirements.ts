@@ -1,10 +1,12 @@
 /**
- * Tests that need programs which not every machine has: without them they say SKIP and how to get them, and fail with
- * `CI=true`.
+ * Tests that need programs which not every machine has: without them they say SKIP and how to get
+ * them, and fail with `CI=true`.
  */
 import { goAvailable } from "./go_command.ts";
 
-/** Registers a test. @param missing what it lacks here, as instructions; null if it lacks nothing */
+/**
+ * Registers a test. @param missing what it lacks here, as instructions; null if it lacks nothing
+ */
 export function testWith(
   missing: string | null,
   name: string,

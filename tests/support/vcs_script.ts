@@ -1,7 +1,8 @@
 /**
  * Runs the scripts by which the Go distribution describes the repositories of its own tests
- * (`cmd/go/testdata/vcstest/git/*.txt`; the language is that of `cmd/internal/script`, the file format is txtar). The same
- * commits come out at every run, hashes included, and the scripts check that by themselves with `cmp`.
+ * (`cmd/go/testdata/vcstest/git/*.txt`; the language is that of `cmd/internal/script`, the file
+ * format is txtar). The same commits come out at every run, hashes included, and the scripts check
+ * that by themselves with `cmp`.
  *
  * ```
  * handle git                        what serves the result: nothing to do here

@@ -1,6 +1,7 @@
 /**
- * Repositories for the comparison with the `go` command, one for each thing that repositories can have or do. What is in
- * them and what is asked of them is said here; what comes out is not: the `go` command knows.
+ * Repositories for the comparison with the `go` command, one for each thing that repositories can
+ * have or do. What is in them and what is asked of them is said here; what comes out is not: the
+ * `go` command knows.
  */
 import type { RepoOptions, TestRepo } from "../worlds/git_repo.ts";
 import { executable, type Files, submodule, symlink } from "../worlds/git_repo.ts";
@@ -430,7 +431,8 @@ const SPECIAL: readonly GitCase[] = [
       const path = `${HOST}/metadataafter.git`;
       await repo.commit({ "go.mod": goMod(path) }, { tag: "v1.5.0" });
       const tagged = await repo.commit({ "a.go": "1" }, { tag: "v1.2.3+meta" });
-      // What the commit is by another name depends on the version of git, which may or may not bring the tag along.
+      // What the commit is by another name depends on the version of git, which may or may not
+      // bring the tag along.
       return asks(path, "v1.2.3+meta", "latest", await pseudo(repo, tagged, "v1.5.1-0."));
     },
   },
@@ -449,7 +451,8 @@ const SPECIAL: readonly GitCase[] = [
       await repo.commit({ "a.go": "2" });
       return [
         ...asks(path, shaped, "main", "latest", second, "v1.0.0-20200101000000-abcdefabcdef"),
-        // What comes after the tag kit/v0.0.0-… has that for its base by the go command, and nothing by us.
+        // What comes after the tag kit/v0.0.0-… has that for its base by the go command, and
+        // nothing by us.
         ...asks(`${path}/kit`, shaped),
       ];
     },

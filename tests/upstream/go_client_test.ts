@@ -1,11 +1,12 @@
 /**
- * The real `go` command and real modules: more than 200 of them, and a toolchain, through this server, from the upstream of
- * this machine (`go env GOPROXY`), with the machine's own GOSUMDB. Then again with the upstream switched off. The command
- * itself can reach nothing but this server.
+ * The real `go` command and real modules: more than 200 of them, and a toolchain, through this
+ * server, from the upstream of this machine (`go env GOPROXY`), with the machine's own GOSUMDB.
+ * Then again with the upstream switched off. The command itself can reach nothing but this server.
  *
- * It needs the network and some 300 MB of it, so it is a task of its own: `deno task test:upstream`. Where the upstream
- * cannot be reached it says SKIP, and fails with `CI=true`. Branches and commits are tested on loopback alone
- * (../go_client_test.ts), because not every upstream answers them.
+ * It needs the network and some 300 MB of it, so it is a task of its own: `deno task
+ * test:upstream`. Where the upstream cannot be reached it says SKIP, and fails with `CI=true`.
+ * Branches and commits are tested on loopback alone (../go_client_test.ts), because not every
+ * upstream answers them.
  */
 import assert from "node:assert/strict";
 import { type GoCommand, goCommand, goTest } from "../support/go_command.ts";
@@ -13,7 +14,9 @@ import { type Server, startServer } from "../worlds/server.ts";
 import { report } from "../support/report.ts";
 import { runCommand } from "../support/run_command.ts";
 
-/** A program whose graph has 229 modules, of all ages and shapes, among them zips of up to 30 MB. */
+/**
+ * A program whose graph has 229 modules, of all ages and shapes, among them zips of up to 30 MB.
+ */
 const PROGRAM = "github.com/prometheus/prometheus@v0.305.0";
 const MIN_MODULES = 200;
 /** Of some 20 kB each. */

@@ -1,6 +1,6 @@
 /**
- * The whole product in this process, called as a function: the wiring of the server over a store in memory and an upstream
- * list, with short deadlines and no pauses between retries.
+ * The whole product in this process, called as a function: the wiring of the server over a store in
+ * memory and an upstream list, with short deadlines and no pauses between retries.
  */
 import type { ClientAuth } from "../../lib/auth/client_auth.ts";
 import { parseConfig } from "../../lib/config/config.ts";
@@ -26,14 +26,20 @@ export interface TestAppOptions {
   /** What a checksum database knows. Default: there is none. */
   readonly findHashes?: HashDatabase["find"];
   readonly zips?: "lazy" | "eager";
-  /** Checksum databases whose keys are known. Default: only the `go` command's own, which no test asks. */
+  /**
+   * Checksum databases whose keys are known. Default: only the `go` command's own, which no test
+   * asks.
+   */
   readonly sumDatabases?: readonly SumDatabaseConfig[];
   readonly isPrivate?: (path: ModulePath) => boolean;
   /** Default: nobody is asked who they are. */
   readonly auth?: ClientAuth;
   /** Default: none. */
   readonly index?: IndexReader;
-  /** Whether the store is probed as at the start of the server, after which `/readyz` is 200. Default: false. */
+  /**
+   * Whether the store is probed as at the start of the server, after which `/readyz` is 200.
+   * Default: false.
+   */
   readonly isProbed?: boolean;
 }
 

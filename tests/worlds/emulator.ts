@@ -1,9 +1,11 @@
 /**
- * Real servers of object storage on this machine: fake-gcs-server for Google Cloud Storage, versitygw for S3. They are
- * programs of their own, which tools/install_emulators builds. Each test starts one, on a port that was free, and ends it.
+ * Real servers of object storage on this machine: fake-gcs-server for Google Cloud Storage,
+ * versitygw for S3. They are programs of their own, which tools/install_emulators builds. Each test
+ * starts one, on a port that was free, and ends it.
  *
- * A program is looked for where its environment variable says (FAKE_GCS_SERVER, VERSITYGW), where tools/install_emulators
- * puts it, and in PATH. Without it the tests say SKIP, and fail with `CI=true`.
+ * A program is looked for where its environment variable says (FAKE_GCS_SERVER, VERSITYGW), where
+ * tools/install_emulators puts it, and in PATH. Without it the tests say SKIP, and fail with
+ * `CI=true`.
  */
 import { join } from "node:path";
 import pRetry from "p-retry";

@@ -1,8 +1,8 @@
 /**
  * Git repositories made on the spot, the same hashes at every run.
  *
- * A commit adds files to those of the commit before it, through `git fast-import`: trees with symlinks, submodules and
- * names that no file system here would take cost no more than others.
+ * A commit adds files to those of the commit before it, through `git fast-import`: trees with
+ * symlinks, submodules and names that no file system here would take cost no more than others.
  */
 import assert from "node:assert/strict";
 import { runCommand } from "../support/run_command.ts";
@@ -15,8 +15,9 @@ export interface TreeFile {
 }
 
 /**
- * What a commit changes: path → new content, or null to remove the file or folder. In a path, U+DC80 to U+DCFF stand for
- * the bytes 0x80 to 0xFF, so that names which are not UTF-8 can be written.
+ * What a commit changes: path → new content, or null to remove the file or folder. In a path,
+ * U+DC80 to U+DCFF stand for the bytes 0x80 to 0xFF, so that names which are not UTF-8 can be
+ * written.
  */
 export type Files = Readonly<Record<string, string | Uint8Array<ArrayBuffer> | TreeFile | null>>;
 
@@ -28,7 +29,10 @@ export interface CommitOptions {
   /** Further parents. */
   readonly merge?: readonly string[];
   readonly message?: string;
-  /** The committer's and author's time. Default: one minute after the commit made before; the first in 2020. */
+  /**
+   * The committer's and author's time. Default: one minute after the commit made before; the first
+   * in 2020.
+   */
   readonly date?: Date;
   /** As git writes it. Default: "+0000". */
   readonly timeZone?: string;
@@ -68,7 +72,10 @@ export class TestRepo {
     this.path = path;
   }
 
-  /** A new, empty, bare repository in a folder that does not exist yet. HEAD points to `refs/heads/main`. */
+  /**
+   * A new, empty, bare repository in a folder that does not exist yet. HEAD points to
+   * `refs/heads/main`.
+   */
   static async create(path: string, options: RepoOptions = {}): Promise<TestRepo> {
     const repo = new TestRepo(path);
     await Deno.mkdir(path, { recursive: true });

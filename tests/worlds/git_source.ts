@@ -1,6 +1,6 @@
 /**
- * A {@linkcode GitSource} with real git and mirrors in a folder of its own, for which the web and all git hosts are on
- * this machine.
+ * A {@linkcode GitSource} with real git and mirrors in a folder of its own, for which the web and
+ * all git hosts are on this machine.
  */
 import { Semaphore } from "../../lib/async/semaphore.ts";
 import { Git } from "../../lib/git/command.ts";

@@ -1,12 +1,14 @@
 /**
  * A module graph of any size, whose Go code compiles.
  *
- * Module `i` requires and imports modules `2i+1` and `2i+2`, so that a graph of n modules is some log n deep. All kinds
- * of module are among them: `go 1.16` (its graph is not pruned) and `go 1.21` lines, upper-case letters in paths, `/v2`
- * paths, pre-releases, pseudo-versions, and leaves that are `+incompatible` and have no go.mod.
+ * Module `i` requires and imports modules `2i+1` and `2i+2`, so that a graph of n modules is some
+ * log n deep. All kinds of module are among them: `go 1.16` (its graph is not pruned) and `go 1.21`
+ * lines, upper-case letters in paths, `/v2` paths, pre-releases, pseudo-versions, and leaves that
+ * are `+incompatible` and have no go.mod.
  *
- * The main module names them all, as `go mod tidy` would have it: so `go list -m all` loads every one of them, whichever
- * graphs are pruned. It prints n. Nothing imports the standard library, so that building with an empty cache is quick.
+ * The main module names them all, as `go mod tidy` would have it: so `go list -m all` loads every
+ * one of them, whichever graphs are pruned. It prints n. Nothing imports the standard library, so
+ * that building with an empty cache is quick.
  */
 
 import type { Files, ModuleVersion } from "../support/module_zip.ts";

@@ -1,7 +1,9 @@
 /**
- * What the tests of git sources need around a repository: git, mirrors in a folder of their own, and a clock.
+ * What the tests of git sources need around a repository: git, mirrors in a folder of their own,
+ * and a clock.
  *
- * Passwords reach git by a shell line instead of the credential server, whose unix socket the test task may not open.
+ * Passwords reach git by a shell line instead of the credential server, whose unix socket the test
+ * task may not open.
  */
 import { Semaphore } from "../../lib/async/semaphore.ts";
 import type { Credentials } from "../../lib/credentials/provider.ts";

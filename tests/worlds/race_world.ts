@@ -1,9 +1,10 @@
 /**
- * The world of race_test.ts: replicas that come and go, sources that change their mind, clients that ask at random, and a
- * log of what they were answered.
+ * The world of race_test.ts: replicas that come and go, sources that change their mind, clients
+ * that ask at random, and a log of what they were answered.
  *
- * All modules exist in two copies, `one` and `other`, and say so: in `m.go`, so each zip names its copy; in go.mod too where
- * the version's number is odd, and for the module from git; and in the commit that `.info` of the latter names.
+ * All modules exist in two copies, `one` and `other`, and say so: in `m.go`, so each zip names its
+ * copy; in go.mod too where the version's number is odd, and for the module from git; and in the
+ * commit that `.info` of the latter names.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -71,7 +72,8 @@ export async function startRaceWorld({ open, requests, entry }: RaceOptions): Pr
   const replicas = stack.use(
     new Replicas(() =>
       startServer({
-        // Not in the process's own folder, which is removed right after a kill: its git processes may not have ended yet.
+        // Not in the process's own folder, which is removed right after a kill: its git processes
+        // may not have ended yet.
         args: ["--config-file", config, "--scratch-dir", `${directory}/scratch-${started++}`],
         env: { GOPROXY: upstream.url, ...place.env },
         ...(entry === undefined ? {} : { entry }),
@@ -169,7 +171,10 @@ export class RaceWorld implements AsyncDisposable {
     await replicas.settled();
   }
 
-  /** What was answered once must be answered by everybody, now that nobody is killed and the upstream tells the truth. */
+  /**
+   * What was answered once must be answered by everybody, now that nobody is killed and the
+   * upstream tells the truth.
+   */
   async askAgain(): Promise<void> {
     this.#lieChance = 0;
     const read = new Set(
@@ -245,7 +250,10 @@ export class RaceWorld implements AsyncDisposable {
     return status;
   }
 
-  /** What the checker is told of an answer; nothing of one that is about no version known beforehand and failed. */
+  /**
+   * What the checker is told of an answer; nothing of one that is about no version known beforehand
+   * and failed.
+   */
   async #meaningOf(
     { what, version }: Plan,
     status: number,

@@ -1,8 +1,10 @@
 /**
- * The product as users start it: a process of its own, with the permissions that deno.json's `start` task gives it, on a
- * port that the system chooses. It sees nothing of the machine's environment but PATH and Deno's cache of packages.
+ * The product as users start it: a process of its own, with the permissions that deno.json's
+ * `start` task gives it, on a port that the system chooses. It sees nothing of the machine's
+ * environment but PATH and Deno's cache of packages.
  *
- * It is ready when it has logged `{"msg":"listening","url":"http://127.0.0.1:<port>"}` and `/readyz` answers 200.
+ * It is ready when it has logged `{"msg":"listening","url":"http://127.0.0.1:<port>"}` and
+ * `/readyz` answers 200.
  */
 
 import { join, resolve } from "node:path";
@@ -27,7 +29,10 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export interface ServerOptions {
   /** What follows `main.ts --port 0`. */
   readonly args?: readonly string[];
-  /** Variables besides the `start` task's and PATH, HOME, TMPDIR, DENO_DIR, DENO_NO_UPDATE_CHECK and NO_COLOR. */
+  /**
+   * Variables besides the `start` task's and PATH, HOME, TMPDIR, DENO_DIR, DENO_NO_UPDATE_CHECK and
+   * NO_COLOR.
+   */
   readonly env?: Readonly<Record<string, string>>;
   /** The folder to run in, which stays. Default: a new one, removed in the end. */
   readonly dir?: string;
@@ -44,7 +49,9 @@ export interface ServerOptions {
 /** A line of the log; one that is no JSON object has its text as `raw`. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
-/** Starts the product and waits until it is ready; what it logged is in the error if it never is. */
+/**
+ * Starts the product and waits until it is ready; what it logged is in the error if it never is.
+ */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const server = await Server.spawn(options);
   try {
@@ -60,7 +67,10 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   }
 }
 
-/** Runs another subcommand of the product to its end, with the same permissions and in as small an environment. */
+/**
+ * Runs another subcommand of the product to its end, with the same permissions and in as small an
+ * environment.
+ */
 export async function runProgram(
   args: readonly string[],
   { env = {} }: { env?: Readonly<Record<string, string>> } = {},
@@ -177,7 +187,10 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** Sends the signal and waits for the end. A process that has ended keeps the status it ended with. */
+  /**
+   * Sends the signal and waits for the end. A process that has ended keeps the status it ended
+   * with.
+   */
   async kill(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
     this.signal(signal);
     const ended = async () => {

@@ -1,6 +1,6 @@
 /**
- * Stores of each kind that several processes can open at once: a directory, and real servers of object storage, which say
- * SKIP where they are missing.
+ * Stores of each kind that several processes can open at once: a directory, and real servers of
+ * object storage, which say SKIP where they are missing.
  */
 import { DiskStore } from "../../lib/store/disk.ts";
 import { GcsStore } from "../../lib/store/gcs.ts";

@@ -1,6 +1,7 @@
 /**
- * A {@linkcode SumDatabase} over a fake database, in this process: what it asks outside is in the fake's `requests`, its
- * store can be shared with others, and its clock stands still until a test moves it.
+ * A {@linkcode SumDatabase} over a fake database, in this process: what it asks outside is in the
+ * fake's `requests`, its store can be shared with others, and its clock stands still until a test
+ * moves it.
  */
 import { NotFoundError, UpstreamError } from "../../lib/errors.ts";
 import { createLogger } from "../../lib/log/log.ts";
