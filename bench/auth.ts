@@ -1,6 +1,6 @@
 /**
- * `deno task bench auth`: what it costs to ask every client who it is, of warm `.info`, the request
- * of which the rest of the work is least.
+ * `deno task bench auth`: the cost of client authentication, measured with cached `.info`, the
+ * cheapest request.
  *
  * One server asks nobody, the other has an access list of ten rules of which the last applies. Both
  * run all the time, and one at a time is asked. Both get the same requests, all with the same

@@ -1,4 +1,4 @@
-/** Where benchmarks keep what takes long to make, from one run to the next. */
+/** The folder in which benchmarks keep expensive inputs between runs. */
 import { join } from "node:path";
 
 /** In the system's temporary directory. */

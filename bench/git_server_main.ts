@@ -1,5 +1,5 @@
 /**
- * A git server in a process of its own, so that its work is counted to none of the contestants.
+ * A git server in a process of its own, so that its CPU time is not attributed to a contestant.
  * Writes `{"url":…,"folder":…}` to standard output, serves the bare repositories in the folder, and
  * ends when standard input does.
  */

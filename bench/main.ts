@@ -1,10 +1,10 @@
 /**
- * Benchmarks of the product as users start it, against what else does the same work.
+ * Benchmarks of the product as users start it, against other programs that do the same work.
  *
  * ```text
- * deno task bench                             measures everything that a day's work should not make worse, in ten minutes
- * deno task bench warm git                    only these suites
- * deno task bench --full --out FOLDER         longer, and writes FOLDER/<suite>.md and FOLDER/<suite>.json
+ * deno task bench                       the usual suites, in ten minutes
+ * deno task bench warm git              only these suites
+ * deno task bench --full --out FOLDER   longer, with FOLDER/<suite>.md and FOLDER/<suite>.json
  * ```
  *
  * It needs wrk (Debian's package `wrk`); nginx (`nginx-light`) and the other module proxies

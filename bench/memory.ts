@@ -1,6 +1,6 @@
 /**
- * `deno task bench memory`: the most memory that a server's processes take together, idle and under
- * what takes most.
+ * `deno task bench memory`: the peak memory of all processes of a server, idle and under the
+ * heaviest load.
  *
  * Each figure is of a server of its own, because memory that was taken once may never be given
  * back.

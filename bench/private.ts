@@ -1,6 +1,6 @@
 /**
- * `deno task bench private`: versions of private modules, from git repositories that nobody has
- * asked for yet.
+ * `deno task bench private`: versions of private modules, from git repositories that no client has
+ * requested yet.
  *
  * Athens has the `go` command fetch them (`GOPROXY=direct`); `git fetch --depth=1` of the one
  * commit is the least that any of them can do. All fetch by smart HTTP from the same server;

@@ -15,6 +15,6 @@ Deno.test({
   },
 });
 
-Deno.test("cpuTime() of a process that is not there is null", async () => {
+Deno.test("cpuTime() of a process that does not exist is null", async () => {
   assert.equal(await cpuTime(2 ** 30), null);
 });

@@ -37,7 +37,7 @@ Deno.test("a tree is a process and its descendants", { ignore }, async () => {
   await within("the end of the shell", process.status);
 });
 
-Deno.test("a tree that is not there is null", async () => {
+Deno.test("a process tree that does not exist is null", async () => {
   assert.equal(await treeCpuMs(2 ** 30), null);
   assert.equal(await treeMemoryBytes(2 ** 30), null);
   assert.equal(await treeHighWaterBytes(2 ** 30), null);

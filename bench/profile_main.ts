@@ -2,9 +2,9 @@
  * Where the time of our own server goes: a CPU profile of its main thread under load.
  *
  * ```text
- * deno run -A bench/profile_main.ts .info              the functions that take most of it by themselves
- * deno run -A bench/profile_main.ts zip:100000 8       a zip of that many bytes, by 8 connections (default 32)
- * deno run -A bench/profile_main.ts cold               `go list -m all` of a real graph, with an empty cache
+ * deno run -A bench/profile_main.ts .info          the functions with the most CPU time of their own
+ * deno run -A bench/profile_main.ts zip:100000 8   a zip of that size, 8 connections (default 32)
+ * deno run -A bench/profile_main.ts cold           `go list -m all` of a real graph, empty cache
  * ```
  *
  * Not by `deno run --cpu-prof`, which counts the start and the warming up too, but by the

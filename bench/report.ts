@@ -1,7 +1,7 @@
 /**
- * What a suite has measured, as a table for people and as JSON for programs. Ratios come first:
- * times depend on the machine and on what else it does, ratios much less, because the contestants
- * take turns.
+ * The results of a suite, as a table for people and as JSON for programs. Ratios come first: times
+ * depend on the machine and on what else it does, ratios much less, because the contestants take
+ * turns.
  */
 
 export type Unit =

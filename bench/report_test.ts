@@ -46,7 +46,7 @@ Deno.test("verdictOf()", async (t) => {
   }
 });
 
-Deno.test("verdictOf() of a row without our own is null", () => {
+Deno.test("verdictOf() of a row without our server is null", () => {
   assert.equal(
     verdictOf({ unit: "ms", samples: { peer: [1] } }, { of: ["peer"], atMost: 1 }),
     null,
@@ -54,7 +54,7 @@ Deno.test("verdictOf() of a row without our own is null", () => {
   assert.equal(verdictOf({ unit: "ms", samples: { peer: [1] } }, { atMost: 1 }), null);
 });
 
-Deno.test("Samples keep rows in order, and leave out what the system does not tell", () => {
+Deno.test("Samples keep rows in order, and leave out values that the system does not provide", () => {
   const samples = new Samples();
   const [first, second] = [
     { name: "first", unit: "ms", goals: [] },
@@ -91,7 +91,7 @@ const REPORT: Report = {
   ],
 };
 
-Deno.test("toMarkdown() says the ratio first, and whether it is what was wanted", () => {
+Deno.test("toMarkdown() gives the ratio first, and whether it meets the goal", () => {
   const lines = toMarkdown(REPORT, { machine: "2 cores" }).split("\n");
   assert.deepEqual(lines.filter((line) => line !== ""), [
     "## warm",

@@ -1,6 +1,6 @@
 /**
- * What `deno task compile` puts into the executables, as far as that runs without their runtime,
- * which Deno downloads: the whole program in one file. It runs alone, far from the project, and git
+ * The single file that `deno task compile` puts into the executables. The executables themselves
+ * are not tested, because Deno downloads their runtime. The file runs outside the project, and git
  * gets its credentials from it.
  */
 import assert from "node:assert/strict";

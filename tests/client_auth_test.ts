@@ -1,8 +1,8 @@
 /**
- * Client authentication over the whole server: which route answers whom, and what a stranger
- * learns.
+ * Client authentication over the whole server: which route answers which client, and what
+ * unauthenticated clients learn.
  *
- * Identities: `dev` may read example.com/open, `ops` everything; `nobody` has no right at all.
+ * Identities: `dev` may read example.com/open, `ops` everything; `nobody` may read nothing.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -99,7 +99,7 @@ function as(user: string | null): { headers: Record<string, string> } {
 }
 
 /**
- * Who may have what a path answers: everybody, everybody who is known, those who may read
+ * Who may read a path: everybody, every authenticated client, or those with access to
  * example.com/secret.
  */
 type Rule = "anyone" | "client" | "secret";
@@ -146,7 +146,7 @@ const PATHS: Readonly<Record<string, readonly { path: string; rule: Rule; status
   none: [{ path: "nonsense", rule: "client", status: 404 }],
 };
 
-Deno.test("every route asks who the client is, and gives what they may have", async (t) => {
+Deno.test("every route authenticates the client, and answers according to its access", async (t) => {
   await using world = await World.start();
   const { app, upstream } = world;
   const names = new Set([...app.routes.map(({ name }) => name), "none"]);
@@ -184,7 +184,7 @@ Deno.test("without client authentication everybody may read everything, and nobo
   assert.equal(status, 405);
 });
 
-Deno.test("an answer for one client is kept by no one between", async (t) => {
+Deno.test("an answer for one client is not cacheable by proxies", async (t) => {
   await using world = await World.start();
   for (const path of Object.values(PATHS).flat().map(({ path }) => path)) {
     await t.step(path, async () => {
@@ -215,7 +215,7 @@ Deno.test("a denial says why in a form that the go command prints", async () => 
   assert.match(await unknown.text(), /^Cannot answer without credentials.*\nrequest id: /);
 });
 
-Deno.test("B14: the index and checksum databases tell nobody of modules that they may not read", async () => {
+Deno.test("B14: the index and checksum databases hide modules that a client may not read", async () => {
   await using world = await World.start();
   const { body } = await world.app.text("index", as("dev"));
   assert.deepEqual(
@@ -227,7 +227,7 @@ Deno.test("B14: the index and checksum databases tell nobody of modules that the
   assert.equal((await world.app.text("index", as("nobody"))).body, "");
 });
 
-Deno.test("B14: a tile of records is for those who may know of all its modules", async () => {
+Deno.test("B14: a tile of records is only for clients that may read all its modules", async () => {
   const h1 = h1Of(new Uint8Array(32));
   const records = (...names: string[]) =>
     joinRecords(names.map((name) => {
@@ -265,7 +265,7 @@ function post(app: TestApp, path: string, init: RequestInit): Promise<Response> 
   return app.get(path, { method: "POST", ...init });
 }
 
-Deno.test("POST /auth/userpassword gives a token that is good for Basic and Bearer (B13)", async () => {
+Deno.test("POST /auth/userpassword gives a token that works with Basic and Bearer (B13)", async () => {
   await using world = await World.start();
   const { app } = world;
   const response = await post(app, "auth/userpassword", {
@@ -311,7 +311,7 @@ Deno.test("POST /auth/userpassword refuses other bodies", async (t) => {
   }
 });
 
-Deno.test("POST /auth/… that the server is not configured for is 404, other methods 405", async () => {
+Deno.test("POST /auth/… that is not configured is 404, other methods are 405", async () => {
   await using world = await World.start();
   const { token } = await (await openAuth()).logIn(
     "userpassword",
@@ -338,7 +338,7 @@ Deno.test("too many wrong passwords are 429 with Retry-After, for the right one 
   assert.match(await response.text(), /too many wrong passwords/);
 });
 
-Deno.test("POST /auth/oidc and /auth/gce exchange an identity token, which is good by itself too", async () => {
+Deno.test("POST /auth/oidc and /auth/gce exchange an identity token, which also works directly", async () => {
   await using issuer = await FakeIssuer.start();
   const auth = await openAuth(
     `gceInstanceIdentity: { audience: us, jwksUri: "${issuer.jwksUri}" }

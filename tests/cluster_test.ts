@@ -1,7 +1,7 @@
 /**
- * Several processes on one directory, against an upstream that keeps changing its mind: of each
- * version there is one copy ever, in all three files, from all processes, also when one is killed
- * in the middle.
+ * Several processes on one directory, against an upstream that keeps changing its content. Every
+ * process serves the same copy of a version in all three files, even when one of them is killed
+ * halfway.
  */
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
@@ -31,7 +31,7 @@ async function addTwoCopies(upstream: Upstream): Promise<void> {
   }
 }
 
-/** What a version's three files say, from one replica: null for those that it could not get. */
+/** A version's three files from one replica; null for a file that it could not get. */
 interface Seen {
   readonly version: string;
   readonly file: string;

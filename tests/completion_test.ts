@@ -1,4 +1,4 @@
-/** The scripts of `completion`, in the shells that they are for. */
+/** Runs the output of `completion` in bash, zsh and fish. */
 import assert from "node:assert/strict";
 import { runProgram } from "./worlds/server.ts";
 import { runCommand } from "./support/run_command.ts";

@@ -44,7 +44,7 @@ const Kustomization = z.strictObject({
   ]),
 });
 
-/** What the tests below look at of a container; the shape of the whole is the models' affair. */
+/** The parts of a container that the tests below read. The models check the rest. */
 const Probe = z.object({
   httpGet: z.object({ path: z.string(), port: z.union([z.string(), z.number()]) }),
 });
@@ -113,7 +113,7 @@ Deno.test("the manifests have the shape of the Kubernetes API", async (t) => {
     });
     lines.push(typed({ kind, module, manifest }));
   }
-  // The models take fields that they do not know; the compiler does not take them in a literal.
+  // The models accept unknown fields; the compiler rejects them in a literal.
   await t.step("no field is misspelt", async () => {
     const { code, stderr } = await check(lines.join("\n"));
     assert.equal(code, 0, stderr);

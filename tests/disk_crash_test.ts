@@ -1,6 +1,6 @@
 /**
- * Processes that share a disk store and are killed: what the atomic step of lib/store/disk.ts
- * promises, tried on real processes. A power loss is not tried.
+ * Processes that share a disk store and are killed: tests with real processes that creating a key
+ * in lib/store/disk.ts is atomic. Power loss is not tested.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -91,7 +91,7 @@ Deno.test("DiskStore lets one of several processes create a key", async () => {
   }
 });
 
-Deno.test("DiskStore has whole objects and no others after its processes were killed", async (t) => {
+Deno.test("DiskStore has only complete objects after its processes were killed", async (t) => {
   const path = await Deno.makeTempDir();
   const reports: Report[] = [];
   try {

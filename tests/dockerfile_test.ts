@@ -41,7 +41,7 @@ Deno.test("the base images are named by version", () => {
   for (const tag of tags) assert.match(tag ?? "", /^\d+/);
 });
 
-Deno.test("the image runs as a user that is not root, by number, to the end", () => {
+Deno.test("the image runs as a numeric non-root user", () => {
   assert.deepEqual(instructions("USER"), [["65532:65532"]]);
   const after = TEXT.slice(TEXT.indexOf("\nUSER"));
   assert.doesNotMatch(after, /^(RUN|COPY|ADD)/m);
@@ -66,11 +66,11 @@ Deno.test("the build context has what is copied, and nothing else", async () => 
   for (const source of copied) await Deno.stat(`${ROOT}/${source}`);
 });
 
-Deno.test("what is copied is all that the program is made of", async () => {
+Deno.test("the copied files are the whole program", async () => {
   const image = await Deno.makeTempDir({ prefix: "image-" });
   try {
     for (const { sources, target } of copiedFromContext()) {
-      // What goes elsewhere than into the work directory is no part of the program.
+      // Files outside the working directory are not part of the program.
       if (target.startsWith("/")) continue;
       for (const source of sources) await copyWithoutTests(source, `${image}/${source}`);
     }

@@ -91,7 +91,7 @@ Deno.test("links to headings lead to headings", async (t) => {
   }
 });
 
-/** What headings are called in links, as GitHub makes it of their text. */
+/** The anchors that GitHub makes from headings. */
 function anchorsOf(text: string): Set<string> {
   const prose = text.replaceAll(/^```[^]*?^```$/gm, "");
   return new Set(
@@ -117,11 +117,11 @@ Deno.test("every cell of the comparison has its evidence", async () => {
   }
 });
 
-Deno.test("messages that are explained are messages of the program", async (t) => {
+Deno.test("messages that the documents explain exist in the program", async (t) => {
   const sources = await Promise.all(
     ["main.ts", ...(await Promise.all(FOLDERS.map((f) => filesBelow(f, /\.ts$/)))).flat()]
       .filter((file) => !file.endsWith("_test.ts"))
-      // A text that goes over several lines is one.
+      // A message may span several lines.
       .map(async (file) => (await read(file)).replaceAll(/["`] \+\s*["`]/g, "")),
   );
   const table = sectionOf(await read("docs/operating.md"), "Error messages");
@@ -192,13 +192,13 @@ function programArguments(command: string): string[] | null {
   return (called[1] ?? "").match(/"[^"]*"|\S+/g)?.map((word) => word.replaceAll('"', "")) ?? [];
 }
 
-/** Commands that are typed by a test of their own: below, or the one that is named. */
+/** Commands that have a test of their own: below, or the one named here. */
 const TESTED_ELSEWHERE: readonly { readonly command: RegExp; readonly by: string }[] = [
   { command: /^npx -y deno@\S+ task (test|compile)$/, by: ".ci/run, tests/bundle_test.ts" },
   { command: /^source <\(go-mod-proxy completion (bash|zsh)\)$/, by: "tests/completion_test.ts" },
 ];
 
-Deno.test("commands in the documents are the program's, or are marked as not run", async (t) => {
+Deno.test("commands in the documents exist, or are marked as not run", async (t) => {
   for (const file of DOCUMENTS) {
     for (const block of await shellBlocks(file)) {
       if (block.notRun !== null) continue;

@@ -1,6 +1,6 @@
 /**
- * `explain` and `/explain/`: the same of a running server and of the command, for people and for
- * machines.
+ * `explain` and `/explain/`: a running server and the command give the same answer, as text and as
+ * JSON.
  */
 import assert from "node:assert/strict";
 import { instead, status } from "./fakes/behaviours.ts";

@@ -69,7 +69,7 @@ const FAULTS: readonly FaultRow[] = [
   { name: "fails three times", fault: "fail", times: 3 },
 ];
 
-/** A client that gives up no earlier than a fault which comes three times. */
+/** A client that gives up only after a fault has come three times. */
 const MAX_TRIES = 4;
 
 for (const mode of MODES) {
@@ -149,7 +149,7 @@ async function disturbedPublish(
   return `${answer.status}, ${next === MEANWHILE ? "" : "then "}${"503, ".repeat(tries - 1)}200`;
 }
 
-/** All that a replica says of a version; it must be of one piece. */
+/** Everything that a replica answers about a version; it must be consistent. */
 async function copyAt(app: TestApp, version: string) {
   const { bytes: info } = await askUntilOk(app, `${PATH}/@v/${version}.info`);
   const { bytes: mod } = await askUntilOk(app, `${PATH}/@v/${version}.mod`);

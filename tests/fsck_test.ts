@@ -1,6 +1,5 @@
 /**
- * `fsck` as users start it, over a store that the product itself has filled, and that somebody has
- * damaged since.
+ * `fsck` as users start it, on a store that the program has filled and that is then damaged.
  */
 import assert from "node:assert/strict";
 import { instead } from "./fakes/behaviours.ts";
@@ -149,7 +148,7 @@ Deno.test("fsck finds what was damaged, and --repair adds what is missing", (t) 
     );
   }));
 
-Deno.test("fsck says what it cannot do in a line", async () => {
+Deno.test("fsck reports what it cannot do in one line", async () => {
   const { code, stdout, stderr } = await runProgram(["fsck", "--config-file", "missing.yaml"]);
   assert.deepEqual([code, stdout], [1, ""]);
   assert.match(

@@ -37,7 +37,7 @@ class Scene implements AsyncDisposable {
     return new Scene(server, repo, git, await Deno.makeTempDir());
   }
 
-  /** A commit of which everything says who it is: time, go.mod and code. */
+  /** A commit that is recognizable by its time, its go.mod and its code. */
   commit(name: string, date: string): Promise<string> {
     const files = { "go.mod": `module ${PATH} // ${name}\n`, "a.go": `package ${name}\n` };
     return this.repo.commit(files, { branch: name, date: new Date(date) });

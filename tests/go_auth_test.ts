@@ -1,6 +1,6 @@
 /**
- * The `go` command against a server that asks who it is, over https with a certificate of our own:
- * with every way of logging in that `go` has, right and wrong.
+ * The `go` command against a server that requires authentication, over https with a certificate of
+ * our own: every way of logging in that `go` has, with valid and with invalid credentials.
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -173,7 +173,7 @@ function assertDone({ code, stderr }: GoResult): void {
   assert.equal(code, 0, stderr);
 }
 
-/** It failed, said why, and did not go on to where no credentials are asked for. */
+/** The command failed, printed why, and did not fall back to a server that needs no credentials. */
 function assertStopped(
   { code, stderr }: GoResult,
   { elsewhere, reason }: { elsewhere: Upstream; reason: RegExp },

@@ -24,7 +24,7 @@ import { parseTxtar, runVcsScript } from "./support/vcs_script.ts";
 /** The host that Go's test server stands in for. */
 const HOST = "vcs-test.golang.org";
 const SIGNAL = new AbortController().signal;
-/** Rows that must be there: fewer mean that a table was not understood. */
+/** The least number of rows: fewer mean that a table was not understood. */
 const MIN_ROWS = { codeRepoTests: 25, codeRepoVersionsTests: 4, latestTests: 6, queryTests: 30 };
 
 const GO = `${goRoot() ?? ""}/src/cmd/go`;

@@ -1,6 +1,6 @@
 /**
- * Input that is wrong and upstreams that lie: each gets a clear answer, nothing is asked for in
- * vain, and nothing of it is ever stored.
+ * Invalid input and lying upstreams: the client gets a clear answer, the upstream gets no useless
+ * requests, and nothing of it is ever stored.
  */
 import assert from "node:assert/strict";
 import { MAX_ZIP_BYTES } from "../lib/zip/rules.ts";
@@ -74,7 +74,7 @@ const BAD_PATHS: { path: string; message: RegExp }[] = [
   { path: "sumdb/sum.example.com/tile/8/0/../000", message: /not found: / },
 ];
 
-Deno.test("a wrong path is 404 with the reason, and nobody is asked", async (t) => {
+Deno.test("an invalid path is 404 with the reason, without asking the upstream", async (t) => {
   await withApp(async (app, upstream) => {
     for (const { path, message } of BAD_PATHS) {
       await t.step(path.slice(0, 60), async () => {

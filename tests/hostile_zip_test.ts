@@ -1,7 +1,7 @@
 /**
- * Repositories that were made to harm: each is refused with a reason, or becomes a zip, in bounded
- * time, and the next one is served as if nothing had been. Their trees are written byte by byte,
- * because git does not make such trees.
+ * Malicious repositories: each is refused with a reason or becomes a zip, in bounded time, and does
+ * not affect the next one. Their trees are written byte by byte, because git does not make such
+ * trees.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -106,7 +106,7 @@ class Attack implements AsyncDisposable {
   }
 }
 
-Deno.test("createZip() refuses trees that were made to harm", async (t) => {
+Deno.test("createZip() refuses malicious trees", async (t) => {
   await using attack = await Attack.start();
   const blob = await writeBlob(attack.repo, "x\n");
   const sub = await writeTree(attack.repo, [["100644 config", blob]]);

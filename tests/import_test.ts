@@ -1,4 +1,4 @@
-/** `import` as users start it, and the product that serves what it brought. */
+/** `import` as users start it, and a server with the imported modules. */
 import assert from "node:assert/strict";
 import { type GoCommand, goCommand, goTest } from "./support/go_command.ts";
 import { buildModuleZip } from "./support/module_zip.ts";

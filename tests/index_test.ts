@@ -108,7 +108,7 @@ Deno.test("followers of replicas, of which one is killed, end with the same comp
     assert.match((await fsck()).join(), /40 manifests, 40 zips; 0 faults, 0 notes, 0 repaired/);
   }));
 
-Deno.test("a server that is told to end writes its entries first; fsck --repair adds what is missing", () =>
+Deno.test("a server writes its index entries before it exits; fsck --repair adds missing ones", () =>
   withStore(async ({ start, fsck }) => {
     for (const [index, version] of [["all", "v1.0.0"], ["off", "v1.1.0"]] as const) {
       await using server = await start(index);

@@ -1,4 +1,4 @@
-/** What the server takes on, and what it answers beyond it. */
+/** The limits of the server, and its answers when they are exceeded. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { tap } from "./fakes/behaviours.ts";
@@ -75,7 +75,7 @@ for (
     assert.equal(third.status, status);
     assert.equal(third.retryAfter, retryAfter);
     assert.match(third.body, /^Cannot take another request.*: 2 are under way$/m);
-    // Those who watch over it are answered all the same.
+    // Probes and metrics are still answered.
     assert.equal((await answerOf(`${server.url}/healthz`)).status, 200);
     assert.equal((await answerOf(`${server.url}/readyz`)).status, 200);
     const line = `gomodproxy_limited_requests_total{limit="${name}"} 1`;
@@ -87,7 +87,7 @@ for (
   });
 }
 
-Deno.test("what is in the scratch directory keeps fetches from beginning, and nothing else", async () => {
+Deno.test("a full scratch directory stops new fetches, and nothing else", async () => {
   await using world = await startWorld("scratchMaxMiB: 1");
   const { server, directory } = world;
   const url = `${server.url}/example.com/m/@v/v1.0.0.info`;
@@ -103,12 +103,12 @@ Deno.test("what is in the scratch directory keeps fetches from beginning, and no
   const list = await answerOf(`${server.url}/example.com/m/@v/list`);
   assert.deepEqual([list.status, list.body], [200, "v1.0.0\n"]);
   await Deno.remove(leftover);
-  // The measure is a second old at most.
+  // The measurement is at most a second old.
   await eventually("a fetch to be let in", async () => (await answerOf(url)).status !== 503);
   assert.equal((await answerOf(url)).status, 200);
 });
 
-Deno.test("a client that reads nothing of a large zip gives its place back", async () => {
+Deno.test("a client that does not read a large zip loses its slot", async () => {
   await using world = await startWorld(
     "slowClientTimeoutSeconds: 1, maxConcurrentRequests: 1",
     LARGE,
@@ -176,14 +176,14 @@ const REFUSED: { name: string; request: string; want: RegExp }[] = [
   },
 ];
 
-Deno.test("what is too large, or has what it must not have, is refused", async (t) => {
+Deno.test("requests that are too large or malformed are refused", async (t) => {
   await using server = await startServer({ env: { GOPROXY: "off" } });
   const { hostname, port } = new URL(server.url);
   for (const { name, request, want } of REFUSED) {
     await t.step(name, async () => {
       using connection = await Deno.connect({ hostname, port: Number(port) });
       const text = `${request}\r\nHost: proxy.example.com\r\nConnection: close\r\n\r\n1`;
-      // It may hang up before it has heard everything.
+      // It may close the connection before it has read everything.
       const sent = connection.write(new TextEncoder().encode(text)).catch(() => 0);
       const buffer = new Uint8Array(4096);
       const size = await connection.read(buffer) ?? 0;

@@ -10,7 +10,7 @@ const MODULE = {
   files: { "go.mod": "module example.com/m\n" },
 };
 
-Deno.test("one id finds a request, what was logged for it, and what others were asked for it", async () => {
+Deno.test("one id links a request, its log lines, and its outgoing requests", async () => {
   await using upstream = await startUpstream({ modules: [MODULE] });
   await using server = await startServer({
     env: { GOPROXY: upstream.url, LOG_LEVEL: "DEBUG" },
@@ -63,7 +63,7 @@ Deno.test("one id finds a request, what was logged for it, and what others were 
   assert.equal(of("build-3")[0]?.["cache"], "hit");
 });
 
-Deno.test("a wrong LOG_LEVEL is refused with those that there are", async () => {
+Deno.test("an invalid LOG_LEVEL is refused with a list of the valid ones", async () => {
   await assert.rejects(
     startServer({ env: { LOG_LEVEL: "loud" } }),
     /LOG_LEVEL.*is invalid.*trace, debug, info, warn, error, fatal, silent/,

@@ -14,7 +14,7 @@ const MODULE = {
   files: { "go.mod": "module example.com/m\n", "m.go": "package m\n" },
 };
 
-Deno.test("/metrics tells of a session", async () => {
+Deno.test("/metrics counts the requests of a session", async () => {
   await using upstream = await startUpstream({ modules: [MODULE] });
   await using server = await startServer({ env: { GOPROXY: upstream.url } });
   const get = async (path: string) => {

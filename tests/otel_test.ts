@@ -11,7 +11,7 @@ const MODULE = {
   files: { "go.mod": "module example.com/m\n" },
 };
 
-Deno.test("with OTEL_DENO a collector gets the story of each request", async () => {
+Deno.test("with OTEL_DENO a collector gets the trace of each request", async () => {
   await using collector = new OtlpReceiver();
   await using upstream = await startUpstream({ modules: [MODULE] });
   await using server = await startServer({ env: { GOPROXY: upstream.url, ...collector.env } });

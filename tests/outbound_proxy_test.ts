@@ -1,5 +1,5 @@
 /**
- * Outgoing connections as the usual variables and the configuration ask for them: forward proxies,
+ * Outgoing connections follow the usual variables and the configuration: forward proxies and
  * certificates.
  */
 import assert from "node:assert/strict";
@@ -150,7 +150,7 @@ Deno.test("caFile is trusted besides the usual certificates", async () => {
   }
 });
 
-Deno.test("HTTP_PROXY alone is warned about: it is not for https", async () => {
+Deno.test("HTTP_PROXY alone causes a warning: it does not apply to https", async () => {
   await using server = await startServer({
     env: { HTTP_PROXY: "http://127.0.0.1:1", GOPROXY: "off" },
   });

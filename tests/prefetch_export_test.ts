@@ -159,7 +159,7 @@ for (const sumDatabase of [true, false]) {
   );
 }
 
-Deno.test("prefetch of what is no go.sum says so in a line", async () => {
+Deno.test("prefetch of a file that is not a go.sum says so in one line", async () => {
   for (const file of ["missing.sum", "/dev/null/x", new URL(import.meta.url).pathname]) {
     const { code, stdout, stderr } = await runProgram(["prefetch", file]);
     assert.deepEqual([code, stdout], [1, ""]);

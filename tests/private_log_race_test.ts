@@ -1,8 +1,8 @@
 /**
  * Replicas in processes of their own that append the same module versions to one log, each in
- * another order, and are killed (-9) in the middle of it; others start in their place. Afterwards
- * the walk through the log finds nothing wrong, each version is in it once, and where every replica
- * has said, the dead ones too.
+ * another order, and are killed (-9) in the middle of it; others start in their place. Afterwards a
+ * walk through the log finds no fault, and each version is in it exactly once, under the number
+ * that every replica has reported, the killed ones too.
  *
  * With CI=true or RACE=full there are more of all, and real servers of object storage.
  */

@@ -24,7 +24,7 @@ interface World extends AsyncDisposable {
   readonly server: Server;
   readonly configFile: string;
   /**
-   * What ran on this machine meanwhile: the command lines of all processes, seen again and again.
+   * The command lines of all processes of this machine, recorded repeatedly.
    */
   readonly commandLines: { text(): string };
 }
@@ -169,7 +169,7 @@ goTest("go builds a private module, and the token is nowhere to be seen", async 
 
   await t.step("the token is in no argument, log or file", () => {
     const commandLines = world.commandLines.text();
-    // Else nothing was looked at.
+    // Otherwise the search would prove nothing.
     assert.match(commandLines, /\0(fetch|index-pack)\0/);
     assertNoSecret(world, commandLines);
     assertNoSecret(world, server.logs.map((line) => JSON.stringify(line)).join("\n"));

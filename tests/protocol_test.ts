@@ -235,7 +235,7 @@ Deno.test("zips come in ranges", (t) =>
     }
   }));
 
-Deno.test("If-Range with another ETag gives the whole", () =>
+Deno.test("If-Range with another ETag gives the whole file", () =>
   withApp(async (app) => {
     const headers = { "Range": "bytes=0-1", "If-Range": '"other"' };
     const response = await app.get(`${ESCAPED}/@v/v1.0.0.zip`, { headers });
@@ -261,7 +261,7 @@ Deno.test("text is compressed for clients that take gzip", async () => {
   assert.equal(await plain.text(), goMod);
 });
 
-Deno.test("200 first requests at once cost one fetch", () =>
+Deno.test("200 simultaneous first requests cause one fetch", () =>
   withApp(async (app, upstream) => {
     const files = ["info", "mod", "zip"];
     const answers = await Promise.all(
@@ -271,7 +271,7 @@ Deno.test("200 first requests at once cost one fetch", () =>
     assert.equal(upstream.count(/v1\.0\.0\./), 3);
   }));
 
-Deno.test("a client that hangs up does not end the work that another one waits for", () =>
+Deno.test("a client that disconnects does not end work that another one waits for", () =>
   withApp(async (app, upstream) => {
     const held = stall();
     using _rule = upstream.misbehave(/v1\.0\.0\.zip$/, held.behaviour);

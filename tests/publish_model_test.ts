@@ -241,7 +241,7 @@ interface State {
   readonly objects: Objects;
   readonly places: readonly Place[];
   readonly late: readonly Late[];
-  /** How it came to this, for people. */
+  /** The steps that led here, in words. */
   readonly before: State | null;
   readonly step: string;
 }
@@ -257,7 +257,7 @@ interface Model {
   readonly protocol: Protocol;
   readonly requests: number;
   readonly isEager: boolean;
-  /** A store that breaks the contract: whoever creates is told that it did. */
+  /** A store that breaks the contract: every create reports success. */
   readonly overwrites?: boolean;
 }
 
@@ -511,7 +511,7 @@ const MUTANTS: readonly {
   },
 ];
 
-Deno.test("the model finds out a protocol that", async (t) => {
+Deno.test("the model detects a protocol that", async (t) => {
   for (const { name, want, ...mutant } of MUTANTS) {
     await t.step(name, async () => {
       const { violation } = await explore({ requests: 2, isEager: false, ...mutant });

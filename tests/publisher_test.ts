@@ -78,7 +78,7 @@ Deno.test("a version without known hashes is published with its zip", () =>
     assert.equal(upstream.count(/zip$/), 1);
   }));
 
-Deno.test("nothing is published while the hashes cannot be found out", () =>
+Deno.test("nothing is published while the hashes are unavailable", () =>
   withApp(() => ({
     findHashes: () => Promise.reject(new UpstreamError("Cannot reach the database")),
   }), async (app) => {
@@ -96,7 +96,7 @@ Deno.test("a version that does not exist is 404, whatever the database says", ()
   }));
 
 for (const zips of ["lazy", "eager"] as const) {
-  Deno.test(`a go.mod with another hash is refused with both (${zips})`, () =>
+  Deno.test(`a go.mod with another hash is refused, with both hashes (${zips})`, () =>
     withApp((upstream) => ({ ...known(upstream), zips }), async (app, upstream) => {
       const other = `module ${PATH} // moved\n`;
       const zip = await buildModuleZip({ ...MODULE, files: { ...FILES, "go.mod": other } });
@@ -108,7 +108,7 @@ for (const zips of ["lazy", "eager"] as const) {
       assert.deepEqual(await app.store.list(`m1/${PATH}/@v`), []);
     }));
 
-  Deno.test(`a zip with another hash is refused with both, and nothing of it is stored (${zips})`, () =>
+  Deno.test(`a zip with another hash is refused, with both hashes, and not stored (${zips})`, () =>
     withApp((upstream) => ({ ...known(upstream), zips }), async (app, upstream) => {
       const zip = await buildModuleZip({ ...MODULE, files: OTHER_FILES });
       const rule = upstream.misbehave(/zip$/, instead(zip.bytes));

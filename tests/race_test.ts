@@ -1,8 +1,8 @@
 /**
- * Four replicas on one store, while everything changes its mind: the upstream has two copies of
+ * Four replicas on one store, while everything around them changes: the upstream has two copies of
  * each version and answers them in turn, and says 404 now and then; the git origin's tags move and
  * vanish; every second a replica is killed (-9) and another one starts in its place. What clients
- * were answered is logged, and consistency_checker.ts must have nothing to say about it.
+ * were answered is logged, and consistency_checker.ts must find no violation.
  *
  * What is asked of whom, and who is killed, is drawn from a seed, which is printed and can be set
  * (RACE_SEED). What comes of it also depends on the machine's timing: a seed makes the same plan,
@@ -67,7 +67,7 @@ if (IS_FULL) {
   });
 }
 
-Deno.test("a race of replicas finds out a store whose create overwrites", async () => {
+Deno.test("a race of replicas detects a store whose create overwrites", async () => {
   await using world = await startRaceWorld({
     open: openDirectory,
     requests: 300,

@@ -1,7 +1,7 @@
 /**
- * Secrets planted wherever one may be, a session in which everything goes wrong, and all output
- * looked through for them: the log at its most talkative, the answers, and what the subcommands
- * print.
+ * Plants a secret wherever one may be configured, runs a session in which everything fails, and
+ * searches all output for them: the log at level debug, the answers, and the output of the
+ * subcommands.
  */
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";

@@ -1,4 +1,4 @@
-/** The process: how it starts, says what is wrong, and ends. */
+/** The process: its start, its error messages, and its end. */
 import assert from "node:assert/strict";
 import { tap } from "./fakes/behaviours.ts";
 import { runProgram, startServer } from "./worlds/server.ts";
@@ -35,7 +35,7 @@ function runsIn(scratch: string): string[] {
   );
 }
 
-Deno.test("a process that was killed leaves nothing for long", async () => {
+Deno.test("the next process removes what a killed one left behind", async () => {
   const directory = await Deno.makeTempDir({ prefix: "scratch-" });
   try {
     const args = ["--scratch-dir", directory];
@@ -174,7 +174,7 @@ Deno.test("a server is not its own upstream", async () => {
   );
 });
 
-Deno.test("a port that is taken is said so", async () => {
+Deno.test("a port that is in use is reported", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   await assert.rejects(

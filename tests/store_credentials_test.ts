@@ -1,7 +1,7 @@
 /**
  * Each way in which the clients of Google and Amazon find credentials, on servers of our own in
- * place of theirs, and with the permissions that the product runs with. What is tested is that the
- * libraries work under them; how is theirs.
+ * place of theirs, and with the permissions that the product runs with. The tests show that the
+ * libraries work with these permissions, not how they work.
  *
  * Not here: a Google service account's key, whose tokens the library asks for at Google's own
  * address only.

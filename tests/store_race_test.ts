@@ -1,6 +1,7 @@
 /**
  * 50 writers in 4 processes that create the same keys of the same store at the same time, on each
- * back end: one creates, the others are told so, and everybody reads what that one wrote.
+ * back end: one creates the key, the others learn that it exists, and everybody reads the content
+ * of the first.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";

@@ -1,6 +1,6 @@
 /**
- * Checksum databases through the product: what goes outside and what does not, what may be kept by
- * whom, and the real `go` command as a client that verifies all of it.
+ * Checksum databases through the product: which requests go outside, which answers may be cached,
+ * and the real `go` command as a client that verifies everything.
  */
 import assert from "node:assert/strict";
 import type { SumDatabaseConfig } from "../lib/sumdb/config.ts";
@@ -78,7 +78,7 @@ Deno.test("/sumdb/ says how long each answer may be kept", async (t) => {
   }
 });
 
-Deno.test("/sumdb/ answers what cannot be right with 404, and asks nobody", async (t) => {
+Deno.test("/sumdb/ answers invalid paths with 404 without asking the database", async (t) => {
   await using world = await startWorld();
   const files = [
     "",
@@ -116,13 +116,13 @@ Deno.test("/sumdb/ says 502 where the database lies, with the reason", async () 
   assert.match(answer.body, /^Cannot use the tiles of the tree of 701 records: /);
 });
 
-Deno.test("/sumdb/ says 404 for what the database knows not to exist", async () => {
+Deno.test("/sumdb/ says 404 for what the database says does not exist", async () => {
   await using world = await startWorld();
   const answer = await world.app.text(`sumdb/${world.sumdb.name}/lookup/example.com/x@v1.0.0`);
   assert.deepEqual([answer.status, answer.body.split(":")[0]], [404, "not found"]);
 });
 
-Deno.test("/sumdb/ passes a database on whose key is not known, for nobody to keep", async () => {
+Deno.test("/sumdb/ passes on a database without a known key, uncacheable", async () => {
   await using world = await startWorld({ isKnown: false });
   for (const file of ["latest", "lookup/example.com/!a@v1.0.0", "tile/8/0/000.p/3"]) {
     const response = await world.app.get(`sumdb/${world.sumdb.name}/${file}`);
@@ -135,7 +135,7 @@ Deno.test("/sumdb/ passes a database on whose key is not known, for nobody to ke
   assert.equal(other.status, 404);
 });
 
-Deno.test("/sumdb/ tells nobody about a private path, whatever the database", async () => {
+Deno.test("/sumdb/ never forwards a private path, whatever the database", async () => {
   for (const isKnown of [true, false]) {
     await using world = await startWorld({ isKnown, isPrivate: (path) => /\/A$/.test(path) });
     const answer = await world.app.text(`sumdb/${world.sumdb.name}/lookup/example.com/!a@v1.0.0`);

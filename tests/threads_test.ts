@@ -1,7 +1,6 @@
 /**
- * A server with several threads, as users start it: whichever thread a connection comes to, the
- * answers are those of a server with one; what all have counted is one page; and the end is in
- * order.
+ * A server with several threads, as users start it: every thread gives the same answers as a server
+ * with one thread, `/metrics` sums up all threads, and shutdown is clean.
  */
 import assert from "node:assert/strict";
 import { tap } from "./fakes/behaviours.ts";
@@ -41,7 +40,7 @@ async function askAnew(url: string, init: RequestInit = {}) {
 
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-Deno.test("every thread answers what the store has, and has the rest answered", () =>
+Deno.test("every thread answers from the store, and passes on the rest", () =>
   withThreads(async (server, upstream) => {
     const base = `${server.url}/${PATH}/@v`;
     await Promise.all(Array.from({ length: CONNECTIONS }, async (_, i) => {
@@ -70,14 +69,14 @@ Deno.test("every thread answers what the store has, and has the rest answered", 
       assert.equal((await askAnew(`${base}/list`, { method: "POST" })).status, 405);
       assert.equal((await askAnew(`${server.url}/healthz`)).status, 200);
     }));
-    // Nobody fetched twice because of threads.
+    // Threads do not cause a second fetch.
     assert.equal(upstream.count(/\.zip$/), 2);
     const page = textOf((await askAnew(`${server.url}/metrics`)).body);
     const counted = [...page.matchAll(/^gomodproxy_http_requests_total\{.*\} (\d+)$/gm)]
       .map(([, count]) => Number(count));
     // The one more was /readyz, at the start.
     assert.equal(counted.reduce((sum, count) => sum + count, 0), 10 * CONNECTIONS + 1);
-    // Lines are some milliseconds late; none is missing in the end.
+    // Lines are written some milliseconds late, but none is lost.
     assert.equal((await server.kill("SIGTERM")).code, 0);
     const lines = server.logs.filter(({ msg }) => msg === "request");
     assert.equal(lines.filter(({ id }) => String(id).startsWith("info-")).length, CONNECTIONS);
@@ -123,7 +122,7 @@ Deno.test("a server with threads finishes what is in flight on any of them, then
       () => askAnew(`${server.url}/${PATH}/@v/v1.0.0.zip`),
     );
     await held.arrived;
-    // Whoever has not been taken in yet would be refused.
+    // A connection that has not been accepted yet would be refused.
     await server.log(({ msg }) => msg === "all threads listen");
     held.release();
     for (const { status } of await Promise.all(inFlight)) assert.equal(status, 200);
@@ -140,7 +139,7 @@ clientAuth:
     - { name: other, password: other-pass }
 `;
 
-Deno.test("no thread answers a client that it should not, and each denial is one line of audit", async () => {
+Deno.test("every thread enforces access, and each denial is one line of audit", async () => {
   const configFile = await Deno.makeTempFile({ suffix: ".yaml" });
   try {
     await Deno.writeTextFile(configFile, CLIENT_AUTH);
@@ -156,7 +155,7 @@ Deno.test("no thread answers a client that it should not, and each denial is one
         assert.deepEqual(statuses, [200, 403, 401]);
       }
       assert.equal(await statusOf("nobody"), 401);
-      // Lines are some milliseconds late; none is missing in the end.
+      // Lines are written some milliseconds late, but none is lost.
       assert.equal((await server.kill("SIGTERM")).code, 0);
       const denials = server.logs.filter(({ audit }) => audit === "denied");
       assert.equal(denials.length, 2 * CONNECTIONS + 1);

@@ -1,4 +1,4 @@
-/** https: the process with a certificate of its own, which others replace. */
+/** https: the process loads its certificate, and again when the files change. */
 import assert from "node:assert/strict";
 import type { KeyPair } from "../server/tls_server.ts";
 import { createAuthority } from "./fakes/authority.ts";
@@ -116,7 +116,7 @@ Deno.test("the start is refused without the key to the certificate", async () =>
   );
 });
 
-Deno.test("a port that is taken is said so with https, too", async () => {
+Deno.test("a port that is in use is reported, with https too", async () => {
   await using folder = await TlsFolder.make(keyPair);
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const args = [...folder.args, "--port", String(listener.addr.port)];

@@ -1,6 +1,6 @@
 /**
- * Zips made with the help of an earlier version's zip, against zips made without: the same bytes,
- * or the same refusal, after every change of a repository that may matter.
+ * Compares zips made with an earlier version's zip and zips made from nothing: the same bytes, or
+ * the same error, after every relevant change of a repository.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";

@@ -48,7 +48,8 @@ function placeOf(file: string): Place | null {
  * ```ts
  * import assert from "node:assert/strict";
  * assert.equal(importFault("routes/module.ts", "lib/service/service.ts"), null);
- * assert.match(importFault("lib/module/path.ts", "lib/service/service.ts") ?? "", /may not import/);
+ * const fault = importFault("lib/module/path.ts", "lib/service/service.ts");
+ * assert.match(fault ?? "", /may not import/);
  * ```
  */
 export function importFault(from: string, to: string): string | null {

@@ -1,4 +1,4 @@
-/** A certificate authority that nobody trusts but who is told to, for https on 127.0.0.1. */
+/** A private certificate authority, for https on 127.0.0.1. */
 import { createCA, createCert } from "mkcert";
 import type { KeyPair } from "../../server/tls_server.ts";
 

@@ -1,9 +1,8 @@
 /**
- * What a server can do wrong, for `misbehave` of a fake upstream: each of these makes a function
- * that turns the honest answer into another one. They compose with nothing and know nothing of
- * modules.
+ * Ways in which a server can misbehave, for `misbehave` of a fake upstream. Each is a function that
+ * replaces the honest answer with another one. They do not compose, and know nothing about modules.
  *
- * None of them waits for a time to pass: what is held back is let go by the test, or ends with the
+ * None of them waits for time to pass: a held-back answer is released by the test, or ends with the
  * server.
  */
 import { within } from "../support/eventually.ts";
@@ -67,8 +66,7 @@ export function html(): Behaviour {
 }
 
 /**
- * Other bytes than the honest ones, with status 200: another module's zip, an `.info` that names
- * another version.
+ * Wrong bytes with status 200: another module's zip, an `.info` that names another version.
  */
 export function instead(body: string | Uint8Array<ArrayBuffer>): Behaviour {
   return status(200, { body });
@@ -131,7 +129,7 @@ export function oversized(sizeBytes: number, { declared }: { declared: boolean }
 
 const ZEROS = new Uint8Array(64 << 10);
 
-/** Takes the request and says nothing, not even a status, until it is released. */
+/** Accepts the request and sends nothing, not even a status, until it is released. */
 export function stall(): Held {
   const arrived = Promise.withResolvers<void>();
   const released = Promise.withResolvers<void>();

@@ -1,7 +1,7 @@
 /**
- * A proxy on 127.0.0.1 in front of an HTTP server, which loses, cuts and delays what a test tells
- * it to. Unlike a fake `fetch` it breaks real connections, and unlike a fake server what it lets
- * through has happened.
+ * A proxy on 127.0.0.1 in front of an HTTP server, which drops, cuts or delays what a test selects.
+ * Unlike a fake `fetch`, it breaks real connections; unlike with a fake server, a request that it
+ * passes on has taken effect.
  *
  * It serves one request for each connection (it says `Connection: close` both ways), so that a
  * broken connection is one broken request.
@@ -19,7 +19,7 @@ export type NetworkFault =
   | { readonly kind: "truncate"; readonly afterBytes: number }
   /** After so many bytes of its body nothing more comes of the answer, but the connection stays. */
   | { readonly kind: "stall"; readonly afterBytes: number }
-  /** One byte of the answer's body is another. */
+  /** One byte of the answer's body is changed. */
   | { readonly kind: "damage"; readonly atByte: number }
   /** The proxy answers by itself. */
   | { readonly kind: "answer"; readonly status: number }
@@ -76,7 +76,7 @@ export class FaultProxy implements AsyncDisposable {
       const head = await readHead(client);
       if (head !== null) await this.#handle(client, head);
     } catch (error) {
-      // One of the two has gone, or the proxy is being closed.
+      // One side has closed its connection, or the proxy is being closed.
       if (!isDisconnection(error)) throw error;
     } finally {
       this.#close(client);

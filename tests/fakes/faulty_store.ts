@@ -1,6 +1,6 @@
 /**
- * A store whose calls fail when a test says so, in each of the ways that a store on the other end
- * of a network can. What it does not disturb it hands to the store that it wraps.
+ * Wraps a store and makes the calls that a test selects fail, in each way in which a call to a
+ * remote store can fail. It passes on all other calls.
  */
 import { StorageError } from "../../lib/errors.ts";
 import { bytesContent } from "../../lib/store/object_store.ts";
@@ -57,8 +57,8 @@ export class FaultyStore implements ObjectStore {
 
   create(key: string, content: Content, options?: CreateOptions): Promise<"created" | "exists"> {
     return this.#call("create", key, () => this.#store.create(key, content, options), async () => {
-      // It has left with its bytes, and who sent it has neither to keep them nor a say in it any
-      // more.
+      // The request is under way with its bytes. The caller can no longer cancel it, and need not
+      // keep them.
       const bytes = await new Response(content.open()).bytes();
       this.#underWay.push(() => this.#store.create(key, bytesContent(bytes)));
     });

@@ -221,6 +221,6 @@ function killGroup(child: Deno.ChildProcess): void {
   try {
     Deno.kill(-child.pid, "SIGKILL");
   } catch {
-    // It has ended already.
+    // It has already ended.
   }
 }

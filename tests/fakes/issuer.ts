@@ -3,8 +3,8 @@
  * and a key set, and as such also what Google is to its instances.
  *
  * It is strict: only `GET` of the two documents is answered, and a token is signed only with keys
- * that the issuer has or had. What a good issuer would never sign, a test asks for in so many words
- * ({@linkcode TokenOptions}).
+ * that the issuer has or had. A test has to ask explicitly for what a correct issuer would never
+ * sign ({@linkcode TokenOptions}).
  */
 import assert from "node:assert/strict";
 import {

@@ -1,6 +1,6 @@
 /**
- * An HTTP server on 127.0.0.1, on a port that the system chose, which can really go away and come
- * back: while it is down its port refuses connections, and connections that were open are cut.
+ * An HTTP server on 127.0.0.1, on a port that the system chose, which can go down and come back:
+ * while it is down its port refuses connections, and connections that were open are cut.
  *
  * KNOWN LIMIT: another process may take the port while the server is down. Then {@linkcode
  * Loopback.up} throws.
@@ -13,7 +13,7 @@ export class Loopback implements AsyncDisposable {
   #running: Running | null;
 
   /**
-   * `onError` hears what the handler or a body it made threw; without it, so does the one who reads
+   * `onError` receives errors of the handler and of its response bodies. Without it, they appear in
    * the test's output.
    */
   constructor(handler: Deno.ServeHandler, onError: (error: unknown) => Response = rethrow) {

@@ -1,6 +1,6 @@
 /**
- * A git repository in memory, for tests of what is decided by one. It counts what it is asked for,
- * and its refs can move between two looks. There are no archives: those need real git.
+ * A git repository in memory, for tests of decisions that depend on a repository's content. It
+ * counts its calls, and its refs can move between two reads. Archives need real git.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -42,7 +42,7 @@ export class MemoryRepository implements Repository {
   readonly calls: string[] = [];
   /** What {@linkcode refs} throws, if anything. */
   failure: Error | null = null;
-  /** How many states of the refs turn out to be old when somebody uses them. */
+  /** How many times using a state of the refs fails because they have moved. */
   moves = 0;
   readonly #commits = new Map<Hash, StoredCommit>();
   readonly #refs = new Map<string, Hash>();

@@ -1,6 +1,6 @@
 /**
- * What a request to a module proxy or a checksum database may look like: the rules that the fakes
- * hold their clients to.
+ * What a valid request to a module proxy or a checksum database looks like: the rules that the
+ * fakes enforce.
  *
  * Written from the Go modules reference ("GOPROXY protocol") and golang.org/x/mod/module, as
  * patterns, without any code of lib/module: a client that escapes wrongly must not be understood by

@@ -55,7 +55,7 @@ export class Sumdb {
   readonly name: string;
   /** `<name>+<key hash>+<base64 key>`: what to put into GOSUMDB, alone or followed by a URL. */
   readonly verifierKey: string;
-  /** What clients did wrong, in words. */
+  /** What clients did wrong, one message each. */
   readonly faults: string[] = [];
   /** The paths that were asked, in order. */
   readonly requests: string[] = [];

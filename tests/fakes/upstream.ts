@@ -25,7 +25,7 @@ import type { Sumdb } from "./sumdb.ts";
 /** When a module version was made, where a test does not say: RFC 3339. */
 export const DEFAULT_TIME = "2024-01-02T03:04:05Z";
 
-/** More than any test sends; past it something runs in circles. */
+/** More than any test sends. A test that reaches it is in a loop. */
 const MAX_REQUESTS = 100_000;
 
 export interface UpstreamModule extends ModuleFiles {
@@ -64,7 +64,7 @@ export async function startUpstream(
 }
 
 export class Upstream implements AsyncDisposable {
-  /** What clients did wrong, in words. */
+  /** What clients did wrong, one message each. */
   readonly faults: string[] = [];
   readonly requests: SeenRequest[] = [];
   readonly #modules = new Map<string, Module>();
@@ -170,7 +170,7 @@ export class Upstream implements AsyncDisposable {
     return this.#server.down();
   }
 
-  /** Is there again, at the same URL. */
+  /** Listens again at the same URL. */
   up(): void {
     this.#server.up();
   }

@@ -1,6 +1,6 @@
 /**
- * A thread that says that it is there, and crashes when it is asked for its metrics. Of zips it
- * knows that v1.0.0 is good and v1.1.0 is not; any other it crashes of.
+ * A thread that reports that it has started, and crashes when it is asked for its metrics. It
+ * accepts the zip of v1.0.0, rejects that of v1.1.0, and crashes on any other.
  */
 /// <reference lib="deno.worker" />
 import { Peer } from "../../server/threads/rpc.ts";

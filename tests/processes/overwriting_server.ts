@@ -1,7 +1,7 @@
 /**
- * The product with a broken store, to show that a test would find out: a directory in which whoever
- * creates a manifest replaces the one that is there, and is told that it was the first. Everything
- * else, the probe's keys too, is as ever.
+ * The product with a broken store, to show that a test detects it: creating a manifest in this
+ * directory replaces an existing one and reports success. Everything else works, also for the keys
+ * of the probe.
  */
 import { DiskStore } from "../../lib/store/disk.ts";
 

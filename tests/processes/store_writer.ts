@@ -4,7 +4,7 @@
  * Argument: a {@linkcode Job} as JSON. It waits for a byte, or the end, of standard input; then for
  * each key all its writers create at once, each a content of its own, and it says of each, once
  * `create` has answered: `<key> <outcome> <block's SHA-256>`. A content is one random block again
- * and again, so that it shows by itself whether it is one writer's, and takes no memory.
+ * and again, so that a reader can tell whether it comes from one writer, and it takes no memory.
  */
 import { createHash } from "node:crypto";
 import type { Content } from "../../lib/store/object_store.ts";

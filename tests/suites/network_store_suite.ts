@@ -1,6 +1,6 @@
 /**
- * What every store on the other end of a network must withstand, besides the contract: a row for
- * each thing that can happen to a request on its way, and writers in several processes.
+ * What every remote store must withstand, besides the contract: a row for each thing that can
+ * happen to a request on its way, and writers in several processes.
  */
 import assert from "node:assert/strict";
 import { probeStore } from "../../lib/store/probe.ts";
@@ -11,7 +11,7 @@ import type { Emulator } from "../worlds/emulator.ts";
 import { FaultProxy, type NetworkFault, type ProxiedRequest } from "../fakes/fault_proxy.ts";
 import { within } from "../support/eventually.ts";
 
-/** Much shorter than in earnest, so that the faults which take time take little. */
+/** Much shorter than in production, so that timeouts do not slow the tests down. */
 export const FAST: StoreTimes = {
   requestTimeoutMs: 1000,
   uploadTimeoutMs: 2000,
@@ -107,7 +107,7 @@ export function networkStoreSuite(subject: NetworkStoreSubject): void {
             const isDeciding = subject.isCreate(request) || subject.isCompletion(request);
             if (!isFirst || !isDeciding) return null;
             isFirst = false;
-            // Another is quicker by a hair, with the same bytes.
+            // Another writer is slightly faster, with the same bytes.
             assert.equal(await near.create(key, bytesContent(content)), "created");
             return { kind };
           };

@@ -2,8 +2,8 @@
  * The store's contract as a test, one step for each thing that lib/store/object_store.ts promises.
  * A back end's test is one call of {@linkcode storeContract}.
  *
- * C5, a create that throws and has happened, cannot be provoked from outside; publish_test.ts sees
- * what it leads to, and a back end over a network tests it with a connection that is cut.
+ * C5, a create that throws although it has taken effect, cannot be provoked from outside.
+ * publish_test.ts tests its consequences, and remote back ends provoke it by cutting a connection.
  */
 import assert from "node:assert/strict";
 import { StorageError, UpstreamError } from "../../lib/errors.ts";
@@ -22,7 +22,7 @@ import { within } from "../support/eventually.ts";
 export interface StoreUnderTest extends AsyncDisposable {
   /** Two handles of one empty store, as two processes have them. */
   readonly replicas: readonly [ObjectStore, ObjectStore];
-  /** A handle of a store that is out of reach, where the back end has such trouble. */
+  /** A handle of an unreachable store, where the back end can be unreachable. */
   readonly broken?: ObjectStore;
   /**
    * The names of temporary things that are in the store now, where the back end has such things.
@@ -300,7 +300,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       .concat([`c7/${"s".repeat(MAX_SEGMENT_BYTES + 1)}`, "k/".repeat(MAX_KEY_BYTES / 2) + "k"]);
     for (const key of badKeys) {
       await t.step(`C7 ${short(JSON.stringify(key))} is no key`, async () => {
-        // A programmer's mistake, not the store's trouble.
+        // A programming error, not a failure of the store.
         const isPlain = (error: unknown) =>
           error instanceof Error && !(error instanceof StorageError);
         await assert.rejects(here.get(key), isPlain);

@@ -50,7 +50,7 @@ export type Rule = "one copy" | "list after read" | "no shrinking" | "no 404";
 
 export interface Violation {
   readonly rule: Rule;
-  /** The answer that should not have been, and the one that forbids it. */
+  /** The wrong answer, and the earlier one that it contradicts. */
   readonly answer: Answer;
   readonly because: Answer;
 }

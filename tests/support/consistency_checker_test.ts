@@ -10,7 +10,7 @@ import {
 const MODULE = "example.com/m";
 const PSEUDO = "v0.0.0-20240102030405-0123456789ab";
 
-/** A file's answer; the replica's name is of no account. */
+/** A file's answer; the replica's name does not matter. */
 function file(startMs: number, endMs: number, facts: Partial<FileAnswer> = {}): FileAnswer {
   return {
     startMs,

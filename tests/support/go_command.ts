@@ -2,9 +2,8 @@
  * The real `go` command, in an environment of its own: empty caches, no configuration, nothing of
  * the machine but PATH.
  *
- * It is the referee of everything here, and not every machine has it. Tests that need it are
- * registered by {@linkcode goTest}, which says SKIP where it is missing, and fails there with
- * `CI=true`.
+ * It decides what is right, and not every machine has it. Tests that need it are registered by
+ * {@linkcode goTest}, which says SKIP where it is missing, and fails there with `CI=true`.
  */
 
 import { join } from "node:path";

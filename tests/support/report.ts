@@ -1,6 +1,5 @@
 /**
- * What tests tell people besides that they passed: on standard output, which `deno test` shows
- * under the test's name.
+ * Reports of tests to the reader, on standard output: `deno test` shows them under the test's name.
  */
 
 export function report(text: string): void {

@@ -1,6 +1,6 @@
 /**
- * Tests that need programs which not every machine has: without them they say SKIP and how to get
- * them, and fail with `CI=true`.
+ * Tests that need optional programs. Without the program they say SKIP and how to install it; with
+ * `CI=true` they fail.
  */
 import { goAvailable } from "./go_command.ts";
 

@@ -1,7 +1,7 @@
 /**
  * Repositories for the comparison with the `go` command, one for each thing that repositories can
- * have or do. What is in them and what is asked of them is said here; what comes out is not: the
- * `go` command knows.
+ * have or do. This file says what they contain and what to ask; the expected answers come from the
+ * `go` command.
  */
 import type { RepoOptions, TestRepo } from "../worlds/git_repo.ts";
 import { executable, type Files, submodule, symlink } from "../worlds/git_repo.ts";

@@ -3,8 +3,8 @@
  * server, from the upstream of this machine (`go env GOPROXY`), with the machine's own GOSUMDB.
  * Then again with the upstream switched off. The command itself can reach nothing but this server.
  *
- * It needs the network and some 300 MB of it, so it is a task of its own: `deno task
- * test:upstream`. Where the upstream cannot be reached it says SKIP, and fails with `CI=true`.
+ * It needs the network and downloads some 300 MB, so it has its own task:
+ * `deno task test:upstream`. Where the upstream cannot be reached it says SKIP, and fails with `CI=true`.
  * Branches and commits are tested on loopback alone (../go_client_test.ts), because not every
  * upstream answers them.
  */

@@ -111,7 +111,7 @@ async function start(plan: (port: number) => Start): Promise<Emulator> {
       try {
         child.kill("SIGKILL");
       } catch (error) {
-        // It has ended by itself.
+        // It has already ended.
         if (!(error instanceof TypeError)) throw error;
       }
       await child.status;

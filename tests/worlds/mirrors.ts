@@ -1,6 +1,6 @@
 /**
- * What the tests of git sources need around a repository: git, mirrors in a folder of their own,
- * and a clock.
+ * The surroundings of a repository in tests of git sources: git, mirrors in a temporary folder, and
+ * a clock.
  *
  * Passwords reach git by a shell line instead of the credential server, whose unix socket the test
  * task may not open.

@@ -1,6 +1,6 @@
 /**
- * The world of race_test.ts: replicas that come and go, sources that change their mind, clients
- * that ask at random, and a log of what they were answered.
+ * The world of race_test.ts: replicas that come and go, sources that change, clients with random
+ * requests, and a log of the answers.
  *
  * All modules exist in two copies, `one` and `other`, and say so: in `m.go`, so each zip names its
  * copy; in go.mod too where the version's number is odd, and for the module from git; and in the
@@ -107,7 +107,7 @@ function pathOf({ module, what, version }: Plan): string {
 
 export class RaceWorld implements AsyncDisposable {
   readonly log: Answer[] = [];
-  /** What nobody should be answered, in words. */
+  /** Answers that no client should get, one message each. */
   readonly unexpected: string[] = [];
   readonly seed: number;
   /** One from the upstream, one from git. */
@@ -161,7 +161,7 @@ export class RaceWorld implements AsyncDisposable {
     const random = randomFrom(seed + 2);
     const { signal } = this.#ended;
     while (!signal.aborted) {
-      // Somebody must be there to be asked.
+      // At least one replica must be left to answer.
       if (replicas.there.length > 1) {
         replicas.replace(pick(replicas.there, random));
         this.kills++;

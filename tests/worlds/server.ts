@@ -46,7 +46,7 @@ export interface ServerOptions {
   readonly caCertificate?: string;
 }
 
-/** A line of the log; one that is no JSON object has its text as `raw`. */
+/** A line of the log. One that is not a JSON object is kept as `raw`. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
 /**
@@ -206,7 +206,7 @@ export class Server implements AsyncDisposable {
     try {
       this.#process.kill(signal);
     } catch (error) {
-      // It ended by itself; its status says how.
+      // It has already ended; its status says how.
       if (!(error instanceof TypeError)) throw error;
     }
   }
@@ -248,7 +248,7 @@ async function environment(home: string): Promise<Record<string, string>> {
 
 /** How the `start` task starts the program. */
 export interface StartTask {
-  /** Variables, besides those that there are. */
+  /** Variables, in addition to those of the environment. */
   readonly env: Readonly<Record<string, string>>;
   /** What it gives to `deno run`. */
   readonly flags: readonly string[];
