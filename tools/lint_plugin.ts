@@ -3,6 +3,7 @@
  *
  * - `import-direction`: a file imports only from its own layer's folder or from a lower layer of
  *   {@linkcode LAYERS}; `import()` counts.
+ * - `comment-width`: comments have at most 100 columns.
  * - `effects-in-one-place`: main.ts alone reads the environment, lib/git/process.ts alone starts
  *   processes, and only the log, the commands and the banner print.
  *
@@ -105,6 +106,12 @@ const EFFECTS: readonly {
   },
 ];
 
+/** As the code, which `deno fmt` sees to. */
+const COMMENT_WIDTH = 100;
+const COMMENT = /^\s*(\/\/|\/?\*)/;
+/** A link, a table, and a directive with its reason have to stand on one line. */
+const UNBREAKABLE = /https?:\/\/\S{40}|^\s*\* \||deno-lint-ignore|@ts-types/;
+
 const plugin: Deno.lint.Plugin = {
   name: "go-mod-proxy",
   rules: {
@@ -120,6 +127,22 @@ const plugin: Deno.lint.Plugin = {
             const { source } = node;
             if (source.type === "Literal" && typeof source.value === "string") {
               checkImport(context, node, source.value);
+            }
+          },
+        };
+      },
+    },
+    "comment-width": {
+      create(context) {
+        return {
+          Program() {
+            let start = 0;
+            for (const line of context.sourceCode.text.split("\n")) {
+              if (line.length > COMMENT_WIDTH && COMMENT.test(line) && !UNBREAKABLE.test(line)) {
+                const message = `a comment of more than ${COMMENT_WIDTH} columns`;
+                context.report({ range: [start, start + line.length], message });
+              }
+              start += line.length + 1;
             }
           },
         };

@@ -58,3 +58,9 @@ Deno.test("effects-in-one-place reports an unchecked code point", () => {
   assert.equal(messages("lib/source/go_import.ts", source).length, 1);
   assert.deepEqual(messages("lib/module/code_point.ts", source), []);
 });
+
+Deno.test("comment-width reports comments that are wider than the code", () => {
+  const wide = `// ${"word ".repeat(20)}\n`;
+  assert.deepEqual(messages("lib/module/path.ts", wide), ["a comment of more than 100 columns"]);
+  assert.deepEqual(messages("lib/module/path.ts", `// short\nconst a = "${"a".repeat(120)}";`), []);
+});
