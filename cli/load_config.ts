@@ -8,6 +8,7 @@ import { dirname, resolve } from "node:path";
 import { type ConfigReading, type Finding, findingText, readConfig } from "../lib/config/config.ts";
 import { MAX_BYTES } from "../lib/config/yaml_file.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
+import type { CreateClient } from "../lib/http/egress_clients.ts";
 import { createLogger } from "../lib/log/log.ts";
 import { type Env, userCacheDirectory } from "../lib/open/environment.ts";
 import { proxyVariables } from "../lib/open/proxy_variables.ts";
@@ -44,6 +45,7 @@ export async function load(
     env,
     scratchDir: scratchDir ?? defaultScratchDir(env),
     program,
+    createClient: clientsWithoutNoProxy(environment),
     log,
     signal,
   };
@@ -106,6 +108,24 @@ async function setOutboundVariables(
   if (config.caFile !== undefined) {
     environment.set("SSL_CERT_FILE", resolve(directory, config.caFile));
   }
+}
+
+/**
+ * Creates clients while NO_PROXY is not set, which the runtime reads when it creates one, and sets it again at once: other
+ * clients and libraries need it.
+ */
+export function clientsWithoutNoProxy(
+  environment: Pick<Environment, "get" | "set" | "delete">,
+): CreateClient {
+  return (options) => {
+    const saved = ["NO_PROXY", "no_proxy"].map((name) => [name, environment.get(name)] as const);
+    try {
+      for (const [name] of saved) environment.delete(name);
+      return Deno.createHttpClient(options);
+    } finally {
+      for (const [name, value] of saved) if (value !== undefined) environment.set(name, value);
+    }
+  };
 }
 
 /** In the user's own cache, where nobody else can write; a container without one has its temporary directory. */

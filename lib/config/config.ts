@@ -18,6 +18,7 @@ import { gitMirrors, maxChildProcesses } from "../git/config.ts";
 import {
   caFile,
   connectionsWarnings,
+  egress,
   httpProxy,
   insecureHosts,
   listen,
@@ -43,6 +44,7 @@ export const schema = z.strictObject({
   listen: listen.prefault({}),
   tls: tls.prefault({}),
   httpProxy: httpProxy.prefault({}),
+  egress: egress.prefault({}),
   caFile: caFile.exactOptional(),
   storage: storage.default({ disk: { path: "./data" } }),
   parentProxy: parentProxy.exactOptional(),

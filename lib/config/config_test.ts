@@ -17,6 +17,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       listen: {},
       tls: {},
       httpProxy: {},
+      egress: { allow: [] },
       limits: {
         maxConcurrentRequests: 2000,
         maxConcurrentRequestsPerClient: 500,

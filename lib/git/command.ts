@@ -22,6 +22,7 @@ import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import { startSpan } from "../log/trace.ts";
 import { type GitCommand, type GitOutput, GitProcess, type OutputOptions } from "./process.ts";
 import type { RemoteUrl } from "./remote_url.ts";
+import { type NetworkRoute, proxiesFor, routeConfig } from "./route.ts";
 
 /** The part of our own environment that git may see. */
 export interface GitEnvironment {
@@ -48,6 +49,8 @@ export interface NetworkAccess {
   /** What the run's arguments call {@linkcode ORIGIN}. */
   readonly remote: RemoteUrl;
   readonly credential?: CredentialAccess | null;
+  /** For a stranger's remote: looked for before git is started. Default: git finds its way alone. */
+  readonly findRoute?: (() => Promise<NetworkRoute>) | undefined;
 }
 
 /** How git gets at a credential: see credential_server.ts. */
@@ -174,6 +177,7 @@ export class Git implements AsyncDisposable {
     options: GitRunOptions,
     cancelled?: AbortSignal,
   ): Promise<GitProcess> {
+    const route = await options.network?.findRoute?.();
     const waitsSinceMs = performance.now();
     const permit = await this.#options.processes.acquire(options.signal);
     const startMs = performance.now();
@@ -181,7 +185,7 @@ export class Git implements AsyncDisposable {
     const span = startSpan(`git ${command}`, { "gomodproxy.git.what": options.what });
     this.#metrics.observe("gomodproxy_git_queue_wait_seconds", {}, (startMs - waitsSinceMs) / 1000);
     try {
-      const process = new GitProcess(this.#command(args, options), {
+      const process = new GitProcess(this.#command(args, options, route), {
         what: options.what,
         timeoutMs: options.timeoutMs,
         secrets: options.network?.credential?.secrets ?? [],
@@ -204,11 +208,15 @@ export class Git implements AsyncDisposable {
     }
   }
 
-  #command(args: readonly string[], options: GitRunOptions): GitCommand {
+  #command(
+    args: readonly string[],
+    options: GitRunOptions,
+    route: NetworkRoute | undefined,
+  ): GitCommand {
     const cwd = this.#options.emptyDirectory;
     return {
       args,
-      env: this.#environment(options),
+      env: this.#environment(options, route),
       cwd,
       input: options.input,
       group: options.isAlone ? null : { env: this.#environment({}), cwd },
@@ -217,13 +225,16 @@ export class Git implements AsyncDisposable {
 
   #environment(
     { gitDir, network }: Pick<GitRunOptions, "gitDir" | "network">,
+    route?: NetworkRoute,
   ): Record<string, string> {
-    const { path, httpsProxy, httpProxy, noProxy, caFile } = this.#options.environment;
+    const { path, caFile } = this.#options.environment;
+    const { httpsProxy, httpProxy, noProxy } = proxiesFor(this.#options.environment, route);
     const credential = network?.credential;
-    const config = [...CONFIG];
+    const remote = route?.remote ?? network?.remote;
+    const config = [...CONFIG, ...routeConfig(route)];
     if (gitDir !== undefined) config.push(["safe.directory", gitDir]);
-    if (network !== undefined) {
-      config.push([`remote.${ORIGIN}.url`, network.remote]);
+    if (remote !== undefined) {
+      config.push([`remote.${ORIGIN}.url`, remote]);
       config.push([`remote.${ORIGIN}.followRemoteHEAD`, "never"]);
     }
     if (credential) config.push(["credential.helper", credential.helper]);
@@ -243,7 +254,7 @@ export class Git implements AsyncDisposable {
       PATH: path,
       HOME: this.#options.emptyDirectory,
       LC_ALL: "C",
-      GIT_ALLOW_PROTOCOL: network === undefined ? "" : allowedProtocols(network.remote),
+      GIT_ALLOW_PROTOCOL: remote === undefined ? "" : allowedProtocols(remote),
       GIT_ASKPASS: "",
       GIT_ATTR_NOSYSTEM: "1",
       GIT_CONFIG_COUNT: String(config.length),

@@ -15,10 +15,27 @@ export class GitError extends UpstreamError {
   /** What git wrote to standard error, without secrets. */
   readonly stderr: string;
 
-  constructor(what: string, { exitCode, stderr }: { exitCode: number; stderr: string }) {
-    super(`Cannot ${what}: git ended with ${exitCode}${stderr === "" ? "" : `: ${stderr}`}`);
+  readonly #what: string;
+
+  constructor(
+    what: string,
+    { exitCode, stderr, cause }: { exitCode: number; stderr: string; cause?: unknown },
+  ) {
+    // With a cause, that one has the words.
+    const words = stderr === "" || cause !== undefined ? "" : `: ${stderr}`;
+    super(`Cannot ${what}: git ended with ${exitCode}${words}`, { cause });
+    this.#what = what;
     this.exitCode = exitCode;
     this.stderr = stderr;
+  }
+
+  /** The same failure, with git's words in its cause alone: for a log, and not for whoever has named the remote. */
+  withoutWords(): GitError {
+    return new GitError(this.#what, {
+      exitCode: this.exitCode,
+      stderr: this.stderr,
+      cause: this,
+    });
   }
 }
 

@@ -1,14 +1,16 @@
 /** A remote: its refs, and access for fetching from it. */
+import { withDeadline } from "../async/deadline.ts";
 import type { Credentials } from "../credentials/provider.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import { basicAuthorization } from "../http/basic_authorization.ts";
 import type { Fetch } from "../http/client.ts";
+import type { Route } from "../http/egress_routes.ts";
 import { type Git, type NetworkAccess, ORIGIN } from "./command.ts";
 import type { Grant, Grants } from "./credential_server.ts";
 import { GitError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
 import { parseRefs, type Refs } from "./refs.ts";
-import type { RemoteUrl } from "./remote_url.ts";
+import { parseRemoteUrl, type RemoteUrl } from "./remote_url.ts";
 import { plainUrl, REFS_CONTENT_TYPE, REFS_PATH, SmartHttp } from "./smart_http.ts";
 
 export interface RemoteOptions {
@@ -17,6 +19,11 @@ export interface RemoteOptions {
   /** For requests without git, and to find out why git could not list a remote. */
   readonly fetch: Fetch;
   readonly limits: GitLimits;
+  /**
+   * Where a stranger has named the remote: how git is to reach it. What git says then stays in the log. Default: the
+   * configuration has named it, and git finds its way.
+   */
+  readonly findRoute?: ((url: URL) => Promise<Route>) | undefined;
 }
 
 /**
@@ -64,13 +71,14 @@ export class Remote {
     const credentials = grant?.credentials ?? null;
     try {
       return await work({
-        network: { remote: this.url, credential: grant },
+        network: { remote: this.url, credential: grant, findRoute: this.#findRoute() },
         http: this.#http,
         credentials,
       });
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      throw await this.#explain(error, { credentials, refusal: asked.refusal });
+      const failure = this.#options.findRoute === undefined ? error : error.withoutWords();
+      throw await this.#explain(failure, { credentials, refusal: asked.refusal });
     }
   }
 
@@ -105,6 +113,29 @@ export class Remote {
     throw new UpstreamError(
       `Cannot list the refs of ${this.url}: not the response of a git server`,
     );
+  }
+
+  /** For git, which may follow no redirect to a host that nobody has checked: they are followed first. */
+  #findRoute(): NetworkAccess["findRoute"] {
+    const { findRoute } = this.#options;
+    if (findRoute === undefined) return undefined;
+    return async () => {
+      const remote = await this.#behindRedirects();
+      return { remote, route: await findRoute(new URL(remote)) };
+    };
+  }
+
+  /** As git would: what answers its first question is where the repository is. */
+  async #behindRedirects(): Promise<RemoteUrl> {
+    const url = await withDeadline(async (signal) => {
+      const headers = { "Git-Protocol": "version=2" };
+      const response = await this.#options.fetch(new URL(this.#refsUrl), { headers, signal });
+      await response.body?.cancel();
+      return response.url;
+    }, { timeoutMs: this.#options.limits.refsTimeoutMs, what: `reach ${this.url}` });
+    if (!url.endsWith(REFS_PATH)) return this.url;
+    // By plain http it only came where that is allowed.
+    return parseRemoteUrl(url.slice(0, -REFS_PATH.length), { isHttpAllowed: () => true });
   }
 
   get #refsUrl(): string {

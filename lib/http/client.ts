@@ -11,6 +11,8 @@
  * - Plain http is refused but for loopback hosts and the hosts that the configuration names.
  * - Proxies: the runtime reads `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Certificates: the
  *   runtime's own roots and the ones handed in (main reads them from `SSL_CERT_FILE`).
+ * - For hosts that strangers name, {@linkcode FetchOptions.clientFor} checks every hop (egress.ts),
+ *   and a failure names the host alone: the cause is for the log.
  *
  * Deadlines, retries and body limits belong to the callers, which know what they fetch.
  */
@@ -39,6 +41,11 @@ export interface FetchOptions {
   readonly caCertificates?: readonly string[];
   /** Hosts (`host` or `host:port`) besides loopback for which plain http is accepted. */
   readonly insecureHosts?: readonly string[];
+  /**
+   * For strangers' hosts: the client for a request, which throws where no connection may be made. Default: one client for
+   * all, which connects to everything.
+   */
+  readonly clientFor?: (url: URL) => Promise<Deno.HttpClient>;
 }
 
 const MAX_REDIRECTS = 10;
@@ -50,10 +57,8 @@ const MAX_IDLE_CONNECTIONS_PER_HOST = 64;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 export function createFetch(options: FetchOptions): Fetch {
-  const client = Deno.createHttpClient({
-    caCerts: [...options.caCertificates ?? []],
-    poolMaxIdlePerHost: MAX_IDLE_CONNECTIONS_PER_HOST,
-  });
+  const clientFor = options.clientFor ?? oneClient(options);
+  const isStranger = options.clientFor !== undefined;
   const insecureHosts = new Set(options.insecureHosts);
 
   return async function fetchFollowing(start, init = {}) {
@@ -65,7 +70,10 @@ export function createFetch(options: FetchOptions): Fetch {
     if (requestId !== undefined) headers.set("X-Request-Id", requestId);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       checkScheme(url, insecureHosts);
-      const response = await send(url, { ...init, headers, redirect: "manual", client });
+      const client = await clientFor(url);
+      init.signal?.throwIfAborted();
+      const request = { ...init, headers, redirect: "manual" as const, client };
+      const response = await send(url, request, isStranger);
       if (!REDIRECTS.has(response.status)) return response;
       await response.body?.cancel();
       const target = redirectTarget(url, response.headers.get("Location"));
@@ -76,14 +84,28 @@ export function createFetch(options: FetchOptions): Fetch {
   };
 }
 
-async function send(url: URL, init: RequestInit & { client: Deno.HttpClient }): Promise<Response> {
+function oneClient({ caCertificates = [] }: FetchOptions): () => Promise<Deno.HttpClient> {
+  const client = Deno.createHttpClient({
+    caCerts: [...caCertificates],
+    poolMaxIdlePerHost: MAX_IDLE_CONNECTIONS_PER_HOST,
+  });
+  return () => Promise.resolve(client);
+}
+
+async function send(
+  url: URL,
+  init: RequestInit & { client: Deno.HttpClient },
+  isStranger: boolean,
+): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (cause) {
     if (init.signal?.aborted) throw init.signal.reason;
-    throw new UpstreamError(`Cannot reach ${url.origin}: ${connectionFault(cause)}`, {
-      cause: withoutUrl(cause),
-    });
+    // States of ports and names in certificates are nothing to tell a stranger.
+    const message = isStranger
+      ? `Cannot reach ${url.hostname}`
+      : `Cannot reach ${url.origin}: ${connectionFault(cause)}`;
+    throw new UpstreamError(message, { cause: withoutUrl(cause) });
   }
 }
 

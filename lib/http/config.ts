@@ -16,6 +16,7 @@ import { z } from "zod";
 import type { Fault } from "../schema/fault.ts";
 import { faultOf, httpUrl, keysAreKnown, nonEmpty, textFor } from "../schema/fields.ts";
 import { secret, secretWarnings } from "../schema/secret.ts";
+import { parseEgressRule } from "./egress.ts";
 
 export const listen = z.strictObject({
   /** Serve https. Default: http. */
@@ -42,6 +43,15 @@ export const caFile = nonEmpty;
 
 /** Hosts (`host` or `host:port`) that may be reached by plain http, besides loopback. */
 export const insecureHosts = z.array(nonEmpty).default([]);
+
+/** What strangers may make the server connect to (egress.ts). */
+export const egress = z.strictObject({
+  /**
+   * Hosts (`host` or `host:port`), addresses and CIDR blocks that are not public and that public
+   * module paths, go-get pages and redirects may lead to all the same. Default: none.
+   */
+  allow: z.array(textFor(parseEgressRule)).default([]),
+});
 
 /** A host, `.domain`, `*.domain`, an address, or a block of them. */
 const NO_PROXY_ENTRY =

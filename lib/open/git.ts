@@ -15,7 +15,7 @@ import {
 import { DEFAULT_GIT_LIMITS } from "../git/limits.ts";
 import { Mirrors } from "../git/mirrors.ts";
 import { parseRemoteUrl } from "../git/remote_url.ts";
-import { isLoopback } from "../http/client.ts";
+import { type Fetch, isLoopback } from "../http/client.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { Scratch } from "../scratch/scratch.ts";
 import { Discovery } from "../source/discover.ts";
@@ -24,6 +24,7 @@ import { MeasuredSource } from "../source/measured.ts";
 import { ProxySource } from "../source/proxy_source.ts";
 import type { Source } from "../source/source.ts";
 import { Upstream } from "../source/upstream.ts";
+import { type Egress, openEgress } from "./egress.ts";
 import { type Env, userCacheDirectory } from "./environment.ts";
 import type { Program, Surroundings } from "./surroundings.ts";
 
@@ -62,8 +63,9 @@ export async function openGit(surroundings: Surroundings, scratch: Scratch): Pro
   metrics.gauge("gomodproxy_git_processes_running", () => processes.held);
   metrics.gauge("gomodproxy_git_processes_waiting", () => processes.waiting);
   const environment = gitEnvironment(surroundings.env);
+  const egress = opened.use(openEgress(surroundings));
   const git = opened.use(new Git({ environment, emptyDirectory, processes, metrics }));
-  const context: Context = { ...surroundings, scratch, git, opened };
+  const context: Context = { ...surroundings, scratch, egress, git, opened };
   const direct = await openGitSource(context, {
     folder: "public",
     grants: NO_GRANTS,
@@ -80,6 +82,8 @@ export async function openGit(surroundings: Surroundings, scratch: Scratch): Pro
 
 interface Context extends Surroundings {
   readonly scratch: Scratch;
+  /** For what public module paths and their pages name. */
+  readonly egress: Egress;
   readonly git: Git;
   readonly opened: AsyncDisposableStack;
 }
@@ -123,8 +127,9 @@ interface SourceParts {
 }
 
 async function openGitSource(context: Context, parts: SourceParts): Promise<OpenedGit> {
-  const { config, fetch, git, log, metrics, opened, scratchDir } = context;
+  const { config, git, log, metrics, opened, scratchDir } = context;
   const { folder, grants, prefix } = parts;
+  const { fetch, findRoute } = accessFor(context, prefix);
   const repository = prefix?.repository ?? null;
   // What a stranger's page names is no place on this machine; what the configuration names may be.
   const isHttpAllowed = (host: string) =>
@@ -138,6 +143,7 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
       git,
       grants,
       fetch,
+      findRoute,
       limits: DEFAULT_GIT_LIMITS,
       now: Date.now,
     }),
@@ -155,7 +161,7 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
     mirrors,
     locate: (path, signal) => discovery.locate(path, signal),
     openProxy: (url) => {
-      if (prefix === null) return new ProxySource(new Upstream(url, fetch));
+      if (prefix === null) return new ProxySource(Upstream.ofStranger(url, fetch));
       throw new UpstreamError(
         `Cannot use the module proxy that a page names for private prefix "${prefix.pathPrefix}": ` +
           "private modules come from git alone",
@@ -165,6 +171,17 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
   const kind = prefix === null ? "direct" : "private";
   const source = new MeasuredSource(gitSource, { kind, metrics });
   return { source, discovery, mirrors, prefix };
+}
+
+/**
+ * How a source reaches its hosts. Those of a private prefix are the configuration's, as is whatever they name in their
+ * pages and redirects.
+ */
+function accessFor(
+  { fetch, egress }: Context,
+  prefix: PrivatePrefix | null,
+): { readonly fetch: Fetch; readonly findRoute: Egress["findRoute"] | undefined } {
+  return prefix === null ? egress : { fetch, findRoute: undefined };
 }
 
 /** A prefix may be longer than a file name, and may hold what a file name may not. */

@@ -5,10 +5,11 @@
 import type { Config } from "../config/config.ts";
 import type { SecretPlaces } from "../credentials/secret.ts";
 import { createFetch, type Fetch } from "../http/client.ts";
+import type { CreateClient } from "../http/egress_clients.ts";
 import type { Logger } from "../log/log.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import type { Env } from "./environment.ts";
-import { VERSION } from "./version.ts";
+import { USER_AGENT } from "./version.ts";
 
 /** What a process was started with. */
 export interface ProcessSettings {
@@ -20,6 +21,8 @@ export interface ProcessSettings {
   readonly scratchDir: string;
   /** How git calls this program back. */
   readonly program: Program;
+  /** For requests to hosts that strangers name. */
+  readonly createClient: CreateClient;
   readonly log: Logger;
 }
 
@@ -31,6 +34,7 @@ export interface Program {
 }
 
 export interface Surroundings extends ProcessSettings {
+  /** For hosts that the configuration names, which may be anywhere. */
   readonly fetch: Fetch;
   /** The value of `Via` by which this process recognizes its own requests. */
   readonly via: string;
@@ -54,7 +58,7 @@ export async function openSurroundings(
     ...settings,
     via,
     fetch: createFetch({
-      userAgent: `go-mod-proxy/${VERSION}`,
+      userAgent: USER_AGENT,
       via,
       caCertificates,
       insecureHosts,

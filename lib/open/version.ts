@@ -2,3 +2,6 @@
 import manifest from "../../deno.json" with { type: "json" };
 
 export const VERSION: string = manifest.version;
+
+/** What outgoing requests say about who asks. */
+export const USER_AGENT = `go-mod-proxy/${VERSION}`;

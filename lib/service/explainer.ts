@@ -8,7 +8,7 @@
 import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import type { AccessList } from "../auth/access_list.ts";
-import { describeError, type Meaning, meaningOf } from "../errors.ts";
+import { describeError, type Meaning, meaningOf, ProxyError } from "../errors.ts";
 import type { H1, ModuleHashes } from "../module/h1.ts";
 import type { DatabaseFor } from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
@@ -199,6 +199,8 @@ async function orFailure<T>(work: () => Promise<T>): Promise<T | Failed> {
   try {
     return await work();
   } catch (error) {
-    return { failed: meaningOf(error), reason: describeError(error) };
+    // As every other route: what a message leaves to its cause is for the log.
+    const reason = error instanceof ProxyError ? error.message : describeError(error);
+    return { failed: meaningOf(error), reason };
   }
 }

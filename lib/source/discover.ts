@@ -57,6 +57,8 @@ export interface DiscoveryOptions {
   readonly now?: () => number;
 }
 
+/** What the `go` command reads besides git. */
+const OTHER_VCS: ReadonlySet<string> = new Set(["bzr", "fossil", "hg", "svn"]);
 /** For one page, redirects included. */
 const PAGE_TIMEOUT_MS = 20_000;
 /** The rest is not read: a tag that counts is in the page's head. */
@@ -123,7 +125,9 @@ export class Discovery {
     if (/^[/-]/.test(subdir)) throw unrecognized(path, `invalid subdirectory "${subdir}"`);
     if (vcs === "mod") return { kind: "proxy", url: this.#proxyUrl(path, url) };
     if (vcs !== "git") {
-      throw unrecognized(path, `its version control system is "${vcs}", and only git is supported`);
+      // Of what a page says, no more is passed on than the names that it may have.
+      const system = OTHER_VCS.has(vcs) ? `"${vcs}"` : "none that go knows";
+      throw unrecognized(path, `its version control system is ${system}; only git is supported`);
     }
     return { kind: "git", root: prefix, remote: this.#remote(path, url), subdir };
   }

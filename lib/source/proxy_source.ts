@@ -118,7 +118,8 @@ export class ProxySource implements Source {
     const { path, version } = module;
     const info = await this.#info(path, { file: versionFile(version, "info"), signal });
     if (info.version === version) return info;
-    throw this.#refusal(module, `its .info names version "${info.version}"`);
+    const other = this.#upstream.isStranger ? "another version" : `version "${info.version}"`;
+    throw this.#refusal(module, `its .info names ${other}`);
   }
 
   async #info(
@@ -131,7 +132,8 @@ export class ProxySource implements Source {
       return { ...info, version: parseVersion(path, info.version) };
     } catch (cause) {
       const what = `${this.#upstream.url}/${url(path, file)}`;
-      throw new UpstreamError(`Cannot use ${what}: ${messageOf(cause)}`, { cause });
+      const reason = this.#upstream.isStranger ? "it is not a valid .info" : messageOf(cause);
+      throw new UpstreamError(`Cannot use ${what}: ${reason}`, { cause });
     }
   }
 

@@ -76,6 +76,7 @@ export class Upstream {
   readonly #secrets: readonly string[];
   readonly #fetch: Fetch;
   readonly #times: UpstreamTimes;
+  #isStranger = false;
   #distrustedUntilMs = 0;
 
   /** @param url base URL of the proxy; userinfo becomes Basic credentials */
@@ -89,6 +90,17 @@ export class Upstream {
     this.url = display(this.#base).replace(/\/$/, "");
     this.#fetch = fetch;
     this.#times = times;
+  }
+
+  /** One that a stranger's page names: nobody is told what it says. */
+  static ofStranger(url: URL, fetch: Fetch): Upstream {
+    const upstream = new Upstream(url, fetch);
+    upstream.#isStranger = true;
+    return upstream;
+  }
+
+  get isStranger(): boolean {
+    return this.#isStranger;
   }
 
   /**
@@ -155,7 +167,9 @@ export class Upstream {
   async #request(url: URL, signal: AbortSignal): Promise<Response> {
     const response = await this.#fetch(url, { headers: this.#headers, signal });
     if (response.status === 200 && !isHtml(response)) return response;
-    const reason = redact(await readReason(response), this.#secrets);
+    const reason = this.#isStranger
+      ? await response.body?.cancel() ?? ""
+      : redact(await readReason(response), this.#secrets);
     if (response.status === 404 || response.status === 410) {
       throw new NotFoundError(reason === "" ? `${display(url)} does not exist` : reason);
     }

@@ -117,6 +117,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     env: {},
     scratchDir: scratchParent,
     program: { executable: Deno.execPath(), module: null },
+    createClient: Deno.createHttpClient,
     log: createLogger("debug", { write: (line) => void log.push(JSON.parse(line)) }),
   });
   const parts = new Parts(surroundings, {
