@@ -126,8 +126,11 @@ export class Discovery {
     if (vcs === "mod") return { kind: "proxy", url: this.#proxyUrl(path, url) };
     if (vcs !== "git") {
       // Of what a page says, no more is passed on than the names that it may have.
-      const system = OTHER_VCS.has(vcs) ? `"${vcs}"` : "none that go knows";
-      throw unrecognized(path, `its version control system is ${system}; only git is supported`);
+      const system = OTHER_VCS.has(vcs) ? `"${vcs}"` : "unknown";
+      throw unrecognized(
+        path,
+        `its version control system is ${system}, and only git is supported`,
+      );
     }
     return { kind: "git", root: prefix, remote: this.#remote(path, url), subdir };
   }
