@@ -6,15 +6,19 @@
 import { GcsStore } from "../../lib/store/gcs.ts";
 import { S3Store } from "../../lib/store/s3.ts";
 
+/** An empty listing, as each API answers it. */
+const EMPTY: Readonly<Record<string, string>> = { gcs: "{}", s3: "<ListBucketResult/>" };
+
 if (import.meta.main) {
+  const [kind = ""] = Deno.args;
   const fetch = (_: URL, { headers }: RequestInit) => {
     Deno.stdout.writeSync(
       new TextEncoder().encode(JSON.stringify(Object.fromEntries(new Headers(headers)))),
     );
-    return Promise.resolve(new Response("{}"));
+    return Promise.resolve(new Response(EMPTY[kind]));
   };
   const bucket = "modules";
-  const store = Deno.args[0] === "gcs"
+  const store = kind === "gcs"
     ? new GcsStore({ bucket, fetch })
     : new S3Store({ bucket, region: "eu-west-1", fetch });
   await store.list("a");
