@@ -1,9 +1,9 @@
 /**
- * `config check`: everything that can be said of a configuration without serving with it, in one go.
+ * `config check`: validates a configuration without serving it, and reports everything at once.
  *
- * It reads the file, every secret that the file names (keys and certificates are parsed, too), the
- * upstream list as the environment has it, and one object of the store. It changes nothing, and asks
- * no git host, upstream or issuer.
+ * Reads the file, every secret that it names (keys and certificates are parsed too), the upstream
+ * list of the environment, and one object of the store. Changes nothing, and contacts no git host,
+ * upstream or issuer.
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
@@ -72,8 +72,8 @@ export interface CheckConfigOptions {
 }
 
 /**
- * Whether there is no fault; warnings are not. Secrets, certificate and store are looked at when the
- * file has no fault.
+ * Whether there is no fault; a warning is not one. Secrets, certificate and store are checked if
+ * the file has no fault.
  */
 export async function checkConfig(options: CheckConfigOptions): Promise<boolean> {
   const { config, faults, warnings } = options.reading;

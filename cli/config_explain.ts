@@ -1,4 +1,7 @@
-/** `config explain <module>`: what the configuration says of a module path, and why. It asks nobody and reads no secret. */
+/**
+ * `config explain <module>`: what the configuration says about a module path, and why. Contacts
+ * nobody and reads no secret.
+ */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
 import { loadConfig } from "./load_config.ts";

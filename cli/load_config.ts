@@ -1,8 +1,8 @@
 /**
  * From flags, environment and configuration file to what commands work with.
  *
- * The settings of outgoing connections are written back to the environment: the runtime, its libraries and git look for
- * them there, and not all of them can be configured otherwise.
+ * The settings of outgoing connections are written back to the environment: the runtime, its
+ * libraries and git look for them there, and not all of them can be configured otherwise.
  */
 import { dirname, resolve } from "node:path";
 import { type ConfigReading, type Finding, findingText, readConfig } from "../lib/config/config.ts";
@@ -128,7 +128,10 @@ export function clientsWithoutNoProxy(
   };
 }
 
-/** In the user's own cache, where nobody else can write; a container without one has its temporary directory. */
+/**
+ * In the user's own cache, where nobody else can write; a container without one has its temporary
+ * directory.
+ */
 export function defaultScratchDir(env: Env): string {
   return `${userCacheDirectory(env) ?? env["TMPDIR"] ?? "/tmp"}/go-mod-proxy`;
 }

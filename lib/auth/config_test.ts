@@ -9,7 +9,7 @@ function parseClientAuth(yaml: string) {
   return parseConfig(`clientAuth:\n${lines}\n`).clientAuth;
 }
 
-/** The section of the original's config_example_clientauth.yaml, with its keys, their order and its kinds of values. */
+/** As the original's config_example_clientauth.yaml: its keys, their order, its kinds of values. */
 const ORIGINAL = `
 acl:
   - identities: ["x"]

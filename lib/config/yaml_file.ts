@@ -87,8 +87,8 @@ export class YamlFile {
   }
 
   /**
-   * The place of a value, or of the last part of its path that exists. A list or mapping is where its
-   * key is.
+   * The place of a value, or of the last part of its path that exists. A list or mapping is where
+   * its key is.
    */
   spotOf(path: Path): Spot {
     return this.#find(path, "value");

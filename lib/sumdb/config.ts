@@ -6,7 +6,7 @@
  *   sumDatabase: { name: sum.example.com, publicKey: 033de0ae+Ac4…, url: https://sum.example.com }
  * sumDatabaseProxy:
  *   sumDatabases:
- *     - { name: sum.other.example.com, publicKey: 1a2b3c4d+AQ…, url: https://sum.other.example.com }
+ *     - { name: sum.b.example.com, publicKey: 1a2b3c4d+AQ…, url: https://sum.b.example.com }
  * privateSumDatabase:
  *   name: proxy.example.com/sumdb-team       # as in GOSUMDB, before the key
  *   privateKey: { file: sumdb-key }          # from `config keygen <name>`
