@@ -2,7 +2,7 @@
  * Where the time of our own server goes: a CPU profile of its main thread under load.
  *
  * ```text
- * deno run -A bench/profile_main.ts .info          the functions with the most CPU time of their own
+ * deno run -A bench/profile_main.ts .info          the functions that take the most CPU time
  * deno run -A bench/profile_main.ts zip:100000 8   a zip of that size, 8 connections (default 32)
  * deno run -A bench/profile_main.ts cold           `go list -m all` of a real graph, empty cache
  * ```

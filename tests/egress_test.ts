@@ -1,8 +1,10 @@
 /**
- * What a stranger's path, page or redirect may make the server connect to: public hosts, and what `egress.allow` lists.
+ * What a stranger's path, page or redirect may make the server connect to: public hosts, and what
+ * `egress.allow` lists.
  *
- * Strangers' pages are at pages.example.com, which a forward proxy on loopback answers for. They name a git server and a
- * module proxy on loopback, the "internal" ones, which NO_PROXY has reached directly.
+ * Strangers' pages are at pages.example.com, which a forward proxy on loopback answers for. They
+ * name a git server and a module proxy on loopback, the "internal" ones, which NO_PROXY has reached
+ * directly.
  */
 import assert from "node:assert/strict";
 import { GitServer } from "./fakes/git_server.ts";

@@ -1,9 +1,10 @@
 /**
- * A process that fetches from a name that no resolver knows, for egress_fetch_test.ts, which may not use names itself.
+ * A process that fetches from a name that no resolver knows, for egress_fetch_test.ts, which may
+ * not use names itself.
  *
- * Arguments: the port of an https server on 127.0.0.1 and the file of its authority's certificate. NO_PROXY is for all
- * hosts. The lookup answers with loopback, later with an address where nobody is. It prints, as JSON, what each fetch
- * came to and what was looked up.
+ * Arguments: the port of an https server on 127.0.0.1 and the file of its authority's certificate.
+ * NO_PROXY is for all hosts. The lookup answers with loopback, later with an address where nobody
+ * is. It prints, as JSON, what each fetch came to and what was looked up.
  */
 import { clientsWithoutNoProxy } from "../../cli/load_config.ts";
 import { describeError } from "../../lib/errors.ts";

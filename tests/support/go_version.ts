@@ -1,4 +1,6 @@
-/** The version in a module's go line, for tests that call `createZip` with a commit of their own. */
+/**
+ * The version in a module's go line, for tests that call `createZip` with a commit of their own.
+ */
 import { LimitExceededError } from "../../lib/git/errors.ts";
 import { MAX_GO_MOD_SIZE_BYTES, scanGoMod } from "../../lib/module/go_mod.ts";
 import type { CommitFiles } from "../../lib/zip/create.ts";

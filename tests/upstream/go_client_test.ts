@@ -4,9 +4,9 @@
  * Then again with the upstream switched off. The command itself can reach nothing but this server.
  *
  * It needs the network and downloads some 300 MB, so it has its own task:
- * `deno task test:upstream`. Where the upstream cannot be reached it says SKIP, and fails with `CI=true`.
- * Branches and commits are tested on loopback alone (../go_client_test.ts), because not every
- * upstream answers them.
+ * `deno task test:upstream`. Where the upstream cannot be reached it says SKIP, and fails with
+ * `CI=true`. Branches and commits are tested on loopback alone (../go_client_test.ts), because not
+ * every upstream answers them.
  */
 import assert from "node:assert/strict";
 import { type GoCommand, goCommand, goTest } from "../support/go_command.ts";
