@@ -49,7 +49,7 @@ export interface ExplainOptions extends Loaded {
 export async function runExplain(options: ExplainOptions): Promise<Explanation> {
   const { config, signal } = options;
   const module = parseModuleVersion(options.module);
-  await using parts = new Parts(await openSurroundings(options));
+  await using parts = new Parts(await openSurroundings(options), { isReadOnly: true });
   const explainer = await parts.explainer();
   const identities = config.clientAuth.identities.map(({ name }) => name);
   return await explainer.explain(module, { identities, signal });

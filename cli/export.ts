@@ -69,7 +69,7 @@ export interface ExportOptions extends Loaded {
 /** Whether everything that the store has could be written. */
 export async function runExport(options: ExportOptions): Promise<boolean> {
   const { log, signal, directory } = options;
-  await using parts = new Parts(await openSurroundings(options));
+  await using parts = new Parts(await openSurroundings(options), { isReadOnly: true });
   const store = await parts.store();
   const copies = await parts.copies();
   const paths = new Set<ModulePath>();

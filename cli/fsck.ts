@@ -62,7 +62,7 @@ export interface RunFsckOptions extends Loaded {
 /** Whether there is no fault. */
 export async function runFsck(options: RunFsckOptions): Promise<boolean> {
   const { config, repair, signal } = options;
-  await using parts = new Parts(await openSurroundings(options));
+  await using parts = new Parts(await openSurroundings(options), { isReadOnly: !repair });
   const store = repair ? await parts.probedStore() : await parts.store();
   const scratch = await parts.scratch();
   // The same sources as the server's. The hashes are those of the manifests.

@@ -86,6 +86,10 @@ export const METRICS = {
     ["operation"],
   ),
   gomodproxy_store_retries_total: counter("Requests to the store that were sent again.", []),
+  gomodproxy_store_damaged_objects_total: counter(
+    "Objects of a disk store that were found to be damaged.",
+    [],
+  ),
   gomodproxy_store_cache_requests_total: counter(
     "Objects that storage.cache was asked for: hit, miss (and the bucket has it), damaged (and dropped).",
     ["result"],

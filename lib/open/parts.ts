@@ -43,6 +43,8 @@ import { openUpstreams } from "./upstreams.ts";
 export interface PartsOptions {
   /** For the server: `storage.cache` is used. Commands look at the store itself. */
   readonly isServing?: boolean;
+  /** For commands that inspect the store: reading changes nothing in it. Default: false. */
+  readonly isReadOnly?: boolean;
   /** The port that this process listens on, which no upstream may be. Default: none. */
   readonly port?: number;
   /** Number of threads, each with its own memory, that a process's memory is divided among. Default 1. */
@@ -82,6 +84,7 @@ export class Parts implements AsyncDisposable {
   readonly store = once(async (): Promise<ObjectStore> =>
     this.#replaced.store ??
       await openConfiguredStore(this.surroundings, {
+        isReadOnly: this.#options.isReadOnly,
         cacheLog: this.#options.isServing ? this.surroundings.log : undefined,
       })
   );

@@ -5,25 +5,31 @@ import { openStore } from "../store/open.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 export interface OpenConfiguredStoreOptions {
-  /** For the server: `storage.cache` is used, and its trouble is logged here. Default: the store itself is used. */
+  /** Reading changes nothing: a damaged object of a disk stays in its place. Default: false. */
+  readonly isReadOnly?: boolean | undefined;
+  /**
+   * For the server: `storage.cache` is used, and its trouble is logged here. Default: the store
+   * itself is used.
+   */
   readonly cacheLog?: Pick<Logger, "warn"> | undefined;
 }
 
-export type StoreSurroundings = Pick<
-  Surroundings,
-  "config" | "env" | "caCertificates" | "metrics"
->;
+export type StoreSurroundings =
+  & Pick<Surroundings, "config" | "env" | "caCertificates" | "metrics">
+  & Partial<Pick<Surroundings, "log">>;
 
 /** @throws {StorageError} when it cannot be opened */
 export async function openConfiguredStore(
-  { config, env, caCertificates, metrics }: StoreSurroundings,
-  { cacheLog }: OpenConfiguredStoreOptions = {},
+  { config, env, caCertificates, metrics, log }: StoreSurroundings,
+  { cacheLog, isReadOnly }: OpenConfiguredStoreOptions = {},
 ): Promise<ObjectStore> {
   return await openStore(config.storage, {
     env,
     insecureHosts: config.insecureHosts,
     caCertificates,
     metrics,
+    log,
+    isReadOnly,
     cacheLog,
   });
 }

@@ -24,6 +24,12 @@
  * can set the inode's back. Reading them takes 3 µs on the calling thread. Over a network it could
  * hang, so there nothing is known (C10).
  *
+ * Objects whose keys say what they must contain, which are module zips, are checked whenever they
+ * are read: checked_files.ts.
+ *
+ * Symbolic links below the directory are not followed; the directory itself may be one. An object
+ * at whose place, or on whose way, there is a link cannot be used.
+ *
  * Limits: the file system must have hard links and be POSIX's (no Windows, no FAT, no object
  * storage mounted as files).
  *
@@ -37,7 +43,12 @@
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { ProxyError, StorageError } from "../errors.ts";
+import type { Logger } from "../log/log.ts";
+import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import { readExactly, writeAll } from "../scratch/files.ts";
+import type { BlockSums } from "./block_sums.ts";
+import { CheckedFiles } from "./checked_files.ts";
+import { type ObjectCheck, ZIP_CHECK } from "./object_check.ts";
 import {
   assertKey,
   assertRange,
@@ -62,7 +73,19 @@ export interface DiskStoreOptions {
   readonly path: string;
   /** The time in milliseconds since 1970, as files' times have it. */
   readonly now?: () => number;
+  /** Which objects are checked when they are read, and how. Default: module zips, by their h1. */
+  readonly check?: ObjectCheck;
+  /**
+   * Nothing is changed by reading: no check sums are written, and a damaged object is an error.
+   * Default: false.
+   */
+  readonly isReadOnly?: boolean;
+  /** Logs damaged objects. Default: they are not logged. */
+  readonly log?: Pick<Logger, "warn" | "error">;
+  readonly metrics?: Metrics;
 }
+
+const NO_LOG = { warn: () => {}, error: () => {} };
 
 /** Longer than any create takes: a zip is complete on this machine before it is stored. */
 export const MAX_TEMPORARY_AGE_MS = 60 * 60 * 1000;
@@ -99,35 +122,58 @@ export class DiskStore implements ObjectStore {
    */
   readonly #lasting = new Set<string>();
 
-  private constructor({ path, now }: Required<DiskStoreOptions>) {
-    this.description = `disk ${path}`;
-    this.#root = path;
-    this.#temporaries = `${path}/.tmp`;
-    this.#now = now;
+  readonly #checked: CheckedFiles;
+
+  /** @param root the directory, without symbolic links in the way */
+  private constructor(root: string, options: DiskStoreOptions) {
+    this.description = `disk ${options.path}`;
+    this.#root = root;
+    this.#temporaries = `${root}/.tmp`;
+    this.#now = options.now ?? Date.now;
+    this.#checked = new CheckedFiles({
+      check: options.check ?? ZIP_CHECK,
+      temporaries: this.#temporaries,
+      mayChange: !options.isReadOnly,
+      log: options.log ?? NO_LOG,
+      metrics: options.metrics ?? NO_METRICS,
+    });
   }
 
   /** @throws {StorageError} when the directory cannot be made or written to */
-  static async open({ path, now = Date.now }: DiskStoreOptions): Promise<DiskStore> {
-    const store = new DiskStore({ path, now });
-    await store.#io("open", async () => {
-      await Deno.mkdir(store.#temporaries, { recursive: true, mode: 0o700 });
+  static async open(options: DiskStoreOptions): Promise<DiskStore> {
+    const { path } = options;
+    try {
+      await Deno.mkdir(`${path}/.tmp`, { recursive: true, mode: 0o700 });
+      const store = new DiskStore(await Deno.realPath(path), options);
       store.#isLocal = await isLocal(path);
-      await store.#sweep(now() - MAX_TEMPORARY_AGE_MS);
-    });
-    return store;
+      await store.#sweep(store.#now() - MAX_TEMPORARY_AGE_MS);
+      return store;
+    } catch (cause) {
+      throw new StorageError(`Cannot open disk ${path}`, { cause });
+    }
   }
 
   async get(key: string, { range, signal }: GetOptions = {}): Promise<StoredObject | null> {
     assertKey(key);
     signal?.throwIfAborted();
     return await this.#io(`read "${key}" from`, async () => {
-      const file = await this.#unlessAbsent(Deno.open(`${this.#root}/${key}`));
+      const path = `${this.#root}/${key}`;
+      const file = await this.#openPlain({ key, path });
       if (file === null) return null;
       let body: StoredObject["body"] | null = null;
+      let isTaken = false;
       try {
-        const { isFile, size } = await file.stat();
+        const info = await file.stat();
+        const { isFile, size } = info;
         signal?.throwIfAborted();
         if (!isFile) return null;
+        if (this.#checked.covers(key)) {
+          isTaken = true;
+          const object = await this.#checked.open({ key, path, file, info }, { range, signal });
+          if (signal?.aborted) await object?.body.cancel();
+          signal?.throwIfAborted();
+          return object;
+        }
         if (range !== undefined) {
           assertRange(range, size);
           await file.seek(range.start, Deno.SeekMode.Start);
@@ -143,7 +189,7 @@ export class DiskStore implements ObjectStore {
           : file.readable.pipeThrough(firstBytes(range.end - range.start));
         return { sizeBytes: size, body };
       } finally {
-        if (body === null) file.close();
+        if (body === null && !isTaken) file.close();
       }
     }, signal);
   }
@@ -164,11 +210,18 @@ export class DiskStore implements ObjectStore {
         const isThere = content.bytes === undefined &&
           await this.#unlessAbsent(Deno.lstat(file)) !== null;
         const makeFolder = () => this.#makeLasting(folderOf(file));
+        let sums: BlockSums | null = null;
+        const meanwhile = async () => {
+          const isCovered = this.#checked.covers(key);
+          const summed = isCovered ? this.#checked.sumsOfNew(temporary) : null;
+          [sums] = await Promise.all([summed, makeFolder()]);
+        };
         // The folders go to the disk while the content does, once the temporary file shows that the
         // store is there.
         if (isThere) await makeFolder();
-        else await writeFile(temporary, content, { signal, meanwhile: makeFolder });
+        else await writeFile(temporary, content, { signal, meanwhile });
         const outcome = isThere ? "exists" : await this.#link(temporary, file);
+        if (outcome === "created" && sums !== null) await this.#checked.keep(file, sums);
         await syncFolder(folderOf(file));
         return outcome;
       } finally {
@@ -181,7 +234,10 @@ export class DiskStore implements ObjectStore {
     assertKey(folder);
     signal?.throwIfAborted();
     return await this.#io(`list "${folder}" of`, async () => {
-      const names = await this.#unlessAbsent(namesIn(`${this.#root}/${folder}`, signal)) ?? [];
+      const path = `${this.#root}/${folder}`;
+      const real = await this.#unlessAbsent(Deno.realPath(path));
+      if (real !== null && real !== path) throw linked(folder);
+      const names = await this.#unlessAbsent(namesIn(path, signal)) ?? [];
       return names.filter((name) => name > after).sort().slice(0, limit);
     }, signal);
   }
@@ -263,6 +319,27 @@ export class DiskStore implements ObjectStore {
     }
   }
 
+  /**
+   * Opens what is at the place of a key, or answers null where nothing is. A link in its place is
+   * set aside if the object can be fetched anew.
+   *
+   * Whoever may write to the store can put a link there after we have looked, but also any file:
+   * what is read is checked.
+   */
+  async #openPlain({ key, path }: { key: string; path: string }): Promise<Deno.FsFile | null> {
+    try {
+      if (await Deno.realPath(path) === path) return await this.#unlessAbsent(Deno.open(path));
+    } catch (error) {
+      const isLoop = error instanceof Deno.errors.FilesystemLoop;
+      if (!isLoop) await this.#unlessAbsent(Promise.reject(error));
+    }
+    const info = await this.#unlessAbsent(Deno.lstat(path));
+    if (info === null) return null;
+    if (!info.isSymlink || !this.#checked.covers(key)) throw linked(key);
+    await this.#checked.setAside({ key, path }, "a symbolic link is in its place");
+    return null;
+  }
+
   /** Gives the temporary file its name. */
   async #link(temporary: string, file: string): Promise<"created" | "exists"> {
     try {
@@ -286,6 +363,7 @@ export class DiskStore implements ObjectStore {
   async #makeLasting(path: string): Promise<void> {
     if (path === this.#root || this.#lasting.has(path)) return;
     await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+    if (await Deno.realPath(path) !== path) throw linked(path.slice(this.#root.length + 1));
     const folders = [path];
     for (
       let folder = folderOf(path);
@@ -379,6 +457,11 @@ async function writeStream(
 async function syncFolder(path: string): Promise<void> {
   using folder = await Deno.open(path);
   await folder.sync();
+}
+
+/** Of a key or a folder. */
+function linked(place: string): StorageError {
+  return new StorageError(`Cannot use "${place}": a symbolic link is in its place or on the way`);
 }
 
 function folderOf(path: string): string {

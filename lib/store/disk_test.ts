@@ -1,18 +1,30 @@
 import assert from "node:assert/strict";
-import { storeContract } from "../../tests/suites/store_contract.ts";
+import { storeContract, type StoreUnderTest } from "../../tests/suites/store_contract.ts";
 import { StorageError } from "../errors.ts";
-import { DiskStore, MAX_TEMPORARY_AGE_MS } from "./disk.ts";
+import { DiskStore, type DiskStoreOptions, MAX_TEMPORARY_AGE_MS } from "./disk.ts";
 import { bytesContent, ownFileContent, readAll } from "./object_store.ts";
+import { denoDir } from "../../tests/worlds/server.ts";
 import { runCommand } from "../../tests/support/run_command.ts";
 import { eventually } from "../../tests/support/eventually.ts";
 
-storeContract("DiskStore", async () => {
+storeContract("DiskStore", () => openTwo({}));
+
+storeContract("DiskStore whose objects are all checked", () =>
+  openTwo({
+    check: {
+      // A file of check sums has a longer name, and names end at 255 bytes.
+      covers: (key) => key.length - key.lastIndexOf("/") < 240,
+      findFault: () => Promise.resolve(null),
+    },
+  }));
+
+async function openTwo(options: Partial<DiskStoreOptions>): Promise<StoreUnderTest> {
   const root = await tempDir();
   const gone = await tempDir();
   const broken = await DiskStore.open({ path: gone.path });
   await gone[Symbol.asyncDispose]();
   // What has come within the last seconds is not observed; to these stores, that is long ago.
-  const place = { path: root.path, now: () => Date.now() + 60_000 };
+  const place = { ...options, path: root.path, now: () => Date.now() + 60_000 };
   const [here, there] = [await DiskStore.open(place), await DiskStore.open(place)];
   let age = 0;
   return {
@@ -24,7 +36,7 @@ storeContract("DiskStore", async () => {
     age: (folder) => Deno.utime(`${root.path}/${folder}`, ++age, age),
     [Symbol.asyncDispose]: () => root[Symbol.asyncDispose](),
   };
-});
+}
 
 Deno.test("DiskStore.open() makes the directory, for its owner only", async () => {
   await using root = await tempDir();
@@ -192,14 +204,19 @@ Deno.test({
   fn: async () => {
     await using root = await tempDir();
     const store = await DiskStore.open(root);
+    const writer = ["run", "--no-prompt", "--cached-only"]
+      .concat([`--allow-read=${root.path}`, `--allow-write=${root.path}`])
+      .concat([new URL("../../tests/processes/disk_writer.ts", import.meta.url).href, root.path]);
+    const env = { DENO_DIR: await denoDir(), NO_COLOR: "1" };
+    // What the runtime caches of the program is written before there is a limit.
+    const warm = await runCommand(Deno.execPath(), { args: [...writer, "0", "0"], env });
+    assert.equal(warm.code, 0, warm.stderr);
     // A full disk needs a disk; a limit on the size of files fails in the same place. Unit: 512
     // bytes, so 1 MiB.
     const { code, stderr } = await runCommand("sh", {
-      args: ["-c", `trap "" XFSZ; ulimit -f 2048; exec "$@"`, "sh", Deno.execPath(), "run"]
-        .concat(["--no-prompt", `--allow-read=${root.path}`, `--allow-write=${root.path}`])
-        .concat([new URL("../../tests/processes/disk_writer.ts", import.meta.url).href])
-        .concat([root.path, "1", `${2 * 1024 * 1024}`]),
-      env: { DENO_DIR: `${root.path}/deno`, NO_COLOR: "1" },
+      args: ["-c", `trap "" XFSZ; ulimit -f 2048; exec "$@"`, "sh", Deno.execPath()]
+        .concat(writer, ["1", `${2 * 1024 * 1024}`]),
+      env,
     });
     assert.notEqual(code, 0);
     assert.match(stderr, /StorageError.*"race\/0".*File too large/s);

@@ -3,7 +3,9 @@
  * so what a back end must promise is little and exact. `tests/suites/store_contract.ts` has a test
  * for each line; every back end runs it.
  *
- * - C1 Over a store's life at most one `create` of a key answers "created".
+ * - C1 Over a store's life at most one `create` of a key answers "created". A zip may be created
+ *   again after a store has found it damaged and set it aside: its key has the hash of any zip
+ *   under it. Nothing else is ever set aside.
  * - C2 What `get` returns is complete, never a prefix of what was created. Content that has other
  *   than `sizeBytes` bytes is not created.
  * - C3 Once `create` has answered, every replica's `get` sees the object,

@@ -21,6 +21,10 @@ export interface OpenStoreOptions {
   readonly caCertificates?: readonly string[];
   /** Counts the store's calls. Default: they are not counted. */
   readonly metrics?: Metrics | undefined;
+  /** Logs damaged objects of a disk store. Default: they are not logged. */
+  readonly log?: Pick<Logger, "warn" | "error"> | undefined;
+  /** Reading changes nothing: a damaged object of a disk stays in its place. Default: false. */
+  readonly isReadOnly?: boolean | undefined;
   /** Logs trouble with the configured cache. Default: no cache is used. */
   readonly cacheLog?: Pick<Logger, "warn"> | undefined;
 }
@@ -35,10 +39,15 @@ export async function openStore(
   config: StorageConfig,
   options: OpenStoreOptions = {},
 ): Promise<ObjectStore> {
-  const { metrics, cacheLog } = options;
+  const { metrics, cacheLog, log, isReadOnly = false } = options;
   const measured = (store: ObjectStore) =>
     metrics === undefined ? store : new MeasuredStore(store, metrics);
-  if ("disk" in config) return measured(await DiskStore.open(config.disk));
+  if ("disk" in config) {
+    const { path } = config.disk;
+    return measured(
+      await DiskStore.open({ path, isReadOnly, ...log && { log }, ...metrics && { metrics } }),
+    );
+  }
   const bucket = openBucket(config, options);
   // Answers from the cache do not count as requests to the store.
   const store = measured(bucket);

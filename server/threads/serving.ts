@@ -72,7 +72,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
   const { config, env, host, port, via } = start;
   const log = createLogger(start.logLevel);
   const caCertificates = await readCaCertificates(env);
-  const store = await openConfiguredStore({ config, env, caCertificates, metrics }, {
+  const store = await openConfiguredStore({ config, env, caCertificates, metrics, log }, {
     cacheLog: log,
   });
   const onSeen = ({ path, version }: ModuleVersion) =>
