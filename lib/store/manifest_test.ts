@@ -38,7 +38,8 @@ Deno.test("encodeManifest() writes one JSON line and go.mod", () => {
     new TextDecoder().decode(encodeManifest(copyOf())),
     '{"format":1,"path":"example.com/hello","version":"v1.0.0","time":"2024-02-03T04:05:06Z",' +
       '"goMod":{"sizeBytes":25,"h1":"h1:fpu2YBs8Cn+uPELS7pdczZmF9hlK1PibTkwahffYMfo="},' +
-      `"zip":{"h1":"${zipH1}"},"source":"git https://git.example.com/hello"}\n` +
+      `"zip":{"h1":"${zipH1}"},"source":"git https://git.example.com/hello",` +
+      '"sha256":"zTBlum4SRZ1e17/hcBklxJz/xmAqSP/Q2GZFQc4kxB8="}\n' +
       "module example.com/hello\n",
   );
 });
@@ -83,9 +84,33 @@ Deno.test("decodeManifest() keeps a go.mod that is empty, binary, or full of lin
   }
 });
 
+/** A manifest's bytes as versions before 0.2 wrote them, with a part of its line replaced. */
+function unsummed(from: string | RegExp, to: string): Uint8Array<ArrayBuffer> {
+  const text = new TextDecoder().decode(changed(/,"sha256":"[^"]*"/, ""));
+  return new TextEncoder().encode(text.replace(from, to));
+}
+
 Deno.test("decodeManifest() takes a line with members that it does not know", () => {
-  const copy = decodeManifest(changed('"format":1', '"format":1,"note":{}'), { path, version });
+  const copy = decodeManifest(unsummed('"format":1', '"format":1,"note":{}'), { path, version });
   assert.deepEqual(copy, copyOf());
+});
+
+Deno.test("decodeManifest() takes a line without a check sum", () => {
+  assert.deepEqual(decodeManifest(unsummed("", ""), { path, version }), copyOf());
+});
+
+Deno.test("decodeManifest() notices a flip of any bit, but in the name of the check sum", () => {
+  const valid = encodeManifest(copyOf());
+  const name = new TextDecoder().decode(valid).indexOf('"sha256"');
+  for (let bit = 0; bit < 8 * valid.length; bit++) {
+    const at = bit >> 3;
+    // With another name, the line is one without a check sum, and all else in it is right.
+    if (at > name && at < name + '"sha256'.length) continue;
+    const bytes = valid.slice();
+    bytes[at] = (bytes[at] ?? 0) ^ 1 << (bit & 7);
+    const decode = () => decodeManifest(bytes, { path, version });
+    assert.throws(decode, InvalidManifestError, `bit ${bit}`);
+  }
 });
 
 Deno.test("decodeManifest() refuses whatever is not whole and right", async (t) => {
@@ -112,6 +137,12 @@ Deno.test("decodeManifest() refuses whatever is not whole and right", async (t) 
       name: "another version",
       input: changed("v1.0.0", "v1.0.1"),
       want: /about example.com\/hello@v1.0.1/,
+    },
+    { name: "an edited time", input: changed("05:06Z", "05:07Z"), want: /check sum/ },
+    {
+      name: "a member after the check sum",
+      input: changed('"}\n', '","time":"2024-02-03T04:05:07Z"}\n'),
+      want: /check sum/,
     },
     { name: "a time without zone", input: changed("06Z", "06"), want: /at time/ },
     { name: "a number for a source", input: changed(/"git [^"]*"/, "7"), want: /at source/ },
