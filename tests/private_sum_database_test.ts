@@ -290,7 +290,7 @@ goTest("fsck walks the log, and compares it with what is published", async (t) =
     assert.equal(code, 1);
     assert.match(
       faults.join(),
-      /^fault .*log\/9007199254740990: Cannot read batch 1: its records do not give hash/,
+      /^fault .*log\/9007199254740990: Cannot read batch 1: its records do not have hash/,
     );
     await Deno.writeFile(file, bytes);
     assert.equal((await fsck()).code, 0);

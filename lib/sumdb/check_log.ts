@@ -1,14 +1,17 @@
 /**
- * Walks our own log (private_log.ts) from its first batch to its last, and computes all of it anew: for `fsck`, and for
- * tests. It knows the tree by its definition alone (merkle.ts), and nothing of how tiles are made to grow.
+ * Reads our own log (private_log.ts) from its first batch to its last and recomputes everything,
+ * for `fsck` and for tests. It uses only the definition of the tree (merkle.ts), not the code that
+ * grows tiles.
  *
- * - No batch is missing, each begins with the tree that the one before it ended with, and says the hash that all records
- *   up to its last one give.
- * - Each full tile that follows is in the store, with these bytes.
- * - Each record is in the store under its module version, with its number: so none is in the log twice. Those of the newest
- *   batch may be missing, where a replica ended at the wrong moment; the next one adds them.
+ * - No batch is missing. Each begins with the tree that the previous one ended with, and its hash
+ *   is the hash of all records up to its last one.
+ * - Each full tile that follows from the batches is in the store, with these bytes.
+ * - Each record is in the store under its module version, with its number, so none is in the log
+ *   twice. Those of the newest batch may be missing if a replica died at the wrong moment; the next
+ *   batch adds them.
  *
- * Limits: what is stored beside these objects is not seen. It goes no further than the first batch that cannot be read.
+ * Limits: other objects in the folder are not checked. The walk ends at the first batch that cannot
+ * be read.
  */
 import { Buffer } from "node:buffer";
 import { describeError, ProxyError } from "../errors.ts";
@@ -33,7 +36,7 @@ export interface CheckLogOptions {
   /** The database's name. */
   readonly name: string;
   readonly store: ObjectStore;
-  /** What is wrong with a record by what else is known, or null. */
+  /** The fault of a record according to other data, or null. */
   readonly checkRecord: (module: ModuleVersion, record: SumRecord) => Promise<string | null>;
   readonly report: (fault: LogFault) => void;
   readonly signal: AbortSignal;
@@ -41,20 +44,20 @@ export interface CheckLogOptions {
 
 export interface LogFault {
   readonly key: string;
-  /** What is the case. */
+  /** What is wrong. */
   readonly text: string;
 }
 
 export interface CheckedLog {
   readonly batches: number;
-  /** What the batches that could be read say. */
+  /** The tree of the batches that could be read. */
   readonly tree: Tree;
 }
 
 /** How long the store may take for one object. */
 const STORE_TIMEOUT_MS = 60_000;
 
-/** @throws {StorageError | DeadlineError} when the store cannot say what it holds */
+/** @throws {StorageError | DeadlineError} when the store cannot be read */
 export async function checkLog(options: CheckLogOptions): Promise<CheckedLog> {
   return await new LogCheck(options).run();
 }
@@ -91,7 +94,7 @@ class LogCheck {
     if (bytes === null) {
       this.#report(
         name,
-        `batch ${number} is missing; without it nothing that follows can be checked`,
+        `batch ${number} is missing; later batches cannot be checked`,
       );
       return null;
     }
@@ -107,7 +110,7 @@ class LogCheck {
   async #checkBatch(batch: LogBatch, { isNewest }: { isNewest: boolean }): Promise<void> {
     const name = batchName(batch.number);
     if (!isSameTree(batch.previous, this.#tree.tree())) {
-      this.#report(name, `batch ${batch.number} does not begin where the one before it ends`);
+      this.#report(name, `batch ${batch.number} does not begin where the previous one ends`);
     }
     for (const { id, text } of newTexts(batch)) {
       await this.#checkRecord(name, { id, text, isNewest });
@@ -122,7 +125,10 @@ class LogCheck {
       }
     }
     if (!isSameTree(batch.tree, this.#tree.tree())) {
-      this.#report(name, `batch ${batch.number} says another hash than all records up to it give`);
+      this.#report(
+        name,
+        `batch ${batch.number} has a hash that differs from the hash of its records`,
+      );
     }
   }
 
@@ -158,9 +164,9 @@ class LogCheck {
   ): Promise<void> {
     const stored = await this.#folder.read(name, limitBytes);
     if (stored === null) {
-      if (!isNewest) this.#report(name, "it follows from the log, and is missing");
+      if (!isNewest) this.#report(name, "it is missing, although the log requires it");
     } else if (Buffer.compare(stored, bytes) !== 0) {
-      this.#report(name, "it is not what follows from the log");
+      this.#report(name, "it differs from what the log requires");
     }
   }
 
@@ -173,7 +179,10 @@ function isSameTree(a: Tree, b: Tree): boolean {
   return a.size === b.size && isSameHash(a.hash, b.hash);
 }
 
-/** The tree by its definition: complete subtrees, largest first, of which two neighbours of a size become one. */
+/**
+ * The tree by its definition: complete subtrees, largest first. Two neighbours of one size become
+ * one.
+ */
 class NaiveTree {
   readonly #subtrees: { readonly level: number; readonly hash: Hash }[] = [];
   /** By level of tiles: the hashes of the tile that is not full yet. */
@@ -189,7 +198,7 @@ class NaiveTree {
     return { size: this.#size, hash };
   }
 
-  /** The hash tiles that are full with this record. */
+  /** Returns the hash tiles that this record fills. */
   append(record: Hash): { tile: Tile; bytes: Uint8Array }[] {
     const full = this.#note({ level: 0, hash: record });
     let { level, hash } = { level: 0, hash: record };

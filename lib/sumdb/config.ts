@@ -1,5 +1,5 @@
 /**
- * Sections about checksum databases.
+ * Configuration sections of checksum databases.
  *
  * ```yaml
  * publicModules:
@@ -13,10 +13,10 @@
  *   combined: true                           # for public modules too, verified with the public one
  * ```
  *
- * `publicModules.sumDatabase`, or `off`, is the one that public modules are verified with; without
- * it that is the `go` command's own default, where an upstream supports it. Clients may ask for it,
- * for those of `sumDatabaseProxy` and for the `go` command's default: these are verified and kept.
- * A database of any other name is passed on from an upstream that supports it, if there is one.
+ * Public modules are verified with `publicModules.sumDatabase`, unless it is `off`. The default is
+ * the `go` command's own database, if an upstream supports it. Clients may ask for this database,
+ * for those of `sumDatabaseProxy` and for the `go` command's default: their answers are verified
+ * and stored. Requests for any other database are forwarded to the first upstream that supports it.
  *
  * `publicKey` is what follows the name in GOSUMDB, `<key hash>+<key>`; the name before it is
  * accepted as well.
@@ -29,8 +29,8 @@ import { secret, secretWarnings } from "../schema/secret.ts";
 import { VerifierKey } from "./note.ts";
 
 /**
- * A host, perhaps with a port and a path, as the `go` command accepts it as a name; `.` and `..`
- * are not elements.
+ * A host, optionally with a port and a path, as the `go` command accepts it as a name; `.` and `..`
+ * are not path elements.
  */
 const NAME = /^[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$/;
 /** Keys of the store begin with it. */
@@ -44,7 +44,7 @@ const name = z.string().check(
   faultOf((text) =>
     isDatabaseName(text)
       ? null
-      : `"${text}" is not a host, perhaps with a path, as in "sum.example.com"`
+      : `"${text}" is not a host with an optional path, as in "sum.example.com"`
   ),
 );
 
@@ -52,30 +52,30 @@ const sumDatabase = z.strictObject({
   name,
   /** `<key hash>+<key>`. */
   publicKey: z.string(),
-  /** Where it is, if no upstream supports it. */
+  /** Used if no upstream supports the database. */
   url: httpUrl,
 });
 
 export type SumDatabaseConfig = z.output<typeof sumDatabase>;
 
 export const publicModules = z.strictObject({
-  /** Default: the `go` command's own, where an upstream supports it. */
+  /** Default: the `go` command's own, if an upstream supports it. */
   sumDatabase: z.union(
     [z.literal("off"), sumDatabase],
     expected("expected {name, publicKey, url} or off"),
   )
     .exactOptional(),
-  /** When zips of verified modules are fetched: on the first request, or with the rest. */
+  /** When zips of verified modules are fetched: on the first request, or with the other files. */
   zips: z.enum(["lazy", "eager"]).default("lazy"),
 });
 
 export const sumDatabaseProxy = z.strictObject({
   /**
-   * Accepted for old configurations, without effect: the `go` command asks for each database by its
+   * Accepted for compatibility, without effect: the `go` command asks for each database by its
    * name.
    */
   discourageClientDirectSumDatabaseConnections: z.boolean().default(false),
-  /** More databases that are served verified to clients. */
+  /** Further databases that are verified and served to clients. */
   sumDatabases: z.array(sumDatabase).default([]),
 });
 
@@ -83,13 +83,13 @@ export const privateSumDatabase = z.strictObject({
   name,
   /** The signer key of `config keygen`, on one line. */
   privateKey: secret,
-  /** Whether it answers for public modules too: the `go` command asks one database only. */
+  /** Whether it serves public modules too; the `go` command uses only one database. */
   combined: z.boolean().default(true),
 });
 
 export type PrivateSumDatabaseConfig = z.output<typeof privateSumDatabase>;
 
-/** The sections that the databases of others are opened with. */
+/** The sections that configure databases of others. */
 export interface SumDatabasesConfig {
   readonly publicModules: { readonly sumDatabase?: SumDatabaseConfig | "off" | undefined };
   readonly sumDatabaseProxy: { readonly sumDatabases: readonly SumDatabaseConfig[] };
@@ -105,14 +105,14 @@ export const DEFAULT_SUM_DATABASE: SumDatabaseConfig = {
   url: "https://sum.golang.org",
 };
 
-/** @throws {Error} saying why the key cannot be used */
+/** @throws {Error} with the reason why the key cannot be used */
 export function verifierKeyOf(
   { name, publicKey }: Pick<SumDatabaseConfig, "name" | "publicKey">,
 ): VerifierKey {
   return VerifierKey.parse(publicKey.startsWith(`${name}+`) ? publicKey : `${name}+${publicKey}`);
 }
 
-/** Keys that are no keys, and what does not go together. @param config anything */
+/** Reports invalid keys and contradictory settings. @param config anything */
 export function sumDatabaseFaults(config: unknown): Fault[] {
   const seen = new Map<string, Placed<string>>();
   const databases = ["publicModules.sumDatabase", "sumDatabaseProxy.sumDatabases.*"]
@@ -161,7 +161,7 @@ function privateSumDatabaseFaults(config: unknown): Fault[] {
   return faults;
 }
 
-/** What is legal and likely wrong. */
+/** What is valid but probably a mistake. */
 export function privateSumDatabaseWarnings({ privateKey }: PrivateSumDatabaseConfig): Fault[] {
   return secretWarnings([{ path: ["privateSumDatabase", "privateKey"], secret: privateKey }]);
 }

@@ -1,11 +1,14 @@
 /**
- * A checksum database as this server serves it: everything from the store first, and everything verified before it is
- * stored or served. Clients need no connection to it, and it learns nothing of what they build a second time.
+ * A checksum database as this server serves it: from the store if possible, and verified before
+ * anything is stored or served. Clients need no connection to the database, and it does not see
+ * repeated lookups.
  *
- * - A record is stored without the signed tree that it came with, and served with the newest one. All answers of a
- *   moment so speak of the same tree, and a client needs the tiles of one edge, not of as many as there were lookups.
- * - A partial tile is cut from a wider one. One that goes past the newest tree is asked for together with a newer tree.
- * - A private path goes nowhere, whoever asks.
+ * - A record is stored without the signed tree that it came with, and served with the newest one.
+ *   All answers at a given time therefore refer to the same tree, and a client needs the tiles of
+ *   one edge instead of one edge per lookup.
+ * - A partial tile is cut from a wider one. A tile beyond the newest tree is requested together
+ *   with a newer tree.
+ * - A private path is never sent to the database, whichever client asks.
  */
 import { Buffer } from "node:buffer";
 import { LRUCache } from "lru-cache";
@@ -36,9 +39,10 @@ import { type DataTile, formatTilePath, recordsUpTo, type Tile, TILE_WIDTH } fro
 import { type FetchFile, type Head, TrustedLog } from "./trusted_log.ts";
 
 /**
- * Gets a file of a database by its path in the protocol: `latest`, `lookup/…`, `tile/…`, not percent-encoded.
+ * Gets a file of a database by its path in the protocol: `latest`, `lookup/…`, `tile/…`, not
+ * percent-encoded.
  *
- * @throws {NotFoundError} when it is known that there is no such file
+ * @throws {NotFoundError} when the file is known not to exist
  * @throws {UpstreamError | DeadlineError} when that is not known
  */
 export type SumdbFetch = (
@@ -50,7 +54,7 @@ export interface SumDatabaseOptions {
   readonly key: VerifierKey;
   readonly fetch: SumdbFetch;
   readonly store: ObjectStore;
-  /** Whether a path must not be told to anybody. */
+  /** Whether a path must not be disclosed to any database. */
   readonly isPrivate: (path: ModulePath) => boolean;
   /** Milliseconds since any moment. */
   readonly now: () => number;
@@ -59,17 +63,17 @@ export interface SumDatabaseOptions {
 }
 
 export interface SumDatabaseLimits {
-  /** How long one file may take to come from the database. */
+  /** How long fetching one file from the database may take. */
   readonly fetchTimeoutMs: number;
   /** How long the store may take for one object. */
   readonly storeTimeoutMs: number;
-  /** How long one answer may take in all, whoever waits for it. */
+  /** How long one answer may take in total, regardless of who waits for it. */
   readonly answerTimeoutMs: number;
-  /** How many answers may be under way at once. */
+  /** How many answers may be in progress at once. */
   readonly maxFlights: number;
-  /** How old the newest tree may be that `latest` answers. */
+  /** How old the tree may be that `latest` answers. */
   readonly latestTtlMs: number;
-  /** How long what other replicas have stored may go unnoticed. */
+  /** How long data stored by other replicas may go unnoticed. */
   readonly stateTtlMs: number;
   /** How much memory full tiles may take; one takes 16 KiB. */
   readonly tileCacheBytes: number;
@@ -95,7 +99,9 @@ export interface Lookup extends ModuleHashes {
 
 /** The hashes of a proven record. */
 export interface VerifiedHashes extends RecordedHashes {
-  /** Settles when the record is in the store; rejects with a StorageError where it could not be put there. */
+  /**
+   * Settles when the record is in the store; rejects with a StorageError if it could not be stored.
+   */
   readonly written: Promise<void>;
 }
 
@@ -145,7 +151,7 @@ export class SumDatabase {
     this.#tiles = new SingleFlight(limits.maxFlights);
   }
 
-  /** Every database is supported whose key is known: there is a way to it, or it is in the store. */
+  /** A database is supported if its key is known: it is reachable or it is in the store. */
   supported(): Promise<void> {
     return Promise.resolve();
   }
@@ -153,10 +159,11 @@ export class SumDatabase {
   /**
    * The record of a module version.
    *
-   * @throws {NotFoundError} when the database knows that there is none, or the path is private
+   * @throws {NotFoundError} when the database has no such record, or the path is private
    * @throws {InvalidRequestError} when path and version are too long to be stored
-   * @throws {UnverifiedError | ForkError} when the answer is not to be believed
-   * @throws {UpstreamError | DeadlineError | StorageError | OverloadedError} when there is none
+   * @throws {UnverifiedError | ForkError} when the answer fails verification
+   * @throws {UpstreamError | DeadlineError | StorageError | OverloadedError} when no answer could
+   * be obtained
    */
   async lookup(module: ModuleVersion, signal?: AbortSignal): Promise<Lookup> {
     const { zipH1, goModH1, bytes, written } = await this.#record(module, signal);
@@ -167,8 +174,9 @@ export class SumDatabase {
   }
 
   /**
-   * The hashes that a module version must have, or null where the database is known to have no record of it. Throws as
-   * {@linkcode lookup}, but for what comes of storing the record, which is the caller's to wait for.
+   * The hashes that a module version must have, or null if the database is known to have no record
+   * of it. Throws as {@linkcode lookup}, except for failures to store the record, which are left to
+   * the caller.
    */
   async find(module: ModuleVersion, signal?: AbortSignal): Promise<VerifiedHashes | null> {
     try {
@@ -195,7 +203,8 @@ export class SumDatabase {
   }
 
   /**
-   * The newest signed tree, no older than `latestTtlMs`, or older where the database fails. Throws as {@linkcode lookup}.
+   * The newest signed tree, at most `latestTtlMs` old, or older if the database fails. Throws as
+   * {@linkcode lookup}.
    */
   async latest(signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     const head = await this.#trustedLog.head();
@@ -221,14 +230,14 @@ export class SumDatabase {
     return this.#records.get(name) ?? await this.#lookups.run(name, async () => {
       const found = await this.#answer(`look up ${name}`, () => this.#find(module));
       this.#records.set(name, found);
-      // Who waits for it hears why; the next one tries again.
+      // Those who wait for the record get the error; the next lookup tries again.
       found.written.catch(() => this.#records.delete(name));
       return found;
     }, signal);
   }
 
   async #find(module: ModuleVersion): Promise<FoundRecord> {
-    // A database that has forked is not even asked.
+    // A database that has forked is not contacted.
     await this.#trustedLog.head();
     const known = await this.#findKept(module);
     if (known !== null) return { ...known, written: Promise.resolve() };
@@ -238,7 +247,7 @@ export class SumDatabase {
     return { ...record, written: this.#kept.createRecord(module, record.bytes) };
   }
 
-  /** Null where there is none, or it is damaged. */
+  /** Null if there is none, or it is damaged. */
   async #findKept(module: ModuleVersion): Promise<SumRecord | null> {
     const bytes = await this.#kept.record(module);
     if (bytes === null) return null;
@@ -264,7 +273,9 @@ export class SumDatabase {
   async #readTile(tile: Tile | DataTile): Promise<Uint8Array<ArrayBuffer>> {
     const head = await this.#headWith(recordsUpTo(tile));
     if (head === null) {
-      throw new NotFoundError(`Cannot find ${formatTilePath(tile)}: ${this.name} is not that long`);
+      throw new NotFoundError(
+        `Cannot find ${formatTilePath(tile)}: the log of ${this.name} is shorter`,
+      );
     }
     if (tile.level === "data") return await this.#readDataTile(tile, head);
     const { bytes } = await head.tiles.tile(tile);
@@ -293,7 +304,7 @@ export class SumDatabase {
     return found;
   }
 
-  /** A database may take a partial tile away once it has the full one. */
+  /** A database may delete a partial tile once it has the full one. */
   async #fetchDataTile(tile: DataTile): Promise<Uint8Array<ArrayBuffer>> {
     for (const width of new Set([tile.width, TILE_WIDTH])) {
       try {
@@ -303,11 +314,16 @@ export class SumDatabase {
       }
     }
     throw new UpstreamError(
-      `Cannot read ${formatTilePath(tile)} of ${this.name}: it is in the tree, and not there`,
+      `Cannot read ${
+        formatTilePath(tile)
+      } of ${this.name}: the tree has it, but the database does not`,
     );
   }
 
-  /** The newest tree if it has so many records, asking ever further; null where even the database's latest has less. */
+  /**
+   * The newest tree if it has at least this many records, refreshing it as needed; null if even the
+   * database's latest has fewer.
+   */
   async #headWith(size: number): Promise<Head | null> {
     const ways = [
       () => this.#trustedLog.head(),
@@ -344,7 +360,7 @@ export class SumDatabase {
     }
   }
 
-  /** The work belongs to all who wait for it, so it has a deadline of its own. */
+  /** The result is shared by all who wait for it, so the work has a deadline of its own. */
   async #answer<T>(what: string, work: () => Promise<T>): Promise<T> {
     return await withDeadline(work, { timeoutMs: this.#limits.answerTimeoutMs, what });
   }

@@ -1,6 +1,6 @@
 /**
- * A database, or an upstream before it, that lies: each lie is refused, nothing of it is stored, and when the truth is
- * told again it is believed.
+ * A database, or an upstream before it, that sends false answers: each is rejected, nothing of it
+ * is stored, and later correct answers are accepted.
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -211,7 +211,7 @@ Deno.test("tile() and latest() refuse what is not in the tree, and store nothing
   });
 });
 
-/** All that was created. */
+/** Everything that was created. */
 async function contentOf(store: FaultyStore): Promise<Map<string, Bytes>> {
   const content = new Map<string, Bytes>();
   for (const { method, key } of [...store.calls]) {
@@ -221,7 +221,7 @@ async function contentOf(store: FaultyStore): Promise<Map<string, Bytes>> {
   return content;
 }
 
-/** Two logs under one key that go different ways after `common` records; they have `sizes` then. */
+/** Two logs under one key that diverge after `common` records; they then have `sizes`. */
 function forkedLogs(
   common: number,
   sizes: readonly [number, number],
@@ -269,7 +269,7 @@ Deno.test("a fork is found out, whichever tree is larger, and refused for good",
         error instanceof ForkError && error instanceof UpstreamError && message.test(error.message);
       await assert.rejects(first.database.lookup(moduleOf(B)), isFork);
 
-      // Nothing is stored but the report, which has what is needed to convict the database.
+      // Nothing is stored but the report, which has the evidence against the database.
       const after = await contentOf(store);
       const news = [...after.keys()].filter((key) => !before.has(key));
       assert.deepEqual(news.map((key) => key.replace(/^.*\//, "")), ["fork"]);
@@ -281,7 +281,8 @@ Deno.test("a fork is found out, whichever tree is larger, and refused for good",
         first.log.some(({ level, report: logged }) => level === "error" && logged === report),
       );
 
-      // From now on nothing is asked or answered: here, after a restart, and by the others within a minute.
+      // From now on nothing is requested or answered: here, after a restart, and by the others
+      // within a minute.
       first.fetch = fetchFrom(left);
       other.clock.nowMs += 60_000;
       left.requests.length = 0;

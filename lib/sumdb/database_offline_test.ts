@@ -1,6 +1,7 @@
 /**
- * "Nothing gets lost": what was answered once is answered without the database, to clients that trust nothing, whatever
- * tree they have seen last, by any replica, however the log has grown between.
+ * "Nothing gets lost": what was answered once is answered without the database, to clients that
+ * trust nothing, whatever tree they have seen last, by any replica, however the log has grown
+ * meanwhile.
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -22,7 +23,10 @@ import { openTree } from "./signed_tree.ts";
 import type { TileNodes } from "./tile.ts";
 import { TreeTiles } from "./tree_tiles.ts";
 
-/** What the `go` command does with a database, with nothing in its cache but the newest tree it has seen. */
+/**
+ * What the `go` command does with a database, with nothing in its cache but the newest tree it has
+ * seen.
+ */
 class Client {
   readonly #key: VerifierKey;
   /** The trees that it has seen, each the newest of its time. */
@@ -49,7 +53,10 @@ class Client {
   }
 }
 
-/** What happens: the log grows, a replica is asked for one more module or the latest tree, a minute passes. */
+/**
+ * Events: the log grows, a replica is asked for one more module or the latest tree, a minute
+ * passes.
+ */
 const events = fc.array(
   fc.oneof(
     fc.record({ what: fc.constant("grow" as const), by: fc.integer({ min: 1, max: 400 }) }),

@@ -118,7 +118,8 @@ Deno.test("find() does not wait for the record to be kept, and lookup() does", a
   const lookup = database.lookup(moduleOf(A));
   let isAnswered = false;
   lookup.then(() => isAnswered = true);
-  // Everything but the record is there: whoever did not wait for it would have answered by now.
+  // Everything but the record is there: a lookup that did not wait for it would have answered by
+  // now.
   await new Promise((resolve) => setTimeout(resolve));
   assert.equal(isAnswered, false);
   gate.resolve();
@@ -332,7 +333,8 @@ Deno.test("replicas that go on from the same tree at the same time lose nothing 
   growTo(sumdb, 300);
   sumdb.append(A);
   await one.database.lookup(moduleOf(A));
-  // The tile of A is full now; only who compares with the tree of 301 records notices that it matters.
+  // The tile of A is full now, which only matters to a client that compares with the tree of 301
+  // records.
   growTo(sumdb, 600);
   sumdb.append(B);
   await other.database.lookup(moduleOf(B));
@@ -360,7 +362,7 @@ Deno.test("no failure of the store leaves anything wrong or lost", async (t) => 
           (call) => call.index === index ? fault : null,
         );
         const one = testDatabase(sumdb, { store });
-        // Once a tree is known, trees of others can wait.
+        // Once a tree is known, trees of other replicas can wait.
         const isTolerated = index > 2 && method !== "create" && /fork$|latest$/.test(key);
         const outcome = steps(one.database);
         await (isTolerated ? outcome : assert.rejects(outcome, StorageError));

@@ -1,6 +1,6 @@
 /**
- * All checksum databases that clients may ask for by name: those whose keys are known are verified and kept, any other is
- * passed on from an upstream that supports it.
+ * All checksum databases that clients may ask for by name: those with a known key are verified and
+ * stored, requests for any other are forwarded to an upstream that supports it.
  */
 import { meaningOf } from "../errors.ts";
 import type { Metrics } from "../log/metrics.ts";
@@ -13,11 +13,11 @@ import { ForwardedDatabase } from "./forward.ts";
 import type { DataTile, Tile } from "./tile.ts";
 import type { SumdbWays } from "./fetch_order.ts";
 
-/** What the protocol has of a database. */
+/** What the routes need of a database. */
 export interface ServedDatabase {
-  /** Whether what it answers has been verified here. */
+  /** Whether its answers have been verified here. */
   readonly isVerified: boolean;
-  /** @throws {NotFoundError} when nobody supports it */
+  /** @throws {NotFoundError} when the database is not supported */
   supported(signal: AbortSignal): Promise<void>;
   lookup(
     module: ModuleVersion,
@@ -30,13 +30,16 @@ export interface ServedDatabase {
 /** The database that public modules are verified with. */
 export interface Verifier {
   readonly database: SumDatabase;
-  /** If not, it is asked only where an upstream supports it: nobody has said that this server may go there by itself. */
+  /**
+   * If false, it is used only if an upstream supports it: the configuration does not allow
+   * contacting it directly.
+   */
   readonly isRequired: boolean;
 }
 
 export interface SumDatabasesOptions {
   readonly known: readonly SumDatabase[];
-  /** The one that public modules are verified with; null: with none. */
+  /** The database that public modules are verified with; null: none. */
   readonly verifier: Verifier | null;
   readonly ways: SumdbWays;
   readonly isPrivate: (path: ModulePath) => boolean;
@@ -52,14 +55,14 @@ export class SumDatabases {
     this.#options = options;
   }
 
-  /** The database of a name; whether anybody supports it is for it to say. */
+  /** The database of a name; `supported()` tells whether any upstream supports it. */
   find(name: string): ServedDatabase {
     return this.#known.get(name) ?? new ForwardedDatabase({ ...this.#options, name });
   }
 
   /**
-   * The database that modules of a path are verified with; null for private paths, where none is configured, and where it is
-   * known that no upstream supports it.
+   * The database that modules of a path are verified with; null for private paths, if none is
+   * configured, and if no upstream is known to support it.
    */
   databaseFor(path: ModulePath): HashDatabase | null {
     const { verifier, isPrivate, ways } = this.#options;
@@ -69,7 +72,10 @@ export class SumDatabases {
     return { name, find: (module, signal) => this.#find(verifier, { module, signal }) };
   }
 
-  /** Null also where no upstream turns out to support the database. Throws as {@linkcode SumDatabase.find}. */
+  /**
+   * Null also if no upstream turns out to support the database. Throws as
+   * {@linkcode SumDatabase.find}.
+   */
   async #find(
     { database, isRequired }: Verifier,
     { module, signal }: { module: ModuleVersion; signal: AbortSignal },

@@ -1,10 +1,10 @@
-/**
- * What a checksum database, or an upstream in front of it, can be refused for.
- */
+/** Why answers of a checksum database, or of an upstream in front of it, are rejected. */
 import { UpstreamError } from "../errors.ts";
 
-/** It said what does not verify. Nothing of it is used or kept; the next answer may be right. */
+/**
+ * The answer failed verification. Nothing of it is used or stored; the next answer may be right.
+ */
 export class UnverifiedError extends UpstreamError {}
 
-/** It has signed two trees that exclude each other. Nothing of it is used any more. */
+/** The database has signed two trees that exclude each other. Nothing of it is used any more. */
 export class ForkError extends UpstreamError {}

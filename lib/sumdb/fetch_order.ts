@@ -1,9 +1,10 @@
 /**
- * How a database is reached: through the first upstream proxy that supports it (Go Modules Reference, "Checksum database":
- * `<proxy>/sumdb/<database>/supported`), so that one way out is enough, else directly.
+ * How a database is reached: through the first upstream proxy that supports it (Go Modules
+ * Reference, "Checksum database": `<proxy>/sumdb/<database>/supported`), so that access to that
+ * proxy is enough; otherwise directly.
  *
- * An upstream that cannot say whether it supports a database is no reason to go another way: that might lead out of a
- * network whose owner wants it closed. It is a failure.
+ * If an upstream fails to answer whether it supports a database, no other way is tried: that might
+ * bypass the proxy of a closed network. The request fails.
  */
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
@@ -11,7 +12,10 @@ import { SingleFlight } from "../async/single_flight.ts";
 import { NotFoundError } from "../errors.ts";
 import type { SumdbFetch } from "./database.ts";
 
-/** What this needs of an upstream proxy, or of a database's own server; throws NotFoundError for 404 and 410. */
+/**
+ * What this needs of an upstream proxy, or of a database's own server; throws NotFoundError for 404
+ * and 410.
+ */
 export interface SumdbUpstream {
   get(
     path: string,
@@ -19,17 +23,17 @@ export interface SumdbUpstream {
   ): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-/** `supported` has an empty body, or a word. */
+/** The body of `supported` is empty or a word. */
 const MAX_SUPPORTED_BYTES = 64 * 1024;
-/** How many databases, and for how long, we remember who supports them. */
+/** How many databases, and for how long, we remember which upstream supports them. */
 const MAX_DATABASES = 64;
 const SUPPORT_TTL_MS = 10 * 60_000;
-/** How long all upstreams together may take to say whether they support a database. */
+/** How long all upstreams together may take to answer whether they support a database. */
 const SUPPORT_TIMEOUT_MS = 2 * 60_000;
 
 export class SumdbWays {
   readonly #upstreams: readonly SumdbUpstream[];
-  /** `way` is null where nobody supports the database. */
+  /** `way` is null if no upstream supports the database. */
   readonly #known = new LRUCache<string, { readonly way: SumdbFetch | null }>({
     max: MAX_DATABASES,
     ttl: SUPPORT_TTL_MS,
@@ -42,9 +46,10 @@ export class SumdbWays {
   }
 
   /**
-   * The way to a database through the first upstream that supports it, or null where each says that it does not.
+   * The way to a database through the first upstream that supports it, or null if every upstream
+   * answers that it does not.
    *
-   * @throws {UpstreamError | DeadlineError} when nobody is known to support it and somebody may
+   * @throws {UpstreamError | DeadlineError} when none is known to support it and one may
    */
   async through(database: string, signal: AbortSignal): Promise<SumdbFetch | null> {
     const known = this.#known.get(database);
@@ -52,14 +57,14 @@ export class SumdbWays {
     return await this.#questions.run(database, async () => {
       const way = await withDeadline((signal) => this.#ask(database, signal), {
         timeoutMs: SUPPORT_TIMEOUT_MS,
-        what: `find out who supports database ${database}`,
+        what: `find an upstream that supports database ${database}`,
       });
       this.#known.set(database, { way });
       return way;
     }, signal);
   }
 
-  /** Whether it is known by now that nobody supports a database. */
+  /** Whether it is already known that no upstream supports a database. */
   isKnownUnsupported(database: string): boolean {
     return this.#upstreams.length === 0 || this.#known.get(database)?.way === null;
   }
@@ -87,7 +92,7 @@ export function directly(server: SumdbUpstream): SumdbFetch {
   return (path, options) => server.get(urlPath(path), options);
 }
 
-/** `+` and `@` may stand in a path as they are, and databases know them so. */
+/** Databases expect `+` and `@` unescaped in a path. */
 function urlPath(path: string): string {
   return path.split("/").map((segment) =>
     encodeURIComponent(segment).replaceAll("%2B", "+").replaceAll("%40", "@")

@@ -7,7 +7,7 @@ const OPTIONS = { limitBytes: 1000, signal: new AbortController().signal };
 
 type Answer = "yes" | "no" | "fails";
 
-/** An upstream that says this about every database, and what it was asked. */
+/** An upstream that gives this answer for every database, and the requests it has received. */
 function upstream(name: string, answer: Answer): SumdbUpstream & { readonly asked: string[] } {
   const asked: string[] = [];
   return {
@@ -29,7 +29,7 @@ Deno.test("SumdbWays.through() takes the first upstream that supports a database
     { answers: ["no", "no"], want: null },
     { answers: ["no", "yes", "yes"], want: 1 },
     { answers: ["fails", "yes"], want: 1 },
-    // It may support it, and so the database must not be gone to directly.
+    // It may support the database, which must therefore not be contacted directly.
     { answers: ["fails"], want: "fails" },
     { answers: ["fails", "no"], want: "fails" },
     { answers: ["no", "fails"], want: "fails" },

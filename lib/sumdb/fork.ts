@@ -1,7 +1,7 @@
 /**
- * The report about a fork, as it is logged and stored, for people to read and for anybody to check: its first line says
- * what is the case, both signed notes show that the database has said both, and the proof shows that the newer tree does
- * not begin with the older one.
+ * The report about a fork, as it is logged and stored, for people to read and for anyone to check:
+ * the first line summarizes it, the two signed notes show that the database signed both trees, and
+ * the proof shows that the newer tree does not begin with the older one.
  */
 import type { Hash } from "./merkle.ts";
 import type { SignedTree } from "./signed_tree.ts";
@@ -9,13 +9,13 @@ import type { SignedTree } from "./signed_tree.ts";
 export interface Fork {
   /** The database's name. */
   readonly name: string;
-  /** Where the report is in the store. */
+  /** The key of the report in the store. */
   readonly key: string;
   readonly older: SignedTree;
   readonly newer: SignedTree;
   /** The hash of the newer tree's first `older.size` records. */
   readonly begin: Hash;
-  /** That it is. */
+  /** The proof of {@linkcode begin}. */
   readonly proof: readonly Hash[];
 }
 
@@ -40,7 +40,7 @@ export function forkReport({ name, key, older, newer, begin, proof }: Fork): str
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** What a client is told. */
+/** The part that is sent to clients. */
 export function forkSummary(report: string): string {
   return report.slice(0, report.indexOf("\n"));
 }

@@ -1,6 +1,6 @@
 /**
- * A database whose key this server does not know: what an upstream that supports it says is passed on, and neither
- * verified nor kept. Its clients, who know the key, verify everything themselves.
+ * A database whose key this server does not know: answers of an upstream that supports it are
+ * forwarded, neither verified nor stored. Clients know the key and verify everything themselves.
  */
 import { NotFoundError } from "../errors.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
@@ -15,7 +15,7 @@ import type { SumdbWays } from "./fetch_order.ts";
 export interface ForwardOptions {
   readonly name: string;
   readonly ways: SumdbWays;
-  /** Whether a path must not be told to anybody. */
+  /** Whether a path must not be disclosed to any database. */
   readonly isPrivate: (path: ModulePath) => boolean;
 }
 
@@ -30,7 +30,7 @@ export class ForwardedDatabase {
   /**
    * Returns if an upstream supports the database.
    *
-   * @throws {NotFoundError} when each upstream says that it does not
+   * @throws {NotFoundError} when every upstream answers that it does not
    * @throws {UpstreamError | DeadlineError} when that is not known
    */
   async supported(signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * A tree that records are appended to. All it takes is the edge (tile.ts): 255 hashes a level at most, however many records
- * there are.
+ * A tree that records are appended to. It needs only the edge (tile.ts): at most 255 hashes a
+ * level, however many records there are.
  */
 import { Buffer } from "node:buffer";
 import type { Hash, Tree } from "./merkle.ts";
@@ -13,7 +13,7 @@ export interface FullTile {
 }
 
 export class GrowingTree {
-  /** The tiles that have become full since the beginning, in the order in which they did. */
+  /** The tiles filled so far, in order. */
   readonly full: FullTile[] = [];
   /** By level: the hashes of the partial tile. */
   readonly #levels: Hash[][];
@@ -25,7 +25,7 @@ export class GrowingTree {
     this.#levels = [];
     for (const tile of edgeOf(size)) {
       const nodes = edge.get(formatTilePath(tile));
-      if (nodes === undefined) throw new Error(`${formatTilePath(tile)} is not of the edge`);
+      if (nodes === undefined) throw new Error(`${formatTilePath(tile)} is not in the edge`);
       this.#levels[tile.level] = Array.from({ length: tile.width }, (_, i) => nodes.node(0, i));
     }
   }
@@ -46,7 +46,7 @@ export class GrowingTree {
     }
   }
 
-  /** The partial tiles as they are now. */
+  /** The current partial tiles. */
   edge(): TileMap {
     return new Map(
       edgeOf(this.#size).map((tile) => {

@@ -29,7 +29,7 @@ Deno.test("GrowingTree grows as the definition says, through all levels of tiles
       const hash = levelHash(8 * tile.level).toHex();
       assert.equal(bytes.toHex(), hash.repeat(TILE_WIDTH));
     }
-    // It can go on from the edge alone.
+    // The tree can be continued from the edge alone.
     tree = new GrowingTree(want, tree.edge());
   }
   const tiles = Array.from({ length: 257 }, (_, i) => `tile/8/0/${String(i).padStart(3, "0")}`);

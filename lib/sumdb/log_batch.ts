@@ -1,5 +1,6 @@
 /**
- * A batch: what one create adds to our own log (private_log.ts), and all that the next one has to know of what came before.
+ * A batch: the object that one create adds to our own log (private_log.ts). It holds everything
+ * that the next batch needs to know of its predecessors.
  *
  * ```text
  * {"format":1,"number":3,"previous":{"size":254,"hash":"…"},"size":257,"hash":"…"}⏎
@@ -7,14 +8,16 @@
  * <records>
  * ```
  *
- * A line for people and programs (`head -1 | jq`): the number of the batch, from 1, and the tree before and after it. Then
- * what the tree was made from: with the *base* the greatest multiple of 256 in `previous.size`, the partial hash tiles of
- * the tree of that many records, lowest level first (none is of level 0), and all records from the base on as in a data
- * tile, the new ones last.
+ * The first line is for people and programs (`head -1 | jq`): the number of the batch, from 1, and
+ * the tree before and after it. The rest is what the tree is computed from. Let the *base* be the
+ * greatest multiple of 256 not above `previous.size`: first the partial hash tiles of the tree of
+ * that many records, lowest level first (none is of level 0), then all records from the base on as
+ * in a data tile, the new ones last.
  *
- * So a batch stands for itself: both hashes are computed again when it is read, partial tiles are cut from it, and so are
- * the tiles that it has made full. The price is up to 255 records that were in the batch before as well, some 30 KiB on
- * average; logs in tiles write their partial tiles so anyway.
+ * A batch is therefore self-contained: both hashes are recomputed when it is read, partial tiles
+ * are cut from it, and so are the tiles that it has filled. The price is up to 255 records that
+ * were in the previous batch as well, some 30 KiB on average; logs in tiles rewrite their partial
+ * tiles in the same way.
  */
 import { Buffer } from "node:buffer";
 import { z } from "zod";
@@ -30,19 +33,22 @@ import type { TileMap } from "./tree_tiles.ts";
 /** How many records one batch may add. */
 export const MAX_NEW_RECORDS = 256;
 
-/** A line, seven levels of partial tiles, the records of the base's tile and as many new ones. */
+/**
+ * The first line, seven levels of partial tiles, the records of the base's tile and as many new
+ * ones.
+ */
 export const MAX_BATCH_BYTES = 1024 + 7 * TILE_WIDTH * HASH_BYTES + 2 * MAX_DATA_TILE_BYTES;
 
 type Text = Uint8Array<ArrayBuffer>;
 
 export interface LogBatch {
-  /** From 1; 0 where there is none yet. */
+  /** From 1; 0 for the empty log. */
   readonly number: number;
   readonly previous: Tree;
   readonly tree: Tree;
   /** The partial tiles of {@linkcode tree}, lowest level first. */
   readonly edge: TileMap;
-  /** The tiles that are full since this batch. */
+  /** The tiles that this batch has filled. */
   readonly full: readonly { readonly tile: Tile | DataTile; readonly bytes: Text }[];
   /** The number of the first of {@linkcode texts}. */
   readonly base: number;
@@ -95,12 +101,15 @@ export function encodeBatch({ number, previous, tree, baseEdge, texts }: LogBatc
   return Buffer.concat([new TextEncoder().encode(`${line}\n`), ...hashes, joinRecords(texts)]);
 }
 
-/** @throws {UnverifiedError} when the bytes are not the batch of this number, or do not give the hashes that they say */
+/**
+ * @throws {UnverifiedError} when the bytes are not the batch of this number, or its hashes do not
+ * match its records
+ */
 export function decodeBatch(bytes: Text, number: number): LogBatch {
   const refuse = (fault: string) => new UnverifiedError(`Cannot read batch ${number}: ${fault}`);
   const end = bytes.indexOf(NEWLINE);
   const parsed = LINE.safeParse(parseJson(bytes.subarray(0, Math.max(0, end))));
-  if (!parsed.success) throw refuse("it does not begin with its line");
+  if (!parsed.success) throw refuse("it does not begin with a valid first line");
   const line = parsed.data;
   const base = baseOf(line.previous);
   const baseEdge = new Map<string, TileNodes>();
@@ -112,14 +121,14 @@ export function decodeBatch(bytes: Text, number: number): LogBatch {
   }
   const texts = splitRecords(bytes.slice(at));
   if (texts === null || base + texts.length !== line.size || line.size <= line.previous.size) {
-    throw refuse(`it has not the records up to ${line.size}`);
+    throw refuse(`it does not have the records up to ${line.size}`);
   }
   const previousSize = line.previous.size;
   const batch = makeBatch({ number: line.number, previousSize, base, baseEdge, texts });
   if (batch.number !== number) throw refuse(`it is batch ${batch.number}`);
   for (const [tree, said] of [[batch.previous, line.previous], [batch.tree, line]] as const) {
     if (tree.hash.toBase64() !== said.hash) {
-      throw refuse(`its records do not give hash ${said.hash}`);
+      throw refuse(`its records do not have hash ${said.hash}`);
     }
   }
   return batch;

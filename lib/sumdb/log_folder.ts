@@ -1,12 +1,14 @@
 /**
- * A log in a folder of the store: what all logs have, those of others (stored_database.ts) and our own (private_log.ts).
+ * A log in a folder of the store: the layout common to other databases' logs (stored_database.ts)
+ * and our own (private_log.ts).
  *
  * ```text
- * <folder>/lookup/<escaped path>/@v/<escaped version>   a record: number, text, empty line (record.ts)
- * <folder>/tile/8/<level>/<number>                      a full tile, as tile/8/… of the protocol
+ * <folder>/lookup/<escaped path>/@v/<escaped version>   a record (record.ts)
+ * <folder>/tile/8/<level>/<number>                      a full tile, as tile/8/… in the protocol
  * ```
  *
- * Each call has a deadline of its own. What is read and written here is shared by many, so nobody who waits can end it.
+ * Each call has a deadline of its own. Results are shared between requests, so no single client can
+ * cancel a call.
  *
  * Limits: names that do not fit into a key are invalid requests.
  */
@@ -21,7 +23,7 @@ import { type DataTile, formatTilePath, type Tile } from "./tile.ts";
 export const MAX_DATA_TILE_BYTES = 1024 * 1024;
 
 export interface LogFolderOptions {
-  /** Without a `/` at its end. */
+  /** Without a trailing `/`. */
   readonly folder: string;
   /** How long the store may take for one call. */
   readonly timeoutMs: number;
@@ -66,7 +68,7 @@ export class LogFolder {
     await this.create(formatTilePath(tile), bytes);
   }
 
-  /** Null where there is no such object. */
+  /** Null if there is no such object. */
   async read(name: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | null> {
     return await this.#withDeadline({ verb: "read", name }, (key, signal) => {
       return readSmall(this.#store, key, { limitBytes, signal });
@@ -79,7 +81,10 @@ export class LogFolder {
     });
   }
 
-  /** The largest numbers that a folder has objects of (by {@linkcode descendingName}), largest first. */
+  /**
+   * The largest numbers that objects of a folder have (by {@linkcode descendingName}), largest
+   * first.
+   */
   async largest(folder: string, limit: number): Promise<number[]> {
     const names = await this.#withDeadline({ verb: "list", name: folder }, (key, signal) => {
       return this.#store.list(key, { limit, signal });
@@ -108,18 +113,21 @@ export class LogFolder {
 
 const DIGITS = String(Number.MAX_SAFE_INTEGER).length;
 
-/** `2^53 − 1 − number`: the larger the number, the earlier it is in a list. */
+/** `2^53 − 1 − number`: larger numbers come earlier in a list. */
 export function descendingName(number: number): string {
   return String(Number.MAX_SAFE_INTEGER - number).padStart(DIGITS, "0");
 }
 
-/** Null for what is none of ours. */
+/** Null for names of other objects. */
 function numberOf(name: string): number | null {
   const number = Number.MAX_SAFE_INTEGER - Number(name);
   return /^\d+$/.test(name) && number >= 0 && descendingName(number) === name ? number : null;
 }
 
-/** A database's name as part of a key: all but `a-z 0-9 . _ - ~` is written as `+` and two hex digits. */
+/**
+ * A database's name as part of a key: everything except `a-z 0-9 . _ - ~` is written as `+` and two
+ * hex digits.
+ */
 export function escapeDatabaseName(name: string): string {
   return Array.from(new TextEncoder().encode(name), (byte) => {
     const character = String.fromCharCode(byte);

@@ -1,20 +1,22 @@
 /**
- * The Merkle tree over a database's records (RFC 6962, section 2.1): a record's hash is SHA-256(0x00 ‖ record), that of two
- * neighbours SHA-256(0x01 ‖ left ‖ right), that of no records SHA-256 of nothing. The left part of a tree of n records is
- * the greatest power of two less than n.
+ * The Merkle tree over a database's records (RFC 6962, section 2.1): a record's hash is
+ * SHA-256(0x00 ‖ record), that of two neighbours SHA-256(0x01 ‖ left ‖ right), that of no records
+ * SHA-256 of nothing. The left part of a tree of n records is the greatest power of two less than
+ * n.
  *
- * A *subtree* is a complete part: the 2^level records from number · 2^level on. Its hash never changes. Everything else is
- * the hash of a *range*, which is made from those of its greatest subtrees.
+ * A *subtree* is a complete part: the 2^level records from number · 2^level on. Its hash never
+ * changes. Everything else is the hash of a *range*, which is computed from those of its greatest
+ * subtrees.
  *
  * ```text
- *        tree of 7                 subtreesOf({ start: 0, end: 7 }):
- *      ┌─────┴─────┐               { level: 2, number: 0 }, { level: 1, number: 2 }, { level: 0, number: 6 }
- *    ┌─┴─┐       ┌─┴─┐
- *   ┌┴┐ ┌┴┐     ┌┴┐  │
- *   0 1 2 3     4 5  6
+ * tree of 7:
+ *        ┌─────┴─────┐       subtreesOf({ start: 0, end: 7 }):
+ *      ┌─┴─┐       ┌─┴─┐       { level: 2, number: 0 }
+ *     ┌┴┐ ┌┴┐     ┌┴┐  │       { level: 1, number: 2 }
+ *     0 1 2 3     4 5  6       { level: 0, number: 6 }
  * ```
  *
- * Limits: fewer than 2^53 records. Numbers are not for bit operators, which end at 2^32.
+ * Limits: fewer than 2^53 records. Bit operators end at 2^32 and must not be used on numbers.
  */
 import { createHash } from "node:crypto";
 
@@ -22,7 +24,7 @@ import { createHash } from "node:crypto";
 export type Hash = Uint8Array<ArrayBuffer>;
 export const HASH_BYTES = 32;
 
-/** What a database signs: so many records, and the hash of the tree over them. */
+/** What a database signs: the number of records, and the hash of the tree over them. */
 export interface Tree {
   readonly size: number;
   readonly hash: Hash;
@@ -56,7 +58,7 @@ export function isSameHash(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-/** The greatest power of two that is less than `n`, which is at least 2: the size of a tree's left part. */
+/** The greatest power of two that is less than `n`, for `n` ≥ 2: the size of a tree's left part. */
 export function splitOf(n: number): number {
   let left = 1;
   while (left * 2 < n) left *= 2;
@@ -66,7 +68,8 @@ export function splitOf(n: number): number {
 /**
  * The greatest complete subtrees that a range consists of, from left to right.
  *
- * @param range the records of a node of some tree: `start` is a multiple of the greatest power of two in its length
+ * @param range the records of a node of some tree: `start` is a multiple of the greatest power of
+ * two in its length
  */
 export function subtreesOf({ start, end }: Range): Subtree[] {
   const subtrees: Subtree[] = [];

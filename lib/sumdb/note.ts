@@ -1,5 +1,6 @@
 /**
- * Signed notes, the form in which a checksum database signs its trees (golang.org/x/mod/sumdb/note):
+ * Signed notes, the form in which a checksum database signs its trees
+ * (golang.org/x/mod/sumdb/note):
  *
  * ```text
  * go.sum database tree
@@ -9,30 +10,34 @@
  * — sum.example.com QUJDRGFi…
  * ```
  *
- * Text that ends in a newline, an empty line, and a line for each signature: em dash, the name of a key, base64 of the
- * key's hash (4 bytes) and the signature of the text. All of it is UTF-8 without control characters but newline.
+ * The text ends in a newline. An empty line follows, and one line for each signature: em dash, name
+ * of the key, base64 of the key's hash (4 bytes) and the signature of the text. Everything is UTF-8
+ * without control characters except newline.
  *
- * A verifier key is `<name>+<key hash, 8 hex digits>+<base64 of 0x01 and the 32 bytes of an Ed25519 key>`; its hash is the
- * first 4 bytes of SHA-256(name ‖ newline ‖ 0x01 ‖ key).
+ * A verifier key is
+ * `<name>+<key hash, 8 hex digits>+<base64 of 0x01 and the 32 bytes of an Ed25519 key>`; its hash
+ * is the first 4 bytes of SHA-256(name ‖ newline ‖ 0x01 ‖ key).
  *
- * Limits: Ed25519, the only algorithm there is; {@linkcode MAX_SIGNATURES}.
+ * Limits: Ed25519, the only algorithm defined; {@linkcode MAX_SIGNATURES}.
  */
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { decodeBase64 } from "./base64.ts";
 import { UnverifiedError } from "./errors.ts";
 
-/** A tree's note has about 200 bytes; a database may have more than one key, and text to come. */
+/**
+ * A tree's note has about 200 bytes; a database may have several keys, and future lines of text.
+ */
 export const MAX_NOTE_BYTES = 32 * 1024;
-/** Go takes no more either. */
+/** The limit of Go. */
 export const MAX_SIGNATURES = 100;
 
-/** What an encoded key begins with. */
+/** The first byte of an encoded key. */
 export const ED25519 = 1;
-/** Of a public key, and of a private one. */
+/** Of a public or private key. */
 export const ED25519_KEY_BYTES = 32;
 const KEY_HASH_BYTES = 4;
 
-/** Who signs: a name with a public key. */
+/** The verifying side of a signer: a name with a public key. */
 export class VerifierKey {
   readonly name: string;
   /** 8 hex digits. */
@@ -57,7 +62,7 @@ export class VerifierKey {
       throw new Error(`Cannot read verifier key of "${name}": its hash is ${keyHash}, not ${hash}`);
     }
     if (encoded[0] !== ED25519 || encoded.length !== 1 + ED25519_KEY_BYTES) {
-      throw new Error(`Cannot read verifier key of "${name}": it is not one of Ed25519`);
+      throw new Error(`Cannot read verifier key of "${name}": it is not an Ed25519 key`);
     }
     const x = encoded.subarray(1).toBase64({ alphabet: "base64url", omitPadding: true });
     const jwk = { kty: "OKP", crv: "Ed25519", x };
@@ -71,13 +76,16 @@ export class VerifierKey {
 
 /** A note whose signature has been checked. */
 export interface SignedNote {
-  /** What is signed; it ends in a newline. */
+  /** The signed text; it ends in a newline. */
   readonly text: string;
-  /** The note with nothing but the checked signature: the others are anybody's words. */
+  /** The note with only the checked signature: the others are unverified. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** @throws {UnverifiedError} when the note is malformed, or not signed by the key, or signed wrongly */
+/**
+ * @throws {UnverifiedError} when the note is malformed, not signed by the key, or its signature is
+ * invalid
+ */
 export function openNote(bytes: Uint8Array, key: VerifierKey): SignedNote {
   const { text, lines } = splitNote(decodeText(bytes));
   let checked: string | null = null;
@@ -85,7 +93,7 @@ export function openNote(bytes: Uint8Array, key: VerifierKey): SignedNote {
     const { name, keyHash, signature } = parseSignature(line);
     if (name !== key.name || keyHash !== key.keyHash) continue;
     if (!key.hasSigned(new TextEncoder().encode(text), signature)) {
-      throw new UnverifiedError(`Cannot trust the note: its signature by "${name}" is wrong`);
+      throw new UnverifiedError(`Cannot trust the note: its signature by "${name}" is invalid`);
     }
     checked = line;
   }
@@ -100,7 +108,7 @@ export function openNote(bytes: Uint8Array, key: VerifierKey): SignedNote {
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Text of a database: UTF-8 without control characters but newline.
+ * Text of a database: UTF-8 without control characters except newline.
  *
  * @throws {UnverifiedError}
  */
@@ -113,7 +121,7 @@ export function decodeText(bytes: Uint8Array): string {
     if (!(error instanceof TypeError)) throw error;
   }
   throw new UnverifiedError(
-    "Cannot read the database's answer: it is not UTF-8 without control characters",
+    "Cannot read the database's answer: it is not UTF-8 or has control characters",
   );
 }
 
@@ -145,6 +153,6 @@ function parseSignature(line: string) {
 
 function malformed(): UnverifiedError {
   return new UnverifiedError(
-    "Cannot read the note: it is not text, an empty line and lines of signatures",
+    "Cannot read the note: it must be text, an empty line and lines of signatures",
   );
 }

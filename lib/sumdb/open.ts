@@ -1,4 +1,4 @@
-/** From the configuration (config.ts) to the checksum databases. */
+/** Opens the checksum databases of the configuration (config.ts). */
 import type { Logger } from "../log/log.ts";
 import type { Metrics } from "../log/metrics.ts";
 import type { ModulePath } from "../module/path.ts";
@@ -19,7 +19,7 @@ export interface OpenSumDatabasesOptions {
   /** A database's own server. */
   readonly openServer: (url: URL) => SumdbUpstream;
   readonly store: ObjectStore;
-  /** Whether a path must not be told to anybody. */
+  /** Whether a path must not be disclosed to any database. */
   readonly isPrivate: (path: ModulePath) => boolean;
   /** Milliseconds since any moment. */
   readonly now: () => number;

@@ -24,14 +24,14 @@ function config(
   return { publicModules: { sumDatabase }, sumDatabaseProxy: { sumDatabases } };
 }
 
-/** What the database that verifies has of a module; undefined where none is to be asked. */
+/** What the verifying database has of a module; undefined if there is no such database. */
 function find(databases: SumDatabases, module = moduleOf(A)) {
   return databases.databaseFor(module.path)?.find(module, signal);
 }
 
 interface Opened {
   readonly databases: SumDatabases;
-  /** The servers that were gone to directly. */
+  /** The servers that were contacted directly. */
   readonly direct: string[];
 }
 

@@ -1,11 +1,15 @@
 /**
- * Private paths and checksum databases: a lookup makes a database fetch the module, and so tells it, and all who read its
- * log, that the path exists. It is answered here.
+ * Private paths and checksum databases: a lookup makes a database fetch the module, and discloses
+ * the path to the database and to everyone who reads its log. Such lookups are therefore answered
+ * here.
  */
 import { NotFoundError } from "../errors.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 
-/** 404 is what makes the `go` command stop: it asks no other proxy, and not the database, once this one supports it. */
+/**
+ * After a 404, the `go` command stops: it asks no other proxy, and does not contact the database
+ * directly once this proxy supports it.
+ */
 export function privateLookup(module: ModuleVersion, database: string): NotFoundError {
   return new NotFoundError(
     `Cannot look up ${

@@ -1,14 +1,16 @@
 /**
- * Our own checksum database: records of private modules, and where it is *combined* of public ones, which the `go` command
- * verifies as strictly as it does with the public database, because a log is behind them (private_log.ts).
+ * Our own checksum database: records of private modules and, if it is *combined*, of public ones.
+ * The `go` command verifies them as strictly as with the public database, because they are in a log
+ * (private_log.ts).
  *
- * A record comes into being with the first lookup. Its hashes are those of the published copy of a private module, which is
- * published now if it is not yet, or those that the public database confirms of a public one. From then on the log says
- * what they are, whatever happens to the copy; a client that was given another one refuses it.
+ * A record is created by the first lookup. The hashes of a private module are those of the
+ * published copy, which is published now if it is not yet. Those of a public module are confirmed
+ * by the public database. From then on the log is authoritative, whatever happens to the copy; a
+ * client that gets a different copy rejects it.
  *
- * Each tree that is handed out is signed at that moment: of a batch that is in the store. What is signed twice has the same
- * bytes, and two replicas that know different batches sign trees of which one continues the other. The log does not know the
- * key; so it goes on when the key changes.
+ * Each tree is signed when it is served, and belongs to a batch that is in the store. Signing is
+ * deterministic, and of two trees signed by replicas that know different batches one continues the
+ * other. The log does not know the key, so it survives a change of the key.
  */
 import { Buffer } from "node:buffer";
 import { NotFoundError } from "../errors.ts";
@@ -28,7 +30,7 @@ export interface PrivateSumDatabaseOptions {
   /**
    * The hashes of a module version that is not in the log.
    *
-   * @throws {NotFoundError} when there is no such version, or this database is not about it
+   * @throws {NotFoundError} when there is no such version, or this database does not cover it
    */
   readonly hashesOf: (module: ModuleVersion, signal: AbortSignal) => Promise<ModuleHashes>;
   readonly log: Logger;
@@ -36,7 +38,7 @@ export interface PrivateSumDatabaseOptions {
 
 export class PrivateSumDatabase {
   readonly name: string;
-  /** What it says is true by what is in our own store. */
+  /** Its answers come from verified copies in our own store. */
   readonly isVerified = true;
   readonly #options: PrivateSumDatabaseOptions;
 
@@ -50,8 +52,8 @@ export class PrivateSumDatabase {
   }
 
   /**
-   * The record of a module version with a tree that has it. Throws as {@linkcode PrivateLog.append}, and what
-   * {@linkcode PrivateSumDatabaseOptions.hashesOf} throws.
+   * The record of a module version with a tree that has it. Throws as
+   * {@linkcode PrivateLog.append}, and as {@linkcode PrivateSumDatabaseOptions.hashesOf}.
    */
   async lookup(
     module: ModuleVersion,
@@ -63,11 +65,13 @@ export class PrivateSumDatabase {
     return { bytes: Buffer.concat([record.bytes, this.#sign(tree)]) };
   }
 
-  /** @throws {NotFoundError} when the log is not so long */
+  /** @throws {NotFoundError} when the log is shorter */
   async tile(tile: Tile | DataTile): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = await this.#options.transparencyLog.tile(tile);
     if (bytes !== null) return bytes;
-    throw new NotFoundError(`Cannot find ${formatTilePath(tile)}: ${this.name} is not that long`);
+    throw new NotFoundError(
+      `Cannot find ${formatTilePath(tile)}: the log of ${this.name} is shorter`,
+    );
   }
 
   async latest(): Promise<Uint8Array<ArrayBuffer>> {
@@ -84,7 +88,7 @@ export class PrivateSumDatabase {
       const logged = { zip: record.zipH1, goMod: record.goModH1 };
       log.error(
         { module: path, version, logged, found: { zip: zipH1, goMod: goModH1 } },
-        "the log has other hashes of a version than this server; clients will refuse the version",
+        "hash mismatch: the log and the stored copy differ; clients will reject the version",
       );
     }
     return record;

@@ -1,6 +1,6 @@
 /**
- * Our own log: the records of what this server vouches for, in the order in which they came, kept in the store and written
- * by any number of replicas.
+ * Our own log: the records that this server vouches for, in order of arrival, kept in the store and
+ * written by any number of replicas.
  *
  * ```text
  * l1/<name>/log/<2^53 − 1 − number>                      a batch (log_batch.ts): this *is* the log
@@ -8,25 +8,29 @@
  * l1/<name>/tile/8/…                                     a full tile  ┘
  * ```
  *
- * Batch n + 1 is created by whoever is first to create the object of that number, and says what comes after batch n. That
- * is the whole of the sequencing: there is one object of each number, so there is one log.
+ * Batch n + 1 belongs to the replica that first creates the object of that number, and contains
+ * what follows batch n. There is no other sequencing: each number has one object, so there is one
+ * log.
  *
- * - **Nothing is there twice.** Who creates batch n + 1 has first *completed* batch n: created the records and tiles that
- *   follow from it. So by induction all batches before the newest are complete, and what has no record there is in none of
- *   them; what it is in after that is found in the batches themselves, which are read one by one until the own create
- *   wins. A replica completes each batch before it goes on from it or speaks of it, whoever made it: that a replica died
- *   between batch and records is made good by the next one that looks.
- * - **After a create, read**, as everywhere (store/publish.ts): a create that throws may have happened, and one that seems
- *   lost may still arrive. Whatever is read under the number is batch n + 1, and the records that it has not are tried
- *   again with n + 2.
- * - **No fork.** The next batch is taken only if it says of the tree before it what we know of it; where batches were
- *   skipped, only if the tiles prove that the tree continues ours. So within a process no tree follows that excludes an
- *   earlier one, even if somebody has tampered with the store.
- * - **Load** makes batches larger, not more: while one create is under way, records wait, and go into the next one together.
+ * - **No duplicates.** Before a replica creates batch n + 1 it *completes* batch n: it creates the
+ *   records and tiles that follow from it. By induction, all batches before the newest are
+ *   complete, and a module version without a record is in none of them. Records in later batches
+ *   are found in the batches themselves, which are read one by one until the replica's own create
+ *   wins. A replica completes each batch before it builds on it or serves it, whoever made it: if a
+ *   replica died between a batch and its records, the next reader repairs that.
+ * - **Read after create**, as everywhere (store/publish.ts): a create that throws may have taken
+ *   effect, and one that seems lost may still arrive. Whatever is read under the number is batch n
+ *   + 1, and records that it does not contain are tried again with n + 2.
+ * - **No fork.** The next batch is accepted only if its previous tree is the one we know; where
+ *   batches were skipped, only if the tiles prove that its tree continues ours. Within a process,
+ *   no tree follows that excludes an earlier one, even if the store has been tampered with.
+ * - **Load** makes batches larger, not more numerous: while a create is in progress, records wait,
+ *   and go into the next batch together.
  *
- * Limits: records that wait, {@linkcode PrivateLogLimits}; {@linkcode MAX_NEW_RECORDS} a batch. A batch is some 40 KiB.
- * KNOWN LIMIT: a store that loses its newest batches (restored from a backup) makes a log that excludes what clients have
- * seen; they notice, we cannot.
+ * Limits: the number of waiting records, {@linkcode PrivateLogLimits}; {@linkcode MAX_NEW_RECORDS}
+ * a batch. A batch is some 40 KiB.
+ * KNOWN LIMIT: a store that loses its newest batches (restored from a backup) makes a log that
+ * excludes what clients have seen; they notice, we cannot.
  */
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
@@ -81,7 +85,10 @@ export interface PrivateLogOptions {
 export interface PrivateLogLimits {
   /** How long the store may take for one object. */
   readonly storeTimeoutMs: number;
-  /** How long one round of appending may take, with all batches of others that come first. */
+  /**
+   * How long one round of appending may take, including the batches of other replicas that come
+   * first.
+   */
   readonly appendTimeoutMs: number;
   /** How many records may wait to be appended. */
   readonly maxWaiting: number;
@@ -99,7 +106,7 @@ export const PRIVATE_LOG_LIMITS: PrivateLogLimits = {
   recordCacheSize: 20_000,
 };
 
-/** A record that waits for its batch, and who waits for it. */
+/** A record that waits for its batch, with the callers that wait for it. */
 interface Waiting {
   readonly module: ModuleVersion;
   readonly text: Uint8Array<ArrayBuffer>;
@@ -117,10 +124,10 @@ export class PrivateLog {
   /** By {@linkcode nameOf}. */
   readonly #records: LRUCache<string, SumRecord>;
   readonly #refreshes = new SingleFlight<LogBatch>(1);
-  /** By {@linkcode nameOf}, in the order of asking. */
+  /** By {@linkcode nameOf}, in order of arrival. */
   readonly #waiting = new Map<string, Waiting>();
   #isAppending = false;
-  /** The newest batch that is known; it is complete. */
+  /** The newest known batch; it is complete. */
   #head: LogBatch | null = null;
 
   constructor({ name, store, log, limits }: PrivateLogOptions) {
@@ -135,10 +142,10 @@ export class PrivateLog {
   }
 
   /**
-   * The record of a module version, or null where the log has none, or has it since a moment ago.
+   * The record of a module version, or null if the log has none or has only just got it.
    *
    * @throws {InvalidRequestError} when path and version are too long to be stored
-   * @throws {StorageError | DeadlineError} when the store cannot say
+   * @throws {StorageError | DeadlineError} when the store cannot be read
    */
   async find(module: ModuleVersion): Promise<SumRecord | null> {
     const known = this.#records.get(nameOf(module));
@@ -149,7 +156,7 @@ export class PrivateLog {
       return readRecord(bytes, module).record;
     });
     if (await this.headWith(record.id + 1) === null) {
-      throw this.#damaged(`it is not as long as the record of ${nameOf(module)} says`);
+      throw this.#damaged(`it is shorter than the record of ${nameOf(module)} requires`);
     }
     this.#records.set(nameOf(module), record);
     return record;
@@ -158,7 +165,7 @@ export class PrivateLog {
   /**
    * Appends the record of a module version, unless the log has one.
    *
-   * @returns the record that the log has, which may have other hashes than these
+   * @returns the record in the log, which may have different hashes
    * @throws {InvalidRequestError} when path and version are too long to be stored
    * @throws {OverloadedError} when too many records wait
    * @throws {StorageError | DeadlineError} when the outcome is not known
@@ -180,17 +187,20 @@ export class PrivateLog {
     return await entry.promise;
   }
 
-  /** The newest tree that is known here. Throws as {@linkcode find}. */
+  /** The newest tree known to this replica. Throws as {@linkcode find}. */
   async head(): Promise<LogBatch> {
     return this.#head ?? await this.refresh();
   }
 
-  /** The newest tree of all. Throws as {@linkcode find}. */
+  /** The newest tree in the store. Throws as {@linkcode find}. */
   async refresh(): Promise<LogBatch> {
     return await this.#refreshes.run("", () => this.#readNewest());
   }
 
-  /** A tree that has so many records, or null where even the newest has less. Throws as {@linkcode find}. */
+  /**
+   * A tree with at least this many records, or null if even the newest has fewer. Throws as
+   * {@linkcode find}.
+   */
   async headWith(size: number): Promise<LogBatch | null> {
     for (const way of [() => this.head(), () => this.refresh()]) {
       const head = await way();
@@ -199,7 +209,7 @@ export class PrivateLog {
     return null;
   }
 
-  /** The bytes of a tile, or null where the log is not so long. Throws as {@linkcode find}. */
+  /** The bytes of a tile, or null if the log is shorter. Throws as {@linkcode find}. */
   async tile(tile: Tile | DataTile): Promise<Uint8Array<ArrayBuffer> | null> {
     const head = await this.headWith(recordsUpTo(tile));
     if (head === null) return null;
@@ -208,18 +218,23 @@ export class PrivateLog {
     const bytes = isFull ? await this.#readTile(full) : null;
     if (tile.level !== "data") {
       const hashes = bytes ?? head.edge.get(formatTilePath(tileIn(head.tree.size, tile)))?.bytes;
-      if (hashes === undefined) throw new Error(`${formatTilePath(tile)} is not of the edge`);
+      if (hashes === undefined) throw new Error(`${formatTilePath(tile)} is not in the edge`);
       return hashes.slice(0, tile.width * HASH_BYTES);
     }
     if (tile.width === TILE_WIDTH) return bytes;
     const texts = bytes === null
       ? head.texts.slice(tile.number * TILE_WIDTH - head.base)
       : splitRecords(bytes);
-    if (texts === null) throw this.#damaged(`"${formatTilePath(full)}" is not of records`);
+    if (texts === null) {
+      throw this.#damaged(`"${formatTilePath(full)}" does not consist of records`);
+    }
     return joinRecords(texts.slice(0, tile.width));
   }
 
-  /** Appends whatever waits, a batch's worth at a time, until nothing does. Whoever waits is told of failures. */
+  /**
+   * Appends all waiting records, one batch at a time. Failures reject the promises of their
+   * callers.
+   */
   async #appendWaiting(): Promise<void> {
     this.#isAppending = true;
     try {
@@ -240,7 +255,7 @@ export class PrivateLog {
     }
   }
 
-  /** @param round those whose records are found in the log are taken out */
+  /** @param round records that are found in the log are removed from it */
   async #append(round: Map<string, Waiting>, signal: AbortSignal): Promise<void> {
     let head = await this.refresh();
     await this.#forEach([...round], async ([name, { module, resolve }]) => {
@@ -265,7 +280,7 @@ export class PrivateLog {
     }
   }
 
-  /** @returns the batch of this number that counts, which may be another replica's */
+  /** @returns the batch that has this number, which may be another replica's */
   async #createBatch(batch: LogBatch): Promise<LogBatch> {
     let failure: unknown = null;
     try {
@@ -288,7 +303,7 @@ export class PrivateLog {
       : newest === 0
       ? NO_BATCH
       : await this.#readBatch(newest);
-    if (batch === null) throw this.#damaged(`batch ${newest} is named, and is not there`);
+    if (batch === null) throw this.#damaged(`batch ${newest} is listed but missing`);
     if (head !== null) await this.#refuseFork(batch, head);
     await this.#complete(batch);
     return batch;
@@ -316,13 +331,13 @@ export class PrivateLog {
       const tiles = await TreeTiles.open(batch.tree, { load, keep, authentic: new Map() });
       return await tiles.continues(head.tree);
     } catch (error) {
-      // A tile that is not the batch's does not prove anything of it.
+      // A tile that is not the batch's proves nothing about it.
       if (error instanceof UnverifiedError) return false;
       throw error;
     }
   }
 
-  /** Creates what follows from a batch, and goes on to it. */
+  /** Creates what follows from a batch, and makes it the head. */
   async #complete(batch: LogBatch): Promise<{ name: string; record: SumRecord }[]> {
     const records = newTexts(batch).map(({ id, text }) => this.#recordOf(batch, { id, text }));
     await this.#forEach(batch.full, ({ tile, bytes }) => this.#folder.createTile(tile, bytes));
@@ -358,7 +373,7 @@ export class PrivateLog {
     return bytes;
   }
 
-  /** What is in our own store, and is not what it has to be, is damaged. */
+  /** Data in our own store that fails verification is damaged. */
   #trust<T>(what: string, read: () => T): T {
     try {
       return read();
@@ -380,12 +395,15 @@ export class PrivateLog {
   }
 }
 
-/** A stream would do, but its reader hangs where two ask for what comes after its end (Deno 2.9.6). */
+/**
+ * A stream would be simpler, but its reader hangs when two callers ask for an item past its end
+ * (Deno 2.9.6).
+ */
 async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items;
 }
 
-/** Where the log of a database is in the store. */
+/** The folder of a database's log in the store. */
 export function logFolder(name: string): string {
   return `l1/${escapeDatabaseName(name)}`;
 }

@@ -1,6 +1,7 @@
 /**
- * The log under everything that a store and a replica's end can do to it. Whatever happens, the walk through it (which
- * computes all of it anew) finds nothing wrong, and every record that was answered is where it was said to be.
+ * The log under every fault of a store and every end of a replica. Whatever happens, the check of
+ * the log (which recomputes everything) finds no fault, and every record that was answered is in
+ * its place.
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -69,7 +70,7 @@ Deno.test("PrivateLog.append() refuses more than may wait", async () => {
   for (const { reason } of refused) assert.ok(reason instanceof OverloadedError);
 });
 
-/** 254 records, the last in a batch of its own: three more make tiles full. */
+/** 254 records, the last in a batch of its own: three more fill tiles. */
 async function longLog(): Promise<() => Promise<MemoryStore>> {
   const store = new MemoryStore();
   const log = privateLog(store);
@@ -84,10 +85,10 @@ async function longLog(): Promise<() => Promise<MemoryStore>> {
   };
 }
 
-/** Each call counts in CI; else one of each kind, because all take 20 seconds. */
+/** Every call counts in CI; otherwise one of each kind, because all take 20 seconds. */
 const ALL = Deno.env.get("CI") === "true";
 
-/** Everything that one append does, disturbed at each of its calls in each way, and what comes after it. */
+/** Every call that one append makes, disturbed in each way, and what comes after it. */
 Deno.test("a fault at any store call loses nothing and makes nothing twice", async (t) => {
   const setUp = await longLog();
   const wanted = [1000, 1001, 1002];
@@ -134,7 +135,7 @@ Deno.test("a replica that ends at any store call leaves a log that others go on 
   await t.step(`of ${calls.calls.length}`, async () => {
     for (const { index } of calls.calls) {
       const store = await setUp();
-      // Nothing of what it asks from then on arrives.
+      // Nothing that it requests from then on arrives.
       const dying = new FaultyStore(store, (call) => call.index < index ? null : "fail");
       const dead = privateLog(dying);
       const answered = new Map<number, number>();
@@ -184,7 +185,7 @@ Deno.test("replicas that append at once, over a store that fails, make one log",
         });
         await s.waitFor(Promise.all(replicas));
         for (const faulty of stores) await faulty.land();
-        // The newest batch may lack what follows from it until somebody looks.
+        // The newest batch may lack what follows from it until the log is read.
         await privateLog(store).head();
         await assertSoundLog(store, answered);
       },
@@ -235,7 +236,7 @@ Deno.test("PrivateLog.tile() answers each tile as another implementation does", 
   }
 });
 
-/** A store that can lose and exchange what it has, as none may. */
+/** A store that can lose and replace objects, as no real store may. */
 class TamperedStore extends FaultyStore {
   readonly objects = new Map<string, Uint8Array<ArrayBuffer> | null>();
 

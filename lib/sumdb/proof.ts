@@ -1,9 +1,10 @@
 /**
- * Proofs that a signed tree has a record, and that it continues an older tree (RFC 6962, sections 2.1.1 and 2.1.2).
+ * Proofs that a signed tree has a record, and that it continues an older tree (RFC 6962, sections
+ * 2.1.1 and 2.1.2).
  *
- * A proof is a list of hashes, each of a range of the tree's records. Which ranges follows from the sizes alone; who makes
- * a proof looks their hashes up, who checks it computes roots from them. That needs nothing but the signed hash, so it
- * holds however the hashes were come by.
+ * A proof is a list of hashes, each of a range of the tree's records. The sizes alone determine
+ * which ranges. The prover looks their hashes up; the verifier computes roots from them.
+ * Verification needs only the signed hash, wherever the hashes of the proof come from.
  */
 import {
   EMPTY_HASH,
@@ -15,7 +16,9 @@ import {
   type Tree,
 } from "./merkle.ts";
 
-/** The ranges whose hashes prove record `id` of a tree of `size` records. `id` is less than `size`. */
+/**
+ * The ranges whose hashes prove record `id` of a tree of `size` records. `id` is less than `size`.
+ */
 export function recordProofRanges(id: number, size: number): Range[] {
   return recordWay(id, size).steps.map(({ sibling }) => sibling);
 }
@@ -30,7 +33,10 @@ export function checkRecordProof(
   return proof.length === steps.length && isSameHash(climb(hash, steps, proof), tree.hash);
 }
 
-/** The ranges whose hashes prove that a tree of `newSize` records continues one of `oldSize`, which is not more. */
+/**
+ * The ranges whose hashes prove that a tree of `newSize` records continues one of `oldSize`, which
+ * is not greater.
+ */
 export function treeProofRanges(oldSize: number, newSize: number): Range[] {
   if (oldSize === 0) return [];
   const { node, steps } = treeWay(oldSize, newSize);
@@ -49,14 +55,14 @@ export function checkTreeProof(
   const { node, steps } = treeWay(older.size, newer.size);
   const [hash, ...siblings] = isWhole(node, older.size) ? [older.hash, ...proof] : proof;
   if (hash === undefined || siblings.length !== steps.length) return false;
-  // What is on the right of the way is new.
+  // What is to the right of the path is new.
   const oldSteps = steps.filter(({ isLeft }) => isLeft);
   const oldSiblings = siblings.filter((_, i) => steps[i]?.isLeft);
   return isSameHash(climb(hash, steps, siblings), newer.hash) &&
     isSameHash(climb(hash, oldSteps, oldSiblings), older.hash);
 }
 
-/** The way from a node of a tree up to its root. */
+/** The path from a node of a tree up to its root. */
 interface Way {
   readonly node: Range;
   readonly steps: readonly Step[];
@@ -64,7 +70,7 @@ interface Way {
 
 interface Step {
   readonly sibling: Range;
-  /** Whether the sibling is left of the way. */
+  /** Whether the sibling is to the left of the path. */
   readonly isLeft: boolean;
 }
 
@@ -77,12 +83,14 @@ function treeWay(oldSize: number, newSize: number): Way {
   return wayFrom(oldSize, newSize, ({ end }) => end === oldSize);
 }
 
-/** Where the trees have the whole older one in common, its hash is known and not in the proof. */
+/**
+ * A node that the trees share as the whole older one has a known hash, which is not in the proof.
+ */
 function isWhole(node: Range, oldSize: number): boolean {
   return node.start === 0 && node.end === oldSize;
 }
 
-/** The way from the highest node that ends at `end` and is the one looked for. */
+/** The path from the highest node that ends at `end` and satisfies `isIt`. */
 function wayFrom(end: number, size: number, isIt: (node: Range) => boolean): Way {
   let node: Range = { start: 0, end: size };
   const steps: Step[] = [];

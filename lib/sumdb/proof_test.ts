@@ -1,6 +1,4 @@
-/**
- * Trees and proofs against what Go says, and against a tree that is computed without any cleverness.
- */
+/** Trees and proofs against Go's, and against a tree that is computed naively. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
@@ -122,7 +120,7 @@ Deno.test("a proof of a tree holds for these two trees alone", () => {
   );
 });
 
-/** Whether the check takes no proof with a bit flipped, a hash missing or one too many. */
+/** Asserts that the check rejects a proof with a flipped bit, a missing hash or an extra one. */
 function assertTied(proof: readonly Hash[], check: (proof: readonly Hash[]) => boolean): void {
   for (const [i, hash] of proof.entries()) {
     assert.ok(!check(proof.with(i, hash.with(i % 32, (hash[i % 32] ?? 0) ^ 1))));

@@ -1,5 +1,5 @@
 /**
- * What a database answers to a lookup, and what of it is kept:
+ * The answer of a database to a lookup, and the part of it that is stored:
  *
  * ```text
  * 1234
@@ -10,12 +10,13 @@
  * …
  * ```
  *
- * The record's number, its text (lines as in go.sum), an empty line, and the signed note of some tree that has it. A
- * stored record is the same without the note, up to and with the empty line.
+ * The record's number, its text (lines as in go.sum), an empty line, and the signed note of some
+ * tree that has it. A stored record is the same without the note, up to and including the empty
+ * line.
  *
- * **Only the text counts**, because the tree's hash covers nothing else. Hashes are read from it after it has been cut out,
- * never from the answer (the `go` command once did: CVE-2026-42501), and what is behind the note's signatures makes the
- * note malformed.
+ * **Only the text counts**, because the tree's hash covers nothing else. Hashes are read from the
+ * text after it has been cut out, never from the whole answer (the `go` command once did:
+ * CVE-2026-42501), and data after the note's signatures makes the note malformed.
  */
 import { Buffer } from "node:buffer";
 import { InvalidRequestError } from "../errors.ts";
@@ -26,7 +27,10 @@ import { UnverifiedError } from "./errors.ts";
 import { type Hash, hashRecord } from "./merkle.ts";
 import { decodeText } from "./note.ts";
 
-/** Two lines with a path and a version each; the longest path and version that Go takes are far shorter. */
+/**
+ * Two lines with a path and a version each; the longest path and version that Go accepts are far
+ * shorter.
+ */
 export const MAX_RECORD_BYTES = 16 * 1024;
 
 export interface SumRecord extends ModuleHashes {
@@ -34,22 +38,23 @@ export interface SumRecord extends ModuleHashes {
   readonly id: number;
   /** Of its text, in the tree. */
   readonly hash: Hash;
-  /** Number, text and empty line: what an answer begins with. */
+  /** Number, text and empty line: the beginning of an answer. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Where a database has the record of a module version. */
+/** The path of the lookup of a module version in the protocol. */
 export function lookupPath({ path, version }: ModuleVersion): string {
   return `lookup/${escapePath(path)}@${escapeVersion(version)}`;
 }
 
-/** Where a store has it, below the folder of the log. */
+/** The name of a stored record, below the folder of the log. */
 export function recordName({ path, version }: ModuleVersion): string {
   return `lookup/${escapePath(path)}/@v/${escapeVersion(version)}`;
 }
 
 /**
- * The record that a lookup's answer, or a stored record, begins with, and what follows it. It is not authenticated yet.
+ * The record at the beginning of a lookup's answer, or of a stored record, and the rest. It is not
+ * authenticated yet.
  *
  * @throws {UnverifiedError} when it is malformed, or not the record of this module version
  */
@@ -76,7 +81,7 @@ export function readRecord(
   };
   const { zipH1, goModH1 } = record;
   if (zipH1 === null || goModH1 === null) {
-    throw refuse("it has not one h1 of the zip and of go.mod");
+    throw refuse("it must have exactly one h1 of the zip and one of go.mod");
   }
   return { record: { ...record, zipH1, goModH1 }, rest: answer.slice(end) };
 }
@@ -92,7 +97,7 @@ export function formatRecordText(
 /**
  * The module version that a record's text is about.
  *
- * @throws {UnverifiedError} when it is about none
+ * @throws {UnverifiedError} when it names none
  */
 export function moduleOfRecord(text: Uint8Array): ModuleVersion {
   const [, pathText = "", versionText = ""] = /^(\S+) (\S+) h1:/.exec(decodeText(text)) ?? [];
@@ -100,16 +105,21 @@ export function moduleOfRecord(text: Uint8Array): ModuleVersion {
     return moduleVersion(pathText, versionText);
   } catch (cause) {
     if (!(cause instanceof InvalidRequestError)) throw cause;
-    throw new UnverifiedError("Cannot read the record: it is not of a module version", { cause });
+    throw new UnverifiedError("Cannot read the record: it does not name a module version", {
+      cause,
+    });
   }
 }
 
-/** What a lookup answers before the note, and what is stored of a record. */
+/** The answer to a lookup up to the note, which is also the stored form of a record. */
 export function formatRecord(id: number, text: Uint8Array): Uint8Array<ArrayBuffer> {
   return Buffer.concat([new TextEncoder().encode(`${id}\n`), text, Uint8Array.of(NEWLINE)]);
 }
 
-/** The records of a data tile: each text is followed by an empty line. Null where it is none. */
+/**
+ * The records of a data tile: each text is followed by an empty line. Null if the bytes are not a
+ * data tile.
+ */
 export function splitRecords(tile: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] | null {
   const texts: Uint8Array<ArrayBuffer>[] = [];
   for (let rest = tile; rest.length > 0;) {
@@ -128,7 +138,7 @@ export function joinRecords(texts: readonly Uint8Array[]): Uint8Array<ArrayBuffe
 
 const NEWLINE = 0x0a;
 
-/** The index behind the first empty line, or -1. */
+/** The index after the first empty line, or -1. */
 function indexOfEmptyLine(bytes: Uint8Array): number {
   for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) {
     if (bytes[at + 1] === NEWLINE) return at + 2;
@@ -136,7 +146,7 @@ function indexOfEmptyLine(bytes: Uint8Array): number {
   return -1;
 }
 
-/** The h1 in the lines of a record, or null where there is not exactly one. */
+/** The h1 in the lines of a record, or null unless there is exactly one. */
 function hashIn(text: string, name: string): H1 | null {
   const hashes = text.split("\n")
     .filter((line) => line.startsWith(`${name} h1:`))

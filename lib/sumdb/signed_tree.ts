@@ -1,5 +1,6 @@
 /**
- * A signed tree: all that a database says about its log as a whole, in a signed note of this text:
+ * A signed tree: everything that a database states about its log as a whole, in a signed note with
+ * this text:
  *
  * ```text
  * go.sum database tree
@@ -7,7 +8,8 @@
  * nND/nri/U0xuHUrYSy0HtMeal2vzD9V4k/BO79C+QeI=
  * ```
  *
- * The number of records and the base64 of the tree's hash. Further lines are left to the future, as in Go's tlog.ParseTree.
+ * The number of records and the base64 of the tree's hash. Further lines are ignored for future
+ * extensions, as in Go's tlog.ParseTree.
  */
 import { decodeBase64 } from "./base64.ts";
 import { UnverifiedError } from "./errors.ts";
@@ -17,23 +19,27 @@ import type { SignerKey } from "./signer.ts";
 
 /** A tree that its database has signed. */
 export interface SignedTree extends Tree {
-  /** What is handed out: text and signature. */
+  /** As served: text and signature. */
   readonly note: Uint8Array<ArrayBuffer>;
 }
 
-/** @throws {UnverifiedError} when the note is malformed, or not signed by the key, or about something else */
+/**
+ * @throws {UnverifiedError} when the note is malformed, not signed by the key, or not about a tree
+ */
 export function openTree(bytes: Uint8Array, key: VerifierKey): SignedTree {
   const note = openNote(bytes, key);
   const [, digits, base64] = /^go\.sum database tree\n(0|[1-9]\d*)\n(\S+)\n/.exec(note.text) ?? [];
   const size = Number(digits);
   const hash = decodeBase64(base64 ?? "");
   if (!Number.isSafeInteger(size) || hash?.length !== HASH_BYTES) {
-    throw new UnverifiedError(`Cannot read what "${key.name}" has signed: it is not about a tree`);
+    throw new UnverifiedError(
+      `Cannot read the note signed by "${key.name}": it is not about a tree`,
+    );
   }
   return { size, hash, note: note.bytes };
 }
 
-/** Signs the same tree with the same bytes each time. */
+/** Signing is deterministic: the same tree always gets the same bytes. */
 export function signTree({ size, hash }: Tree, key: SignerKey): SignedTree {
   return { size, hash, note: key.sign(`go.sum database tree\n${size}\n${hash.toBase64()}\n`) };
 }

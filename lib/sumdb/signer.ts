@@ -1,9 +1,10 @@
 /**
- * The key of a database of our own (golang.org/x/mod/sumdb/note): `PRIVATE+KEY+<name>+<key hash>+<base64 of 0x01 and the
- * 32 bytes of an Ed25519 private key>`. Name and hash are those of its verifier key (note.ts). Go's own `note.GenerateKey`
- * makes such keys too.
+ * The key of a database of our own (golang.org/x/mod/sumdb/note):
+ * `PRIVATE+KEY+<name>+<key hash>+<base64 of 0x01 and the 32 bytes of an Ed25519 private key>`. Name
+ * and hash are those of its verifier key (note.ts). Go's own `note.GenerateKey` makes such keys
+ * too.
  *
- * No message holds any of it.
+ * Error messages contain no part of it.
  */
 import { Buffer } from "node:buffer";
 import {
@@ -16,15 +17,15 @@ import {
 import { decodeBase64 } from "./base64.ts";
 import { ED25519, ED25519_KEY_BYTES, keyHashOf } from "./note.ts";
 
-/** A private key as PKCS #8 has it (RFC 8410, section 7), up to its 32 bytes. */
+/** The PKCS #8 encoding of a private key (RFC 8410, section 7), up to its 32 bytes. */
 const PKCS8_PREFIX = Uint8Array.fromHex("302e020100300506032b657004220420");
 
-/** Who signs: a name with a private key. */
+/** A signer: a name with a private key. */
 export class SignerKey {
   readonly name: string;
-  /** What clients put into GOSUMDB. */
+  /** The value of GOSUMDB on clients. */
   readonly verifierKey: string;
-  /** Key hash, to begin a signature with. */
+  /** The key hash that a signature begins with. */
   readonly #hash: Uint8Array;
   readonly #key: KeyObject;
 
@@ -54,17 +55,17 @@ export class SignerKey {
       );
     }
     if (encoded[0] !== ED25519 || encoded.length !== 1 + ED25519_KEY_BYTES) {
-      throw new Error(`Cannot read signer key of "${name}": it is not one of Ed25519`);
+      throw new Error(`Cannot read signer key of "${name}": it is not an Ed25519 key`);
     }
     const der = Buffer.concat([PKCS8_PREFIX, encoded.subarray(1)]);
     const key = new SignerKey(name, createPrivateKey({ key: der, format: "der", type: "pkcs8" }));
     if (key.#hash.toHex() !== hash.toLowerCase()) {
-      throw new Error(`Cannot read signer key of "${name}": its hash is another one than it says`);
+      throw new Error(`Cannot read signer key of "${name}": its key hash does not match the key`);
     }
     return key;
   }
 
-  /** The whole secret, as {@linkcode parse} takes it. */
+  /** The whole secret, in the form that {@linkcode parse} reads. */
   toSecret(): string {
     const { d = "" } = this.#key.export({ format: "jwk" });
     const encoded = encodeKey(Uint8Array.fromBase64(d, { alphabet: "base64url" }));

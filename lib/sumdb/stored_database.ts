@@ -1,23 +1,24 @@
 /**
- * What is kept of a checksum database in the store:
+ * A checksum database in the store:
  *
  * ```text
  * s1/<database>/lookup/<escaped path>/@v/<escaped version>   a record: number, text, empty line
- * s1/<database>/tile/8/<level>/<number>                      a full tile, as tile/8/… of the protocol
+ * s1/<database>/tile/8/<level>/<number>                      a full tile, as in the protocol
  * s1/<database>/latest/<2^53 − 1 − number of records>        a signed tree with its edge
- * s1/<database>/fork                                         why nothing of the database is believed any more
+ * s1/<database>/fork                                         why the database is no longer trusted
  * ```
  *
- * `<database>` is `<name>+<key hash>`, the name as log_folder.ts escapes it: what was verified with one key says nothing
- * about another. Nothing of this is written before it is verified, and nothing is ever overwritten: of the signed trees the
- * largest is the newest, and its name is the first of the folder's list.
+ * `<database>` is `<name>+<key hash>`, the name as log_folder.ts escapes it: verification with one
+ * key says nothing about another. Everything is verified before it is written, and nothing is ever
+ * overwritten: the largest signed tree is the newest, and its name is the first in the folder's
+ * list.
  *
- * A signed tree is a JSON line and the hashes of the tree's edge (tile.ts), which make it one object that is complete by
- * itself: `{"format":1,"note":"go.sum database tree\n…"}⏎<hashes>`. `head -1 | jq -r .note` shows it to a person. This is
- * where partial tiles are kept, until the next tree has them wider or full.
+ * A signed tree is a JSON line and the hashes of the tree's edge (tile.ts), in one self-contained
+ * object: `{"format":1,"note":"go.sum database tree\n…"}⏎<hashes>`. `head -1 | jq -r .note` prints
+ * it. Partial tiles are stored here until a later tree has them wider or full.
  *
- * Limits: those of log_folder.ts. Nothing is removed: each tree that was seen costs up to 8 KiB for each of its levels, of
- * which the largest log in use has four.
+ * Limits: those of log_folder.ts. Nothing is removed: each tree that was seen costs up to 8 KiB per
+ * level, of which the largest log in use has four.
  */
 import { Buffer } from "node:buffer";
 import { z } from "zod";
@@ -31,7 +32,7 @@ import { MAX_NOTE_BYTES, type VerifierKey } from "./note.ts";
 import { openTree, type SignedTree } from "./signed_tree.ts";
 import { edgeOf, formatTilePath } from "./tile.ts";
 
-/** JSON may double the note's size; 7 levels are all that numbers below 2^53 have. */
+/** JSON may double the note's size; a number below 2^53 has at most 7 levels. */
 const MAX_TREE_BYTES = 2 * MAX_NOTE_BYTES + 7 * 256 * HASH_BYTES;
 const MAX_FORK_BYTES = 64 * 1024;
 
@@ -53,7 +54,7 @@ export class KeptDatabase extends LogFolder {
     this.#key = key;
   }
 
-  /** What has to be removed from the store before a forked database is believed again. */
+  /** The key to remove from the store before a forked database is trusted again. */
   get forkKey(): string {
     return this.keyOf(FORK);
   }
@@ -82,7 +83,7 @@ export class KeptDatabase extends LogFolder {
     return await this.create(treeName(tree.tree.size), encodeTree(tree));
   }
 
-  /** What was found out about a fork, for people; its first line says it all. */
+  /** The report about a fork, for people; its first line is a summary. */
   async fork(): Promise<string | null> {
     const bytes = await this.read(FORK, MAX_FORK_BYTES);
     return bytes === null ? null : new TextDecoder().decode(bytes);
@@ -99,7 +100,10 @@ function treeName(size: number): string {
   return `latest/${descendingName(size)}`;
 }
 
-/** A name has no `+` of its own, and the key hash is the last 8 digits: no two keys share a folder. */
+/**
+ * A name has no `+` of its own, and the key hash is the last 8 digits, so no two keys share a
+ * folder.
+ */
 function databaseName({ name, keyHash }: VerifierKey): string {
   return `${escapeDatabaseName(name)}+${keyHash}`;
 }
@@ -112,14 +116,17 @@ function encodeTree({ tree, edge }: KeptTree): Uint8Array<ArrayBuffer> {
   return Buffer.concat([new TextEncoder().encode(`${line}\n`), ...edge.values()]);
 }
 
-/** @throws {UnverifiedError} when the bytes are not the signed tree of so many records, with its edge */
+/**
+ * @throws {UnverifiedError} when the bytes are not the signed tree of this many records, with its
+ * edge
+ */
 function decodeTree(
   bytes: Uint8Array<ArrayBuffer>,
   { size, key }: { readonly size: number; readonly key: VerifierKey },
 ): KeptTree {
   const end = bytes.indexOf(NEWLINE);
   const line = LINE.safeParse(parseJson(bytes.subarray(0, Math.max(0, end))));
-  if (!line.success) throw new UnverifiedError("Cannot read the tree: no line with a note");
+  if (!line.success) throw new UnverifiedError("Cannot read the tree: it has no line with a note");
   const tree = openTree(new TextEncoder().encode(line.data.note), key);
   const edge = new Map<string, Uint8Array<ArrayBuffer>>();
   let at = end + 1;
@@ -127,5 +134,5 @@ function decodeTree(
     edge.set(formatTilePath(tile), bytes.slice(at, at += tile.width * HASH_BYTES));
   }
   if (tree.size === size && at === bytes.length) return { tree, edge };
-  throw new UnverifiedError(`Cannot read the tree: it is not one of ${size} records`);
+  throw new UnverifiedError(`Cannot read the tree: it does not have ${size} records`);
 }

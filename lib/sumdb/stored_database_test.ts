@@ -23,7 +23,7 @@ function open(store = new FaultyStore(new MemoryStore()), key = KEY) {
   return { store, kept: new KeptDatabase(store, { key, timeoutMs: 60_000 }) };
 }
 
-/** A signed tree of so many records, which are none, with any edge. */
+/** A signed tree that claims this many records, with any edge. */
 function treeOf(size: number): KeptTree {
   const edge = edgeOf(size).map((tile) => {
     return [formatTilePath(tile), crypto.getRandomValues(new Uint8Array(32 * tile.width))] as const;

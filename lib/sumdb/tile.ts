@@ -1,20 +1,21 @@
 /**
- * Tiles: the form in which a database hands out its tree (golang.org/design/25530-sumdb, research.swtch.com/tlog).
+ * Tiles: the form in which a database serves its tree (golang.org/design/25530-sumdb,
+ * research.swtch.com/tlog).
  *
- * A hash tile of level L has 256 neighbouring subtree hashes of the tree's level 8·L, number N those from 256·N on. All
- * hashes between the levels of tiles follow from them. A data tile has the records themselves. Where the log has not
- * grown so far yet, a tile is *partial*: it has only the first W.
+ * A hash tile of level L has 256 neighbouring subtree hashes of the tree's level 8·L, number N
+ * those from 256·N on. All hashes between the levels of tiles follow from them. A data tile has the
+ * records themselves. At the end of the log, a tile is *partial*: it has only the first W.
  *
  * ```text
  * tile/8/0/000          level 0, records 0 to 255: a full tile, which never changes
- * tile/8/1/x001/067     level 1, number 1067; three digits an element, all but the last after an "x"
+ * tile/8/1/x001/067     level 1, number 1067: three digits an element, "x" before all but the last
  * tile/8/0/004.p/12     the first 12 hashes of a tile
  * tile/8/data/004.p/12  the first 12 records of the same
  * ```
  *
- * Each digit of a log's size in base 256 that is not zero is the width of the one partial tile of that level, and the
- * hash of the whole tree follows from these partial tiles alone: they are its *edge*. Every other tile is full, and its
- * hash is in a tile of the next level.
+ * Each nonzero digit of a log's size in base 256 is the width of the one partial tile of that
+ * level. The hash of the whole tree follows from these partial tiles alone: they are its *edge*.
+ * Every other tile is full, and its hash is in a tile of the next level.
  *
  * Limits: height 8, the only one in use.
  */
@@ -30,14 +31,14 @@ export interface TilePlace {
 }
 
 export interface Tile extends TilePlace {
-  /** How many hashes it has: 1 to {@linkcode TILE_WIDTH}. */
+  /** Number of hashes: 1 to {@linkcode TILE_WIDTH}. */
   readonly width: number;
 }
 
 export interface DataTile {
   readonly level: "data";
   readonly number: number;
-  /** How many records it has: 1 to {@linkcode TILE_WIDTH}. */
+  /** Number of records: 1 to {@linkcode TILE_WIDTH}. */
   readonly width: number;
 }
 
@@ -50,7 +51,9 @@ export function formatTilePath({ level, number, width }: Tile | DataTile): strin
 
 const TILE_PATH = /^tile\/8\/(data|\d)\/((?:x\d{3}\/)*\d{3})(?:\.p\/(\d{1,3}))?$/;
 
-/** The tile of a path, or null where this is not the way to write one, or no log has so many records. */
+/**
+ * The tile of a path, or null if the path is not in canonical form or beyond every possible log.
+ */
 export function parseTilePath(path: string): Tile | DataTile | null {
   const [, level, name, digits] = TILE_PATH.exec(path) ?? [];
   if (level === undefined || name === undefined) return null;
@@ -63,7 +66,7 @@ export function parseTilePath(path: string): Tile | DataTile | null {
   return isTile && formatTilePath(tile) === path ? tile : null;
 }
 
-/** How many records a log has at least that has this tile. */
+/** The least number of records of a log that has this tile. */
 export function recordsUpTo({ level, number, width }: Tile | DataTile): number {
   return (number * TILE_WIDTH + width) * TILE_WIDTH ** (level === "data" ? 0 : level);
 }
@@ -71,7 +74,7 @@ export function recordsUpTo({ level, number, width }: Tile | DataTile): number {
 /**
  * The tile at a place, as wide as a log of `size` records has it.
  *
- * @throws {Error} when the log has none there
+ * @throws {Error} when the log has no tile there
  */
 export function tileIn(size: number, { level, number }: TilePlace): Tile {
   const hashes = Math.floor(size / TILE_WIDTH ** level) - number * TILE_WIDTH;
@@ -89,7 +92,10 @@ export function edgeOf(size: number): Tile[] {
   return tiles;
 }
 
-/** The tile that a subtree's hash follows from, and where: as number `index` of its nodes of height `height`. */
+/**
+ * The tile that a subtree's hash follows from, and where: as number `index` of its nodes of height
+ * `height`.
+ */
 export function placeOf({ level, number }: Subtree): TilePlace & { height: number; index: number } {
   const height = level % TILE_HEIGHT;
   const nodes = 2 ** (TILE_HEIGHT - height);
@@ -101,7 +107,7 @@ export function placeOf({ level, number }: Subtree): TilePlace & { height: numbe
   };
 }
 
-/** The hashes of a tile and of all subtrees that they make complete, computed once. */
+/** The hashes of a tile and of all complete subtrees within it, computed once. */
 export class TileNodes {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** By height: the tile itself, the hashes of its pairs, those of their pairs, … */
@@ -115,7 +121,7 @@ export class TileNodes {
     this.#heights = heights;
   }
 
-  /** How much memory it takes, more or less. */
+  /** Approximate memory use. */
   get sizeBytes(): number {
     return 2 * this.bytes.length;
   }

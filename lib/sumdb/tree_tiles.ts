@@ -1,15 +1,16 @@
 /**
- * The hashes of one signed tree, read from tiles of which nothing is believed.
+ * The hashes of one signed tree, read from untrusted tiles.
  *
- * Every tile is authenticated before anything is taken from it, in one of two ways, and there is no third: the tiles of
- * the tree's edge together must give the signed hash of the tree; a full tile must give the hash that its parent, a tile
- * of the next level that is authenticated itself, has for it.
+ * Every tile is authenticated before it is used, in one of two ways: the tiles of the tree's edge
+ * together must yield the signed hash of the tree; a full tile must have the hash that its parent,
+ * an authenticated tile of the next level, holds for it.
  *
- * What is then said of the tree, that it has a record or continues another tree, is proven to the signed hash again by
- * proof.ts, which knows nothing of tiles: two mistakes are needed to believe a lie.
+ * Statements about the tree, that it has a record or continues another tree, are then proven to the
+ * signed hash again by proof.ts, which knows nothing of tiles. Accepting a false one takes two
+ * mistakes.
  *
- * (The `go` command's reader asked for the tiles of the edge and for other ones in one list, and for some lists left out
- * the check of a tile between the two: CVE-2026-56865.)
+ * (The `go` command's reader requested the tiles of the edge and other ones in one list, and for
+ * some lists skipped the check of a tile between the two: CVE-2026-56865.)
  */
 import { SingleFlight } from "../async/single_flight.ts";
 import { UnverifiedError } from "./errors.ts";
@@ -35,19 +36,26 @@ import {
   type TilePlace,
 } from "./tile.ts";
 
-/** Bytes that are said to be a tile. */
+/** Bytes that claim to be a tile. */
 export interface LoadedTile {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** They are from our own store or memory: if they turn out wrong, they are asked for elsewhere, once. */
+  /**
+   * They are from our own store or memory: if they turn out wrong, the tile is fetched again, once.
+   */
   readonly isKept: boolean;
 }
 
 export interface TreeTilesOptions {
-  /** Gets a tile from anywhere; `fresh`: from the database itself. What is wrong with it is found out here. */
+  /** Gets a tile from any place; `fresh`: from the database itself. Tiles are verified here. */
   readonly load: (tile: Tile, options: { readonly fresh: boolean }) => Promise<LoadedTile>;
-  /** Is given each full tile that is authentic and not kept yet. The tile is in use once this has ended. */
+  /**
+   * Receives each full tile that is authentic and not stored yet. The tile is used after this has
+   * settled.
+   */
   readonly keep: (tile: Tile, bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
-  /** Full tiles that are authentic for this tree, by {@linkcode formatTilePath}. New ones are added. */
+  /**
+   * Full tiles that are authentic for this tree, by {@linkcode formatTilePath}. New ones are added.
+   */
   readonly authentic: TileCache;
 }
 
@@ -59,7 +67,7 @@ export interface TileCache {
   set(path: string, tile: TileNodes): unknown;
 }
 
-/** How many different tiles may be under way at once. */
+/** How many different tiles may be loading at once. */
 const MAX_FLIGHTS = 1000;
 
 export class TreeTiles {
@@ -75,7 +83,7 @@ export class TreeTiles {
     this.#options = options;
   }
 
-  /** @throws {UnverifiedError} when the tiles of the edge do not give the tree's hash */
+  /** @throws {UnverifiedError} when the tiles of the edge do not yield the tree's hash */
   static async open(tree: Tree, options: TreeTilesOptions): Promise<TreeTiles> {
     const tiles = edgeOf(tree.size);
     for (const fresh of [false, true]) {
@@ -87,7 +95,7 @@ export class TreeTiles {
       if (!loaded.some(({ isKept }) => isKept)) break;
     }
     throw new UnverifiedError(
-      `Cannot use the tiles of the tree of ${tree.size} records: they do not give its signed hash`,
+      `Cannot use the tiles of the tree of ${tree.size} records: they do not yield its signed hash`,
     );
   }
 
@@ -121,18 +129,20 @@ export class TreeTiles {
     );
   }
 
-  /** Whether record `id`, which the tree has, is the one with this hash. Throws as {@linkcode tile}. */
+  /** Whether record `id`, which the tree has, has this hash. Throws as {@linkcode tile}. */
   async hasRecord({ id, hash }: { readonly id: number; readonly hash: Hash }): Promise<boolean> {
     const proof = await this.#hashes(recordProofRanges(id, this.tree.size));
     return checkRecordProof(proof, { tree: this.tree, id, hash });
   }
 
-  /** Whether the tree begins with all records of one that is not larger. Throws as {@linkcode tile}. */
+  /**
+   * Whether the tree begins with all records of one that is not larger. Throws as {@linkcode tile}.
+   */
   async continues(older: Tree): Promise<boolean> {
     return checkTreeProof(await this.proofOf(older.size), { older, newer: this.tree });
   }
 
-  /** The proof of what the first `size` records are. Throws as {@linkcode tile}. */
+  /** The proof of the first `size` records. Throws as {@linkcode tile}. */
   async proofOf(size: number): Promise<Hash[]> {
     return await this.#hashes(treeProofRanges(size, this.tree.size));
   }
@@ -146,7 +156,7 @@ export class TreeTiles {
     return (await this.tile(place)).node(height, index);
   }
 
-  /** Gets a full tile; there is no other that is not of the edge. */
+  /** Gets a full tile; every tile outside the edge is full. */
   async #authenticate(tile: Tile): Promise<TileNodes> {
     const { load, keep } = this.#options;
     const root = this.#subtree({ level: TILE_HEIGHT * (tile.level + 1), number: tile.number });
@@ -160,12 +170,14 @@ export class TreeTiles {
       if (!isKept) break;
     }
     throw new UnverifiedError(
-      `Cannot use ${formatTilePath(tile)}: it is not of the tree of ${this.tree.size} records`,
+      `Cannot use ${
+        formatTilePath(tile)
+      }: it does not belong to the tree of ${this.tree.size} records`,
     );
   }
 }
 
-/** Null where it has another width. */
+/** Null if its width differs. */
 function readTile({ width }: Tile, bytes: Uint8Array<ArrayBuffer>): TileNodes | null {
   return bytes.length === width * HASH_BYTES ? new TileNodes(bytes) : null;
 }
@@ -187,7 +199,7 @@ export function hashOfEdge(edge: TileMap, size: number): Hash {
       const { height, index, ...place } = placeOf(subtree);
       const path = formatTilePath(tileIn(size, place));
       const nodes = edge.get(path);
-      if (nodes === undefined) throw new Error(`${path} is not of the edge of ${size} records`);
+      if (nodes === undefined) throw new Error(`${path} is not in the edge of ${size} records`);
       return nodes.node(height, index);
     }),
   );

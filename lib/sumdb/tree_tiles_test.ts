@@ -1,5 +1,5 @@
 /**
- * Reading a tree from tiles that were spoilt on their way. The log has records that are all the same, so that it can be of
+ * Reading a tree from corrupted tiles. All records of the log are the same, so that it can be of
  * any length: its tiles are one hash repeated.
  */
 import assert from "node:assert/strict";
@@ -39,12 +39,15 @@ function genuine({ level, width }: Tile): Bytes {
 
 interface Reading {
   readonly tiles: Promise<TreeTiles>;
-  /** The tiles that were loaded and those that were kept, in that order. */
+  /** The tiles that were loaded and those that were stored, in order. */
   readonly loaded: Tile[];
   readonly kept: Tile[];
 }
 
-/** Reads the tree of so many records; `serve` says what the database sends, `stored` what our own store has. */
+/**
+ * Reads the tree of this many records; `serve` gives the database's tiles, `stored` those of our
+ * own store.
+ */
 function read(
   size: number,
   { serve = genuine, stored = () => null }: {
@@ -67,7 +70,7 @@ function read(
       return Promise.resolve();
     },
   });
-  // Whoever is interested awaits it.
+  // Callers that need it await it.
   tiles.catch(() => {});
   return { tiles, loaded, kept };
 }
@@ -95,7 +98,7 @@ Deno.test("TreeTiles proves records and older trees of logs of any length", asyn
       const older = { size: id, hash: hashOf({ start: 0, end: id }) };
       assert.ok(await tiles.continues(older));
       assert.ok(!await tiles.continues({ ...older, hash: RECORD }) || id === 1);
-      // Its edge, and a way down to each of two places.
+      // Its edge, and a path to each of two places.
       assert.ok(reading.loaded.length <= 7 + 2 * 7);
     }),
     { numRuns: 30 },
@@ -119,7 +122,10 @@ Deno.test("TreeTiles loads and keeps a tile once, and keeps none of the edge", a
   );
 });
 
-/** Sizes with several greatest subtrees in one tile of the edge, and with one; with and without gaps between levels. */
+/**
+ * Sizes with several greatest subtrees in one tile of the edge, and with one; with and without gaps
+ * between levels.
+ */
 const SIZES = [1, 7, 255, 256, 257, 0x303, 0x10000, 0x10101, 0x30303, 0x7f00ff01, 2 ** 40 + 0x303];
 
 Deno.test("TreeTiles refuses every tile with a bit flipped (CVE-2026-56865)", async (t) => {
@@ -162,7 +168,7 @@ Deno.test("TreeTiles refuses tiles of other widths and levels", async (t) => {
   }
 });
 
-/** A tile that is not what it was does not get through, and none is kept that was not authenticated. */
+/** A changed tile is rejected, and no tile is stored that was not authenticated. */
 async function assertRefused(
   size: number,
   id: number,

@@ -1,21 +1,24 @@
 /**
- * What is known of a database's log: the newest tree that it has signed, which continues all those that were seen before,
+ * What is known of a database's log: the newest signed tree, which continues all trees seen before,
  * and tiles that are authentic for it.
  *
- * - **Following.** Every signed tree that arrives is compared with the newest one: the smaller must be how the larger
- *   begins. A larger one then becomes the newest, once it is in the store with its edge. The first one of all is believed
- *   for its signature.
- * - **Nothing gets lost.** Whatever was proven under the newest tree can be proven under it again from the store alone: the
- *   proof that the next tree continues it reads the tiles of its edge at their new width; those that are full by then are
- *   stored, the others are the next tree's edge. That is why a warm cache needs nobody.
- * - **Forks.** When two trees exclude each other, their database has lied to somebody, and there is no telling to whom.
- *   Nothing of it is served any more, by any replica, until a person has removed the report from the store and started
- *   the replicas again.
- * - **Replicas** share trees and reports by the store. Each reads it at least every `stateTtlMs`, and after each new tree of
- *   its own, so that two that went on from the same tree at the same time are compared as well.
+ * - **Following.** Every signed tree that arrives is compared with the newest one: the larger must
+ *   begin with the smaller. A larger one becomes the newest once it is in the store with its edge.
+ *   The very first tree is trusted for its signature.
+ * - **Nothing gets lost.** What was proven under an earlier tree can be proven under the newest
+ *   from the store alone: the proof that the next tree continues it reads the tiles of its edge at
+ *   their new width; those that are full by then are stored, the others form the next tree's edge.
+ *   A warm cache therefore works offline.
+ * - **Forks.** When two trees exclude each other, the database has lied to some client, and it is
+ *   unknown which. No replica serves it any more until an operator has removed the report from the
+ *   store and restarted the replicas.
+ * - **Replicas** share trees and reports through the store. Each replica reads them at least every
+ *   `stateTtlMs`, and after each new tree of its own, so that trees of two replicas that continued
+ *   the same tree at once are compared as well.
  *
- * KNOWN LIMIT: another replica's report of a fork is seen up to `stateTtlMs` later. KNOWN LIMIT: of the trees that others
- * have stored only the {@linkcode MAX_TREES} largest are compared.
+ * KNOWN LIMIT: another replica's report of a fork is seen up to `stateTtlMs` later.
+ * KNOWN LIMIT: of the trees that other replicas have stored only the {@linkcode MAX_TREES} largest
+ * are compared.
  */
 import { LRUCache } from "lru-cache";
 import { Semaphore } from "../async/semaphore.ts";
@@ -32,15 +35,21 @@ import { openTree, type SignedTree } from "./signed_tree.ts";
 import { formatTilePath, FULL_TILE_BYTES, type Tile, TILE_WIDTH, type TileNodes } from "./tile.ts";
 import { type LoadedTile, TreeTiles } from "./tree_tiles.ts";
 
-/** How many trees in the store are looked at each time: more than there are replicas that follow at the same moment. */
+/**
+ * How many trees in the store are read each time: more than there are replicas that follow the log
+ * at the same moment.
+ */
 const MAX_TREES = 8;
-/** How many trees that were compared are remembered. */
+/** How many compared trees are remembered. */
 const MAX_REMEMBERED_TREES = 10_000;
 /** How many trees may wait to become the newest, and for how long. */
 const MAX_WAITING = 1000;
 const MAX_WAIT_MS = 60_000;
 
-/** Gets a file of the database by its path in the protocol, within a deadline. NotFoundError: it has no such file. */
+/**
+ * Gets a file of the database by its path in the protocol, within a deadline. Throws NotFoundError
+ * if there is no such file.
+ */
 export type FetchFile = (path: string, limitBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
 
 export interface TrustedLogOptions {
@@ -50,7 +59,7 @@ export interface TrustedLogOptions {
   /** Milliseconds since any moment. */
   readonly now: () => number;
   readonly log: Logger;
-  /** How long what other replicas have stored may go unnoticed. */
+  /** How long data stored by other replicas may go unnoticed. */
   readonly stateTtlMs: number;
   /** How much memory full tiles may take. */
   readonly tileCacheBytes: number;
@@ -67,9 +76,12 @@ export interface Head {
 
 export class TrustedLog {
   readonly #options: TrustedLogOptions;
-  /** Full tiles that are authentic for the head, and so for all that will follow it. */
+  /** Full tiles that are authentic for the head, and so for every later head. */
   readonly #authentic: LRUCache<string, TileNodes>;
-  /** Hashes of trees that the head continues, in base64, by size. They say nothing of a tree that is not the head yet. */
+  /**
+   * Hashes of trees that the head continues, in base64, by size. They say nothing about a tree that
+   * is not the head yet.
+   */
   readonly #continued = new LRUCache<number, string>({ max: MAX_REMEMBERED_TREES });
   /** The sizes of the trees in the store that have been compared. */
   readonly #compared = new LRUCache<number, true>({ max: MAX_REMEMBERED_TREES });
@@ -94,29 +106,31 @@ export class TrustedLog {
   }
 
   /**
-   * The newest tree, or null where none has been seen yet.
+   * The newest tree, or null if none has been seen yet.
    *
    * @throws {ForkError}
-   * @throws {StorageError | DeadlineError} when none is known because the store cannot say
+   * @throws {StorageError | DeadlineError} when none is known because the store cannot be read
    */
   async head(): Promise<Head | null> {
     await this.#readStore();
     return this.#head;
   }
 
-  /** Looks into the store first, however short ago that was done. Otherwise as {@linkcode head}. */
+  /** As {@linkcode head}, but reads the store first, however recently that was done. */
   async freshHead(): Promise<Head | null> {
     this.#readAtMs = -Infinity;
     return await this.head();
   }
 
   /**
-   * Compares a signed tree with the newest one, and goes on to it if it is larger.
+   * Compares a signed tree with the newest one, and makes it the newest if it is larger.
    *
    * @returns the newest tree, which is now at least as large
-   * @throws {UnverifiedError} when the note, or a tile that is needed, is not what the key has signed
+   * @throws {UnverifiedError} when the note, or a tile that is needed, is not what the key has
+   * signed
    * @throws {ForkError} when the two trees exclude each other
-   * @throws {UpstreamError | DeadlineError | StorageError | OverloadedError} when that cannot be found out
+   * @throws {UpstreamError | DeadlineError | StorageError | OverloadedError} when that cannot be
+   * determined
    */
   async follow(note: Uint8Array): Promise<Head> {
     const tree = openTree(note, this.#options.key);
@@ -146,7 +160,9 @@ export class TrustedLog {
     return head;
   }
 
-  /** Makes `tree` the newest one. Until all of it is known to be right, nothing of it is stored or believed. */
+  /**
+   * Makes `tree` the newest one. Nothing of it is stored or trusted until all of it is verified.
+   */
   async #goOn(
     head: Head | null,
     { tree, edge }: { tree: SignedTree; edge: Edge | null },
@@ -176,7 +192,7 @@ export class TrustedLog {
     const { tree, tiles } = head;
     const edge = new Map([...tiles.edge].map(([path, { bytes }]) => [path, bytes]));
     const outcome = await kept.createTree({ tree, edge });
-    // Somebody may have gone on from the same tree as we, at the same time.
+    // Another replica may have continued the same tree at the same time.
     this.#readAtMs = -Infinity;
     const other = outcome === "exists" ? await kept.tree(tree.size) : null;
     if (other !== null) await this.#refuseFork(other.tree, head);
@@ -192,7 +208,8 @@ export class TrustedLog {
     const { key: { name }, kept: { forkKey: key }, log } = this.#options;
     const begin = await newer.tiles.hash({ start: 0, end: older.size });
     const proof = await newer.tiles.proofOf(older.size);
-    // The report accuses somebody, and stays for good: it must not be us who are wrong.
+    // The report accuses the database and stays in the store, so a mistake of ours must be
+    // excluded.
     const isProven = checkTreeProof(proof, { older: { ...older, hash: begin }, newer: newer.tree });
     if (!isProven) throw new Error(`the tiles of ${name} and the proof from them disagree`);
     const report = forkReport({ name, key, older, newer: newer.tree, begin, proof });
@@ -205,7 +222,10 @@ export class TrustedLog {
     if (this.#fork !== null) throw await this.#refusalFor(this.#fork);
   }
 
-  /** Sees to it that other replicas refuse too; where the store fails, at each refusal anew. */
+  /**
+   * Stores the report so that other replicas refuse too; if the store fails, each refusal tries
+   * again.
+   */
   async #refusalFor(fork: { readonly report: string; isKept: boolean }): Promise<ForkError> {
     try {
       if (!fork.isKept) await this.#options.kept.createFork(fork.report);
@@ -217,7 +237,7 @@ export class TrustedLog {
     return new ForkError(forkSummary(fork.report));
   }
 
-  /** Reads what other replicas have found out, unless that was done a moment ago. */
+  /** Reads what other replicas have stored, unless that was done a moment ago. */
   async #readStore(): Promise<void> {
     await this.#refuseIfForked();
     const { now, stateTtlMs, log } = this.#options;
@@ -263,7 +283,7 @@ export class TrustedLog {
       : { bytes, isKept: true };
   }
 
-  /** A full tile that is kept, or a partial one that the head has too. */
+  /** A full tile from the store, or a partial one that the head has too. */
   async #find(tile: Tile): Promise<Uint8Array<ArrayBuffer> | null> {
     const path = formatTilePath(tile);
     const known = this.#authentic.get(path) ?? this.#head?.tiles.edge.get(path);
@@ -271,7 +291,7 @@ export class TrustedLog {
     return tile.width === TILE_WIDTH ? await this.#options.kept.tile(tile) : null;
   }
 
-  /** A database may take a partial tile away once it has the full one. */
+  /** A database may delete a partial tile once it has the full one. */
   async #fetch(tile: Tile): Promise<Uint8Array<ArrayBuffer>> {
     for (const width of new Set([tile.width, TILE_WIDTH])) {
       try {
@@ -285,7 +305,7 @@ export class TrustedLog {
         if (!(error instanceof NotFoundError)) throw error;
       }
     }
-    // Not "not found": the log must have the tile, and what it is needed for may well exist.
+    // Not "not found": the log must have the tile, and the record that needs it may well exist.
     throw new UpstreamError(
       `Cannot verify with ${this.#options.key.name}: it does not have ${
         formatTilePath(tile)
