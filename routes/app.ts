@@ -3,6 +3,7 @@
  * answer and every answer a response, and writes the access log. The routes are a table, so that whatever must hold for
  * all of them (methods, who may read) is done in one place and checked over the table.
  */
+import { workFor } from "../lib/async/owner.ts";
 import {
   type Access,
   ANY_CLIENT,
@@ -296,8 +297,9 @@ function answerClient(
   if (identity !== null) facts["identity"] = identity;
   const ready = operation.answerAtOnce?.(client) ?? null;
   if (ready !== null) return ready;
-  permit?.assignTo(identity === null ? `address ${addressOf(connection)}` : `identity ${identity}`);
-  return operation.answer(client);
+  const owner = identity === null ? `address ${addressOf(connection)}` : `identity ${identity}`;
+  permit?.assignTo(owner);
+  return workFor(owner, () => operation.answer(client));
 }
 
 /** A request whose parts are made when somebody wants them: for most requests nobody wants most of them. */

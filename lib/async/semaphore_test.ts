@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { OverloadedError } from "../errors.ts";
-import { Semaphore, type SemaphoreOptions } from "./semaphore.ts";
+import { workFor } from "./owner.ts";
+import { type Permit, Semaphore, type SemaphoreOptions } from "./semaphore.ts";
 
 function semaphore(options: Partial<SemaphoreOptions> = {}): Semaphore {
   return new Semaphore({
@@ -83,4 +84,73 @@ Deno.test("Semaphore permits count once however often they are given back", asyn
   permit[Symbol.dispose]();
   using _held = await turns.acquire();
   await assert.rejects(turns.acquire(), OverloadedError);
+});
+
+/** Asks for many permits for a client, and says who gets one. */
+function ask(turns: Semaphore, { client, count, order }: {
+  client: string;
+  count: number;
+  order: string[];
+}): Promise<Permit>[] {
+  return Array.from({ length: count }, () =>
+    workFor(client, async () => {
+      const permit = await turns.acquire();
+      order.push(client);
+      return permit;
+    }));
+}
+
+Deno.test("Semaphore.acquire() keeps permits for clients that have none", async () => {
+  const turns = semaphore({ permits: 30, maxWaiting: 100 });
+  const order: string[] = [];
+  const greedy = ask(turns, { client: "greedy", count: 32, order });
+  await Promise.all([greedy[0], ...ask(turns, { client: "modest", count: 1, order })]);
+  assert.equal(order.at(-1), "modest");
+  assert.equal(turns.waitingOwners, 1);
+  assert.equal(turns.longestLine, turns.waiting);
+  assert.equal(turns.held + turns.waiting, 33);
+});
+
+Deno.test("Semaphore.acquire() goes round among the clients that wait", async () => {
+  const turns = semaphore({ maxWaiting: 100 });
+  const order: string[] = [];
+  const first = await turns.acquire();
+  const all = [
+    ...ask(turns, { client: "a", count: 3, order }),
+    ...ask(turns, { client: "b", count: 2, order }),
+    ...ask(turns, { client: "c", count: 1, order }),
+  ].map((asked) => asked.then((permit) => permit[Symbol.dispose]()));
+  first[Symbol.dispose]();
+  await Promise.all(all);
+  assert.deepEqual(order, ["a", "b", "c", "a", "b", "a"]);
+});
+
+Deno.test("Semaphore.acquire() makes room in a full queue for a client that has less in it", async () => {
+  const turns = semaphore({ maxWaiting: 3 });
+  const order: string[] = [];
+  const first = await turns.acquire();
+  const greedy = ask(turns, { client: "greedy", count: 3, order });
+  const modest = ask(turns, { client: "modest", count: 1, order });
+  await assert.rejects(Promise.all(greedy.slice(2)), OverloadedError);
+  await assert.rejects(
+    Promise.all(ask(turns, { client: "greedy", count: 1, order })),
+    OverloadedError,
+  );
+  first[Symbol.dispose]();
+  for (const asked of [greedy[0], modest[0], greedy[1]]) (await asked)?.[Symbol.dispose]();
+  assert.deepEqual(order, ["greedy", "modest", "greedy"]);
+});
+
+Deno.test("Semaphore.reserved hands out what nobody else gets", async () => {
+  const turns = semaphore({ permits: 3, reservedPermits: 1, maxWaitMs: 1 });
+  const common = [await turns.acquire(), await turns.acquire()];
+  await assert.rejects(turns.acquire(), OverloadedError);
+  const reserved = await turns.reserved.acquire();
+  await assert.rejects(turns.reserved.acquire(), OverloadedError);
+  common[0]?.[Symbol.dispose]();
+  using _second = await turns.reserved.acquire();
+  await assert.rejects(turns.acquire(), OverloadedError);
+  reserved[Symbol.dispose]();
+  using _third = await turns.acquire();
+  assert.equal(turns.held, 3);
 });

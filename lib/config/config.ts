@@ -37,7 +37,7 @@ import {
   sumDatabaseFaults,
   sumDatabaseProxy,
 } from "../sumdb/config.ts";
-import { limits } from "./limits.ts";
+import { limits, limitsFaults } from "./limits.ts";
 import { type Spot, YamlFile } from "./yaml_file.ts";
 
 export const schema = z.strictObject({
@@ -166,6 +166,7 @@ function checkValue(value: unknown): { config: Config | null; faults: Fault[] } 
   const faulty = new Set(faults.map(({ path, at = path }) => pathText(at)));
   const together = [credentialsFaults, sumDatabaseFaults, clientAuthFaults]
     .flatMap((faultsOf) => faultsOf(value))
+    .concat(config === null ? [] : limitsFaults(config))
     .filter(({ path, see = path }) => !faulty.has(pathText(path)) && !faulty.has(pathText(see)));
   return { config, faults: [...faults, ...together] };
 }

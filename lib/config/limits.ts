@@ -1,5 +1,6 @@
 /** The section `limits`: what the server takes on. */
 import { z } from "zod";
+import type { Fault } from "../schema/fault.ts";
 
 export const limits = z.strictObject({
   /** How many requests may be under way at once. More are answered with 503. */
@@ -10,6 +11,11 @@ export const limits = z.strictObject({
    */
   maxConcurrentRequestsPerClient: z.int().positive().default(500),
   /**
+   * How many of the git processes (`maxChildProcesses`) are kept for private modules, so that public
+   * ones never take all. Default: a third of them, where there are private modules.
+   */
+  reservedForPrivate: z.int().nonnegative().exactOptional(),
+  /**
    * What fetches may take in the scratch directory, in MiB. While it is used up, fetches are
    * answered with 503.
    */
@@ -19,3 +25,16 @@ export const limits = z.strictObject({
    */
   slowClientTimeoutSeconds: z.int().positive().default(60),
 });
+
+/** What does not go together. */
+export function limitsFaults(
+  { limits: { reservedForPrivate = 0 }, maxChildProcesses }: {
+    readonly limits: z.output<typeof limits>;
+    readonly maxChildProcesses: number;
+  },
+): Fault[] {
+  return reservedForPrivate < maxChildProcesses ? [] : [{
+    path: ["limits", "reservedForPrivate"],
+    message: `it must be less than maxChildProcesses, which is ${maxChildProcesses}`,
+  }];
+}

@@ -47,6 +47,7 @@ export interface BareRepositoryOptions {
 export interface FetchRunOptions {
   readonly args: readonly string[];
   readonly network: NetworkAccess;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Received {
@@ -124,8 +125,8 @@ export class BareRepository {
   /**
    * Runs `work` while no one else, in this process or another, fetches, creates or discards here.
    */
-  async exclusively<T>(work: () => Promise<T>): Promise<T> {
-    using _turn = await this.#writers.acquire();
+  async exclusively<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    using _turn = await this.#writers.acquire(signal);
     using _lock = await lock(`${this.#stem}.lock`, {
       exclusive: true,
       timeoutMs: this.#options.limits.fetchTimeoutMs,
@@ -161,9 +162,12 @@ export class BareRepository {
    *
    * @throws {RepositoryTooLargeError} when the repository has become too large
    */
-  async fetch(refspecs: readonly string[], { args, network }: FetchRunOptions): Promise<void> {
+  async fetch(
+    refspecs: readonly string[],
+    { args, network, signal }: FetchRunOptions,
+  ): Promise<void> {
     const { git, limits } = this.#options;
-    await this.#grow((signal) =>
+    await this.#grow((tooLarge) =>
       git.run([
         ...["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-show-forced-updates"],
         ...args,
@@ -176,7 +180,7 @@ export class BareRepository {
         network,
         timeoutMs: limits.fetchTimeoutMs,
         maxOutputBytes: OUTPUT_MAX_BYTES,
-        signal,
+        signal: signal === undefined ? tooLarge : AbortSignal.any([tooLarge, signal]),
       })
     );
   }

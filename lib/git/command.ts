@@ -17,7 +17,7 @@
  *
  * Works with git 2.39 and later. The variables are in git(1), the keys in git-config(1).
  */
-import type { Semaphore } from "../async/semaphore.ts";
+import type { Turns } from "../async/semaphore.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import { startSpan } from "../log/trace.ts";
 import { type GitCommand, type GitOutput, GitProcess, type OutputOptions } from "./process.ts";
@@ -40,7 +40,7 @@ export interface GitOptions {
   /** An empty folder, for HOME and as the working directory. */
   readonly emptyDirectory: string;
   /** One permit for each git process. */
-  readonly processes: Semaphore;
+  readonly processes: Turns;
   readonly metrics?: Metrics;
 }
 

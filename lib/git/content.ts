@@ -5,7 +5,6 @@
 import { SingleFlight } from "../async/single_flight.ts";
 import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
 import { UpstreamError } from "../errors.ts";
-import type { NetworkAccess } from "./command.ts";
 import { FATAL, readCommit } from "./commit.ts";
 import { GitError, LimitExceededError, RefsMovedError } from "./errors.ts";
 import type { GitLimits } from "./limits.ts";
@@ -42,7 +41,7 @@ export class ContentMirror {
   readonly #repository: BareRepository;
   readonly #remote: Remote;
   readonly #limits: GitLimits;
-  readonly #flights = new SingleFlight<Commit | null>(MAX_FLIGHTS);
+  readonly #flights = new SingleFlight<Commit | null>(MAX_FLIGHTS, { graceMs: 0 });
   /** Commits waiting to be fetched. */
   readonly #waiting = new Set<Wanted>();
   /** The commits that this generation is known to have. */
@@ -79,10 +78,10 @@ export class ContentMirror {
     const known = commits.get(wanted.hash);
     if (known !== undefined && generation === await this.#repository.generation()) return known;
     const key = `${wanted.hash} ${wanted.ref}`;
-    return await this.#flights.run(key, () => this.#fetch(wanted), signal);
+    return await this.#flights.run(key, (flight) => this.#fetch(wanted, flight.signal), signal);
   }
 
-  async #fetch(wanted: Wanted): Promise<Commit | null> {
+  async #fetch(wanted: Wanted, signal: AbortSignal): Promise<Commit | null> {
     const { hash, ref } = wanted;
     this.#waiting.add(wanted);
     try {
@@ -94,7 +93,7 @@ export class ContentMirror {
         const mayBeHere = await this.#repository.hasRef(nameOf(hash));
         let commit = mayBeHere ? await readCommit(this.#repository, nameOf(hash)) : null;
         if (commit?.hash !== hash) {
-          await this.#remote.access((access) => this.#fetchFrom(access, wanted));
+          await this.#remote.access((access) => this.#fetchFrom(access, wanted), signal);
           commit = await readCommit(this.#repository, nameOf(hash));
         }
         if (commit === null) return await this.#explainNoCommit(hash);
@@ -104,7 +103,7 @@ export class ContentMirror {
         }
         this.#remember(commit, generation);
         return commit;
-      });
+      }, signal);
     } finally {
       this.#waiting.delete(wanted);
     }
@@ -129,7 +128,7 @@ export class ContentMirror {
   }
 
   /** Fetches without git. Returns whether the first commit of the batch has arrived. */
-  async #receiveFrom({ http, credentials }: RemoteAccess, batch: readonly Wanted[]) {
+  async #receiveFrom({ http, credentials, signal }: RemoteAccess, batch: readonly Wanted[]) {
     const [first] = batch;
     if (first === undefined || first.hash.length !== SHA1_DIGITS) return false;
     const names = batch.flatMap(({ ref }) => ref ?? []);
@@ -137,6 +136,7 @@ export class ContentMirror {
     const wants = [...new Set(batch.map(({ hash }) => hash))];
     const isThere = await http.fetch({ wants, haves, names }, {
       credentials,
+      signal,
       work: async ({ pack, shallow, unshallow }, listing) => {
         const refs = await listing;
         const led = batch.filter(({ hash, ref }) => ref === null || refs?.get(ref) === hash);
@@ -152,9 +152,9 @@ export class ContentMirror {
     return isThere ?? false;
   }
 
-  async #fetchShallow({ network }: RemoteAccess, batch: readonly Wanted[]): Promise<void> {
+  async #fetchShallow({ network, signal }: RemoteAccess, batch: readonly Wanted[]): Promise<void> {
     const refspecs = batch.map(({ hash, ref }) => `+${ref ?? hash}:${nameOf(hash)}`);
-    await this.#repository.fetch(refspecs, { args: ["--depth=1"], network });
+    await this.#repository.fetch(refspecs, { args: ["--depth=1"], network, signal });
   }
 
   async #fetchByGit(access: RemoteAccess, wanted: Wanted): Promise<void> {
@@ -164,16 +164,19 @@ export class ContentMirror {
       if (!(error instanceof GitError)) throw error;
       // The server may not support depth, or not serve commits by hash; it does not say so in a
       // form that programs understand.
-      await this.#fetchAllFrom(access.network, wanted);
+      await this.#fetchAllFrom(access, wanted);
     }
   }
 
-  async #fetchAllFrom(network: NetworkAccess, { hash, hasHead }: Wanted): Promise<void> {
+  async #fetchAllFrom(
+    { network, signal }: RemoteAccess,
+    { hash, hasHead }: Wanted,
+  ): Promise<void> {
     const isShallow = await this.#text(["rev-parse", "--is-shallow-repository"]) === "true";
     const args = isShallow ? ["--prune", "--unshallow"] : ["--prune"];
     const refspecs = ["+refs/heads/*:refs/origin/heads/*", "+refs/tags/*:refs/origin/tags/*"];
     if (hasHead) refspecs.push("+HEAD:refs/origin/HEAD");
-    await this.#repository.fetch(refspecs, { args, network });
+    await this.#repository.fetch(refspecs, { args, network, signal });
     // Its presence is not enough: it may have arrived before its ref moved away.
     if (!await this.#isFetched("--points-at", hash) && !await this.#isFetched("--contains", hash)) {
       throw new RefsMovedError(`Cannot use commit ${hash}: the ref that led to it has changed`);

@@ -33,7 +33,7 @@ const MAX_CANDIDATES = 16;
 export class HistoryMirror {
   readonly #repository: BareRepository;
   readonly #remote: Remote;
-  readonly #flights = new SingleFlight<void>(MAX_FLIGHTS);
+  readonly #flights = new SingleFlight<void>(MAX_FLIGHTS, { graceMs: 0 });
   /** The states of the refs that this generation has been fetched for; it may be ahead of them. */
   #fetched: { readonly generation: Generation | null; readonly digests: Set<string> };
 
@@ -48,13 +48,20 @@ export class HistoryMirror {
     const digest = refsDigest(refs);
     const update = async (): Promise<void> => {
       if (refs.size === 0) return;
-      await this.#flights.run(digest, () => this.#update(refs, digest), signal);
+      await this.#flights.run(
+        digest,
+        (flight) => this.#update(refs, { digest, signal: flight.signal }),
+        signal,
+      );
     };
     await this.#repository.withRepair(update);
     return new FetchedHistory({ refs, update, repository: this.#repository });
   }
 
-  async #update(refs: Refs, digest: string): Promise<void> {
+  async #update(
+    refs: Refs,
+    { digest, signal }: { digest: string; signal: AbortSignal },
+  ): Promise<void> {
     const { generation, digests } = this.#fetched;
     if (generation === await this.#repository.generation() && digests.has(digest)) return;
     await this.#repository.exclusively(async () => {
@@ -63,18 +70,18 @@ export class HistoryMirror {
       if (refs.has("HEAD")) refspecs.push("+HEAD:refs/origin/HEAD");
       await this.#remote.access(async ({ network }) => {
         const fetch = (filter: string) =>
-          this.#repository.fetch(refspecs, { args: [...FETCH_ARGS, filter], network });
+          this.#repository.fetch(refspecs, { args: [...FETCH_ARGS, filter], network, signal });
         try {
           await fetch(WITHOUT_TREES);
         } catch (error) {
           if (!(error instanceof GitError && error.exitCode === INCOMPLETE)) throw error;
           await fetch(WITHOUT_FILES);
         }
-      });
+      }, signal);
       const isNew = current !== this.#fetched.generation || digests.size >= MAX_DIGESTS;
       if (isNew) this.#fetched = { generation: current, digests: new Set() };
       this.#fetched.digests.add(digest);
-    });
+    }, signal);
   }
 }
 

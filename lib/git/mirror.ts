@@ -33,7 +33,7 @@ export class Mirror implements Repository {
   readonly #now: () => number;
   readonly #history: HistoryMirror;
   readonly #content: ContentMirror;
-  readonly #listing = new SingleFlight<Refs>(1);
+  readonly #listing = new SingleFlight<Refs>(1, { graceMs: 0 });
   #listed: { readonly refs: Refs; readonly askedAtMs: number } | null = null;
 
   constructor(options: MirrorOptions) {
@@ -56,9 +56,9 @@ export class Mirror implements Repository {
   async refs({ maxAgeMs = 0, signal }: RefsOptions = {}): Promise<Refs> {
     const listed = this.#listed;
     if (listed !== null && this.#now() - listed.askedAtMs < maxAgeMs) return listed.refs;
-    return await this.#listing.run("refs", async () => {
+    return await this.#listing.run("refs", async ({ signal }) => {
       const askedAtMs = this.#now();
-      const refs = await this.#remote.refs();
+      const refs = await this.#remote.refs(signal);
       this.#listed = { refs, askedAtMs };
       return refs;
     }, signal);

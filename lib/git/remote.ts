@@ -44,6 +44,8 @@ export interface RemoteAccess {
   readonly http: SmartHttp;
   /** Null when there are none. */
   readonly credentials: Credentials | null;
+  /** Ends the work early. */
+  readonly signal: AbortSignal | undefined;
 }
 
 export class Remote {
@@ -65,8 +67,11 @@ export class Remote {
    *
    * @throws {NotFoundError} when git fails and the remote says that there is no such repository
    */
-  async access<T>(work: (access: RemoteAccess) => Promise<T>): Promise<T> {
-    const asked = await this.#ask();
+  async access<T>(
+    work: (access: RemoteAccess) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const asked = await this.#ask(signal);
     using grant = asked.grant;
     const credentials = grant?.credentials ?? null;
     try {
@@ -74,6 +79,7 @@ export class Remote {
         network: { remote: this.url, credential: grant, findRoute: this.#findRoute() },
         http: this.#http,
         credentials,
+        signal,
       });
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
@@ -83,19 +89,22 @@ export class Remote {
   }
 
   /** The refs that the remote lists now. Throws as {@linkcode access}. */
-  async refs(): Promise<Refs> {
-    return await this.access(async ({ network, http, credentials }) =>
-      await http.refs(credentials) ?? await this.#refsByGit(network)
+  async refs(signal?: AbortSignal): Promise<Refs> {
+    return await this.access(
+      async ({ network, http, credentials }) =>
+        await http.refs(credentials, signal) ?? await this.#refsByGit(network, signal),
+      signal,
     );
   }
 
-  async #refsByGit(network: NetworkAccess): Promise<Refs> {
+  async #refsByGit(network: NetworkAccess, signal: AbortSignal | undefined): Promise<Refs> {
     const { git, limits } = this.#options;
     const { stdout } = await git.run(["ls-remote", "--quiet", "--end-of-options", ORIGIN], {
       what: `list the refs of ${this.url}`,
       network,
       timeoutMs: limits.refsTimeoutMs,
       maxOutputBytes: LS_REMOTE_MAX_BYTES,
+      signal,
     });
     if (stdout.length === 0) await this.#requireEmptyRepository();
     return parseRefs(new TextDecoder().decode(stdout), limits);
@@ -142,9 +151,11 @@ export class Remote {
     return plainUrl(this.url) + REFS_PATH;
   }
 
-  async #ask(): Promise<{ grant: Grant | null; refusal: UpstreamError | null }> {
+  async #ask(
+    signal?: AbortSignal,
+  ): Promise<{ grant: Grant | null; refusal: UpstreamError | null }> {
     try {
-      return { grant: await this.#options.grants.grant(this.url), refusal: null };
+      return { grant: await this.#options.grants.grant(this.url, signal), refusal: null };
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
       return { grant: null, refusal: error };

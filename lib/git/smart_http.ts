@@ -74,11 +74,11 @@ export class SmartHttp {
    * @throws {LimitExceededError} when there are too many
    * @throws {DeadlineError} when that took too long
    */
-  async refs(credentials: Credentials | null): Promise<Refs | null> {
+  async refs(credentials: Credentials | null, signal?: AbortSignal): Promise<Refs | null> {
     const what = `list the refs of ${this.#remote}`;
     const { refsTimeoutMs } = this.#options.limits;
     return await within(
-      { what, timeoutMs: refsTimeoutMs },
+      { what, timeoutMs: refsTimeoutMs, signal },
       (signal) => this.#list(ALL_REFS, { credentials, signal }),
     );
   }
@@ -92,14 +92,16 @@ export class SmartHttp {
    */
   async fetch<T>(
     { names, ...request }: FetchRequest & { readonly names: readonly string[] },
-    { credentials, work }: {
+    { credentials, work, signal }: {
       readonly credentials: Credentials | null;
+      /** Ends it early. */
+      readonly signal?: AbortSignal | undefined;
       readonly work: (response: FetchResponse, listing: Promise<Refs | null>) => Promise<T>;
     },
   ): Promise<T | null> {
     const what = `fetch from ${this.#remote}`;
     const { fetchTimeoutMs } = this.#options.limits;
-    return await within({ what, timeoutMs: fetchTimeoutMs }, async (signal) => {
+    return await within({ what, timeoutMs: fetchTimeoutMs, signal }, async (signal) => {
       const access = { credentials, signal };
       if (this.#base === undefined) this.#base = await this.#discover(access);
       const listing = names.length === 0 ? Promise.resolve(null) : this.#list(names, access);
@@ -165,13 +167,20 @@ export class SmartHttp {
 
 /** Runs `work`, which ends with its signal. Returns null where git is to try. */
 async function within<T>(
-  { what, timeoutMs }: { readonly what: string; readonly timeoutMs: number },
+  { what, timeoutMs, signal }: {
+    readonly what: string;
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal | undefined;
+  },
   work: (signal: AbortSignal) => Promise<T | null>,
 ): Promise<T | null> {
   const late = new DeadlineError(`Cannot ${what}: it took longer than ${timeoutMs / 1000} s`);
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(late), timeoutMs);
+  const onAbort = () => deadline.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
   try {
+    signal?.throwIfAborted();
     return await work(deadline.signal);
   } catch (error) {
     deadline.signal.throwIfAborted();
@@ -179,6 +188,7 @@ async function within<T>(
     return null;
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
   }
 }
 

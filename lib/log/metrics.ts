@@ -102,6 +102,15 @@ export const METRICS = {
   gomodproxy_git_queue_wait_seconds: histogram("How long a git waited for its turn.", []),
   gomodproxy_git_processes_running: gauge("git processes that run."),
   gomodproxy_git_processes_waiting: gauge("git processes that wait for their turn."),
+  gomodproxy_git_clients_waiting: gauge("Clients whose git processes wait for their turn."),
+  gomodproxy_git_longest_queue: gauge(
+    "git processes that the client with the most of them waits for.",
+  ),
+  gomodproxy_fetches_under_way: gauge("Versions that are being fetched and published."),
+  gomodproxy_abandoned_work_total: counter(
+    "Fetches, lists and queries that were ended because nobody waited for them any more.",
+    ["work"],
+  ),
   gomodproxy_scratch_bytes: gauge("What fetches that are under way take in the scratch directory."),
   gomodproxy_limited_requests_total: counter(
     "Requests that were refused because too many were under way: of all, or of one client.",

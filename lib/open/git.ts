@@ -3,6 +3,7 @@
  * own credentials and its own mirrors, so that what one prefix may read is never served under another.
  */
 import { Semaphore } from "../async/semaphore.ts";
+import type { Config } from "../config/config.ts";
 import { openCredentials, type PrivatePrefix } from "../credentials/open.ts";
 import { UpstreamError } from "../errors.ts";
 import { Git, type GitEnvironment } from "../git/command.ts";
@@ -57,15 +58,20 @@ export async function openGit(surroundings: Surroundings, scratch: Scratch): Pro
   const processes = new Semaphore({
     what: "start git",
     permits: config.maxChildProcesses,
+    reservedPermits: reservedForPrivate(config),
     maxWaiting: MAX_WAITING_FOR_GIT,
     maxWaitMs: MAX_WAIT_FOR_GIT_MS,
   });
   metrics.gauge("gomodproxy_git_processes_running", () => processes.held);
   metrics.gauge("gomodproxy_git_processes_waiting", () => processes.waiting);
+  metrics.gauge("gomodproxy_git_clients_waiting", () => processes.waitingOwners);
+  metrics.gauge("gomodproxy_git_longest_queue", () => processes.longestLine);
   const environment = gitEnvironment(surroundings.env);
   const egress = opened.use(openEgress(surroundings));
-  const git = opened.use(new Git({ environment, emptyDirectory, processes, metrics }));
-  const context: Context = { ...surroundings, scratch, egress, git, opened };
+  const gits = { environment, emptyDirectory, metrics };
+  const git = opened.use(new Git({ ...gits, processes }));
+  const privateGit = opened.use(new Git({ ...gits, processes: processes.reserved }));
+  const context: Context = { ...surroundings, scratch, egress, git, privateGit, opened };
   const direct = await openGitSource(context, {
     folder: "public",
     grants: NO_GRANTS,
@@ -80,11 +86,20 @@ export async function openGit(surroundings: Surroundings, scratch: Scratch): Pro
   };
 }
 
+/** Without private modules, nothing is kept for them. */
+function reservedForPrivate({ privateModules, limits, maxChildProcesses }: Config): number {
+  if (privateModules.length === 0) return 0;
+  return limits.reservedForPrivate ?? Math.floor(maxChildProcesses / 3);
+}
+
 interface Context extends Surroundings {
   readonly scratch: Scratch;
   /** For what public module paths and their pages name. */
   readonly egress: Egress;
+  /** For public modules. */
   readonly git: Git;
+  /** For private ones, which have the reserved processes too. */
+  readonly privateGit: Git;
   readonly opened: AsyncDisposableStack;
 }
 
@@ -127,8 +142,9 @@ interface SourceParts {
 }
 
 async function openGitSource(context: Context, parts: SourceParts): Promise<OpenedGit> {
-  const { config, git, log, metrics, opened, scratchDir } = context;
+  const { config, log, metrics, opened, scratchDir } = context;
   const { folder, grants, prefix } = parts;
+  const git = prefix === null ? context.git : context.privateGit;
   const { fetch, findRoute } = accessFor(context, prefix);
   const repository = prefix?.repository ?? null;
   // What a stranger's page names is no place on this machine; what the configuration names may be.

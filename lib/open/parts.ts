@@ -189,6 +189,7 @@ export class Parts implements AsyncDisposable {
       log: this.surroundings.log,
       threads: this.#options.threads ?? 1,
       limits: this.#replaced.serviceLimits ?? {},
+      metrics: this.surroundings.metrics,
     })
   );
 

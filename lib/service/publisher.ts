@@ -11,6 +11,7 @@
  *   are what this server vouches for from now on.
  */
 import { withDeadline } from "../async/deadline.ts";
+import type { Flight } from "../async/single_flight.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
@@ -46,10 +47,12 @@ export interface PublisherOptions {
 /** Enough for 500 MiB at 4 Mbit/s. */
 export const PUBLISH_TIMEOUT_MS = 20 * 60_000;
 
+/** For work that nobody has asked for who may leave: commands, and the checksum database. */
+const NEVER_ABANDONED: Flight = { signal: new AbortController().signal, keep: () => {} };
+
 /** What the steps of one publication share. */
-interface Job {
+interface Job extends Flight {
   readonly module: ModuleVersion;
-  readonly signal: AbortSignal;
   /**
    * The file of this job's zip, made when it is first wanted.
    *
@@ -70,12 +73,13 @@ export class Publisher {
   /**
    * Fetches and publishes a version.
    *
+   * @param flight ends the work early, until everything is fetched. Default: nothing does
    * @returns the copy that counts, which may be another replica's
    * @throws {NotFoundError} when its source knows that there is none
    * @throws {ProxyError} of another kind when it could not be had
    */
-  publish(module: ModuleVersion): Promise<Copy> {
-    return this.#inScratch(module, async (job) => {
+  publish(module: ModuleVersion, flight: Flight = NEVER_ABANDONED): Promise<Copy> {
+    return this.#inScratch({ module, flight }, async (job) => {
       const { databaseFor, source, zips, isEager } = this.#options;
       const database = databaseFor(module.path);
       if (database === null) {
@@ -96,10 +100,11 @@ export class Publisher {
   }
 
   /** Fetches the zip of a published version whose blob the store has not: only the one that its manifest names will do. */
-  restoreZip(copy: Copy): Promise<Copy> {
+  restoreZip(copy: Copy, flight: Flight = NEVER_ABANDONED): Promise<Copy> {
     const { path, version, zip } = copy.manifest;
-    return this.#inScratch({ path, version }, async (job) => {
+    return this.#inScratch({ module: { path, version }, flight }, async (job) => {
       const fetched = await this.#fetchZip(job);
+      job.keep();
       this.#check(job, { what: "zip", known: zip.h1, found: fetched.h1 });
       const content = ownFileContent(await job.zipFile(), fetched.sizeBytes);
       await this.#options.copies.storeZip(copy, { h1: fetched.h1, content }, job);
@@ -142,7 +147,7 @@ export class Publisher {
 
   /** Ends when the copy is published and the record that vouches for it is stored: whoever has the one finds the other. */
   async #create(
-    { module, signal }: Job,
+    { module, signal, keep }: Job,
     { described, zipH1, zip, known }: {
       described: DescribedCopy;
       zipH1: H1;
@@ -150,6 +155,7 @@ export class Publisher {
       known: RecordedHashes | null;
     },
   ): Promise<Copy> {
+    keep();
     const { info: { time, origin }, goMod, source } = described;
     const ours = makeCopy({
       ...module,
@@ -193,7 +199,10 @@ export class Publisher {
     );
   }
 
-  async #inScratch<T>(module: ModuleVersion, work: (job: Job) => Promise<T>): Promise<T> {
+  async #inScratch<T>(
+    { module, flight }: { module: ModuleVersion; flight: Flight },
+    work: (job: Job) => Promise<T>,
+  ): Promise<T> {
     const { scratchDirectory, quota, timeoutMs } = this.#options;
     let made: Promise<ZipFile> | null = null;
     const make = async () => {
@@ -202,9 +211,11 @@ export class Publisher {
     };
     const zipFile = () => made ??= make();
     try {
-      return await withDeadline((signal) => work({ module, zipFile, signal }), {
+      const keep = () => flight.keep();
+      return await withDeadline((signal) => work({ module, zipFile, signal, keep }), {
         timeoutMs,
         what: `fetch ${nameOf(module)}`,
+        signal: flight.signal,
       });
     } finally {
       await removeMade(made);

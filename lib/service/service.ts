@@ -11,9 +11,10 @@
  * A list names every version that anybody has read, because each list looks at the store, and what the source knows now.
  */
 import { withDeadline } from "../async/deadline.ts";
-import { SingleFlight } from "../async/single_flight.ts";
+import { type Flight, GRACE_MS, SingleFlight } from "../async/single_flight.ts";
 import { describeError, NotFoundError, ProxyError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
+import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import { scanGoMod } from "../module/go_mod.ts";
 import { pickLatest } from "../module/latest.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
@@ -38,6 +39,7 @@ export interface ModuleServiceOptions {
   /** Among how many threads, each with its own, the memory for lists is to be shared. Default 1. */
   readonly threads?: number;
   readonly limits?: Partial<ServiceLimits>;
+  readonly metrics?: Metrics;
 }
 
 export interface ServiceLimits {
@@ -45,11 +47,14 @@ export interface ServiceLimits {
   readonly askTimeoutMs: number;
   /** How many fetches, and how many lists and queries, may be under way at once. */
   readonly maxFlights: number;
+  /** How long what nobody waits for any more goes on. */
+  readonly graceMs: number;
 }
 
 export const SERVICE_LIMITS: ServiceLimits = {
   askTimeoutMs: 2 * 60_000,
   maxFlights: 1000,
+  graceMs: GRACE_MS,
 };
 
 export class ModuleService extends StoredModules {
@@ -62,16 +67,25 @@ export class ModuleService extends StoredModules {
   readonly #listings: SingleFlight<KnownVersions>;
   readonly #queries: SingleFlight<VersionInfo>;
 
-  constructor({ copies, source, publisher, log, threads = 1, limits }: ModuleServiceOptions) {
+  constructor(
+    { copies, source, publisher, log, threads = 1, limits, metrics = NO_METRICS }:
+      ModuleServiceOptions,
+  ) {
     super({ copies, threads });
     this.#copies = copies;
     this.#source = source;
     this.#publisher = publisher;
     this.#log = log;
     this.#limits = { ...SERVICE_LIMITS, ...limits };
-    this.#fetches = new SingleFlight(this.#limits.maxFlights);
-    this.#listings = new SingleFlight(this.#limits.maxFlights);
-    this.#queries = new SingleFlight(this.#limits.maxFlights);
+    const { maxFlights, graceMs } = this.#limits;
+    const flights = (work: string) => ({
+      graceMs,
+      onAbandoned: () => metrics.add("gomodproxy_abandoned_work_total", { work }),
+    });
+    this.#fetches = new SingleFlight(maxFlights, flights("fetch"));
+    this.#listings = new SingleFlight(maxFlights, flights("list"));
+    this.#queries = new SingleFlight(maxFlights, flights("query"));
+    metrics.gauge("gomodproxy_fetches_under_way", () => this.#fetches.size);
   }
 
   /**
@@ -87,7 +101,7 @@ export class ModuleService extends StoredModules {
     if (!options.mayFetch) throw notCached(nameOf(module));
     const copy = await this.#fetches.run(
       nameOf(module),
-      () => this.#publisher.publish(module),
+      (flight) => this.#publisher.publish(module, flight),
       options.signal,
     );
     options.facts["source"] = copy.manifest.source;
@@ -100,10 +114,10 @@ export class ModuleService extends StoredModules {
     if (!options.mayFetch) throw notCached(`${path}@${query}`);
     const info = await this.#queries.run(
       `${path}@${query}`,
-      () =>
+      (flight) =>
         this.#ask(
           `look up ${path}@${query}`,
-          (signal) => this.#source.resolve(asked, signal),
+          { flight, ask: (signal) => this.#source.resolve(asked, signal) },
         ),
       options.signal,
     );
@@ -124,7 +138,8 @@ export class ModuleService extends StoredModules {
       const remembered = this.lists.known(path);
       const known = remembered ?? await this.#listings.run(
         path,
-        () => this.#ask(`list ${path}`, (signal) => this.#source.list(path, signal)),
+        (flight) =>
+          this.#ask(`list ${path}`, { flight, ask: (signal) => this.#source.list(path, signal) }),
         options.signal,
       );
       options.facts["cache"] = remembered === null ? "miss" : "hit";
@@ -146,7 +161,11 @@ export class ModuleService extends StoredModules {
       if (!options.mayFetch) throw notCached(path);
       const info = await this.#queries.run(
         `${path}@latest`,
-        () => this.#ask(`look up ${path}@latest`, (signal) => this.#source.latest(path, signal)),
+        (flight) =>
+          this.#ask(
+            `look up ${path}@latest`,
+            { flight, ask: (signal) => this.#source.latest(path, signal) },
+          ),
         options.signal,
       );
       return { copy: await this.copy({ path, version: info.version }, options), stale: false };
@@ -171,7 +190,7 @@ export class ModuleService extends StoredModules {
         options.facts["cache"] = "miss";
         await this.#fetches.run(
           nameOf(module),
-          () => this.#publisher.restoreZip(copy),
+          (flight) => this.#publisher.restoreZip(copy, flight),
           options.signal,
         );
         const restored = await stored.open(range);
@@ -181,8 +200,14 @@ export class ModuleService extends StoredModules {
     };
   }
 
-  #ask<T>(what: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return withDeadline(ask, { timeoutMs: this.#limits.askTimeoutMs, what });
+  #ask<T>(
+    what: string,
+    { flight: { signal }, ask }: {
+      flight: Flight;
+      ask: (signal: AbortSignal) => Promise<T>;
+    },
+  ): Promise<T> {
+    return withDeadline(ask, { timeoutMs: this.#limits.askTimeoutMs, what, signal });
   }
 
   async #hasPseudoVersion(path: ModulePath, signal: AbortSignal): Promise<boolean> {
