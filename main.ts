@@ -1,6 +1,6 @@
 /**
- * go-mod-proxy: a Go module proxy for teams with private code. The environment in, the exit status out; the commands are
- * in cli/. No other file reads the environment.
+ * go-mod-proxy: a Go module proxy for teams with private code. Passes the environment in and the
+ * exit status out; the commands are in cli/. No other file reads the environment.
  */
 import { run } from "./cli/program.ts";
 
@@ -12,5 +12,5 @@ const status = await run({
     module: Deno.build.standalone ? null : import.meta.filename ?? null,
   },
 });
-// What has not ended by now must not keep the process alive.
+// Whatever is still running must not keep the process alive.
 Deno.exit(status);

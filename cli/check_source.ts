@@ -1,6 +1,7 @@
 /**
- * `check-source <module>`: goes the way to a module's repository step by step and says what happens, and what to do about
- * the first step that fails. It asks the sources themselves and changes nothing but the mirrors. No secret is printed.
+ * `check-source <module>`: follows the path to a module's repository step by step, prints the
+ * result of each step, and gives a remedy for the first one that fails. Contacts the sources and
+ * changes nothing except the mirrors. Prints no secret.
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
@@ -23,8 +24,8 @@ export function define(command: Command, context: CommandContext): void {
     .addHelpText(
       "after",
       `
-Each line on standard output is a step. After the first step that fails comes what to do about it, and the exit status
-is 1. The repository is read; nothing is published.
+Prints one line for each step. The first step that fails is followed by a remedy, and the program exits with status 1.
+The repository is read; nothing is published.
 
 Example:
   go-mod-proxy check-source --config-file config.yaml github.com/my-org/lib`,
@@ -41,17 +42,17 @@ Example:
 
 export interface CheckSourceOptions extends Loaded {
   readonly module: string;
-  /** Takes a line for a person. */
+  /** Receives a line of output. */
   readonly print: (line: string) => void;
 }
 
-/** Whether every step went well. */
+/** Whether every step succeeded. */
 export async function checkSource(options: CheckSourceOptions): Promise<boolean> {
   const { module, print, signal } = options;
   const steps = new Steps(print);
   const path = await steps.take("module path", () => parseModulePath(module), {
     says: (path) => path,
-    remedy: "see https://go.dev/ref/mod#module-path for what a module path may be",
+    remedy: "see https://go.dev/ref/mod#module-path for the rules of module paths",
   });
   if (path === null) return false;
 
@@ -63,7 +64,7 @@ export async function checkSource(options: CheckSourceOptions): Promise<boolean>
       prefix === null
         ? "git without credentials: no private prefix covers the path"
         : `private prefix "${prefix.pathPrefix}", ${prefix.provider.description}`,
-    remedy: "write the path as its private prefix is written",
+    remedy: "use the upper and lower case of the private prefix",
   });
   if (opened === null) return false;
 
@@ -76,7 +77,7 @@ export async function checkSource(options: CheckSourceOptions): Promise<boolean>
           ? `at the module proxy ${location.url.origin}${location.url.pathname}`
           : `${location.remote}, whose root is module path ${location.root}`,
       remedy:
-        `make https://${module}?go-get=1 answer with a go-import tag, or set "repository" for the prefix`,
+        `serve a go-import tag at https://${module}?go-get=1, or set "repository" for the prefix`,
     },
   );
   if (location === null) return false;
@@ -86,11 +87,11 @@ export async function checkSource(options: CheckSourceOptions): Promise<boolean>
 
   const versions = await steps.take("versions", () => opened.source.list(path, signal), {
     says: ({ versions }) => versions.length === 0 ? "none are tagged" : versions.join(" "),
-    remedy: "the repository can be read; look at its tags",
+    remedy: "the repository is readable; check its tags",
   });
   const latest = await steps.take("latest", () => opened.source.latest(path, signal), {
     says: ({ version, time }) => `${version} of ${time}`,
-    remedy: "the repository can be read; look at its go.mod and at its default branch",
+    remedy: "the repository is readable; check its go.mod and its default branch",
   });
   return versions !== null && latest !== null;
 }
@@ -110,8 +111,8 @@ async function stepsOfGit(
         says: ({ found }) =>
           found === null
             ? `none for ${originOf(context)}`
-            : `user "${found.username}" and a password that is not shown`,
-        remedy: "do what the message says, or check the secret that the configuration names",
+            : `user "${found.username}" and a password (not shown)`,
+        remedy: "follow the message, or check the secret that the configuration names",
       },
     );
     if (credentials === null) return false;
@@ -130,9 +131,9 @@ async function stepsOfGit(
 }
 
 interface StepOptions<T> {
-  /** What came out, in words. */
+  /** Describes the result. */
   readonly says: (result: T) => string;
-  /** What to do when it fails. */
+  /** What to do if the step fails. */
   readonly remedy: string;
 }
 
@@ -147,7 +148,7 @@ class Steps {
     this.#print(`${" ".repeat(16)}${text}`);
   }
 
-  /** The result of a step, or null when it failed, which has been said then. */
+  /** The result of a step, or null if it failed; the failure has been printed then. */
   async take<T>(
     name: string,
     work: () => T | Promise<T>,
@@ -159,7 +160,7 @@ class Steps {
       return result;
     } catch (error) {
       this.#print(`${name.padEnd(15)} FAILED: ${describeError(error)}`);
-      this.#print(`${"what to do".padEnd(15)} ${remedy}`);
+      this.#print(`${"remedy".padEnd(15)} ${remedy}`);
       return null;
     }
   }

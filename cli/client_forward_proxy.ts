@@ -1,4 +1,7 @@
-/** `client-forward-proxy`: a server on this machine that passes requests on to ours, logged in. See lib/client/forward.ts. */
+/**
+ * `client-forward-proxy`: a server on this machine that forwards requests to ours, authenticated.
+ * See lib/client/forward.ts.
+ */
 import { type Command, Option } from "commander";
 import type { CommandContext } from "./command.ts";
 import {
@@ -46,7 +49,7 @@ export function define(command: Command, context: CommandContext): void {
       .option("--password-file <file>", "file with the password")
       .option("--password-env <name>", "environment variable with the password")
       .addOption(
-        // The original's. Without it, the message about an unknown option would repeat what follows it.
+        // The original's flag. If it were unknown, the error message would repeat the password.
         new Option("--password <password>").hideHelp(),
       )
       .addOption(
@@ -92,7 +95,7 @@ Example:
     }));
 }
 
-/** The `go` command asks for a few dozen modules at once. */
+/** The `go` command requests a few dozen modules at once. */
 const MAX_REQUESTS = 256;
 const MAX_WAITING_REQUESTS = 1000;
 const MAX_WAIT_MS = 60_000;
@@ -101,7 +104,7 @@ const ANSWER_TIMEOUT_MS = 10 * 60_000;
 export interface ClientForwardProxyOptions {
   readonly server: URL;
   readonly port: number;
-  /** Where the identity comes from: a user with a password, or as for `goauth`. */
+  /** Source of the identity: a user with a password, or null: as for `goauth`. */
   readonly user: UserSecret | null;
   readonly provider?: ProviderName | undefined;
   readonly audience?: string | undefined;
@@ -135,7 +138,7 @@ export async function clientForwardProxy(options: ClientForwardProxyOptions): Pr
     server,
     session,
     requests: new Semaphore({
-      what: "pass on another request",
+      what: "forward another request",
       permits: MAX_REQUESTS,
       maxWaiting: MAX_WAITING_REQUESTS,
       maxWaitMs: MAX_WAIT_MS,
@@ -148,7 +151,7 @@ export async function clientForwardProxy(options: ClientForwardProxyOptions): Pr
     try {
       return await forward(request, forwardOptions);
     } catch (error) {
-      log.warn({ id: requestId, error: describeError(error) }, "a request was not passed on");
+      log.warn({ id: requestId, error: describeError(error) }, "cannot forward a request");
       const answer = errorAnswer(error, { requestId, head: request.method === "HEAD" });
       return responseOf(answer, { requestId });
     }
@@ -164,7 +167,7 @@ export async function clientForwardProxy(options: ClientForwardProxyOptions): Pr
   });
 }
 
-/** Read again for each log-in, so that a new password needs no restart. */
+/** Read again for each login, so that a new password takes effect without a restart. */
 async function identityOf({ name, password }: UserSecret, env: Env): Promise<Identity> {
   const secret = await readSecretLine(password, { directory: ".", env: (name) => env[name] });
   return {

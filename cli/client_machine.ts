@@ -1,4 +1,4 @@
-/** The machine that a client runs on, and its way to the server. */
+/** The machine that a client runs on, and its connection to the server. */
 import { request } from "node:http";
 import { withDeadline } from "../lib/async/deadline.ts";
 import type { Machine } from "../lib/client/identity.ts";
@@ -10,19 +10,21 @@ import { VERSION } from "../lib/open/version.ts";
 /** The answers are tokens. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 const ANSWER_TIMEOUT_MS = 30_000;
-/** It is near, or it is not there. */
+/** The metadata server is close, or does not exist. */
 const METADATA_TIMEOUT_MS = 5_000;
 
 export type Env = Readonly<Record<string, string>>;
 
-/** @param client what trusts the certificates of the servers that are asked */
+/** @param client trusts the certificates of the servers */
 export function openMachine(env: Env, client: Deno.HttpClient): Machine {
   return {
     env: (name) => env[name],
     readFile,
     async fetchText(url, headers) {
       const { status, body } = await ask(url, { headers, client });
-      if (status !== 200) throw new UpstreamError(`Cannot ask ${display(url)}: it has ${status}`);
+      if (status !== 200) {
+        throw new UpstreamError(`Cannot ask ${display(url)}: it answered ${status}`);
+      }
       return body;
     },
     askMetadata,
@@ -37,7 +39,7 @@ export function openPost(client: Deno.HttpClient): Post {
   return (url, init) => ask(url, { ...init, method: "POST", client });
 }
 
-/** Follows no redirects, and sends nothing in the clear but to this machine. */
+/** Follows no redirects, and sends nothing unencrypted except to this machine. */
 async function ask(
   url: URL,
   { headers, ...init }: RequestInit & {
@@ -67,12 +69,15 @@ async function readFile(path: string): Promise<string | null> {
   try {
     return await Deno.readTextFile(path);
   } catch {
-    // Not there, not ours to read, or no text: in each case there is nothing for us.
+    // A file that is missing, unreadable or not text holds no identity.
     return null;
   }
 }
 
-/** By `node:http`: `fetch` would go through the proxy that `HTTP_PROXY` names, and the answer is a secret. */
+/**
+ * Uses `node:http`: `fetch` would go through the proxy that `HTTP_PROXY` names, and the answer is a
+ * secret.
+ */
 async function askMetadata(url: URL): Promise<string> {
   const what = `ask ${display(url)}`;
   return await withDeadline((signal) =>
@@ -84,7 +89,11 @@ async function askMetadata(url: URL): Promise<string> {
         const { statusCode, headers } = response;
         if (statusCode !== 200 || headers["metadata-flavor"] !== "Google") {
           response.destroy();
-          reject(new UpstreamError(`Cannot ${what}: it has ${statusCode}, or is something else`));
+          reject(
+            new UpstreamError(
+              `Cannot ${what}: it answered ${statusCode}, or is not a metadata server`,
+            ),
+          );
           return;
         }
         let text = "";
@@ -93,7 +102,7 @@ async function askMetadata(url: URL): Promise<string> {
           text += part;
           if (text.length <= MAX_ANSWER_BYTES) return;
           response.destroy();
-          reject(new UpstreamError(`Cannot ${what}: too long an answer`));
+          reject(new UpstreamError(`Cannot ${what}: the answer is too long`));
         });
         response.on("error", fail);
         response.on("end", () => resolve(text));

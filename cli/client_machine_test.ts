@@ -5,7 +5,7 @@ import { openMachine, openPost } from "./client_machine.ts";
 
 const TOO_LONG = "a".repeat(64 * 1024 + 1);
 
-/** A metadata server, and whatever else is at its paths. */
+/** A metadata server, and other answers at further paths. */
 function startServer(): Loopback {
   return new Loopback(async (request) => {
     const { pathname } = new URL(request.url);
@@ -55,7 +55,7 @@ Deno.test("fetchText() takes 200 alone", () =>
   withMachine(async ({ fetchText }, { url }) => {
     const headers = { Authorization: "Bearer t" };
     assert.equal(await fetchText(url("/echo"), headers), '["GET","Bearer t",""]');
-    await assert.rejects(fetchText(url("/missing"), headers), /it has 404/);
+    await assert.rejects(fetchText(url("/missing"), headers), /it answered 404/);
     await assert.rejects(fetchText(url("/long"), headers), /larger than/);
   }));
 

@@ -1,9 +1,10 @@
 /**
- * `completion bash|zsh|fish`: a script that completes subcommands, flags, choices and file names, made from the commands as
- * commander knows them. It stands by itself: pressing Tab starts no program, and no word of the line is evaluated. (The
- * libraries for it do both, and complete no file names.)
+ * `completion bash|zsh|fish`: a script that completes subcommands, flags, choices and file names,
+ * generated from the commands as commander knows them. The script is self-contained: pressing Tab
+ * starts no program, and no word of the line is evaluated. (The libraries for it do both, and
+ * complete no file names.)
  *
- * zsh takes bash's script, by its own `bashcompinit`.
+ * zsh uses bash's script, through its own `bashcompinit`.
  */
 import type { CommandContext } from "./command.ts";
 import { printLine } from "./print.ts";
@@ -33,7 +34,10 @@ function rootOf(command: Command): Command {
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
 
-/** @param program the root of all commands; the one without a name on the command line is its default */
+/**
+ * @param program the root of all commands; the one without a name on the command line is its
+ * default
+ */
 export function completionScript(shell: Shell, program: Command): string {
   const commands = visibleCommands(program);
   switch (shell) {
@@ -54,7 +58,10 @@ function visibleOptions(command: Command): Option[] {
   return command.createHelp().visibleOptions(command).filter(({ long }) => long !== undefined);
 }
 
-/** What may follow a command at once: its own subcommands, the choices of its first argument, or what there is help for. */
+/**
+ * What may directly follow a command: its subcommands, the choices of its first argument, or the
+ * topics of help.
+ */
 function choicesAfter(command: Command, commands: readonly Command[]): readonly string[] {
   if (command.name() === "help") return commands.map((other) => other.name());
   if (command.commands.length > 0) return command.commands.map((inner) => inner.name());
@@ -63,8 +70,8 @@ function choicesAfter(command: Command, commands: readonly Command[]): readonly 
 }
 
 /**
- * `complete -o default` completes file names wherever the function finds nothing. Words are names of ours: letters,
- * digits and `-`, which no shell takes for anything else.
+ * `complete -o default` completes file names if the function finds nothing. Words are our own
+ * names: letters, digits and `-`, which no shell interprets.
  */
 function bashScript(program: Command, commands: readonly Command[]): string {
   const name = program.name();
@@ -150,7 +157,7 @@ function takesValue({ required, optional }: Option): boolean {
   return required || optional;
 }
 
-/** The command that runs where the line names none. */
+/** The command that runs if the line names none. */
 function defaultName(program: Command): string {
   return visibleCommands(program)[0]?.name() ?? "";
 }

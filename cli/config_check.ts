@@ -56,15 +56,15 @@ Example:
 
 const STORE_TIMEOUT_MS = 20_000;
 const DAY_MS = 24 * 3_600_000;
-/** A certificate that ends sooner is worth a word. */
+/** A certificate that expires sooner gets a warning. */
 const CERTIFICATE_WARNING_MS = 14 * DAY_MS;
 
 export interface CheckConfigOptions {
   readonly reading: ConfigReading;
-  /** Where relative paths in the configuration begin. */
+  /** The directory that relative paths in the configuration are resolved against. */
   readonly configDirectory: string;
   readonly env: Env;
-  /** Takes a line for a person. */
+  /** Receives a line of output. */
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
   /** Milliseconds since 1970. */
@@ -100,12 +100,12 @@ class Report {
     this.#reading = reading;
   }
 
-  /** What to say about a place in the file. */
+  /** A message with its place in the file. */
   at(path: Path, message: string): string {
     return findingText(this.#reading.locate({ path, message }));
   }
 
-  /** The result of the work, or null: then its error is a fault of this place. */
+  /** The result of the work, or null: then its error is reported as a fault of this place. */
   async resultOf<T>(path: Path, work: () => T | Promise<T>): Promise<T | null> {
     try {
       return await work();
@@ -193,7 +193,7 @@ function checkUpstreams(
   }
 }
 
-/** Reads what `serve` leaves in a store at start; that it is not there yet is not a fault. */
+/** Reads the marker that `serve` leaves in a store at startup; its absence is not a fault. */
 async function checkStore(
   config: Config,
   { configDirectory, env, signal }: CheckConfigOptions,
@@ -201,7 +201,7 @@ async function checkStore(
 ): Promise<void> {
   const { storage, caFile } = config;
   if ("disk" in storage && await isAbsent(storage.disk.path)) {
-    report.passed.push(`storage: the directory "${storage.disk.path}" will be made`);
+    report.passed.push(`storage: the directory "${storage.disk.path}" will be created`);
     return;
   }
   const certificates = caFile === undefined

@@ -5,7 +5,7 @@ import { checkConfig } from "./config_check.ts";
 
 const authority = await createAuthority();
 
-/** Checks a configuration beside these files. */
+/** Checks a configuration next to these files. */
 async function check(
   yaml: string,
   { files = {}, env = {}, now = Date.now }: {
@@ -40,7 +40,7 @@ const STORAGE = "storage: { disk: { path: $DIR/data } }\nparentProxy: { url: dir
 Deno.test("checkConfig() is content with a good configuration, and makes nothing", async () => {
   assert.deepEqual(await check(STORAGE), {
     isFine: true,
-    lines: ['ok       storage: the directory "$DIR/data" will be made', "0 faults, 0 warnings"],
+    lines: ['ok       storage: the directory "$DIR/data" will be created', "0 faults, 0 warnings"],
   });
 });
 
@@ -131,7 +131,7 @@ privateModules:
     "the secret is written in the configuration: use {file: …} or {envVar: …} instead",
     "warning  config.yaml:6:1: privateModules: anyone who reaches the server may read them; " +
     "set clientAuth, or clientAuth.enabled: false if that is meant",
-    'ok       storage: the directory "$DIR/data" will be made',
+    'ok       storage: the directory "$DIR/data" will be created',
     "2 faults, 2 warnings",
   ]);
 });

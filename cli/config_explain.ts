@@ -1,6 +1,6 @@
 /**
- * `config explain <module>`: what the configuration says about a module path, and why. Contacts
- * nobody and reads no secret.
+ * `config explain <module>`: what the configuration says about a module path, and why. Contacts no
+ * server and reads no secret.
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
@@ -57,12 +57,12 @@ export interface ExplainConfigOptions {
   /** Default: all of them. */
   readonly identity: string | null;
   readonly env: Readonly<Record<string, string>>;
-  /** Takes a line for a person. */
+  /** Receives a line of output. */
   readonly print: (line: string) => void;
 }
 
 /**
- * Whether somebody who was asked about may read the module.
+ * Whether any of the selected identities may read the module.
  *
  * @throws {InvalidRequestError} when there is no such module path or identity
  */
@@ -100,8 +100,8 @@ function explainSource(
       [
         "database",
         own === undefined
-          ? "none: the path is told to nobody"
-          : `${own.name} (privateSumDatabase): the path is told to nobody else`,
+          ? "none: the path is not disclosed"
+          : `${own.name} (privateSumDatabase): the path is not disclosed to others`,
       ],
       ["zips", "eager: with the rest"],
     ];
@@ -115,9 +115,9 @@ function explainSource(
     [
       "zips",
       publicModules.sumDatabase === "off"
-        ? "eager: without a database there is no hash to wait with"
+        ? "eager: fetching later needs the hash of a checksum database"
         : publicModules.zips === "lazy"
-        ? "lazy: when somebody asks for one that the database knows"
+        ? "lazy: on the first request, if the database has the hash"
         : "eager: with the rest",
     ],
   ];
@@ -125,7 +125,7 @@ function explainSource(
 
 function describeRepository(path: ModulePath, { repository }: PrivateModules): string {
   return repository === undefined
-    ? `as https://${path}?go-get=1 says, or as its host's paths do`
+    ? `from https://${path}?go-get=1 or the path layout of its host`
     : display(new URL(repository));
 }
 
@@ -138,7 +138,7 @@ function describeAuth({ auth }: PrivateModules, { gitHub }: Config): string {
     return `user "${user}": ${describeSecret(password)}`;
   }
   const host = gitHub.find(({ gitHubApps }) => gitHubApps.some(({ id }) => id === auth.gitHubApp));
-  return `GitHub App ${auth.gitHubApp} at ${host?.host}: a token for the one repository, for each`;
+  return `GitHub App ${auth.gitHubApp} at ${host?.host}: one token per repository`;
 }
 
 function describeUpstreams({ parentProxy }: Config, env: ExplainConfigOptions["env"]): string {
@@ -160,7 +160,7 @@ function describeEntries(entries: readonly ListEntry[]): string {
 function describeDatabase(database: Config["publicModules"]["sumDatabase"]): string {
   if (database === "off") return "none: publicModules.sumDatabase is off";
   return database === undefined
-    ? `${DEFAULT_SUM_DATABASE.name}, where an upstream supports it (default)`
+    ? `${DEFAULT_SUM_DATABASE.name}, if an upstream supports it (default)`
     : `${database.name} (publicModules.sumDatabase)`;
 }
 
@@ -178,7 +178,7 @@ function explainAccess(
   if (identity !== null && !names.includes(identity)) {
     throw new InvalidRequestError(`Cannot explain: there is no identity "${identity}"`);
   }
-  if (!enabled) return [{ isAllowed: true, text: "everybody: clientAuth.enabled is false" }];
+  if (!enabled) return [{ isAllowed: true, text: "everyone: clientAuth.enabled is false" }];
   const list = new AccessList(acl);
   return (identity === null ? names : [identity]).map((name) => {
     const { isAllowed, rule } = list.decide(name, path);

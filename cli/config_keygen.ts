@@ -1,5 +1,6 @@
 /**
- * `config keygen <name>`: makes the key pair of our own checksum database, and says where its halves go.
+ * `config keygen <name>`: makes the key pair of our own checksum database, and prints where its
+ * halves belong.
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
@@ -34,19 +35,19 @@ export interface KeygenOptions {
   readonly name: string;
   /** The file that the secret is written to; null: it is printed with the rest. */
   readonly keyFile: string | null;
-  /** Where clients reach this server. */
+  /** The URL at which clients reach this server. */
   readonly url: string;
   readonly print: (line: string) => void;
 }
 
-/** @throws {ConfigError} when the name is none, or the file is there */
+/** @throws {ConfigError} when the name is invalid, or the file exists */
 export async function keygen({ name, keyFile, url, print }: KeygenOptions): Promise<void> {
   if (!isDatabaseName(name)) {
-    throw new ConfigError(`"${name}" is not a host, perhaps with a path, as in "sum.example.com"`);
+    throw new ConfigError(`"${name}" is not a host with an optional path, as in "sum.example.com"`);
   }
   const key = SignerKey.generate(name);
   if (keyFile === null) {
-    print("# Signer key: a secret of the server, what privateSumDatabase.privateKey is to name.");
+    print("# Signer key: a secret of the server, for privateSumDatabase.privateKey.");
     print(key.toSecret());
   } else {
     await writeNew(keyFile, `${key.toSecret()}\n`);
@@ -59,12 +60,12 @@ export async function keygen({ name, keyFile, url, print }: KeygenOptions): Prom
   print(`go env -w GOSUMDB="${key.verifierKey} ${url.replace(/\/$/, "")}/sumdb/${name}"`);
 }
 
-/** Nobody else may read it, and no key that is in use is lost. */
+/** Readable by the owner only. An existing file is not replaced: it may hold a key in use. */
 async function writeNew(file: string, text: string): Promise<void> {
   try {
     await Deno.writeTextFile(file, text, { createNew: true, mode: 0o600 });
   } catch (cause) {
     if (!(cause instanceof Deno.errors.AlreadyExists)) throw cause;
-    throw new ConfigError(`"${file}" is there already, and is not replaced`, { cause });
+    throw new ConfigError(`"${file}" already exists and is not replaced`, { cause });
   }
 }

@@ -1,4 +1,4 @@
-/** `credential-helper`: between git's standard streams and the server's socket. */
+/** `credential-helper`: connects git's standard streams to the server's socket. */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
 import {

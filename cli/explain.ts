@@ -1,6 +1,6 @@
 /**
- * `explain <module>@<version>`: what is published of a version, what its sources and the checksum database say now, and
- * which identities may read it. It publishes nothing.
+ * `explain <module>@<version>`: what is published of a version, what its sources and the checksum
+ * database currently have, and which identities may read it. Publishes nothing.
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
@@ -45,7 +45,7 @@ export interface ExplainOptions extends Loaded {
   readonly module: string;
 }
 
-/** @throws {InvalidRequestError} when `module` is no module version */
+/** @throws {InvalidRequestError} when `module` is not a module version */
 export async function runExplain(options: ExplainOptions): Promise<Explanation> {
   const { config, signal } = options;
   const module = parseModuleVersion(options.module);

@@ -1,6 +1,7 @@
 /**
- * `export <directory>`: writes what the configured store has into files, in the order that the `go` command itself keeps
- * below `GOMODCACHE/cache/download` and reads from a proxy of files (https://go.dev/ref/mod#goproxy-protocol):
+ * `export <directory>`: writes the modules of the configured store to files, in the layout that the
+ * `go` command itself uses below `GOMODCACHE/cache/download` and reads from a file system proxy
+ * (https://go.dev/ref/mod#goproxy-protocol):
  *
  * ```text
  * example.com/!hello/@latest               the best version's .info
@@ -11,11 +12,13 @@
  * example.com/!hello/@v/v1.0.0.ziphash     the zip's h1
  * ```
  *
- * So the directory is a proxy (`GOPROXY=file:///directory`), any web server over it is one, and `import gomodcache` brings
- * it into another store. A version whose zip nobody has asked for yet is written without it; `fsck --repair` fetches them.
+ * The directory is a proxy (`GOPROXY=file:///directory`), any web server can serve it, and
+ * `import gomodcache` imports it into another store. A version whose zip has not been requested yet
+ * is written without it; `fsck --repair` fetches such zips.
  *
- * Files appear complete or not at all, and one that is there is not written again, `list` and `@latest` excepted: a run
- * that was interrupted is continued by the next one. Limits: checksum databases are not exported.
+ * Files appear complete or not at all, and existing files are not written again, except `list` and
+ * `@latest`: the next run continues an interrupted one. Limits: checksum databases are not
+ * exported.
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
@@ -58,15 +61,15 @@ Examples:
     }));
 }
 
-/** On a bucket most of the time is waiting. */
+/** On a bucket, most of the time is spent waiting. */
 export const WORKERS = 8;
 
 export interface ExportOptions extends Loaded {
-  /** It is made when it is missing. */
+  /** It is created if it does not exist. */
   readonly directory: string;
 }
 
-/** Whether everything that the store has could be written. */
+/** Whether everything in the store could be written. */
 export async function runExport(options: ExportOptions): Promise<boolean> {
   const { log, signal, directory } = options;
   await using parts = new Parts(await openSurroundings(options), { isReadOnly: true });
@@ -81,7 +84,7 @@ export async function runExport(options: ExportOptions): Promise<boolean> {
       signal.throwIfAborted();
       try {
         const copy = await copies.read(module, { signal });
-        // Who walks may see an object before it can be read; the next export has it.
+        // A walk may list an object before it can be read; the next export has it.
         if (copy === null) return;
         const hasZip = await writeVersion(`${directory}/${escapePath(module.path)}/@v`, {
           copy,
@@ -160,7 +163,7 @@ async function writeLists(
 
 type FileContent = string | Uint8Array | ReadableStream<Uint8Array>;
 
-/** Writes a file that is not there yet. */
+/** Writes a file unless it exists. */
 async function writeFile(file: string, content: FileContent): Promise<void> {
   if (!await exists(file)) await replaceFile(file, content);
 }
@@ -173,7 +176,7 @@ async function replaceFile(file: string, content: FileContent): Promise<void> {
     await Deno.rename(unfinished, file);
   } catch (error) {
     await Deno.remove(unfinished).catch(() => {
-      // It was never made, or has its name already; what went wrong is said below.
+      // It was never created, or already has its name; the original error is thrown below.
     });
     throw error;
   }

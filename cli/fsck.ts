@@ -1,5 +1,5 @@
 /**
- * `fsck`: looks through the configured store (store/fsck.ts) and says a line for each thing it finds:
+ * `fsck`: checks the configured store (store/fsck.ts) and prints a line for each finding:
  *
  * ```text
  * fault    z1/example.com/hello/@v/v1.0.0/<h1 hex>: the zip is missing
@@ -55,7 +55,7 @@ Examples:
 }
 
 export interface RunFsckOptions extends Loaded {
-  /** Whether what is missing is to be added again. */
+  /** Whether missing objects are added again. */
   readonly repair: boolean;
 }
 
@@ -65,7 +65,7 @@ export async function runFsck(options: RunFsckOptions): Promise<boolean> {
   await using parts = new Parts(await openSurroundings(options), { isReadOnly: !repair });
   const store = repair ? await parts.probedStore() : await parts.store();
   const scratch = await parts.scratch();
-  // The same sources as the server's. The hashes are those of the manifests.
+  // The server's sources. The hashes are those of the manifests.
   const publisher = repair ? await parts.publisher() : null;
   const privatePrefixes = new PrivatePrefixes(config.privateModules);
   const isPrivate = (path: ModulePath) => privatePrefixes.mustHide(path);
@@ -76,7 +76,8 @@ export async function runFsck(options: RunFsckOptions): Promise<boolean> {
   const summary = await fsck({
     store,
     scratchDirectory: scratch.directory,
-    // A private module is published with its zip (publisher.ts); a public one may wait for somebody to ask.
+    // A private module is published with its zip (publisher.ts); that of a public one is fetched on
+    // the first request.
     mayLackZip: (path) => !isPrivate(path),
     restoreZip: publisher === null ? null : (copy) => publisher.restoreZip(copy),
     index: index !== null && indexFault === null
@@ -102,7 +103,7 @@ export async function runFsck(options: RunFsckOptions): Promise<boolean> {
   return summary.findings.fault === 0 && indexFault === null && isLogFine;
 }
 
-/** Reads the index. What is wrong with one of its batches, or null. */
+/** Reads the index. Returns the fault of one of its batches, or null. */
 async function faultOf(index: ModuleIndex | null): Promise<InvalidIndexError | null> {
   try {
     await index?.follow();

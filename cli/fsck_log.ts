@@ -1,6 +1,6 @@
 /**
- * The part of `fsck` that is about our own checksum database: a walk through its log (sumdb/check_log.ts), where each record
- * is compared with the manifest of its version.
+ * The part of `fsck` that checks our own checksum database: a walk through its log
+ * (sumdb/check_log.ts) that compares each record with the manifest of its version.
  */
 import type { Config } from "../lib/config/config.ts";
 import type { ModulePath } from "../lib/module/path.ts";
@@ -22,7 +22,7 @@ export interface FsckLogOptions {
   readonly signal: AbortSignal;
 }
 
-/** Whether there is no fault; nothing is looked at where the configuration names no database. */
+/** Whether there is no fault; true if the configuration names no database. */
 export async function fsckLog(options: FsckLogOptions): Promise<boolean> {
   const { config: { privateSumDatabase: config }, store, report, print, signal } = options;
   if (config === undefined) return true;
@@ -46,7 +46,9 @@ export async function fsckLog(options: FsckLogOptions): Promise<boolean> {
   return faults === 0;
 }
 
-/** What is published of a public version may be nothing: a record is asked for before the module is. */
+/**
+ * A public version may have a record without a manifest: the record is requested before the module.
+ */
 async function compare(
   copies: Copies,
   { module, record, options: { isPrivate, signal } }: {
@@ -58,16 +60,16 @@ async function compare(
   try {
     const copy = await copies.read(module, { signal });
     if (copy === null) {
-      return isPrivate(module.path)
-        ? "there is no manifest of the version, whose copy it is about"
-        : null;
+      return isPrivate(module.path) ? "the version has no manifest" : null;
     }
     const { zip, goMod } = copy.manifest;
     const isSame = zip.h1 === record.zipH1 && goMod.h1 === record.goModH1;
-    return isSame ? null : `it has ${record.zipH1} and ${record.goModH1}, and published are ` +
-      `${zip.h1} and ${goMod.h1}`;
+    return isSame
+      ? null
+      : `it has ${record.zipH1} and ${record.goModH1}, but the published copy has ` +
+        `${zip.h1} and ${goMod.h1}`;
   } catch (error) {
-    // The manifest is a fault by itself.
+    // The manifest is reported as a fault of its own.
     if (error instanceof InvalidManifestError) return null;
     throw error;
   }

@@ -1,6 +1,7 @@
 /**
- * `goauth <server>`: the program that `GOAUTH` names, so that the `go` command logs in at a server with what the machine
- * or the person has already. See lib/client/goauth.ts for what it reads and writes.
+ * `goauth <server>`: the program that `GOAUTH` names. It logs the `go` command in to a server with
+ * credentials that the machine or user already has. See lib/client/goauth.ts for what it reads and
+ * writes.
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
@@ -20,7 +21,7 @@ export function define(command: Command, context: CommandContext): void {
   addIdentityOptions(
     command
       .argument("<server>", "URL of the server, as in GOPROXY", parseUrl)
-      .argument("[url]", "URL that was refused; the go command adds it", parseUrl),
+      .argument("[url]", "URL that was rejected; the go command adds it", parseUrl),
   )
     .option("--cache-dir <dir>", "directory for access tokens (default: in the user's cache)")
     .addHelpText(
@@ -56,9 +57,9 @@ Examples:
 }
 
 export interface GoauthOptions {
-  /** The server, and perhaps a path on it. */
+  /** The server, optionally with a path on it. */
   readonly server: URL;
-  /** What was asked for when the server answered 4xx; null before the first request. */
+  /** The URL that the server answered with 4xx; null before the first request. */
   readonly asked: URL | null;
   readonly provider?: ProviderName | undefined;
   readonly audience?: string | undefined;
@@ -89,7 +90,9 @@ export async function goauth(options: GoauthOptions): Promise<void> {
   await Deno.stdout.write(new TextEncoder().encode(formatHeaders(server, authorization)));
 }
 
-/** @throws {InvalidRequestError} when a password would go to it in the clear, or is in it */
+/**
+ * @throws {InvalidRequestError} when a password would be sent unencrypted, or is part of the URL
+ */
 export function checkServer(server: URL): void {
   if (server.protocol !== "https:" && !isLoopback(server.hostname)) {
     throw new InvalidRequestError(`Cannot log in at ${server.origin}: only https is allowed`);

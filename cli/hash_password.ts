@@ -1,4 +1,7 @@
-/** `hash-password`: what goes into `clientAuth.identities[].passwordHash`, for a password on standard input. */
+/**
+ * `hash-password`: prints the value of `clientAuth.identities[].passwordHash` for a password on
+ * standard input.
+ */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
 import { PasswordHash } from "../lib/auth/password_hash.ts";
@@ -27,7 +30,7 @@ export async function hashPassword(
   printLine(await PasswordHash.of(await readPassword(input)));
 }
 
-/** One line; newlines at its end do not count, as in files of secrets. */
+/** One line; trailing newlines are ignored, as in files of secrets. */
 export async function readPassword(
   input: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): Promise<string> {

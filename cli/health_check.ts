@@ -1,8 +1,9 @@
 /**
- * `healthcheck`: what a container's health check runs, so that its image needs no other program that speaks HTTP.
+ * `healthcheck`: for the health check of a container, so that its image needs no other HTTP client.
  *
- * It asks by `node:http`, and not by `fetch`, because that would go through the proxy that `HTTP_PROXY` names. By https
- * any certificate will do: it is for other names than the one of this machine, and nothing secret is sent.
+ * Uses `node:http` instead of `fetch`, which would go through the proxy that `HTTP_PROXY` names.
+ * With https any certificate is accepted: it is for other names than that of this machine, and
+ * nothing secret is sent.
  */
 import { type Command, Option } from "commander";
 import type { CommandContext } from "./command.ts";
@@ -24,7 +25,7 @@ export function define(command: Command, context: CommandContext): void {
     .addHelpText(
       "after",
       `
-For the health checks of containers. Where the platform can send HTTP requests itself, use /healthz instead.
+For the health checks of containers. If the platform can send HTTP requests itself, use /healthz instead.
 
 Examples:
   go-mod-proxy healthcheck
@@ -36,12 +37,12 @@ Examples:
     }));
 }
 
-/** Less than the container engine waits, so that it hears the reason. */
+/** Shorter than the container engine's timeout, so that the reason is reported. */
 export const HEALTH_TIMEOUT_MS = 4_000;
 
 /**
  * @param server where it listens: `http://127.0.0.1:8080`
- * @throws {UpstreamError | DeadlineError} when it does not answer that it is well
+ * @throws {UpstreamError | DeadlineError} when it does not answer that it is healthy
  */
 export async function checkHealth(server: URL, timeoutMs = HEALTH_TIMEOUT_MS): Promise<void> {
   const url = new URL("/healthz", server);

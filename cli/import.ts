@@ -1,6 +1,6 @@
 /**
- * `import <kind> <directory>`: brings what others have kept into the configured store (lib/import/), with a line for each
- * version that is refused:
+ * `import <kind> <directory>`: imports modules from other proxies and caches into the configured
+ * store (lib/import/), with a line for each version that is refused:
  *
  * ```text
  * refused example.com/hello/@v/v1.0.0: its zip has h1:…, and h1:… is published
@@ -71,7 +71,7 @@ export type ImportKind = "gomodcache" | "athens" | "original";
 export interface RunImportOptions extends Loaded {
   readonly kind: ImportKind;
   readonly directory: string;
-  /** The file with the times of the original's objects, where there is one. */
+  /** The file with the times of the original's objects, if any. */
   readonly timesFile: string | undefined;
 }
 
@@ -82,7 +82,7 @@ export async function runImport(options: RunImportOptions): Promise<boolean> {
   await using parts = new Parts(await openSurroundings(options));
   await parts.probedStore();
   using progress = await openProgress(() => count(versions()));
-  // Public modules are verified as the server verifies them.
+  // Public modules are verified as by the server.
   const databases = await parts.databases();
   const summary = await importVersions({
     versions: versions(),
@@ -124,7 +124,10 @@ async function openVersions(
   }
 }
 
-/** @throws {InvalidRequestError} when there is no such directory, which else would be one without any version */
+/**
+ * @throws {InvalidRequestError} when there is no such directory, which would otherwise count as
+ * empty
+ */
 async function assertDirectory(directory: string): Promise<void> {
   try {
     for await (const _ of Deno.readDir(directory)) break;

@@ -1,8 +1,8 @@
 /**
- * From flags, environment and configuration file to what commands work with.
+ * Turns flags, environment and configuration file into what commands work with.
  *
  * The settings of outgoing connections are written back to the environment: the runtime, its
- * libraries and git look for them there, and not all of them can be configured otherwise.
+ * libraries and git read them there, and not all of them can be configured otherwise.
  */
 import { dirname, resolve } from "node:path";
 import { type ConfigReading, type Finding, findingText, readConfig } from "../lib/config/config.ts";
@@ -16,13 +16,13 @@ import type { ProcessSettings } from "../lib/open/surroundings.ts";
 import type { CommandContext, Environment } from "./command.ts";
 import type { CommonFlags } from "./options.ts";
 
-/** What the commands are given that use the store or the sources of a configuration. */
+/** What commands get that use the store or the sources of a configuration. */
 export interface Loaded extends ProcessSettings {
   readonly signal: AbortSignal;
 }
 
 interface LoadedConfig extends Pick<ProcessSettings, "config" | "configDirectory"> {
-  /** What is legal in the configuration and likely wrong. */
+  /** What is valid in the configuration but probably a mistake. */
   readonly warnings: readonly Finding[];
 }
 
@@ -64,8 +64,8 @@ export async function loadConfig(
 }
 
 /**
- * Reads a configuration file, and what the environment says about outgoing connections. Without a
- * file everything has its default.
+ * Reads a configuration file, and the environment's settings of outgoing connections. Without a
+ * file every setting has its default.
  *
  * @throws {ConfigError} when the file cannot be read
  */
@@ -111,8 +111,8 @@ async function setOutboundVariables(
 }
 
 /**
- * Creates clients while NO_PROXY is not set, which the runtime reads when it creates one, and sets it again at once: other
- * clients and libraries need it.
+ * Creates clients while NO_PROXY is not set, which the runtime reads when it creates one, and
+ * restores it at once: other clients and libraries need it.
  */
 export function clientsWithoutNoProxy(
   environment: Pick<Environment, "get" | "set" | "delete">,
@@ -129,8 +129,8 @@ export function clientsWithoutNoProxy(
 }
 
 /**
- * In the user's own cache, where nobody else can write; a container without one has its temporary
- * directory.
+ * In the user's own cache, where other users cannot write; a container without one uses its
+ * temporary directory.
  */
 export function defaultScratchDir(env: Env): string {
   return `${userCacheDirectory(env) ?? env["TMPDIR"] ?? "/tmp"}/go-mod-proxy`;

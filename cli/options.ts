@@ -1,4 +1,4 @@
-/** The flags that several commands have. */
+/** Flags that several commands have. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ProviderName, PROVIDERS } from "../lib/client/providers.ts";
 import { LOG_LEVELS, type LogLevel, parseLogLevel } from "../lib/log/log_level.ts";
@@ -23,7 +23,8 @@ export function scratchDirOption(): Option {
 }
 
 export function logLevelOption(level: LogLevel): Option {
-  // The choices are for the help and for completion; the parser takes spellings of the original, too.
+  // The choices are for the help and for completion; the parser accepts the original's spellings,
+  // too.
   return new Option("--log-level <level>", "least severe level to log")
     .env("LOG_LEVEL").default(level).choices(LOG_LEVELS).argParser((text) => {
       const parsed = parseLogLevel(text);
@@ -51,7 +52,7 @@ export interface IdentityFlags {
   readonly tokenFile?: string;
 }
 
-/** The flags that say where a client's identity comes from. */
+/** The flags that select the source of a client's identity. */
 export function addIdentityOptions(command: Command): Command {
   return command
     .addOption(

@@ -1,15 +1,16 @@
 /**
- * `prefetch go.sum…`: brings all versions that go.sum files name into the configured store, as requests for them would,
- * with a line for each that cannot be had:
+ * `prefetch go.sum…`: fetches all versions that go.sum files name into the configured store, as
+ * requests for them would, with a line for each that fails:
  *
  * ```text
  * failed example.com/hello@v1.0.0: its zip has h1:…, and go.sum h1:…
  * 7 versions: 4 fetched, 2 known, 1 failed
  * ```
  *
- * A version that go.sum has only the go.mod of is published without its zip, where the checksum database allows that.
- * Nothing is published whose zip contradicts go.sum: where no checksum database knows a version, go.sum is believed in its
- * place. A version that is published already stays, and is compared.
+ * A version of which go.sum has only the go.mod is published without its zip, if the checksum
+ * database allows that. A zip that contradicts go.sum is not published: for versions that no
+ * checksum database knows, go.sum is authoritative. A version that is already published is left
+ * alone, and compared.
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
@@ -49,7 +50,7 @@ Examples:
     }));
 }
 
-/** What sources bear; each may have a zip in the scratch directory. */
+/** A load that sources bear; each worker may have a zip in the scratch directory. */
 export const WORKERS = 8;
 
 export interface PrefetchOptions extends Loaded {
@@ -57,7 +58,7 @@ export interface PrefetchOptions extends Loaded {
   readonly files: readonly string[];
 }
 
-/** Whether everything is there now. */
+/** Whether every version is in the store now. */
 export async function runPrefetch(options: PrefetchOptions): Promise<boolean> {
   const { signal } = options;
   const entries = parseGoSums(await Promise.all(options.files.map(readGoSum)));
@@ -136,7 +137,7 @@ class Prefetch {
     return await (await this.#publisher({ hashes, zips: "eager" })).publish({ path, version });
   }
 
-  /** What is known of one version decides, and nothing else. */
+  /** A publisher that verifies with go.sum's hashes of one version only. */
   #publisher(
     { hashes, zips }: { hashes: RecordedHashes | null; zips: "lazy" | "eager" },
   ): Promise<Publisher> {
@@ -148,7 +149,7 @@ class Prefetch {
   }
 }
 
-/** @throws {InvalidRequestError} when the copy is another than go.sum knows */
+/** @throws {InvalidRequestError} when the copy differs from go.sum */
 function compare(entry: GoSumEntry, { manifest: { zip, goMod } }: Copy): void {
   compareHashes(entry, { zip: zip.h1, goMod: goMod.h1 });
 }

@@ -1,4 +1,4 @@
-/** Text for the person who typed a command. */
+/** Prints a line of a command's output. */
 export function printLine(line: string): void {
   console.log(line);
 }

@@ -1,9 +1,9 @@
 /**
- * The program as a person types it: a table of commands, one file each. Only the file of the command that was asked for is
+ * The command line: a table of commands, one file each. Only the file of the requested command is
  * loaded, because git waits for `credential-helper`, which needs next to nothing.
  *
- * Exit status: 0 for success; 1 for a failure or a fault that was found; 130 after SIGTERM or SIGINT, except for servers,
- * which end in order and with 0.
+ * Exit status: 0 for success; 1 for a failure or a fault that was found; 130 after SIGTERM or
+ * SIGINT, except for servers, which shut down gracefully and exit with 0.
  */
 import { Command, CommanderError } from "commander";
 import { ConfigError, describeError, ProxyError } from "../lib/errors.ts";
@@ -145,7 +145,7 @@ export async function run({ args, environment, program }: RunOptions): Promise<n
   }
 }
 
-/** What went wrong, for the person who typed the command; null for a fault of the program. */
+/** The message for the user; null for a bug in the program. */
 function messageOf(error: unknown): string | null {
   if (error instanceof ConfigError) return `invalid configuration\n${error.message}`;
   return error instanceof ProxyError ? describeError(error) : null;
@@ -178,17 +178,17 @@ function groupOf(root: Command, name: string): Command {
       .addHelpText("after", "\nExample:\n  go-mod-proxy config check --config-file config.yaml");
 }
 
-/** Whether the command's file is needed. `completion` and `help` are about all commands. */
+/** Whether the command's file is needed. `completion` and `help` need all commands. */
 function isAskedFor(name: string, args: readonly string[]): boolean {
   const [first = DEFAULT_COMMAND, second] = args;
   if (first === "completion" || first === "help") return true;
   const [outer, inner] = name.split(" ");
   if (first === outer) return inner === undefined || inner === second || second === "--help";
-  // A flag, or a word that is no command: the default command takes it, or says what is wrong with it.
+  // A flag or an unknown word: the default command handles it, or reports what is wrong with it.
   return name === DEFAULT_COMMAND && !COMMANDS.some((row) => row.name.split(" ")[0] === first);
 }
 
-/** Commander would give the word to the default command, which takes none. */
+/** Commander would pass the word to the default command, which takes none. */
 function refuseUnknownCommand(root: Command, [first = ""]: readonly string[]): void {
   const names = ["help", ...root.commands.map((command) => command.name())];
   if (first === "" || first.startsWith("-") || names.includes(first)) return;

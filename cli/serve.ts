@@ -47,7 +47,10 @@ Examples:
 
 const MAX_WORKERS = 64;
 
-/** A thread takes 25 MB, so a machine of many cores gets fewer. A compiled binary has no module for further ones. */
+/**
+ * A thread takes 25 MB, so the default is limited on machines of many cores. A compiled binary has
+ * no module to start further threads with.
+ */
 function defaultWorkers(): number {
   return Deno.build.standalone ? 1 : Math.min(navigator.hardwareConcurrency, 4);
 }

@@ -1,8 +1,8 @@
 /**
- * What can go wrong, by meaning. Code in lib/ throws the class that says what a failure *means*; routes/ looks the
- * meaning up in its table of statuses (routes/status.ts) and makes the response.
+ * Errors by meaning. Code in lib/ throws the class that says what a failure *means*; routes/ maps
+ * the meaning to a status (routes/status.ts) and makes the response.
  *
- * A programmer's mistake is a plain `Error` and becomes "internal".
+ * Programming errors are plain `Error`s and become "internal".
  */
 
 /** What a failure means to the client. */
@@ -19,7 +19,10 @@ export type Meaning =
   | "store"
   | "internal";
 
-/** The parent of every failure that has a meaning for the client. Its message is shown to the user of `go`. */
+/**
+ * The base class of every failure that has a meaning for the client. Its message is shown to the
+ * user of `go`.
+ */
 export abstract class ProxyError extends Error {
   abstract readonly meaning: Meaning;
   override get name(): string {
@@ -27,17 +30,19 @@ export abstract class ProxyError extends Error {
   }
 }
 
-/** The request cannot be right whatever the state of the world: a bad path, version or escape. */
+/** The request is invalid regardless of any state: a bad path, version or escape. */
 export class InvalidRequestError extends ProxyError {
   readonly meaning = "invalid";
 }
 
-/** A body that was sent to us cannot be read. Never about a module: this is no 404. */
+/** A request body cannot be read. It is never about a module, and is not a 404. */
 export class MalformedBodyError extends ProxyError {
   readonly meaning = "malformed";
 }
 
-/** The thing is known not to exist at its source. Never thrown for a failure to find out. */
+/**
+ * The thing is known not to exist at its source. Never thrown because that could not be determined.
+ */
 export class NotFoundError extends ProxyError {
   readonly meaning = "not-found";
 }
@@ -47,15 +52,15 @@ export class UnauthenticatedError extends ProxyError {
   readonly meaning = "unauthenticated";
 }
 
-/** The client is known and may not have this, or policy forbids it for everybody. */
+/** The client is authenticated but may not have this, or a policy forbids it for everyone. */
 export class ForbiddenError extends ProxyError {
   readonly meaning = "forbidden";
 }
 
-/** The client has tried too often what it should not; what it asks for now is not looked at. */
+/** The client has made too many forbidden attempts; this request is not processed. */
 export class TooManyRequestsError extends ProxyError {
   readonly meaning = "too-many-requests";
-  /** When to come back. */
+  /** When the client may try again. */
   readonly retryAfterSeconds: number;
 
   constructor(message: string, retryAfterSeconds: number) {
@@ -64,7 +69,7 @@ export class TooManyRequestsError extends ProxyError {
   }
 }
 
-/** An upstream or a git server failed, or answered something that cannot be right. */
+/** An upstream or a git server failed, or gave an invalid answer. */
 export class UpstreamError extends ProxyError {
   readonly meaning = "bad-upstream";
 }
@@ -74,34 +79,40 @@ export class DeadlineError extends ProxyError {
   readonly meaning = "timeout";
 }
 
-/** A queue of ours is full. */
+/** A queue of this server is full. */
 export class OverloadedError extends ProxyError {
   readonly meaning = "overloaded";
 }
 
-/** The store failed; whether the object is there is not known. */
+/** The store failed; whether the object exists is unknown. */
 export class StorageError extends ProxyError {
   readonly meaning = "store";
 }
 
-/** The configuration or the environment cannot be used: the program does not start. A line for each fault. */
+/**
+ * The configuration or the environment cannot be used, and the program does not start. One line for
+ * each fault.
+ */
 export class ConfigError extends Error {
   override readonly name: string = "ConfigError";
 }
 
-/** What a thrown value means: its own meaning, or "internal" for everything that is not a {@linkcode ProxyError}. */
+/**
+ * The meaning of a thrown value: its own, or "internal" for everything that is not a
+ * {@linkcode ProxyError}.
+ */
 export function meaningOf(error: unknown): Meaning {
   return error instanceof ProxyError ? error.meaning : "internal";
 }
 
 /**
- * The message of a thrown value, followed by those of its causes, for a log line. At most 8 levels deep. A cause that the
- * message before it ends with is not said again.
+ * The message of a thrown value, followed by those of its causes, for a log line. At most 8 levels
+ * deep. A cause that its parent's message already ends with is not repeated.
  */
 export function describeError(error: unknown): string {
   const messages: string[] = [];
   let current: unknown = error;
-  // A cause may be its own.
+  // The causes may form a cycle.
   for (let depth = 0; current !== undefined && depth < 8; depth++) {
     const message = current instanceof Error ? current.message : String(current);
     if (!messages.at(-1)?.endsWith(message)) messages.push(message);

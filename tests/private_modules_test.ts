@@ -267,7 +267,7 @@ Deno.test("check-source says step by step how a private module is found", async 
         /^source +private prefix "go\.example\.com\/team\/lib", GitHub App 12345$/m,
         /^repository +http:\S+my-org\/lib\.git, whose root is module path go\.example\.com\/team\/lib$/m,
         /^ +installation \d+ on "my-org"/m,
-        /^credentials +user "x-access-token" and a password that is not shown$/m,
+        /^credentials +user "x-access-token" and a password \(not shown\)$/m,
         /^refs +1 branches, 2 tags$/m,
         /^versions +v1\.0\.0 v1\.1\.0$/m,
         /^latest +v1\.1\.0 of /m,
@@ -284,7 +284,7 @@ Deno.test("check-source says step by step how a private module is found", async 
     assert.equal(code, 1);
     assert.match(
       stdout,
-      /^credentials +FAILED: .*not installed there; install it on "my-org".*\nwhat to do +\S/m,
+      /^credentials +FAILED: .*not installed there; install it on "my-org".*\nremedy +\S/m,
     );
   });
 

@@ -3,10 +3,10 @@
  * SHA-256 sums.
  *
  * A compiled program has the permissions and flags that it was compiled with: those of the `start`
- * task. Of its variables it knows nothing; whoever starts it may set them. `--bundle` is needed
- * since Deno 2.9.0, which else overflows its stack over these packages
- * (https://github.com/denoland/deno/issues/36746). The runtime of each target is downloaded by
- * Deno. Windows is left out: git asks for credentials by a unix socket.
+ * task. Environment variables are not compiled in; they can be set when it is started. `--bundle`
+ * is needed since Deno 2.9.0, which otherwise overflows its stack on these packages
+ * (https://github.com/denoland/deno/issues/36746). Deno downloads the runtime of each target.
+ * Windows is not supported: git asks for credentials by a unix socket.
  */
 import deno from "../deno.json" with { type: "json" };
 
@@ -17,7 +17,7 @@ export const TARGETS = [
   "aarch64-apple-darwin",
 ] as const;
 
-/** What `deno` is called with, from the project's root. */
+/** The arguments of `deno`, run in the project's root. */
 export function compileArguments(target: string, output: string): string[] {
   const start = deno.tasks.start.split(" ");
   const flags = start.slice(start.indexOf("run") + 1, start.indexOf("main.ts"));

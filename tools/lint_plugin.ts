@@ -1,5 +1,5 @@
 /**
- * The project's own lint rules: what CONVENTIONS.md asks for and a machine can check.
+ * The project's own lint rules: the requirements of CONVENTIONS.md that a machine can check.
  *
  * - `import-direction`: a file imports only from its own layer's folder or from a lower layer of
  *   {@linkcode LAYERS}; `import()` counts.
@@ -7,12 +7,12 @@
  * - `effects-in-one-place`: main.ts alone reads the environment, lib/git/process.ts alone starts
  *   processes, and only the log, the commands and the banner print.
  *
- * Tests, benchmarks and tools are free.
+ * Tests, benchmarks and tools are exempt.
  */
 
 /**
- * The layers of CONVENTIONS.md, from the top. A folder imports itself and what stands in a lower
- * row; folders of one row do not know each other.
+ * The layers of CONVENTIONS.md, from the top. A folder may import itself and those in lower rows;
+ * folders of one row do not import each other.
  */
 export const LAYERS: readonly (readonly string[])[] = [
   ["main.ts"],
@@ -57,8 +57,8 @@ export function importFault(from: string, to: string): string | null {
   if (FREE.test(from)) return null;
   const importer = placeOf(from);
   const imported = placeOf(to);
-  if (importer === null) return `${from} has no place in LAYERS of tools/lint_plugin.ts`;
-  if (imported === null) return `${to} has no place in LAYERS of tools/lint_plugin.ts`;
+  if (importer === null) return `${from} is missing in LAYERS of tools/lint_plugin.ts`;
+  if (imported === null) return `${to} is missing in LAYERS of tools/lint_plugin.ts`;
   if (importer.folder === imported.folder || importer.layer < imported.layer) return null;
   return `${importer.folder} may not import ${imported.folder}: imports go ${
     LAYERS.map((folders) => folders.join(" ")).join(" → ")
@@ -86,7 +86,7 @@ function checkImport(
   if (fault !== null) context.report({ node, message: fault });
 }
 
-/** Which member expressions are an effect, and the one file that may have it. */
+/** Member expressions that are an effect, and the one file that may use each. */
 const EFFECTS: readonly {
   readonly member: RegExp;
   readonly owner: RegExp;
@@ -106,10 +106,10 @@ const EFFECTS: readonly {
   },
 ];
 
-/** As the code, which `deno fmt` sees to. */
+/** The width of the code, which `deno fmt` enforces. */
 const COMMENT_WIDTH = 100;
 const COMMENT = /^\s*(\/\/|\/?\*)/;
-/** A link, a table, and a directive with its reason have to stand on one line. */
+/** Links, tables, and directives with their reason must stay on one line. */
 const UNBREAKABLE = /https?:\/\/\S{40}|^\s*\* \||deno-lint-ignore|@ts-types/;
 
 const plugin: Deno.lint.Plugin = {
@@ -139,7 +139,7 @@ const plugin: Deno.lint.Plugin = {
             let start = 0;
             for (const line of context.sourceCode.text.split("\n")) {
               if (line.length > COMMENT_WIDTH && COMMENT.test(line) && !UNBREAKABLE.test(line)) {
-                const message = `a comment of more than ${COMMENT_WIDTH} columns`;
+                const message = `comment is wider than ${COMMENT_WIDTH} columns`;
                 context.report({ range: [start, start + line.length], message });
               }
               start += line.length + 1;

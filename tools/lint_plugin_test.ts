@@ -61,6 +61,6 @@ Deno.test("effects-in-one-place reports an unchecked code point", () => {
 
 Deno.test("comment-width reports comments that are wider than the code", () => {
   const wide = `// ${"word ".repeat(20)}\n`;
-  assert.deepEqual(messages("lib/module/path.ts", wide), ["a comment of more than 100 columns"]);
+  assert.deepEqual(messages("lib/module/path.ts", wide), ["comment is wider than 100 columns"]);
   assert.deepEqual(messages("lib/module/path.ts", `// short\nconst a = "${"a".repeat(120)}";`), []);
 });

@@ -26,7 +26,7 @@ function world({ answer = () => new Response("body"), permits = 10 }: WorldOptio
       },
     },
     requests: new Semaphore({
-      what: "pass on another request",
+      what: "forward another request",
       permits,
       maxWaiting: 0,
       maxWaitMs: 1,

@@ -1,4 +1,4 @@
-/** The checksum databases that the configuration names. */
+/** Opens the checksum databases that the configuration names. */
 import type { ModulePath } from "../module/path.ts";
 import type { SourceEntry } from "../source/open.ts";
 import { Upstream } from "../source/upstream.ts";

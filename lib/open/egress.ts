@@ -1,14 +1,16 @@
-/** Outgoing HTTP for hosts that strangers name: public ones, and those that `egress.allow` lists. */
+/**
+ * Outgoing HTTP for hosts that strangers name: public ones, and those that `egress.allow` lists.
+ */
 import { createFetch, type Fetch } from "../http/client.ts";
 import { EgressClients } from "../http/egress_clients.ts";
 import { EgressRoutes, type Route } from "../http/egress_routes.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { USER_AGENT } from "./version.ts";
 
-/** Disposing of it ends what is under way. */
+/** Disposing of it aborts requests in progress. */
 export interface Egress extends Disposable {
   readonly fetch: Fetch;
-  /** How another program is to reach the host of a URL. */
+  /** How another program reaches the host of a URL. */
   readonly findRoute: (url: URL) => Promise<Route>;
 }
 

@@ -1,4 +1,4 @@
-/** The explainer of a module version. */
+/** Opens the explainer of a module version. */
 import { AccessList } from "../auth/access_list.ts";
 import { Explainer } from "../service/explainer.ts";
 import type { Copies } from "../store/copies.ts";

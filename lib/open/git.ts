@@ -1,6 +1,7 @@
 /**
- * Puts the git sources together: one for public modules, without credentials, and one for each private prefix, with its
- * own credentials and its own mirrors, so that what one prefix may read is never served under another.
+ * Opens the git sources: one for public modules, without credentials, and one for each private
+ * prefix, with its own credentials and its own mirrors, so that data readable under one prefix is
+ * never served under another.
  */
 import { Semaphore } from "../async/semaphore.ts";
 import type { Config } from "../config/config.ts";
@@ -29,18 +30,18 @@ import { type Egress, openEgress } from "./egress.ts";
 import { type Env, userCacheDirectory } from "./environment.ts";
 import type { Program, Surroundings } from "./surroundings.ts";
 
-/** Requests that may wait for a git process, and how long each of them. */
+/** How many requests may wait for a git process, and for how long. */
 const MAX_WAITING_FOR_GIT = 1000;
 const MAX_WAIT_FOR_GIT_MS = 60_000;
 const MIB = 1024 * 1024;
 
 export interface GitSources extends AsyncDisposable {
   readonly direct: OpenedGit;
-  /** What serves a private path, or null for a public one. */
+  /** The source of a private path, or null for a public one. */
   findPrivate(path: ModulePath): OpenedGit | null;
 }
 
-/** A git source and what it is made of, for those who look into it. */
+/** A git source and its parts, for commands that inspect them. */
 export interface OpenedGit {
   readonly source: Source;
   readonly discovery: Discovery;
@@ -49,7 +50,10 @@ export interface OpenedGit {
   readonly prefix: PrivatePrefix | null;
 }
 
-/** @param scratch a directory of this process alone; mirrors are kept beside it, in the one that processes share */
+/**
+ * @param scratch a directory of this process alone; mirrors are stored next to it, in the directory
+ * that processes share
+ */
 export async function openGit(surroundings: Surroundings, scratch: Scratch): Promise<GitSources> {
   const { config, metrics } = surroundings;
   await using opened = new AsyncDisposableStack();
@@ -94,7 +98,7 @@ function reservedForPrivate({ privateModules, limits, maxChildProcesses }: Confi
 
 interface Context extends Surroundings {
   readonly scratch: Scratch;
-  /** For what public module paths and their pages name. */
+  /** For hosts that public module paths and their pages name. */
   readonly egress: Egress;
   /** For public modules. */
   readonly git: Git;
@@ -147,7 +151,7 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
   const git = prefix === null ? context.git : context.privateGit;
   const { fetch, findRoute } = accessFor(context, prefix);
   const repository = prefix?.repository ?? null;
-  // What a stranger's page names is no place on this machine; what the configuration names may be.
+  // A stranger's page must not name a place on this machine; the configuration may.
   const isHttpAllowed = (host: string) =>
     config.insecureHosts.includes(host) ||
     repository !== null && host === repository.host && isLoopback(repository.hostname);
@@ -190,8 +194,8 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
 }
 
 /**
- * How a source reaches its hosts. Those of a private prefix are the configuration's, as is whatever they name in their
- * pages and redirects.
+ * How a source reaches its hosts. Those of a private prefix are trusted like the configuration, as
+ * are the hosts that their pages and redirects name.
  */
 function accessFor(
   { fetch, egress }: Context,
@@ -200,7 +204,7 @@ function accessFor(
   return prefix === null ? egress : { fetch, findRoute: undefined };
 }
 
-/** A prefix may be longer than a file name, and may hold what a file name may not. */
+/** A prefix may be longer than a file name, and contain characters that a file name may not. */
 async function folderOf(pathPrefix: string): Promise<string> {
   const sum = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(pathPrefix));
   return `private-${new Uint8Array(sum).subarray(0, 16).toHex()}`;
@@ -211,14 +215,14 @@ function helperCommand({ executable, module }: Program, socketPath: string): str
   return [executable, ...module === null ? [] : [...run, module], "credential-helper"];
 }
 
-/** git's HOME is an empty folder: Deno must be told where it keeps the packages that it has. */
+/** git's HOME is an empty folder, so Deno needs the location of its package cache. */
 function helperEnvironment(env: Env): Record<string, string> {
   const cache = userCacheDirectory(env);
   const directory = env["DENO_DIR"] ?? (cache === null ? null : `${cache}/deno`);
   return directory === null ? {} : { DENO_DIR: directory };
 }
 
-/** The variables by which the server's own HTTP finds its way reach git too. */
+/** git gets the variables that configure the server's own outgoing HTTP. */
 function gitEnvironment(env: Env): GitEnvironment {
   return {
     path: env["PATH"] ?? "",

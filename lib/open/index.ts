@@ -1,4 +1,4 @@
-/** The index of published versions. */
+/** Opens the index of published versions. */
 import { pause } from "../async/pause.ts";
 import { ModuleIndex } from "../index/module_index.ts";
 import type { ModulePath } from "../module/path.ts";
@@ -6,7 +6,7 @@ import { PrivatePrefixes } from "../module/private_prefixes.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** Null where the configuration wants none. */
+/** Null if the configuration turns it off. */
 export function openIndex(
   { config, log }: Pick<Surroundings, "config" | "log">,
   store: ObjectStore,

@@ -1,6 +1,7 @@
 /**
- * The object graph: what the program consists of. Each part is made from the configuration when it is first asked for,
- * and once. Nothing else composes: the server, every command and the tests take their parts from here.
+ * The object graph: the parts that the program consists of. Each part is made from the
+ * configuration once, when it is first requested. Nothing else composes: the server, all commands
+ * and the tests get their parts from here.
  *
  * ```text
  * service ── publisher ── sources ── upstreams, git
@@ -8,8 +9,8 @@
  *    └─ copies ──┴─────── store
  * ```
  *
- * The private checksum database looks up hashes of what the service publishes, and the publisher verifies with its log:
- * that circle is closed here, by {@linkcode Parts.ownDatabase}.
+ * The private checksum database looks up hashes of what the service publishes, and the publisher
+ * verifies with its log: that circle is closed here, by {@linkcode Parts.ownDatabase}.
  */
 import { once } from "../async/once.ts";
 import type { ClientAuth } from "../auth/client_auth.ts";
@@ -41,17 +42,17 @@ import type { Surroundings } from "./surroundings.ts";
 import { openUpstreams } from "./upstreams.ts";
 
 export interface PartsOptions {
-  /** For the server: `storage.cache` is used. Commands look at the store itself. */
+  /** For the server: `storage.cache` is used. Commands read the store itself. */
   readonly isServing?: boolean;
   /** For commands that inspect the store: reading changes nothing in it. Default: false. */
   readonly isReadOnly?: boolean;
   /** The port that this process listens on, which no upstream may be. Default: none. */
   readonly port?: number;
-  /** Number of threads, each with its own memory, that a process's memory is divided among. Default 1. */
+  /** The number of threads that share a process's memory limits. Default 1. */
   readonly threads?: number;
   /** Inspects zips of upstreams. Default: this thread. */
   readonly inspectZip?: InspectZip;
-  /** What tests put in the place of what the configuration names. */
+  /** Replacements of configured parts, for tests. */
   readonly replaced?: Replacements;
 }
 
@@ -59,7 +60,7 @@ export interface Replacements {
   readonly store?: ObjectStore;
   readonly auth?: ClientAuth;
   readonly databaseFor?: DatabaseFor;
-  /** Which paths are told to no checksum database. */
+  /** Which paths must not be disclosed to checksum databases. */
   readonly isPrivate?: (path: ModulePath) => boolean;
   readonly upstreamTimes?: UpstreamTimes;
   readonly serviceLimits?: Partial<ServiceLimits>;
@@ -89,7 +90,7 @@ export class Parts implements AsyncDisposable {
       })
   );
 
-  /** The configured store, known to keep a store's contract: for all that write. */
+  /** The configured store after a probe of its contract: for everything that writes. */
   readonly probedStore = once(async (): Promise<ObjectStore> => {
     const store = await this.store();
     await probeStore(store);
@@ -100,7 +101,7 @@ export class Parts implements AsyncDisposable {
     this.#opened.use(await openScratch(this.surroundings.scratchDir))
   );
 
-  /** Null where the configuration wants no index. */
+  /** Null if the configuration turns it off. */
   readonly index = once(async (): Promise<ModuleIndex | null> =>
     openIndex(this.surroundings, await this.store())
   );
@@ -121,7 +122,7 @@ export class Parts implements AsyncDisposable {
     })
   );
 
-  /** Where modules come from. */
+  /** The sources of modules. */
   readonly sources = once(async (): Promise<OpenedSources> =>
     this.#opened.use(
       await openSources(this.surroundings, {
@@ -201,7 +202,7 @@ export class Parts implements AsyncDisposable {
     })
   );
 
-  /** The server's own checksum database, about private modules; null where none is configured. */
+  /** The server's own checksum database, of private modules; null if none is configured. */
   readonly ownDatabase = once(async (): Promise<PrivateSumDatabase | null> =>
     await this.#ownLog().then(async (opened) => opened?.over(await this.service()) ?? null)
   );

@@ -1,4 +1,4 @@
-/** Our own checksum database (sumdb/private_database.ts), as the configuration wants it. */
+/** Opens our own checksum database (sumdb/private_database.ts) from the configuration. */
 import type { Config } from "../config/config.ts";
 import { readSecretLine, type SecretPlaces } from "../credentials/secret.ts";
 import { ConfigError, describeError, NotFoundError, UpstreamError } from "../errors.ts";
@@ -16,7 +16,7 @@ import type { Surroundings } from "./surroundings.ts";
 
 export interface OpenPrivateSumDatabaseOptions {
   readonly store: ObjectStore;
-  /** Those of others, with which public modules are verified. */
+  /** The databases of others, with which public modules are verified. */
   readonly databases: SumDatabases;
   readonly isPrivate: (path: ModulePath) => boolean;
 }
@@ -24,12 +24,12 @@ export interface OpenPrivateSumDatabaseOptions {
 export interface OpenedPrivateSumDatabase {
   /** The log for private modules, and the other databases for public ones. */
   readonly databaseFor: DatabaseFor;
-  /** The database, about what this service has. */
+  /** The database of the modules of this service. */
   over(service: Pick<ModuleService, "copy">): PrivateSumDatabase;
 }
 
 /**
- * Null where the configuration names none.
+ * Null if the configuration names none.
  *
  * @throws {ConfigError} when its key cannot be used
  */
@@ -72,7 +72,7 @@ export async function readSumDatabaseKey(
   });
   const key = parseKey(text, (cause) => fail(describeError(cause)));
   if (key.name === name) return key;
-  throw fail(`it is the key of "${key.name}"; make another one: config keygen ${name}`);
+  throw fail(`it is the key of "${key.name}"; generate one with config keygen ${name}`);
 }
 
 function parseKey(text: string, failure: (cause: unknown) => ConfigError): SignerKey {
@@ -97,7 +97,7 @@ async function publicHashes(
 ): Promise<ModuleHashes> {
   const hashes = await databases.databaseFor(module.path)?.find(module, signal) ?? null;
   if (hashes !== null) return hashes;
-  // That no upstream supports it may have come to light by asking.
+  // Asking may have shown that no upstream supports it.
   if (databases.databaseFor(module.path) !== null) {
     throw new NotFoundError(
       `Cannot look up ${nameOf(module)}: the public checksum database has no record of it`,

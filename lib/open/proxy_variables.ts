@@ -1,7 +1,7 @@
 /**
- * The section `httpProxy` as variables of the environment. As in the original go-mod-proxy it takes
- * the place of HTTPS_PROXY, HTTP_PROXY and NO_PROXY; and it reaches the runtime, its libraries and
- * git by these variables, because they are what all of them understand.
+ * The section `httpProxy` as environment variables. As in the original go-mod-proxy it replaces
+ * HTTPS_PROXY, HTTP_PROXY and NO_PROXY. The runtime, its libraries and git get it through these
+ * variables, because all of them understand them.
  */
 import { readSecretLine, type SecretPlaces } from "../credentials/secret.ts";
 import { type HttpProxyConfig, noProxyEntries } from "../http/config.ts";

@@ -1,4 +1,7 @@
-/** Where all modules come from: private ones from their own git sources, public ones from the upstream list. */
+/**
+ * Opens the sources of all modules: private ones come from their own git sources, public ones from
+ * the upstream list.
+ */
 import type { ModulePath } from "../module/path.ts";
 import type { Scratch } from "../scratch/scratch.ts";
 import { openSource, type SourceEntry } from "../source/open.ts";
@@ -18,9 +21,11 @@ export interface OpenSourcesOptions {
 export interface OpenedSources extends AsyncDisposable {
   readonly source: Source;
   /**
-   * The prefix of a private module and its source; null and the whole upstream list for a public one.
+   * The prefix of a private module and its source; null and the whole upstream list for a public
+   * one.
    *
-   * @throws {ForbiddenError} when only the case of its letters keeps the path from being private
+   * @throws {ForbiddenError} when the path differs from a private prefix only in upper and lower
+   * case
    */
   sourcesOf(
     path: ModulePath,

@@ -1,14 +1,14 @@
-/** The store that the configuration names. */
+/** Opens the store that the configuration names. */
 import type { Logger } from "../log/log.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { openStore } from "../store/open.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 export interface OpenConfiguredStoreOptions {
-  /** Reading changes nothing: a damaged object of a disk stays in its place. Default: false. */
+  /** Whether reading changes nothing: damaged objects of a disk stay in place. Default: false. */
   readonly isReadOnly?: boolean | undefined;
   /**
-   * For the server: `storage.cache` is used, and its trouble is logged here. Default: the store
+   * For the server: `storage.cache` is used, and its failures are logged here. Default: the store
    * itself is used.
    */
   readonly cacheLog?: Pick<Logger, "warn"> | undefined;

@@ -1,6 +1,7 @@
 /**
- * What the composition takes from outside, in one object: the configuration, the environment, and the effects that the
- * parts are handed (outgoing HTTP, log, metrics). Everything else in this folder is made from it.
+ * What the composition gets from outside, in one object: the configuration, the environment, and
+ * the effects that the parts need (outgoing HTTP, log, metrics). Everything else in this folder is
+ * made from it.
  */
 import type { Config } from "../config/config.ts";
 import type { SecretPlaces } from "../credentials/secret.ts";
@@ -11,15 +12,18 @@ import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import type { Env } from "./environment.ts";
 import { USER_AGENT } from "./version.ts";
 
-/** What a process was started with. */
+/** The settings that a process was started with. */
 export interface ProcessSettings {
   readonly config: Config;
   /** Directory that relative paths in the configuration are resolved against. */
   readonly configDirectory: string;
   readonly env: Env;
-  /** Directory for temporary files and git mirrors; it may be shared with other processes and may be lost. */
+  /**
+   * Directory for temporary files and git mirrors; it may be shared with other processes and may be
+   * lost.
+   */
   readonly scratchDir: string;
-  /** How git calls this program back. */
+  /** How git starts this program. */
   readonly program: Program;
   /** For requests to hosts that strangers name. */
   readonly createClient: CreateClient;
@@ -38,7 +42,7 @@ export interface Surroundings extends ProcessSettings {
   readonly fetch: Fetch;
   /** The value of `Via` by which this process recognizes its own requests. */
   readonly via: string;
-  /** PEM root certificates that are trusted besides the runtime's own. */
+  /** PEM root certificates that are trusted in addition to the runtime's own. */
   readonly caCertificates: readonly string[];
   /** Where secrets of the configuration are read. */
   readonly secretPlaces: SecretPlaces;

@@ -1,4 +1,4 @@
-/** The upstream list: which upstreams the configuration and the environment name. */
+/** The upstream list of the configuration or the environment. */
 import { ConfigError } from "../errors.ts";
 import { display, isLoopback } from "../http/client.ts";
 import type { SourceEntry } from "../source/open.ts";
@@ -7,12 +7,15 @@ import { Upstream, type UpstreamTimes } from "../source/upstream.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 export interface OpenUpstreamsOptions {
-  /** The port that this process listens on, so that it is not its own upstream. Null: it does not listen. */
+  /**
+   * The port that this process listens on, which excludes itself as an upstream. Null: it does not
+   * listen.
+   */
   readonly port: number | null;
   readonly times?: UpstreamTimes | undefined;
 }
 
-/** @throws {ConfigError} when the list is malformed, or has this process */
+/** @throws {ConfigError} when the list is malformed or contains this process */
 export function openUpstreams(
   surroundings: Pick<Surroundings, "config" | "env" | "log" | "fetch">,
   { port, times }: OpenUpstreamsOptions,
@@ -34,7 +37,8 @@ export function proxiesOf(entries: readonly SourceEntry[]): Upstream[] {
 }
 
 /**
- * The entries of `parentProxy.url`, else of the variable GOPROXY as any Go tool reads it, else `direct`: the repositories.
+ * The entries of `parentProxy.url`, else of the variable GOPROXY as any Go tool reads it, else
+ * `direct`: the repositories.
  *
  * @throws {ConfigError}
  */
@@ -59,7 +63,7 @@ export function chooseUpstreams(
   }
 }
 
-/** Null where an upstream is configured. */
+/** Null if an upstream is configured. */
 export function noUpstreamWarning(
   { config, env }: Pick<Surroundings, "config" | "env">,
 ): string | null {

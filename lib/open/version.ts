@@ -1,7 +1,7 @@
-/** The program's version: deno.json is where it is written down. */
+/** The program's version, which deno.json states. */
 import manifest from "../../deno.json" with { type: "json" };
 
 export const VERSION: string = manifest.version;
 
-/** What outgoing requests say about who asks. */
+/** The `User-Agent` of outgoing requests. */
 export const USER_AGENT = `go-mod-proxy/${VERSION}`;
