@@ -1,4 +1,4 @@
-/** All routes of the server, in the order in which they are asked. */
+/** All routes of the server, in the order in which they are matched. */
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
 import type { Explainer } from "../lib/service/explainer.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
@@ -14,12 +14,12 @@ import { type MetricsPage, metricsRoute } from "./metrics.ts";
 import { moduleRoute } from "./module.ts";
 import { sumdbRoute } from "./sumdb.ts";
 
-/** What the routes answer from. */
+/** What the routes need. */
 export interface RouteParts extends HealthOptions {
-  /** Null where nobody is asked who they are. */
+  /** Null without client authentication. */
   readonly auth: ClientAuth | null;
   readonly metrics: MetricsPage;
-  /** Null where the configuration wants none. */
+  /** Null if the configuration turns it off. */
   readonly index: IndexReader | null;
   readonly explainer: Explainer;
   readonly databases: Pick<SumDatabases, "find">;

@@ -1,17 +1,20 @@
 /**
- * What a route answers, as data. The app makes the one Response of it when nothing is left to be said: to change the
- * headers of a Response afterwards, or to read them, costs more than everything else that a small answer needs, because
- * the runtime has it ready for the wire by then and has to begin anew.
+ * The answer of a route, as data. The app makes the Response from it once, when the answer is
+ * final: changing or reading the headers of a Response costs more than everything else that a small
+ * answer needs, because the runtime has already prepared it for the wire and has to start again.
  */
 
 export interface Answer {
   readonly status: number;
-  /** All but those that are about the request and not about what is answered: the app adds them. */
+  /** All but the headers that depend on the request instead of the content: the app adds them. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Each is a header `WWW-Authenticate` of its own: not every client takes a list apart. */
+  /** Each becomes a header `WWW-Authenticate` of its own: not every client parses lists. */
   readonly challenges?: readonly string[];
   readonly body: AnswerBody | null;
-  /** What the header `Content-Length` says, also where there is no body because nobody wants it. Default: it is not said. */
+  /**
+   * The value of `Content-Length`, also for answers without a body, such as to HEAD. Default: no
+   * such header.
+   */
   readonly sizeBytes?: number;
 }
 
@@ -20,9 +23,12 @@ export type AnswerBody =
   | ReadableStream<Uint8Array<ArrayBuffer>>;
 
 export interface ResponseOptions {
-  /** What the client finds the request in the log by. */
+  /** The id by which the client finds the request in the log. */
   readonly requestId: string;
-  /** What one client may have, another may not: nothing between keeps it for all. The client itself may. */
+  /**
+   * Other clients may not be allowed to have this answer, so shared caches must not store it. The
+   * client itself may.
+   */
   readonly answersDiffer?: boolean;
 }
 

@@ -1,18 +1,19 @@
 /**
- * `POST /auth/…`: log in, and get an access token (RFC 6749, 5.1, tells its form):
+ * `POST /auth/…`: logs in and returns an access token, in the form of RFC 6749, 5.1:
  *
- * | request                                                          | who                              |
- * | ---------------------------------------------------------------- | -------------------------------- |
- * | `/auth/userpassword`, body `{"user": "…", "password": "…"}`      | an identity with a password      |
- * | `/auth/gce`, header `Authorization: Bearer <identity token>`     | an instance of Google's          |
+ * | request                                                          | client                              |
+ * | ---------------------------------------------------------------- | ----------------------------------- |
+ * | `/auth/userpassword`, body `{"user": "…", "password": "…"}`      | an identity with a password         |
+ * | `/auth/gce`, header `Authorization: Bearer <identity token>`     | an instance of Google's             |
  * | `/auth/oidc`, the same                                           | a holder of an OpenID Connect token |
  *
  * ```json
  * {"access_token":"eyJ…","expires_in":3600,"token_type":"Bearer"}
  * ```
  *
- * A body that is no such object, with other members, or larger than {@linkcode MAX_BODY_BYTES} is answered 400; what
- * proves nothing 401; too many wrong passwords 429. A way to log in that the server is not configured for is 404.
+ * A body that is not such an object, has other members, or is larger than
+ * {@linkcode MAX_BODY_BYTES} is answered with 400; invalid credentials with 401; too many wrong
+ * passwords with 429. A login method that the server is not configured for is answered with 404.
  */
 import { z } from "zod";
 import { withDeadline } from "../lib/async/deadline.ts";
@@ -102,7 +103,7 @@ async function readBody({ body, signal }: RouteRequest): Promise<string> {
     }, { timeoutMs: BODY_TIMEOUT_MS, what: "read the body", signal });
   } catch (cause) {
     await reader?.cancel().catch(() => {
-      // It broke before; there is nobody to tell.
+      // The connection broke before; the error has been reported.
     });
     if (cause instanceof DeadlineError) throw new MalformedBodyError(cause.message, { cause });
     throw cause;

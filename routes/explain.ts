@@ -1,8 +1,9 @@
 /**
- * `/explain/<module>@<version>`: what is published of a version, what its sources say now, and by which rule the client may
- * read it. For people as text, for machines (`Accept: application/json`) as JSON. Whoever may read the module may ask.
+ * `/explain/<module>@<version>`: what is published of a version, what its sources currently have,
+ * and which rule allows the client to read it. As text for people, as JSON for machines
+ * (`Accept: application/json`). Available to every client that may read the module.
  *
- * No path of the GOPROXY protocol looks like it: those have a `/@` in them.
+ * It cannot collide with a path of the GOPROXY protocol: those contain a `/@`.
  */
 import { parseModuleVersion } from "../lib/module/module_version.ts";
 import type { Explainer } from "../lib/service/explainer.ts";

@@ -1,5 +1,6 @@
 /**
- * `/healthz`: the process answers. `/readyz`: it can do its work, which is to read its store, and is not on its way out.
+ * `/healthz`: the process answers. `/readyz`: it is ready, which means that it can read its store
+ * and is not shutting down.
  */
 import { ANYONE } from "../lib/auth/guard.ts";
 import { OverloadedError } from "../lib/errors.ts";
@@ -10,7 +11,7 @@ import { noteAnswer } from "./respond.ts";
 export interface HealthOptions {
   /** @throws when the store cannot be read */
   checkStore(signal: AbortSignal): Promise<void>;
-  /** Whether the server has been told to stop. */
+  /** Whether the server is shutting down. */
   isStopping(): boolean;
 }
 

@@ -1,4 +1,7 @@
-/** `/`: what this is, for a person who opens the address in a browser. The `go` command's `GOAUTH=git` asks for it too. */
+/**
+ * `/`: an introduction for people who open the address in a browser. The `go` command's
+ * `GOAUTH=git` requests it too.
+ */
 import { ANY_CLIENT } from "../lib/auth/guard.ts";
 import type { Route } from "./app.ts";
 import { FRESH, PLAIN_TEXT, textAnswer } from "./respond.ts";

@@ -1,9 +1,11 @@
 /**
- * `/index?since=<time>&limit=<n>`: which versions were published, in the format of the public Go index (lib/index/entry.ts),
- * for documentation sites that follow it: pkgsite's worker with `GO_MODULE_INDEX_URL` set to this address.
+ * `/index?since=<time>&limit=<n>`: the published versions, in the format of the public Go index
+ * (lib/index/entry.ts), for documentation sites that follow it: pkgsite's worker with
+ * `GO_MODULE_INDEX_URL` set to this address.
  *
- * Oldest first, from the time `since` on, it included; at most `limit` entries, which is also the default, up to 2000.
- * Entries of modules that the client may not read are left out, and do not count.
+ * Oldest first, from the time `since` on, inclusive; at most `limit` entries. The default and
+ * maximum limit is 2000. Entries of modules that the client may not read are left out, and do not
+ * count.
  */
 import { ANY_CLIENT, type Client } from "../lib/auth/guard.ts";
 import { InvalidRequestError } from "../lib/errors.ts";
@@ -40,7 +42,9 @@ export interface IndexQuery {
   readonly limit: number;
 }
 
-/** @throws {InvalidRequestError} when a value is wrong; a limit above the highest is taken for the highest */
+/**
+ * @throws {InvalidRequestError} when a value is invalid; a limit above the maximum is reduced to it
+ */
 export function parseIndexQuery(query: URLSearchParams): IndexQuery {
   const since = query.get("since") ?? "";
   const limit = query.get("limit") ?? "";
@@ -58,7 +62,7 @@ interface ReadableOptions extends IndexQuery {
   readonly request: Pick<RouteRequest, "signal">;
 }
 
-/** As many entries as are wanted of those that the client may read, however many others lie between them. */
+/** Up to `limit` entries that the client may read, however many others lie between them. */
 async function readableEntries(
   index: IndexReader,
   { sinceMs, limit, client, request }: ReadableOptions,

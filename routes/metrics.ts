@@ -1,9 +1,12 @@
-/** `/metrics`: what Prometheus reads. With client authentication, Prometheus is a client like any other. */
+/**
+ * `/metrics`: the page that Prometheus scrapes. With client authentication, Prometheus needs an
+ * identity like any other client.
+ */
 import { ANY_CLIENT } from "../lib/auth/guard.ts";
 import type { Route } from "./app.ts";
 import { textAnswer } from "./respond.ts";
 
-/** The page, as it is now. */
+/** Renders the current page. */
 export interface MetricsPage {
   readonly contentType: string;
   render(): Promise<string>;

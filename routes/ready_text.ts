@@ -1,22 +1,23 @@
 /**
- * A text that is answered many times: its ETag and its compressed form are made once, when they are first needed.
+ * A text that is answered many times: its ETag and its compressed form are computed once, when
+ * first needed.
  *
- * The ETag is by the bytes, so that any replica answers `If-None-Match` for any other. A compressed form has another one,
- * because it has other bytes (RFC 9110, 8.8.1).
+ * The ETag depends on the bytes only, so any replica answers `If-None-Match` for any other. The
+ * compressed form has another ETag, because it has other bytes (RFC 9110, 8.8.1).
  */
 import { hash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 
 /** Smaller texts gain nothing from compression. */
 const MIN_GZIP_BYTES = 1024;
-/** Of a SHA-256: enough that no two texts of one address have the same. */
+/** Digits of a SHA-256: enough that no two texts of one address collide. */
 const ETAG_HEX_DIGITS = 32;
 
-/** What is sent. */
+/** The form that is sent. */
 export interface Form {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly etag: string;
-  /** What the header `Content-Encoding` says; null for none. */
+  /** The value of `Content-Encoding`; null for none. */
   readonly encoding: "gzip" | null;
 }
 
@@ -29,7 +30,7 @@ export class ReadyText {
     this.#bytes = bytes;
   }
 
-  /** @param acceptsGzip whether the client takes it; asked only where it matters */
+  /** @param acceptsGzip whether the client accepts it; called only if it matters */
   form(acceptsGzip: () => boolean): Form {
     return this.#bytes.length >= MIN_GZIP_BYTES && acceptsGzip()
       ? this.#compressed()
@@ -48,7 +49,10 @@ export class ReadyText {
     };
   }
 
-  /** Not by Web Crypto: its way to another thread and back costs more than these few bytes. */
+  /**
+   * Not Web Crypto: passing these few bytes to another thread and back costs more than hashing
+   * them.
+   */
   #digest(): string {
     return hash("sha256", this.#bytes).slice(0, ETAG_HEX_DIGITS);
   }

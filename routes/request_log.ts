@@ -1,16 +1,16 @@
 /**
- * What remains of a request that has ended: a line of the access log, and what metrics count.
+ * Records requests that have ended: a line of the access log, and the metrics.
  *
- * Where there are many requests, several are recorded together, up to {@linkcode MAX_DELAY_MS} late. What a small answer
- * takes is little more than what the processor needs to get at the code for it, and that of the log and the metrics is as
- * much again as all the rest: one after the other for each request they push each other out of its caches. 64 requests in
- * one go take half of the time (docs/design/performance.md).
+ * Under load, several requests are recorded together, up to {@linkcode MAX_DELAY_MS} late. The cost
+ * of a small answer is mostly that of loading its code into the processor's caches, and the code of
+ * log and metrics is as large as all the rest: alternating for each request, they evict each other.
+ * 64 requests in one go take half of the time (docs/design/performance.md).
  */
 import type { Logger } from "../lib/log/log.ts";
 import type { Metrics } from "../lib/log/metrics.ts";
 
 export const MAX_DELAY_MS = 10;
-/** More at once is no faster. */
+/** A larger number is not faster. */
 export const MAX_GATHERED = 64;
 
 /** A request that has been answered. */
@@ -19,22 +19,22 @@ export interface EndedRequest {
   readonly method: string;
   /** As it arrived, without the query. */
   readonly path: string;
-  /** What metrics call requests like this one. */
+  /** The name of requests like this one in metrics. */
   readonly template: string;
   readonly status: number;
   /** Of the body that was sent. */
   readonly sizeBytes: number;
   readonly durationMs: number;
-  /** The client hung up before it had everything. */
+  /** The client hung up before it had received everything. */
   readonly isAborted: boolean;
-  /** What the access log says besides. */
+  /** Further fields of the access log. */
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
 export interface RequestLogOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Whether requests are recorded together; else each at once. */
+  /** Whether requests are recorded together; otherwise each at once. */
   readonly gathers: boolean;
 }
 
@@ -55,7 +55,7 @@ export class RequestLog {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Records what has been gathered. To be called before anybody looks, and in the end. */
+  /** Records what has been gathered. Called before metrics are read, and on shutdown. */
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;

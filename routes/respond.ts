@@ -1,8 +1,9 @@
 /**
  * The forms of answers that all routes share.
  *
- * Errors are plain text in the form that the `go` command prints (cmd/go/internal/web): valid UTF-8, every character
- * graphic or white space, at most 8 lines and 648 bytes, no blank line. The cause comes first, the request id last.
+ * Errors are plain text in the form that the `go` command prints (cmd/go/internal/web): valid
+ * UTF-8, every character graphic or white space, at most 8 lines and 648 bytes, no blank line. The
+ * cause comes first, the request id last.
  */
 import { meaningOf, ProxyError, StorageError, TooManyRequestsError } from "../lib/errors.ts";
 import type { StoredObject } from "../lib/store/object_store.ts";
@@ -10,11 +11,11 @@ import type { Answer } from "./answer.ts";
 import { ReadyText } from "./ready_text.ts";
 import { FAILURE_STATUSES } from "./status.ts";
 
-/** What never changes may be kept by everybody, for a year (the most that caches honour). */
+/** For what never changes: any cache may store it, for a year (the most that caches honour). */
 export const IMMUTABLE = "public, max-age=31536000, immutable";
-/** What a source said just now. */
+/** For what a source has just answered. */
 export const FRESH = "public, max-age=60";
-/** What the store said because the source could not be asked. */
+/** For what is answered from the store because the source is unavailable. */
 export const STALE = "public, max-age=5";
 
 export const PLAIN_TEXT = "text/plain; charset=utf-8";
@@ -47,7 +48,7 @@ export function errorAnswer(
 
 const CHALLENGES = ['Basic realm="go-mod-proxy"', 'Bearer realm="go-mod-proxy"'];
 
-/** Requests with another value of these headers may get another answer. */
+/** Requests with different values of these headers may get different answers. */
 const VARY = "Accept-Encoding, Disable-Module-Fetch";
 
 function reason(error: unknown, status: number): string {
@@ -55,17 +56,20 @@ function reason(error: unknown, status: number): string {
   const shown = text
     .replaceAll(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]+/gu, " ")
     .slice(0, MAX_REASON_LENGTH);
-  // The words by which people and tools tell a missing module from a failing proxy.
+  // The words by which people and tools distinguish a missing module from a failing proxy.
   return status === 404 ? `not found: ${shown}` : shown;
 }
 
-/** Where the store is, and what is wrong inside, is for the log; the client gets the id by which to find it. */
+/**
+ * The location of the store and internal errors belong in the log; the client gets the id to find
+ * them.
+ */
 function shownText(error: unknown): string {
   if (error instanceof StorageError) return "the module store failed";
   return error instanceof ProxyError ? error.message : "internal error";
 }
 
-/** A few words, by default about this moment. */
+/** A few words, by default about the present moment. */
 export function noteAnswer(
   text: string,
   { status, headers = {} }: { status: number; headers?: Answer["headers"] },
@@ -85,7 +89,7 @@ export interface TextOptions {
   readonly cacheControl: string;
 }
 
-/** A small answer: ETag by its bytes, gzip where the client takes it, 304 and HEAD. */
+/** A small answer: ETag by its bytes, gzip if the client accepts it, 304 and HEAD. */
 export function textAnswer(
   text: ReadyText | Uint8Array<ArrayBuffer>,
   { request, contentType, cacheControl }: TextOptions,
@@ -138,8 +142,8 @@ export interface BlobOptions extends WholeBlobOptions {
 }
 
 /**
- * A large immutable answer as a stream: Content-Length, single ranges (RFC 9110, 14), If-Range, 304 and HEAD. Null where
- * it cannot be opened here.
+ * A large immutable answer as a stream: Content-Length, single ranges (RFC 9110, 14), If-Range, 304
+ * and HEAD. Null if it cannot be opened here.
  */
 export async function blobAnswer(
   { request, contentType, etag, open }: BlobOptions,
@@ -177,7 +181,7 @@ export async function blobAnswer(
   };
 }
 
-/** {@linkcode blobAnswer} where all bytes are there and all are wanted; else null. */
+/** {@linkcode blobAnswer} if all bytes are available and all are requested; otherwise null. */
 export function wholeBlobAnswer(
   bytes: Uint8Array<ArrayBuffer>,
   { request: { method, headers }, contentType, etag }: WholeBlobOptions,
@@ -205,8 +209,8 @@ function blobHeaders({ contentType, etag }: { contentType: string; etag: string 
 type WantedRange = { readonly start: number; readonly end: number };
 
 /**
- * The one range that is asked for; null for the whole. Several ranges, other units, bad syntax and an `If-Range` that does
- * not match are ignored, as RFC 9110 allows or demands.
+ * The one range that is requested; null for the whole. Several ranges, other units, bad syntax and
+ * an `If-Range` that does not match are ignored, as RFC 9110 allows or demands.
  */
 function wantedRange(
   headers: Headers,

@@ -1,17 +1,18 @@
 /**
- * How failures are answered, by meaning (lib/errors.ts). Nothing else in the project decides the status of a failure.
+ * The statuses of failures, by meaning (lib/errors.ts). Nothing else in the project decides the
+ * status of a failure.
  *
- * The table follows what the `go` command does with an answer: 404 and 410 send it to the next entry of `GOPROXY`, in the
- * worst case with a private module path to a public place. So 404 says "known not to exist" and nothing else; a cause that
- * may pass is 5xx and is never cached. A request that is wrong stays wrong (an hour); what does not exist may exist in
- * seconds.
+ * The table follows the `go` command's reaction: 404 and 410 send it to the next entry of
+ * `GOPROXY`, in the worst case with a private module path to a public place. So 404 means "known
+ * not to exist" and nothing else; a cause that may pass is 5xx and is never cached. An invalid
+ * request stays invalid (an hour); what does not exist may exist in seconds.
  */
 import type { Meaning } from "../lib/errors.ts";
 
 export interface FailureStatus {
   readonly status: number;
   readonly cacheControl: string;
-  /** When the client should come back. */
+  /** When the client should try again. */
   readonly retryAfterSeconds?: number;
 }
 

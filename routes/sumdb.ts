@@ -1,17 +1,18 @@
 /**
- * `/sumdb/<database>/…`: checksum databases through this proxy (Go Modules Reference, "Checksum database"), so that clients
- * need no connection to them.
+ * `/sumdb/<database>/…`: checksum databases through this proxy (Go Modules Reference, "Checksum
+ * database"), so that clients need no connection to them.
  *
  * | path below `/sumdb/<database>/` | answer                                                               |
  * | ------------------------------- | -------------------------------------------------------------------- |
- * | `supported`                     | 200 if we know its key or an upstream supports it, else 404: then `go` asks elsewhere |
+ * | `supported`                     | 200 if its key is known or an upstream supports it, else 404: then `go` connects directly |
  * | `latest`                        | the newest signed tree                                               |
  * | `lookup/<module>@<version>`     | the record with a signed tree                                        |
  * | `tile/8/<level>/<n>[.p/<w>]`    | hashes                                                               |
  * | `tile/8/data/<n>[.p/<w>]`       | records                                                              |
  *
- * Records and full tiles never change. A partial tile of a width does not either, but nobody needs it for long. What was
- * not verified here (a database whose key we do not know) is for this one client and to be kept by nobody between.
+ * Records and full tiles never change. Neither does a partial tile of one width, but it is soon
+ * superseded. What was not verified here (a database whose key is unknown) is private to the client
+ * and must not be stored by shared caches.
  *
  * The name of a database may contain slashes.
  */
@@ -28,7 +29,7 @@ import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
 import { FRESH, IMMUTABLE, PLAIN_TEXT, textAnswer } from "./respond.ts";
 
-/** A wider one comes within the hour. */
+/** A wider one follows within the hour. */
 const PARTIAL = "public, max-age=3600";
 
 const TEMPLATES: Readonly<Record<SumdbFile["file"], string>> = {
@@ -54,7 +55,10 @@ export function sumdbRoute(databases: Pick<SumDatabases, "find">): Route {
   };
 }
 
-/** A record tells of one module; trees and tiles of hashes tell of none. Of a tile of records see {@linkcode checkRecords}. */
+/**
+ * A record is about one module; trees and tiles of hashes are about none. For tiles of records see
+ * {@linkcode checkRecords}.
+ */
 function accessTo(target: SumdbTarget): Access {
   return target.file === "lookup" ? { kind: "module", path: target.module.path } : ANY_CLIENT;
 }
@@ -81,21 +85,22 @@ async function answer(
 }
 
 /**
- * A tile of records names all its modules, and cannot be given in part. Auditors read it; the `go` command does not.
+ * A tile of records names all its modules, and cannot be given in part. Auditors read it; the `go`
+ * command does not.
  *
- * @throws {ForbiddenError} when the client may not know of one of them
+ * @throws {ForbiddenError} when the client may not read one of them
  */
 function checkRecords(tile: Uint8Array<ArrayBuffer>, client: Client): void {
-  // Nobody is asked who they are.
+  // Client authentication is disabled.
   if (client.identity === null) return;
   const isReadable = splitRecords(tile)?.every((text) => client.mayRead(moduleOfRecord(text).path));
   if (isReadable) return;
   throw new ForbiddenError(
-    `Cannot give these records to "${client.identity}": they tell of modules that the access list does not allow`,
+    `Cannot give these records to "${client.identity}": the access list denies some of their modules`,
   );
 }
 
-/** What a path below `/sumdb/` asks for. */
+/** The target of a path below `/sumdb/`. */
 export type SumdbTarget = { readonly database: string } & SumdbFile;
 
 type SumdbFile =
@@ -131,7 +136,7 @@ async function read(
 
 const FILE = /\/(?:(supported|latest)|lookup\/([^@]+)@([^@/]+)|(tile\/.+))$/;
 
-/** @throws {InvalidRequestError} when the path is none of the table's */
+/** @throws {InvalidRequestError} when the path is not in the table */
 export function parseSumdbPath(path: string): SumdbTarget {
   const [suffix = "", file, escapedPath, escapedVersion, tilePath] = FILE.exec(path) ?? [];
   const database = path.slice(0, path.length - suffix.length);

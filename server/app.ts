@@ -1,4 +1,4 @@
-/** The HTTP application over the parts: all routes, behind the guard. */
+/** The HTTP application: all routes over the parts, behind the guard. */
 import { OPEN_GUARD } from "../lib/auth/guard.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
 import type { Parts } from "../lib/open/parts.ts";
@@ -9,7 +9,7 @@ import type { MetricsPage } from "../routes/metrics.ts";
 
 export interface OpenAppOptions
   extends Pick<AppOptions, "requestLog" | "concurrency" | "slowClientTimeoutMs"> {
-  /** Whether the process is about to end: `/readyz` answers 503. */
+  /** Whether the process is shutting down: `/readyz` answers 503. */
   readonly isStopping: () => boolean;
   readonly metricsPage: MetricsPage;
   /** Default: the configured index. */

@@ -1,5 +1,5 @@
 /**
- * What the server says when it listens: a line of the log, or, to a person at a terminal, three lines:
+ * The message when the server listens: a line of the log or, at a terminal, three lines:
  *
  * ```text
  * go-mod-proxy  http://127.0.0.1:8080

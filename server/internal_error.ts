@@ -1,7 +1,7 @@
-/** The answer where the application itself has failed to make one. */
+/** The answer if the application itself failed to make one. */
 import type { Logger } from "../lib/log/log.ts";
 
-/** Logs an error that nothing has handled, and answers 500. */
+/** Logs an unhandled error, and answers 500. */
 export function internalError(error: unknown, log: Logger): Response {
   log.error({ err: error }, "internal error while answering");
   return new Response("internal error\n", { status: 500 });

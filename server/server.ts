@@ -1,5 +1,6 @@
 /**
- * The serving process: opens the parts, listens, and ends in order. `/readyz` answers 503 from when it is told to end.
+ * The serving process: opens the parts, listens, and shuts down gracefully. During shutdown
+ * `/readyz` answers 503.
  */
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
@@ -21,13 +22,13 @@ export interface ServeOptions extends ProcessSettings {
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
-  /** How many threads answer requests, the main one among them. */
+  /** The number of threads that answer requests, including the main one. */
   readonly threads: number;
-  /** Tells the server to end. */
+  /** Starts the shutdown. */
   readonly signal: AbortSignal;
 }
 
-/** Returns when the server has ended. */
+/** Returns when the server has shut down. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { config, host, port, log, signal } = options;
   using metrics = new Prometheus({ version: VERSION });
@@ -115,7 +116,7 @@ function shareWith(threads: Threads, { options, via, main, auth }: Shared): Shar
   };
 }
 
-/** @throws {ConfigError} when the store cannot be opened, or does not keep a store's contract */
+/** @throws {ConfigError} when the store cannot be opened, or violates the contract of a store */
 async function openProbedStore(parts: Parts): Promise<ObjectStore> {
   try {
     return await parts.probedStore();
