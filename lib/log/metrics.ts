@@ -41,18 +41,18 @@ function fact<T extends "counter" | "gauge", const L extends readonly string[]>(
 }
 
 export const METRICS = {
-  gomodproxy_http_requests_total: counter("Requests that were answered.", ["route", "status"]),
+  gomodproxy_http_requests_total: counter("Requests answered.", ["route", "status"]),
   gomodproxy_http_request_duration_seconds: histogram(
-    "From a request's arrival to the end of its answer.",
+    "Time from the arrival of a request to the end of its response.",
     ["route"],
   ),
-  gomodproxy_http_requests_in_flight: gauge("Requests that are being answered."),
+  gomodproxy_http_requests_in_flight: gauge("Requests in progress."),
   gomodproxy_http_response_bytes_total: counter(
-    "Bytes of bodies that were answered completely.",
+    "Bytes of response bodies that were sent completely.",
     ["route"],
   ),
   gomodproxy_http_aborted_requests_total: counter(
-    "Requests whose client hung up, or was cut off, before the end of the answer.",
+    "Requests whose client disconnected, or was disconnected, before the end of the response.",
     ["route"],
   ),
   gomodproxy_cache_requests_total: counter(
@@ -60,69 +60,74 @@ export const METRICS = {
     ["result"],
   ),
   gomodproxy_source_requests_total: counter(
-    "Questions to sources: proxy (an upstream), direct (git of public modules), private (git).",
+    "Requests to sources: proxy (an upstream), direct (git, public modules), private (git, private modules).",
     ["source", "operation", "outcome"],
   ),
   gomodproxy_source_request_duration_seconds: histogram(
-    "How long sources took, retries included.",
+    "Duration of requests to sources, including retries.",
     ["source", "operation"],
   ),
-  gomodproxy_source_zip_bytes_total: counter("Bytes of module zips from sources.", ["source"]),
+  gomodproxy_source_zip_bytes_total: counter("Bytes of module zips received from sources.", [
+    "source",
+  ]),
   gomodproxy_publications_total: counter(
-    "Published versions: created, exists (another replica was first), mismatch (and had another copy).",
+    "Published versions: created, exists (another replica was first), mismatch (another replica published another copy).",
     ["outcome"],
   ),
   gomodproxy_refused_files_total: counter(
-    "Files whose hash is not the one that the checksum database or the manifest names.",
+    "Files rejected because their hash differs from the checksum database or the manifest.",
     ["file"],
   ),
   gomodproxy_sumdb_verifications_total: counter(
-    "Versions looked up in the checksum database before they are published; refused: its answer does not verify.",
+    "Versions looked up in the checksum database before publication; refused: its answer does not verify.",
     ["outcome"],
   ),
   gomodproxy_store_requests_total: counter("Calls to the store.", ["operation", "outcome"]),
   gomodproxy_store_request_duration_seconds: histogram(
-    "How long the store took to answer, retries included, bodies that are read excluded.",
+    "Duration of calls to the store, including retries, excluding the reading of bodies.",
     ["operation"],
   ),
-  gomodproxy_store_retries_total: counter("Requests to the store that were sent again.", []),
+  gomodproxy_store_retries_total: counter("Requests to the store that were retried.", []),
   gomodproxy_store_damaged_objects_total: counter(
     "Objects of a disk store that were found to be damaged.",
     [],
   ),
   gomodproxy_store_cache_requests_total: counter(
-    "Objects that storage.cache was asked for: hit, miss (and the bucket has it), damaged (and dropped).",
+    "Lookups in storage.cache: hit, miss (the bucket has the object), damaged (and discarded).",
     ["result"],
   ),
   gomodproxy_git_processes_total: counter(
-    "git processes that ended, by exit code; killed: by us.",
+    "Finished git processes by exit code; killed: by the server.",
     ["command", "exit"],
   ),
-  gomodproxy_git_process_duration_seconds: histogram("How long git ran.", ["command"]),
-  gomodproxy_git_queue_wait_seconds: histogram("How long a git waited for its turn.", []),
-  gomodproxy_git_processes_running: gauge("git processes that run."),
-  gomodproxy_git_processes_waiting: gauge("git processes that wait for their turn."),
-  gomodproxy_git_clients_waiting: gauge("Clients whose git processes wait for their turn."),
+  gomodproxy_git_process_duration_seconds: histogram("Duration of git processes.", ["command"]),
+  gomodproxy_git_queue_wait_seconds: histogram("Time that git processes waited for a slot.", []),
+  gomodproxy_git_processes_running: gauge("Running git processes."),
+  gomodproxy_git_processes_waiting: gauge("git processes waiting for a slot."),
+  gomodproxy_git_clients_waiting: gauge("Clients with git processes waiting for a slot."),
   gomodproxy_git_longest_queue: gauge(
     "git processes that the client with the most of them waits for.",
   ),
-  gomodproxy_fetches_under_way: gauge("Versions that are being fetched and published."),
+  gomodproxy_fetches_under_way: gauge("Versions being fetched and published."),
   gomodproxy_abandoned_work_total: counter(
-    "Fetches, lists and queries that were ended because nobody waited for them any more.",
+    "Fetches, lists and queries that ended because nobody waited for them any more.",
     ["work"],
   ),
-  gomodproxy_scratch_bytes: gauge("What fetches that are under way take in the scratch directory."),
+  gomodproxy_scratch_bytes: gauge("Size of fetches in progress in the scratch directory."),
   gomodproxy_limited_requests_total: counter(
-    "Requests that were refused because too many were under way: of all, or of one client.",
+    "Requests rejected because too many were in progress, in total or for one client.",
     ["limit"],
   ),
   gomodproxy_event_loop_lag_seconds: {
     type: "gauge",
-    help: "By how much the event loop was late, at its worst since the last scrape.",
+    help: "Longest delay of the event loop since the last scrape.",
     labels: [],
     across: "max",
   },
-  gomodproxy_build_info: fact("gauge", "Is 1; its labels say what runs.", ["version", "deno"]),
+  gomodproxy_build_info: fact("gauge", "Always 1; the labels name the versions.", [
+    "version",
+    "deno",
+  ]),
   process_resident_memory_bytes: fact("gauge", "Resident memory of the process.", []),
   process_cpu_seconds_total: fact("counter", "CPU time of the process, user and system.", []),
   process_start_time_seconds: fact("gauge", "When the process was started, in Unix time.", []),
