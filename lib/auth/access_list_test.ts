@@ -128,7 +128,10 @@ Deno.test("AccessList.decide() does in no time what makes other engines backtrac
 
 const IDENTITIES = ["x", "y", "z"];
 
-/** The same rules over paths of few letters, by the plainest means: no regular expressions, no compiling. */
+/**
+ * The same rules over paths of few letters, by the plainest means: no regular expressions, no
+ * compiling.
+ */
 function naively(rules: readonly AccessRule[], identity: string, path: string): boolean {
   for (const { access, identities, modules, moduleRegexp } of rules) {
     if (identities !== undefined && !identities.includes(identity)) continue;

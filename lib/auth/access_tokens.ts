@@ -1,14 +1,16 @@
 /**
- * Access tokens: what a log-in gives, so that a password or a platform's identity token is shown once and not with every
- * request. JSON Web Tokens (RFC 7519) with an HMAC (HS256) that only this server's replicas can make:
+ * Access tokens: the result of a login, so that a password or a platform's identity token is sent
+ * once and not with every request. JSON Web Tokens (RFC 7519) with an HMAC (HS256) that only this
+ * server's replicas can make:
  *
  * ```json
  * { "alg": "HS256", "typ": "at+jwt" }
- * { "iss": "go-mod-proxy", "aud": "https://proxy.example.com", "sub": "ci", "iat": 1700000000, "exp": 1700003600, "jti": "…" }
+ * { "iss": "go-mod-proxy", "aud": "https://proxy.example.com", "sub": "ci",
+ *   "iat": 1700000000, "exp": 1700003600, "jti": "…" }
  * ```
  *
- * Of several secrets the first signs and all verify: add the new one behind the old one on every replica, then put it
- * first, then remove the old one when its last token has expired.
+ * Of several secrets the first signs and all verify. To rotate them, add the new one after the old
+ * one on every replica, then put it first, then remove the old one when its last token has expired.
  */
 import { jwtVerify, SignJWT } from "jose";
 import {
@@ -28,7 +30,7 @@ export interface AccessTokensOptions {
   /** At least one. */
   readonly secrets: readonly Secret[];
   readonly timeToLiveMs: number;
-  /** Names that a token may be of. */
+  /** The identities that a token may name. */
   readonly identities: ReadonlySet<string>;
   readonly places: SecretPlaces;
   /** Milliseconds since 1970. */
@@ -42,9 +44,11 @@ export interface AccessToken {
 
 const ISSUER = "go-mod-proxy";
 const ALGORITHM = "HS256";
-/** RFC 9068: no other kind of token can be taken for one of these. */
+/** RFC 9068: no other kind of token can be mistaken for an access token. */
 const TYPE = "at+jwt";
-/** RFC 7518, 3.2: as long as the hash. A shorter one could be guessed, and with it every token forged. */
+/**
+ * RFC 7518, 3.2: as long as the hash. A shorter one could be guessed, and tokens forged with it.
+ */
 export const MIN_SECRET_BYTES = 32;
 
 export class AccessTokens implements Authenticator {
@@ -84,7 +88,7 @@ export class AccessTokens implements Authenticator {
         );
         if (!identities.has(sub)) {
           throw new UnauthenticatedError(
-            `Cannot accept the access token: its identity is not known any more`,
+            `Cannot accept the access token: its identity no longer exists`,
           );
         }
         return { identity: sub, expiresMs: exp * 1000 };
@@ -110,7 +114,7 @@ export class AccessTokens implements Authenticator {
   }
 }
 
-/** @throws {SecretError} also when it is short */
+/** @throws {SecretError} also when it is too short */
 export async function readSigningSecret(secret: Secret, places: SecretPlaces): Promise<Uint8Array> {
   const bytes = new TextEncoder().encode(await readSecretLine(secret, places));
   if (bytes.length >= MIN_SECRET_BYTES) return bytes;

@@ -1,11 +1,11 @@
 /**
- * How clients authenticate. A new way is a file with a class that implements
- * {@linkcode Authenticator}, its schema in config.ts, a case in open.ts and a test; if it is about
- * tokens of others, that is a row in identity_token_test.ts.
+ * How clients authenticate. To add a method, write a file with a class that implements
+ * {@linkcode Authenticator}, its schema in config.ts, a case in open.ts and a test; methods with
+ * third-party tokens also get a row in identity_token_test.ts.
  */
 import type { Credentials } from "./credentials.ts";
 
-/** The ways to log in, by their names below `/auth/`; an access token is what a log-in gives. */
+/** The login methods, by their names below `/auth/`; a login returns an access token. */
 export const LOGIN_METHODS = ["userpassword", "gce", "oidc"] as const;
 export type LoginMethod = (typeof LOGIN_METHODS)[number];
 export type Method = LoginMethod | "access-token";
@@ -13,12 +13,12 @@ export type Method = LoginMethod | "access-token";
 export interface Authenticator {
   readonly method: Method;
   /**
-   * Who shows these credentials; null if they are not of a kind that this one can judge.
+   * The identity that these credentials prove; null if this authenticator does not handle their
+   * kind.
    *
-   * @throws {UnauthenticatedError} when they prove nothing: wrong, expired, forged, of an unknown
-   *   client
+   * @throws {UnauthenticatedError} when they are wrong, expired, forged or of an unknown client
    * @throws {UpstreamError} when an issuer of identities does not answer
-   * @throws {OverloadedError} when too many wait to have theirs looked at
+   * @throws {OverloadedError} when too many requests wait for verification
    */
   authenticate(credentials: Credentials): Promise<Proof | null>;
 }
@@ -26,6 +26,6 @@ export interface Authenticator {
 export interface Proof {
   /** A name in the configuration. */
   readonly identity: string;
-  /** When it ends, in milliseconds since 1970. Infinity: not by itself. */
+  /** When it expires, in milliseconds since 1970. Infinity: never. */
   readonly expiresMs: number;
 }

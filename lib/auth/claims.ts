@@ -1,5 +1,5 @@
 /**
- * Which tokens are whose: patterns for claims.
+ * Maps tokens to identities by patterns for claims.
  *
  * ```yaml
  * claims:
@@ -8,9 +8,9 @@
  *   kubernetes.io: { namespace: ci }              # a claim that is an object
  * ```
  *
- * All claims must be there and match. A pattern is a glob (glob.ts) for the whole value, so that `*` does not go beyond a
- * slash: `my-org/*` matches neither `my-org/a/b` nor `not-my-org/a`. Numbers and booleans are compared as they are
- * written in JSON. Of a claim that is a list, one entry must match.
+ * All claims must be present and match. A pattern is a glob (glob.ts) for the whole value, so `*`
+ * does not match a slash: `my-org/*` matches neither `my-org/a/b` nor `not-my-org/a`. Numbers and
+ * booleans are compared in their JSON form. Of a claim that is a list, one entry must match.
  */
 import { RE2JS } from "re2js";
 import { globSource } from "./glob.ts";
@@ -20,7 +20,7 @@ export type ClaimPatterns = { readonly [claim: string]: readonly string[] | Clai
 export type Claims = Readonly<Record<string, unknown>>;
 
 /**
- * @throws {GlobError} when a pattern is none
+ * @throws {GlobError} when a pattern is invalid
  *
  * @example
  * ```ts
@@ -38,7 +38,7 @@ export function claimsMatcher(patterns: ClaimPatterns): (claims: Claims) => bool
   return (claims) => matchers.every((matches) => matches(claims));
 }
 
-/** For the value of a claim: one of these patterns. */
+/** Matches the value of a claim that fits any of these patterns. */
 export function valueMatcher(globs: readonly string[]): (value: unknown) => boolean {
   const pattern = RE2JS.compile(`^(?:${globs.map(globSource).join("|")})$`, RE2JS.DOTALL);
   return (value) =>

@@ -1,9 +1,9 @@
 /**
- * The section `clientAuth`: how clients authenticate, and what they may read. All keys of the
- * original go-mod-proxy mean what they meant there; `config_example_clientauth.yaml` shows and
- * explains every key.
+ * The section `clientAuth`: authentication of clients and authorization by an access list. All keys
+ * of the original go-mod-proxy keep their meaning; `config_example_clientauth.yaml` explains every
+ * key.
  *
- * Secrets are read at start (open.ts).
+ * Secrets are read at startup (open.ts).
  */
 import { z } from "zod";
 import { parseDurationMs } from "../schema/duration.ts";
@@ -28,7 +28,7 @@ import { PasswordHash } from "./password_hash.ts";
 const MIN_TIME_TO_LIVE_MS = 1000;
 /** A token that lives longer would be a password. */
 const MAX_TIME_TO_LIVE_MS = 7 * 24 * 3_600_000;
-/** The first signs, all verify: two are enough to change one for another. */
+/** The first signs, all verify: two are enough for a rotation. */
 const MAX_SIGNING_SECRETS = 8;
 
 /** In milliseconds. */
@@ -36,7 +36,7 @@ const timeToLive = z.string().transform((text, context) => {
   try {
     const ms = parseDurationMs(text);
     if (ms >= MIN_TIME_TO_LIVE_MS && ms <= MAX_TIME_TO_LIVE_MS) return ms;
-    throw new Error("a token lives from 1s to 168h");
+    throw new Error("must be from 1s to 168h");
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     context.issues.push({ code: "custom", input: text, message });
@@ -57,10 +57,10 @@ const globs = z.union(
 );
 
 const accessToken = z.strictObject({
-  /** What tokens are for: the address of this server is a good name. */
+  /** The audience of tokens; use the URL of this server. */
   audience: nonEmpty,
   secret: secret.exactOptional(),
-  /** In place of `secret`, to change it: the first signs, all verify. */
+  /** Instead of `secret`, for a rotation: the first signs, all verify. */
   secrets: z.array(secret).min(1).max(MAX_SIGNING_SECRETS).exactOptional(),
   timeToLive,
 }).refine((value) => countKeys(value, ["secret", "secrets"]) === 1, {
@@ -72,21 +72,21 @@ const accessToken = z.strictObject({
 /** Instances of Google Compute Engine. */
 const gceInstanceIdentity = z.strictObject({
   audience: oneOrMore,
-  /** Where Google's keys are. */
+  /** The URL of Google's keys. */
   jwksUri: httpUrl.exactOptional(),
 });
 
 const oidc = z.strictObject({
   /** For logs and messages. Default: the issuer. */
   name: nonEmpty.exactOptional(),
-  /** As in the claim `iss`, letter by letter. */
+  /** As in the claim `iss`, exactly. */
   issuer: httpUrl,
   audience: oneOrMore,
-  /** Where its keys are, for an issuer without a discovery document. */
+  /** The URL of its keys, for an issuer without a discovery document. */
   jwksUri: httpUrl.exactOptional(),
 });
 
-/** Claims that are objects have their own claims inside. */
+/** A claim that is an object has claims of its own. */
 const claims: z.ZodType<ClaimPatterns> = z.lazy(() =>
   z.record(
     nonEmpty,
@@ -97,10 +97,10 @@ const claims: z.ZodType<ClaimPatterns> = z.lazy(() =>
 const identity = z.strictObject({
   name: z.string().regex(
     /^[^:\p{Cc}]+$/u,
-    "a name has no colon and no control character, and is not empty",
+    "a name must not be empty or contain a colon or control character",
   ),
   password: secret.exactOptional(),
-  /** In place of `password`: `$scrypt$…`, as the command hash-password prints it. */
+  /** Instead of `password`: `$scrypt$…`, as the command hash-password prints it. */
   passwordHash: secret.check(faultOf(passwordHashFault)).exactOptional(),
   /** Instances of Google Compute Engine that run as this service account. */
   gceInstanceIdentityBinding: z.strictObject({
@@ -122,12 +122,12 @@ const accessRule = z.strictObject({
   identities: z.array(nonEmpty).readonly().exactOptional(),
   /** Default: every module. */
   moduleRegexp: z.string().check(faultOf(moduleRegexpFault)).exactOptional(),
-  /** Default: every module. With a regular expression besides, both must match. */
+  /** Default: every module. If `moduleRegexp` is set too, both must match. */
   modules: z.array(nonEmpty.check(faultOf(moduleGlobFault))).min(1).readonly().exactOptional(),
 });
 
 const authenticators = z.strictObject({
-  /** Issues tokens at `/auth/…`. Default: none are issued. */
+  /** Issues tokens at `/auth/…`. Default: no tokens are issued. */
   accessToken: accessToken.exactOptional(),
   gceInstanceIdentity: gceInstanceIdentity.exactOptional(),
   oidc: z.array(oidc).default([]),
@@ -135,7 +135,7 @@ const authenticators = z.strictObject({
 
 export const clientAuth = z.strictObject({
   enabled: z.boolean().default(false),
-  /** The first rule that applies decides; where none does, access is denied. */
+  /** The first rule that applies decides; if none does, access is denied. */
   acl: z.array(accessRule).default([]),
   authenticators: authenticators.prefault({}),
   identities: z.array(identity).default([]),
@@ -147,12 +147,12 @@ export type IdentityConfig = z.output<typeof identity>;
 export type IssuerConfig = z.output<typeof oidc>;
 export type GceConfig = z.output<typeof gceInstanceIdentity>;
 
-/** A hash that is kept elsewhere is checked when it is read. */
+/** A hash in a file or variable is checked when it is read. */
 function passwordHashFault(hash: Secret): string | null {
   return typeof hash === "string" ? messageOf(() => PasswordHash.parse(hash)) : null;
 }
 
-/** What does not go together. @param config anything */
+/** Reports contradictory settings. @param config anything */
 export function clientAuthFaults(config: unknown): Fault[] {
   return [...identityFaults(config), ...issuerFaults(config)];
 }
@@ -179,7 +179,7 @@ function identityFaults(config: unknown): Fault[] {
   ];
 }
 
-/** A binding that no token can fulfil is a mistake. */
+/** A binding that no token can satisfy is a mistake. */
 function issuerFaults(config: unknown): Fault[] {
   const issuers = textsAt(config, "clientAuth.authenticators.oidc.*.issuer");
   const urls = new Set(issuers.map(({ value }) => value));
@@ -225,7 +225,7 @@ export function clientAuthSecrets(
   return found;
 }
 
-/** What is legal and likely wrong, where clients are asked to authenticate. */
+/** What is valid but probably a mistake, if client authentication is enabled. */
 export function clientAuthWarnings(config: ClientAuthConfig): Fault[] {
   const secrets = clientAuthSecrets(config).filter(({ kind }) => kind !== "passwordHash");
   return [
@@ -245,7 +245,7 @@ function identityWarnings({ acl, identities }: ClientAuthConfig): Fault[] {
     return [
       ...(Object.keys(identity).length > 1
         ? []
-        : [{ path, message: `nobody can log in as "${name}"` }]),
+        : [{ path, message: `identity "${name}" has no login method` }]),
       ...(isForAll || named.has(name) ? [] : [{
         path,
         message: `no rule of clientAuth.acl applies to "${name}", so it may read nothing`,
@@ -262,31 +262,31 @@ function issuerWarnings({ authenticators, identities }: ClientAuthConfig): Fault
     ...authenticators.oidc.flatMap(({ issuer }, i) =>
       bound.has(issuer) ? [] : [{
         path: [...path, "oidc", i],
-        message: `no identity is bound to "${issuer}", so its tokens are refused`,
+        message: `no identity is bound to "${issuer}", so its tokens are rejected`,
       }]
     ),
     ...(authenticators.gceInstanceIdentity === undefined || isGceUsed ? [] : [{
       path: [...path, "gceInstanceIdentity"],
-      message: "no identity has a gceInstanceIdentityBinding, so its tokens are refused",
+      message: "no identity has a gceInstanceIdentityBinding, so its tokens are rejected",
     }]),
   ];
 }
 
 function ruleWarnings({ acl }: ClientAuthConfig): Fault[] {
   if (acl.length === 0) {
-    return [{ path: ["clientAuth", "acl"], message: "without a rule, nobody may read anything" }];
+    return [{ path: ["clientAuth", "acl"], message: "without a rule, all access is denied" }];
   }
   return acl.flatMap((rule, i) => {
     const first = acl.slice(0, i).findIndex((earlier) => includes(earlier, rule));
     return first < 0 ? [] : [{
       path: ["clientAuth", "acl", i],
-      message: "this rule never decides: an earlier one applies to all that it applies to",
+      message: "this rule never applies: an earlier rule covers everything that it matches",
       see: ["clientAuth", "acl", first],
     }];
   });
 }
 
-/** Whether a rule surely applies wherever a later one does. Expressions are not compared. */
+/** Whether a rule certainly applies whenever a later one does. Expressions are not compared. */
 function includes(earlier: AccessRule, later: AccessRule): boolean {
   const { identities, modules, moduleRegexp, access } = earlier;
   const hasAllIdentities = identities === undefined ||

@@ -230,7 +230,7 @@ clientAuth:
     .map(({ path, message }) => `${pathText(path)}: ${message}`);
   assert.match(warnings[0] ?? "", /^clientAuth\.authenticators\.accessToken\.secret: /);
   assert.match(warnings[1] ?? "", /^clientAuth\.identities\[0\]\.password: /);
-  assert.match(warnings[2] ?? "", /^clientAuth\.identities\[1\]: nobody can log in as "y"/);
+  assert.match(warnings[2] ?? "", /^clientAuth\.identities\[1\]: identity "y" has no login method/);
 });
 
 const AB = "identities: [{ name: a, password: { file: f } }, { name: b, password: { file: f } }]";
@@ -238,7 +238,7 @@ const AB = "identities: [{ name: a, password: { file: f } }, { name: b, password
 Deno.test("clientAuthWarnings() are about what has no effect", async (t) => {
   const rows = [
     { yaml: `acl: [{}]\n${AB}`, want: [] },
-    { yaml: AB, want: [/^clientAuth\.acl: without a rule, nobody may read anything$/] },
+    { yaml: AB, want: [/^clientAuth\.acl: without a rule, all access is denied$/] },
     {
       yaml: `acl: [{ identities: [a] }]\n${AB}`,
       want: [/^clientAuth\.identities\[1\]: no rule of clientAuth\.acl applies to "b"/],
@@ -246,8 +246,8 @@ Deno.test("clientAuthWarnings() are about what has no effect", async (t) => {
     {
       yaml: `acl: [{}, { access: deny }, { modules: [x.y], identities: [a] }]\n${AB}`,
       want: [
-        /^clientAuth\.acl\[1\]: this rule never decides: .* \(clientAuth\.acl\[0\]\)$/,
-        /^clientAuth\.acl\[2\]: this rule never decides: .* \(clientAuth\.acl\[0\]\)$/,
+        /^clientAuth\.acl\[1\]: this rule never applies: .* \(clientAuth\.acl\[0\]\)$/,
+        /^clientAuth\.acl\[2\]: this rule never applies: .* \(clientAuth\.acl\[0\]\)$/,
       ],
     },
     {

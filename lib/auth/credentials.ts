@@ -1,9 +1,9 @@
 /**
- * What a client shows to prove who it is: the header `Authorization` with the schemes Basic (RFC 7617, UTF-8) and Bearer
- * (RFC 6750).
+ * The credentials of a client: the header `Authorization` with the schemes Basic (RFC 7617, UTF-8)
+ * and Bearer (RFC 6750).
  *
- * Everything that speaks Basic alone (netrc, git's credential helpers) can send a token too, in place of the password. A
- * password of the form of a JSON Web Token is taken for one.
+ * Clients that support only Basic (netrc, git's credential helpers) can send a token as the
+ * password. A password in the form of a JSON Web Token is treated as a token.
  */
 import { Buffer } from "node:buffer";
 import { decodeJwt } from "jose";
@@ -17,20 +17,20 @@ export interface PasswordCredentials {
   readonly password: string;
 }
 
-/** A JSON Web Token of which nothing is known yet. */
+/** A JSON Web Token that has not been verified. */
 export interface TokenCredentials {
   readonly kind: "token";
   readonly token: string;
-  /** The claim `iss`, not verified: it tells who has to look at the token, and nothing else. */
+  /** The claim `iss`, not verified: used only to choose the authenticator. */
   readonly claimedIssuer: string;
   /** The user name that came with it, in Basic. */
   readonly user: string | null;
 }
 
-/** Larger than tokens get; a header beyond it is not looked at. */
+/** Larger than real tokens; a longer header is rejected unread. */
 export const MAX_AUTHORIZATION_LENGTH = 16 * 1024;
 
-/** @throws {UnauthenticatedError} saying what is wrong with it, without showing it */
+/** @throws {UnauthenticatedError} with the reason, which does not quote the header */
 export function parseAuthorization(header: string): Credentials {
   if (header.length > MAX_AUTHORIZATION_LENGTH) throw unreadable("it is too long");
   const [, scheme = "", rest = ""] = /^ *([A-Za-z]+) +(\S+) *$/.exec(header) ?? [];
@@ -44,18 +44,18 @@ export function parseAuthorization(header: string): Credentials {
   }
 }
 
-/**
- * @throws {UnauthenticatedError} when it is not the form of a JSON Web Token
- */
+/** @throws {UnauthenticatedError} when it does not have the form of a JSON Web Token */
 export function tokenCredentials(token: string, user: string | null = null): TokenCredentials {
   return { kind: "token", token, claimedIssuer: issuerOf(token), user };
 }
 
-/** Header, claims and signature; the first two are JSON objects and so begin like this in base64. */
+/**
+ * Header, claims and signature; the first two are JSON objects and so begin like this in base64.
+ */
 const TOKEN = /^ey[\w-]*\.ey[\w-]*\.[\w-]*$/;
 
 function parseBasic(text: string): Credentials {
-  // `from` skips what is not base64.
+  // `from` skips characters that are not base64.
   const bytes = Buffer.from(text, "base64");
   if (bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
     throw unreadable("it is not base64");
@@ -64,7 +64,7 @@ function parseBasic(text: string): Credentials {
   try {
     decoded = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    // The decoder's own error tells nothing more.
+    // The decoder's own error adds no information.
     throw unreadable("it is not UTF-8");
   }
   const colon = decoded.indexOf(":");

@@ -1,14 +1,16 @@
 /**
- * Instances of Google Compute Engine, by the identity tokens that their metadata server gives them, with `format=full`:
- * https://cloud.google.com/compute/docs/instances/verifying-instance-identity
+ * Instances of Google Compute Engine, by the identity tokens that their metadata server gives them,
+ * with `format=full`: https://cloud.google.com/compute/docs/instances/verifying-instance-identity
  *
  * ```json
  * { "iss": "https://accounts.google.com", "aud": "https://proxy.example.com", "exp": 1700003600,
  *   "email": "ci@my-project.iam.gserviceaccount.com", "email_verified": true,
- *   "google": { "compute_engine": { "project_id": "my-project", "zone": "us-central1-a", "instance_name": "ci-1", … } } }
+ *   "google": { "compute_engine": {
+ *     "project_id": "my-project", "zone": "us-central1-a", "instance_name": "ci-1", … } } }
  * ```
  *
- * A token without the claims of the instance is refused: it may be anybody's who can act as the service account.
+ * A token without the claims of the instance is rejected: anyone who can act as the service account
+ * could have got it.
  */
 import { UnauthenticatedError } from "../errors.ts";
 import type { Authenticator, Proof } from "./authenticator.ts";
@@ -67,9 +69,9 @@ export class Gce implements Authenticator {
       throw refused("it names no instance; ask the metadata server for format=full");
     }
     const identity = this.#identities.find((known) => known.email === email.toLowerCase());
-    if (identity === undefined) throw refused("its service account is of no identity here");
+    if (identity === undefined) throw refused("no identity is bound to its service account");
     if (!identity.fits(instance)) {
-      throw refused("its project, zone or instance is not the identity's");
+      throw refused("its project, zone or instance does not match the identity");
     }
     return { identity: identity.name, expiresMs: exp * 1000 };
   }

@@ -1,18 +1,20 @@
 /**
- * Globs, as `path.Match` of Go has them (https://pkg.go.dev/path#Match), as regular expressions for a linear-time engine:
+ * Globs, as in Go's `path.Match` (https://pkg.go.dev/path#Match), as regular expressions for a
+ * linear-time engine:
  *
  * | in a glob | matches                                                        |
  * | --------- | -------------------------------------------------------------- |
- * | `*`       | any characters but `/`, also none                              |
- * | `?`       | one character but `/`                                          |
- * | `[a-z_]`  | one character of these; `[^…]`: one that is none of these, nor `/` |
+ * | `*`       | any sequence of characters other than `/`                      |
+ * | `?`       | one character other than `/`                                   |
+ * | `[a-z_]`  | one character of the class; `[^…]`: one outside it, except `/` |
  * | `\c`      | the character `c`                                              |
  *
- * Two differences: a class in brackets never matches a `/`, which Go lets it, and one that matches nothing is refused.
+ * Two differences: a class in brackets never matches a `/`, as it may in Go, and one that matches
+ * nothing is rejected.
  */
 import { RE2JS } from "re2js";
 
-/** A text is not a glob. The message says why. */
+/** A text is not a glob. The message gives the reason. */
 export class GlobError extends Error {
   override readonly name = "GlobError";
 }
@@ -67,7 +69,7 @@ function classSource(
 
   function member(): string {
     const character = characters[i];
-    if (character === undefined) throw new GlobError("a [ without its ]");
+    if (character === undefined) throw new GlobError("a [ without a ]");
     if (character === "-" || character === "]") {
       throw new GlobError(`${character} in brackets needs a \\ before it`);
     }

@@ -1,5 +1,6 @@
 /**
- * Identity tokens that others sign: OpenID Connect ID tokens, JSON Web Tokens with a public key of their issuer.
+ * Identity tokens of third parties: OpenID Connect ID tokens, JSON Web Tokens that are signed with
+ * a key of their issuer.
  */
 import { type JWTPayload, jwtVerify } from "jose";
 import { ProxyError, UpstreamError } from "../errors.ts";
@@ -7,16 +8,19 @@ import type { KeySet } from "./key_set.ts";
 import { tokenFault } from "./token_fault.ts";
 
 export interface IdentityTokenRules {
-  /** As the claim `iss` has it. */
+  /** The value of the claim `iss`. */
   readonly issuer: string;
-  /** One of these must be among the token's. */
+  /** The token must have one of these. */
   readonly audience: readonly string[];
   readonly keys: KeySet;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
-/** With public keys only. HS256 would take the issuer's public key for a secret, and `none` takes anything. */
+/**
+ * Public-key algorithms only. HS256 would use the issuer's public key as a secret, and `none`
+ * accepts anything.
+ */
 const ALGORITHMS = [
   "RS256",
   "RS384",
@@ -33,14 +37,14 @@ const ALGORITHMS = [
 /** Clocks of issuers differ from ours. */
 const CLOCK_TOLERANCE_SECONDS = 10;
 
-/** The claims that count. */
+/** The claims that are used. */
 export interface IdentityClaims extends JWTPayload {
   readonly exp: number;
 }
 
 /**
- * @throws {UnauthenticatedError} when the token is not one of this issuer for us, at this time
- * @throws {UpstreamError} when the issuer's keys cannot be had or used
+ * @throws {UnauthenticatedError} when the token is not from this issuer for us, or not valid now
+ * @throws {UpstreamError} when the issuer's keys cannot be fetched or used
  */
 export async function verifyIdentityToken(
   token: string,
@@ -59,7 +63,7 @@ export async function verifyIdentityToken(
   } catch (error) {
     const fault = tokenFault(error, "identity token");
     if (fault instanceof ProxyError) throw fault;
-    // What jose lets through is the runtime's, about a key that it cannot import.
+    // Other errors come from the runtime, about a key that it cannot import.
     throw new UpstreamError(
       `Cannot check the identity token: a key of the issuer "${issuer}" cannot be used`,
       { cause: error },

@@ -104,13 +104,13 @@ interface Row {
 const REFUSED: readonly Row[] = [
   {
     name: "signed by somebody else",
-    want: /its signature is wrong/,
+    want: /its signature is invalid/,
     token: async (issuer, claims) =>
       issuer.token(claims, { key: (await generateKeyPair("ES256")).privateKey }),
   },
   {
     name: "claims changed after signing",
-    want: /its signature is wrong/,
+    want: /its signature is invalid/,
     token: async (issuer, claims) => {
       const [header, , signature] = (await issuer.token({ ...claims, sub: "other" })).split(".");
       return `${header}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.${signature}`;
@@ -283,7 +283,7 @@ Deno.test("Gce.authenticate() wants the instance that the identity is bound to",
     { change: { email, ...instance({ project_id: "evil" }) }, want: /project, zone or instance/ },
     { change: { email, ...instance({ instance_name: "ci-10" }) }, want: /project, zone/ },
     { change: { email, ...instance({ instance_name: undefined }) }, want: /project, zone/ },
-    { change: { email: "other@my-project.example.com" }, want: /of no identity/ },
+    { change: { email: "other@my-project.example.com" }, want: /no identity is bound/ },
     { change: { email_verified: false }, want: /no verified email/ },
     { change: { email_verified: "true" }, want: /no verified email/ },
     { change: { email_verified: undefined }, want: /no verified email/ },

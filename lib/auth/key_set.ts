@@ -1,15 +1,18 @@
 /**
- * The public keys of an issuer of identity tokens: a JSON Web Key Set (RFC 7517) behind a URL, which an OpenID Connect
- * issuer names in its discovery document (https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig):
+ * The public keys of an issuer of identity tokens: a JSON Web Key Set (RFC 7517) at a URL, which an
+ * OpenID Connect issuer names in its discovery document
+ * (https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig):
  *
  * ```text
- * GET <issuer>/.well-known/openid-configuration   { "issuer": "<issuer>", "jwks_uri": "https://…", … }
- * GET <jwks_uri>                                  { "keys": [{ "kty": "RSA", "kid": "…", "n": "…", "e": "AQAB" }] }
+ * GET <issuer>/.well-known/openid-configuration
+ *                  { "issuer": "<issuer>", "jwks_uri": "https://…", … }
+ * GET <jwks_uri>   { "keys": [{ "kty": "RSA", "kid": "…", … }] }
  * ```
  *
- * Keys are kept for {@linkcode MAX_AGE_MS}. A token with a key that is not among them has the set fetched again, at most
- * every {@linkcode REFETCH_PAUSE_MS}: new keys count at once, and made-up ones cost the issuer nothing. While the issuer
- * does not answer, the keys that are known go on counting for {@linkcode MAX_STALE_MS}.
+ * Keys are cached for {@linkcode MAX_AGE_MS}. A token with an unknown key causes a refetch, at most
+ * every {@linkcode REFETCH_PAUSE_MS}: new keys are accepted at once, and forged ones cost the
+ * issuer nothing. While the issuer is unreachable, known keys remain valid for
+ * {@linkcode MAX_STALE_MS}.
  */
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from "jose";
 import { withDeadline } from "../async/deadline.ts";
@@ -19,7 +22,7 @@ import { display, type Fetch, readBody } from "../http/client.ts";
 export interface KeySetOptions {
   /** For messages. */
   readonly issuer: string;
-  /** Where the keys are. Default: where the issuer's discovery document says. */
+  /** The URL of the keys. Default: from the issuer's discovery document. */
   readonly jwksUri?: string | undefined;
   readonly fetch: Fetch;
   /** Milliseconds since any moment. */
@@ -29,7 +32,7 @@ export interface KeySetOptions {
 export const MAX_AGE_MS = 10 * 60_000;
 export const REFETCH_PAUSE_MS = 30_000;
 export const MAX_STALE_MS = 24 * 3_600_000;
-/** After a failure, for as long as this the next tokens are told the same without asking again. */
+/** After a failure, requests within this time get the same error without another attempt. */
 export const FAILURE_PAUSE_MS = 2_000;
 const TIMEOUT_MS = 5_000;
 const MAX_DOCUMENT_BYTES = 256 * 1024;
@@ -53,7 +56,7 @@ export class KeySet {
    * The key that a token's header names, for jose.
    *
    * @throws {errors.JWKSNoMatchingKey} when the issuer has none
-   * @throws {UpstreamError} when that cannot be found out
+   * @throws {UpstreamError} when that cannot be determined
    */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     const keys = await this.#current();
@@ -67,7 +70,7 @@ export class KeySet {
     return await (await this.#fetch()).find(header, token);
   };
 
-  /** Keys that are young enough, or at least known. */
+  /** Fresh keys, or the last known ones. */
   async #current(): Promise<Keys> {
     const keys = this.#keys;
     if (keys !== null && this.#age(keys) < MAX_AGE_MS) return keys;
@@ -105,7 +108,7 @@ export class KeySet {
     } catch (cause) {
       const reason = describeError(cause);
       const error = new UpstreamError(
-        `Cannot check the identity token: the issuer "${issuer}" does not give its keys: ${reason}`,
+        `Cannot check the identity token: cannot fetch the keys of issuer "${issuer}": ${reason}`,
         { cause },
       );
       this.#failure = { error, atMs: now() };
@@ -118,7 +121,7 @@ export class KeySet {
     const uri = jwksUri ?? await this.#discover(signal);
     const document = await this.#getJson(new URL(uri), signal);
     try {
-      // Throws for what is not a key set.
+      // Throws if the document is not a key set.
       return createLocalJWKSet(document as Parameters<typeof createLocalJWKSet>[0]);
     } catch (cause) {
       throw new UpstreamError(`Cannot read ${uri}: not a key set`, { cause });
@@ -129,9 +132,9 @@ export class KeySet {
     const { issuer } = this.#options;
     const url = new URL(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`);
     const document = await this.#getJson(url, signal);
-    // Or somebody else's keys would count as the issuer's.
+    // Otherwise another issuer's keys would be accepted.
     if (field(document, "issuer") !== issuer) {
-      throw new UpstreamError(`Cannot use ${display(url)}: it is of another issuer`);
+      throw new UpstreamError(`Cannot use ${display(url)}: it belongs to another issuer`);
     }
     const uri = field(document, "jwks_uri");
     if (typeof uri === "string" && URL.canParse(uri)) return uri;

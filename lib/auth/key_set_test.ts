@@ -81,7 +81,7 @@ Deno.test("KeySet.find() of an issuer that is down is a failure of the issuer, a
   await world.issuer.down();
   const isClear = (error: unknown) =>
     error instanceof UpstreamError &&
-    error.message.includes(`the issuer "${world.issuer.url}" does not give its keys`);
+    error.message.includes(`cannot fetch the keys of issuer "${world.issuer.url}"`);
   await assert.rejects(world.find("key-1"), isClear);
   world.issuer.up();
   await assert.rejects(world.find("key-1"), isClear, "not asked again at once");

@@ -8,12 +8,12 @@ export function modulesSource(globs: readonly string[]): string {
   return `^(?:${globs.map((glob) => globSource(glob.replace(/\/$/, ""))).join("|")})(?:/|$)`;
 }
 
-/** What is wrong with a regular expression, or null. */
+/** The fault of a regular expression, or null. */
 export function moduleRegexpFault(source: string): string | null {
   return messageOf(() => RE2JS.compile(source));
 }
 
-/** What is wrong with a glob of module paths, or null. */
+/** The fault of a glob of module paths, or null. */
 export function moduleGlobFault(glob: string): string | null {
   if (glob.includes(",")) return "write each pattern as an entry of the list, without commas";
   if (/^\/|\/\/|^$/.test(glob)) return "it has an empty element";

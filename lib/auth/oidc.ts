@@ -1,7 +1,7 @@
 /**
- * Any OpenID Connect issuer: GitHub Actions, GitLab, Kubernetes, Azure and others give the jobs that run there a signed
- * token that says which repository, branch or account they run for. Whose it is, the claims decide; of several identities
- * that fit, it is the first in the configuration.
+ * Any OpenID Connect issuer: GitHub Actions, GitLab, Kubernetes, Azure and others give their jobs a
+ * signed token that names the repository, branch or account they run for. The claims determine the
+ * identity; of several that match, the first in the configuration.
  */
 import { UnauthenticatedError } from "../errors.ts";
 import type { Authenticator, Proof } from "./authenticator.ts";
@@ -35,7 +35,7 @@ export class Oidc implements Authenticator {
     const identity = this.#identities.find(({ fits }) => fits(claims));
     if (identity !== undefined) return { identity: identity.name, expiresMs: claims.exp * 1000 };
     throw new UnauthenticatedError(
-      `Cannot log in: the claims of this token of "${name}" are of no identity here`,
+      `Cannot log in: the claims of this token of "${name}" match no identity`,
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * From the section `clientAuth` of the configuration (config.ts) to the guard. Every secret is read
- * once, so that a wrong one is found at start and not by the first build.
+ * Opens the guard from the section `clientAuth` of the configuration (config.ts). Every secret is
+ * read once, so that a wrong one is found at startup and not by the first build.
  */
 import {
   checkSecrets,
@@ -116,7 +116,7 @@ function openOidc(
   });
 }
 
-/** Every secret of the section, and what it must be. */
+/** Every secret of the section, and its requirements. */
 export function clientAuthSecretUses(config: ClientAuthConfig): SecretUse[] {
   return clientAuthSecrets(config).map((named) => ({ ...named, read: READERS[named.kind] }));
 }

@@ -6,14 +6,16 @@
  * $scrypt$ln=15,r=8,p=1$<salt>$<hash>      base64 without padding
  * ```
  *
- * Limits: 2^10 ≤ N ≤ 2^18, and no more than {@linkcode MAX_MEMORY_BYTES} for one verification, so that a configuration
- * cannot make log-ins eat the machine.
+ * Limits: 2^10 ≤ N ≤ 2^18, and at most {@linkcode MAX_MEMORY_BYTES} for one verification, so that a
+ * configuration cannot make logins exhaust the machine's memory.
  */
 import { Buffer } from "node:buffer";
 import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { SecretError } from "../credentials/secret.ts";
 
-/** A text is not a password hash that can be used. The message says why and does not show it. */
+/**
+ * A text is not a usable password hash. The message gives the reason and does not quote the text.
+ */
 export class PasswordHashError extends SecretError {
   override readonly name = "PasswordHashError";
 }
@@ -22,7 +24,7 @@ const FORM =
   /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
 const MAX_MEMORY_BYTES = 256 * 1024 * 1024;
 
-/** What a log-in costs: 32 MiB and about 0.1 s. */
+/** The cost of a login: 32 MiB and about 0.1 s. */
 const DEFAULT_COST: Cost = { logN: 15, blockSize: 8, parallelism: 1 };
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
@@ -59,7 +61,7 @@ export class PasswordHash {
     const { logN: n, blockSize: r, parallelism: p } = cost;
     if (n < 10 || n > 18 || r < 1 || p < 1 || memoryBytes(cost) > MAX_MEMORY_BYTES) {
       throw new PasswordHashError(
-        `ln is from 10 to 18, r and p are from 1, and it takes no more than ${
+        `ln must be from 10 to 18, r and p at least 1, and its memory use at most ${
           MAX_MEMORY_BYTES >> 20
         } MiB`,
       );
@@ -71,7 +73,7 @@ export class PasswordHash {
     });
   }
 
-  /** The hash of a password, with a salt of its own. */
+  /** The hash of a password, with a new salt. */
   static async of(password: string): Promise<string> {
     const salt = randomBytes(SALT_BYTES);
     const hash = await derive(password, { cost: DEFAULT_COST, salt, sizeBytes: HASH_BYTES });

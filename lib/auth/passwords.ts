@@ -1,8 +1,9 @@
 /**
- * Identities that have a password, plain or hashed.
+ * Identities with a password, plain or hashed.
  *
- * A comparison takes as long for a wrong password as for the right one, and for a name that nobody has as long as for the
- * first identity that has a password. Secrets are read at each log-in, so that a new one in a file counts at once.
+ * A comparison takes as long for a wrong password as for the right one, and as long for an unknown
+ * name as for the first identity with a password. Secrets are read at each login, so that a new one
+ * in a file takes effect at once.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { Semaphore } from "../async/semaphore.ts";
@@ -14,12 +15,12 @@ import { PasswordHash } from "./password_hash.ts";
 
 export interface PasswordIdentity {
   readonly name: string;
-  /** One of the two. */
+  /** Exactly one of the two is set. */
   readonly password?: Secret | undefined;
   readonly passwordHash?: Secret | undefined;
 }
 
-/** Hashing takes all of a core and tens of megabytes. */
+/** Hashing takes a whole core and tens of megabytes. */
 const MAX_HASHING_AT_ONCE = 2;
 const MAX_WAITING = 64;
 const MAX_WAIT_MS = 10_000;

@@ -1,16 +1,16 @@
 /**
- * Whose a header `Authorization` is that has been verified before: a table with a limit, so that neither a password is hashed
- * nor a signature checked for every file of a build.
+ * Sessions of headers `Authorization` that have been verified: a table with a limit, so that not
+ * every file of a build costs a password hash or a signature check.
  *
  * Its keys are keyed hashes of headers, never headers.
  */
 import { LRUCache } from "lru-cache";
 import { hash, randomBytes } from "node:crypto";
 
-/** What has been verified. */
+/** A verified identity. */
 export interface Session {
   readonly identity: string;
-  /** When it has to be verified again, in milliseconds since 1970. */
+  /** When it must be verified again, in milliseconds since 1970. */
   readonly endsMs: number;
 }
 
@@ -26,7 +26,10 @@ export class Sessions {
     this.#now = now;
   }
 
-  /** With a secret before it; an HMAC proper takes four times as long, and nobody sees these who could extend one. */
+  /**
+   * A hash with a secret prefix. A proper HMAC takes four times as long, and no attacker sees a key
+   * to extend.
+   */
   keyOf(header: string): string {
     return hash("sha256", this.#secret + header);
   }

@@ -1,9 +1,10 @@
-/** Why a token is refused, in words for the one who sent it. */
+/** Why a token is rejected, in words for its sender. */
 import { errors } from "jose";
 import { UnauthenticatedError } from "../errors.ts";
 
 /**
- * What a failure of jose's means: the token is not accepted. Everything else goes on as it is.
+ * Turns an error of jose's into an {@linkcode UnauthenticatedError}. Other errors are returned
+ * unchanged.
  *
  * @param what as in "access token"
  */
@@ -14,7 +15,7 @@ export function tokenFault(error: unknown, what: string): unknown {
   });
 }
 
-/** Whether another key may still fit. */
+/** Whether another key may still match. */
 export function isWrongSignature(error: unknown): boolean {
   return error instanceof errors.JWSSignatureVerificationFailed;
 }
@@ -24,15 +25,15 @@ function reasonOf(error: errors.JOSEError): string {
   if (error instanceof errors.JWTClaimValidationFailed) {
     return CLAIMS[error.claim] ?? `its claim "${error.claim}" is missing or wrong`;
   }
-  if (isWrongSignature(error)) return "its signature is wrong";
+  if (isWrongSignature(error)) return "its signature is invalid";
   if (error instanceof errors.JOSEAlgNotAllowed) return "its algorithm is not allowed";
   if (error instanceof errors.JWKSNoMatchingKey) return "its issuer has no such key";
-  if (error instanceof errors.JWKSMultipleMatchingKeys) return "it does not say which key it has";
+  if (error instanceof errors.JWKSMultipleMatchingKeys) return "it does not name its key";
   return "it is malformed";
 }
 
 const CLAIMS: Readonly<Record<string, string>> = {
   aud: "it is for another audience",
-  iss: "it is of another issuer",
+  iss: "it is from another issuer",
   nbf: "it is not valid yet",
 };

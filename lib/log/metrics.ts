@@ -89,7 +89,7 @@ export const METRICS = {
   ),
   gomodproxy_store_retries_total: counter("Requests to the store that were retried.", []),
   gomodproxy_store_damaged_objects_total: counter(
-    "Objects of a disk store that were found to be damaged.",
+    "Damaged objects found in a disk store.",
     [],
   ),
   gomodproxy_store_cache_requests_total: counter(
@@ -106,11 +106,11 @@ export const METRICS = {
   gomodproxy_git_processes_waiting: gauge("git processes waiting for a slot."),
   gomodproxy_git_clients_waiting: gauge("Clients with git processes waiting for a slot."),
   gomodproxy_git_longest_queue: gauge(
-    "git processes that the client with the most of them waits for.",
+    "git processes waiting for a slot, of the client with the most of them.",
   ),
   gomodproxy_fetches_under_way: gauge("Versions being fetched and published."),
   gomodproxy_abandoned_work_total: counter(
-    "Fetches, lists and queries that ended because nobody waited for them any more.",
+    "Fetches, lists and queries canceled because no request waited for them any more.",
     ["work"],
   ),
   gomodproxy_scratch_bytes: gauge("Size of fetches in progress in the scratch directory."),
