@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
 import { defaultScratchDir } from "./load_config.ts";
 import { addIdentityOptions, type IdentityFlags, identityOptions, parseUrl } from "./options.ts";
-import { authorizationFor } from "../lib/client/authorization.ts";
+import { type AccessTokens, authorizationFor } from "../lib/client/authorization.ts";
 import { formatHeaders, isBelow, MAX_HEAD_BYTES, parseStatus } from "../lib/client/goauth.ts";
 import { findIdentity } from "../lib/client/identity.ts";
 import type { ProviderName } from "../lib/client/providers.ts";
@@ -44,11 +44,12 @@ Examples:
           { cacheDir, ...flags }: IdentityFlags & { readonly cacheDir?: string },
         ) => {
           const env = context.environment.toObject();
+          const cache = defaultScratchDir(env);
           await goauth({
             ...identityOptions(flags),
             server,
             asked: asked ?? null,
-            cacheDirectory: cacheDir ?? `${defaultScratchDir(env)}/goauth`,
+            cacheDirectory: cacheDir ?? (cache === null ? null : `${cache}/goauth`),
             env,
           });
         },
@@ -65,12 +66,13 @@ export interface GoauthOptions {
   readonly audience?: string | undefined;
   readonly tokenVariable?: string | undefined;
   readonly tokenFile?: string | undefined;
-  readonly cacheDirectory: string;
+  /** Null: tokens are not cached. */
+  readonly cacheDirectory: string | null;
   readonly env: Env;
 }
 
 export async function goauth(options: GoauthOptions): Promise<void> {
-  const { server, asked, env } = options;
+  const { server, asked, env, cacheDirectory } = options;
   checkServer(server);
   if (asked !== null && !isBelow(asked, server)) return;
   const isRefused = asked !== null && parseStatus(await readHead()) === 401;
@@ -83,12 +85,18 @@ export async function goauth(options: GoauthOptions): Promise<void> {
     identity,
     server,
     isRefused,
-    tokens: new TokenCache(options.cacheDirectory),
+    tokens: cacheDirectory === null ? NO_TOKENS : new TokenCache(cacheDirectory),
     post: openPost(client),
     now: Date.now,
   });
   await Deno.stdout.write(new TextEncoder().encode(formatHeaders(server, authorization)));
 }
+
+/** Without a directory that is the user's own, each run logs in. */
+const NO_TOKENS: AccessTokens = {
+  get: () => Promise.resolve(null),
+  put: () => Promise.resolve(false),
+};
 
 /**
  * @throws {InvalidRequestError} when a password would be sent unencrypted, or is part of the URL

@@ -128,10 +128,8 @@ export function clientsWithoutNoProxy(
   };
 }
 
-/**
- * In the user's own cache, where other users cannot write; a container without one uses its
- * temporary directory.
- */
-export function defaultScratchDir(env: Env): string {
-  return `${userCacheDirectory(env) ?? env["TMPDIR"] ?? "/tmp"}/go-mod-proxy`;
+/** In the user's own cache; null where there is none, as in some containers. */
+export function defaultScratchDir(env: Env): string | null {
+  const cache = userCacheDirectory(env);
+  return cache === null ? null : `${cache}/go-mod-proxy`;
 }

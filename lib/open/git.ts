@@ -19,7 +19,7 @@ import { Mirrors } from "../git/mirrors.ts";
 import { parseRemoteUrl } from "../git/remote_url.ts";
 import { type Fetch, isLoopback } from "../http/client.ts";
 import type { ModulePath } from "../module/path.ts";
-import type { Scratch } from "../scratch/scratch.ts";
+import { GIT_FOLDER, type Scratch } from "../scratch/scratch.ts";
 import { Discovery } from "../source/discover.ts";
 import { GitSource } from "../source/git_source.ts";
 import { MeasuredSource } from "../source/measured.ts";
@@ -146,7 +146,7 @@ interface SourceParts {
 }
 
 async function openGitSource(context: Context, parts: SourceParts): Promise<OpenedGit> {
-  const { config, log, metrics, opened, scratchDir } = context;
+  const { config, log, metrics, opened, scratch } = context;
   const { folder, grants, prefix } = parts;
   const git = prefix === null ? context.git : context.privateGit;
   const { fetch, findRoute } = accessFor(context, prefix);
@@ -157,7 +157,7 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
     repository !== null && host === repository.host && isLoopback(repository.hostname);
   const mirrors = opened.use(
     await Mirrors.start({
-      directory: `${scratchDir}/git/${folder}`,
+      directory: `${scratch.parent}/${GIT_FOLDER}/${folder}`,
       maxTotalSizeBytes: config.gitMirrors.maxSizeMiB * MIB,
       log,
       git,

@@ -62,3 +62,11 @@ Deno.test("openScratch() leaves a living process's directory alone", () =>
     await using _next = await openScratch(parent);
     await assert.rejects(Deno.stat(directory), Deno.errors.NotFound);
   }));
+
+Deno.test("openScratch() without a directory makes one for its user alone, and removes it", async () => {
+  const scratch = await openScratch(null);
+  assert.equal(((await Deno.stat(scratch.parent)).mode ?? 0) & 0o777, 0o700);
+  assert.ok(scratch.directory.startsWith(`${scratch.parent}/run-`));
+  await scratch[Symbol.asyncDispose]();
+  await assert.rejects(Deno.stat(scratch.parent), Deno.errors.NotFound);
+});

@@ -98,7 +98,7 @@ export class CheckedFiles {
    * The object in an open file, which is closed with the object's body; null where it was damaged
    * and has been set aside.
    *
-   * @throws {StorageError} when it is damaged and must stay in its place, or lacks part of the range
+   * @throws {StorageError} when it is damaged and must stay where it is, or lacks part of the range
    */
   async open(
     opened: OpenedFile,

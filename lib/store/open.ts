@@ -1,7 +1,8 @@
 /** From the section `storage` of the configuration (config.ts) to a store. */
-import { ConfigError } from "../errors.ts";
+import { ConfigError, StorageError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import type { Metrics } from "../log/metrics.ts";
+import { openTrustedDirectory } from "../scratch/trusted_directory.ts";
 import { CacheFolder } from "./cache_folder.ts";
 import { CachedStore } from "./cached.ts";
 import type { StorageConfig } from "./config.ts";
@@ -44,6 +45,7 @@ export async function openStore(
     metrics === undefined ? store : new MeasuredStore(store, metrics);
   if ("disk" in config) {
     const { path } = config.disk;
+    if (!isReadOnly) await checkDirectory(path);
     return measured(
       await DiskStore.open({ path, isReadOnly, ...log && { log }, ...metrics && { metrics } }),
     );
@@ -58,6 +60,15 @@ export async function openStore(
     identity: bucket.url,
     metrics,
   });
+}
+
+/** @throws {StorageError} when somebody else can write to it */
+async function checkDirectory(path: string): Promise<void> {
+  try {
+    await openTrustedDirectory(path, { what: "store directory" });
+  } catch (cause) {
+    throw new StorageError(`Cannot open disk ${path}`, { cause });
+  }
 }
 
 function openBucket(
