@@ -74,6 +74,12 @@ export class UpstreamError extends ProxyError {
   readonly meaning = "bad-upstream";
 }
 
+/**
+ * What others sent, or what is in a repository, exceeds one of our limits. It is not asked for
+ * again.
+ */
+export class LimitExceededError extends UpstreamError {}
+
 /** An upstream, a git server or the store took longer than its deadline. */
 export class DeadlineError extends ProxyError {
   readonly meaning = "timeout";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Semaphore } from "../async/semaphore.ts";
-import { DeadlineError, OverloadedError } from "../errors.ts";
+import { DeadlineError, LimitExceededError, OverloadedError } from "../errors.ts";
 import { GitServer } from "../../tests/fakes/git_server.ts";
 import { Git, type GitEnvironment } from "./command.ts";
-import { GitError, LimitExceededError } from "./errors.ts";
+import { GitError } from "./errors.ts";
 import { parseRemoteUrl } from "./remote_url.ts";
 import { eventually } from "../../tests/support/eventually.ts";
 import { runCommand } from "../../tests/support/run_command.ts";

@@ -2,12 +2,13 @@
  * The contents of commits of a remote, each fetched at depth 1 and kept under
  * `refs/commits/<hash>`, so that the next fetch has something to build on and repacking keeps it.
  */
+import { Budget } from "../async/budget.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
-import { UpstreamError } from "../errors.ts";
+import { LimitExceededError, UpstreamError } from "../errors.ts";
 import { FATAL, readCommit } from "./commit.ts";
-import { GitError, LimitExceededError, RefsMovedError } from "./errors.ts";
-import type { GitLimits } from "./limits.ts";
+import { GitError, RefsMovedError } from "./errors.ts";
+import { type GitLimits, gitReadLimits } from "./limits.ts";
 import type { GitOutput } from "./process.ts";
 import type { Hash } from "./refs.ts";
 import type { Remote, RemoteAccess } from "./remote.ts";
@@ -245,7 +246,7 @@ export class ContentMirror {
   ): Promise<Uint8Array<ArrayBuffer> | null> {
     const args = ["ls-tree", "-z", "-l", "--full-tree", "--end-of-options", hash, path];
     const { stdout } = await this.#run(args, options);
-    const entries = parseTree(new Blob([stdout]).stream(), { maxEntries: 1 });
+    const entries = parseTree(new Blob([stdout]).stream(), this.#treeBudget(hash));
     const { value: entry } = await entries.next();
     if (entry === undefined || entry.kind === "submodule") return null;
     // A file that is listed but cannot be read is damaged.
@@ -262,7 +263,7 @@ export class ContentMirror {
       signal,
       what: `list the files of ${wanted.hash}`,
     });
-    for await (const entry of parseTree(stream, { maxEntries: this.#limits.maxTreeEntries })) {
+    for await (const entry of parseTree(stream, this.#treeBudget(wanted.hash))) {
       // Asked for what is below a submodule, git lists the submodule.
       if (dir === "" || entry.path.startsWith(`${dir}/`)) yield entry;
     }
@@ -278,7 +279,11 @@ export class ContentMirror {
       signal,
       what: `look up files of ${wanted.hash}`,
     });
-    yield* parseTree(stream, { maxEntries: paths.length });
+    yield* parseTree(stream, this.#treeBudget(wanted.hash));
+  }
+
+  #treeBudget(hash: Hash): Budget {
+    return new Budget(gitReadLimits(this.#limits).tree, { what: `the files of ${hash}` });
   }
 
   #archive(

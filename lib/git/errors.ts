@@ -3,7 +3,7 @@
  * its content, cannot be served now. What is *known* not to exist is a {@linkcode NotFoundError}, a
  * passed deadline a {@linkcode DeadlineError}.
  */
-import { UpstreamError } from "../errors.ts";
+import { LimitExceededError, UpstreamError } from "../errors.ts";
 
 /**
  * git ended with an exit code that its caller did not expect. What it wrote is shortened, and
@@ -29,7 +29,10 @@ export class GitError extends UpstreamError {
     this.stderr = stderr;
   }
 
-  /** The same failure, with git's words in its cause alone: for a log, and not for whoever has named the remote. */
+  /**
+   * The same failure, with git's words in its cause alone: for a log, and not for whoever has named
+   * the remote.
+   */
   withoutWords(): GitError {
     return new GitError(this.#what, {
       exitCode: this.exitCode,
@@ -38,9 +41,6 @@ export class GitError extends UpstreamError {
     });
   }
 }
-
-/** Something in a repository exceeds one of our limits. */
-export class LimitExceededError extends UpstreamError {}
 
 /** A repository takes more disk space than it may. */
 export class RepositoryTooLargeError extends LimitExceededError {}

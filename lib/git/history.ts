@@ -4,6 +4,7 @@
  *
  * The remote's branches and tags have their own names in it, HEAD is `refs/origin/HEAD`.
  */
+import { atPace, Pace } from "../async/pace.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
 import { FATAL, readCommit } from "./commit.ts";
@@ -45,7 +46,7 @@ export class HistoryMirror {
 
   /** The history that `refs` lead to, fetched. */
   async at(refs: Refs, { signal }: CallOptions): Promise<History> {
-    const digest = refsDigest(refs);
+    const digest = await atPace(refsDigest(refs), new Pace(signal));
     const update = async (): Promise<void> => {
       if (refs.size === 0) return;
       await this.#flights.run(

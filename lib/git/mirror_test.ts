@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { DeadlineError, NotFoundError, UpstreamError } from "../errors.ts";
+import { DeadlineError, LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import { executable, submodule, symlink, type TestRepo } from "../../tests/worlds/git_repo.ts";
 import { GitServer, type GitServerOptions } from "../../tests/fakes/git_server.ts";
 import { TestMirrors, type TestMirrorsOptions, testRemote } from "../../tests/worlds/mirrors.ts";
-import { GitError, LimitExceededError, RefsMovedError } from "./errors.ts";
+import { GitError, RefsMovedError } from "./errors.ts";
 import { type Hash, isHash } from "./refs.ts";
 import type { Repository, Snapshot, TreeEntry } from "./repository.ts";
 import { runCommand } from "../../tests/support/run_command.ts";

@@ -10,8 +10,8 @@
  *   silent server survives its parent. So a git that may start any leads a process group, and the
  *   whole group is killed.
  */
-import { DeadlineError } from "../errors.ts";
-import { GitError, LimitExceededError } from "./errors.ts";
+import { DeadlineError, LimitExceededError } from "../errors.ts";
+import { GitError } from "./errors.ts";
 import { readableStderr } from "./stderr.ts";
 
 export interface GitCommand {

@@ -13,8 +13,10 @@
  *
  * Limits: SHA-1 repositories. Everything else is left to git itself.
  */
+import type { Budget } from "../async/budget.ts";
+import { Pace } from "../async/pace.ts";
 import { UpstreamError } from "../errors.ts";
-import { type Hash, isHash, parseRefs, type Refs } from "./refs.ts";
+import { type Hash, isHash, type Refs, RefsBuilder } from "./refs.ts";
 
 /** A payload, or a packet without one. `end` is the end of the stream. */
 export type Packet = Uint8Array<ArrayBuffer> | "flush" | "delimiter" | "end";
@@ -45,16 +47,21 @@ export function packet(text: string): string {
   return (LENGTH_DIGITS + text.length).toString(16).padStart(LENGTH_DIGITS, "0") + text;
 }
 
-/** Reads packets from the chunks of a stream. */
+/** Reads packets from the chunks of a stream, within a budget. */
 export class PacketReader {
+  readonly budget: Budget;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
   #buffer = new Uint8Array(0);
 
-  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, budget: Budget) {
     this.#reader = stream.getReader();
+    this.budget = budget;
   }
 
-  /** @throws {UpstreamError} when it is not a packet, or is cut short */
+  /**
+   * @throws {UpstreamError} when it is not a packet, or is cut short
+   * @throws {LimitExceededError} when the budget is spent
+   */
   async next(): Promise<Packet> {
     if (!await this.#fill(LENGTH_DIGITS)) {
       if (this.#buffer.length === 0) return "end";
@@ -86,8 +93,8 @@ export class PacketReader {
     const chunks = [this.#buffer];
     let length = this.#buffer.length;
     while (length < bytes) {
-      const { done, value } = await this.#reader.read();
-      if (done) break;
+      const value = await this.budget.take(async () => (await this.#reader.read()).value ?? null);
+      if (value === null) break;
       chunks.push(value);
       length += value.length;
     }
@@ -112,6 +119,7 @@ export async function readAdvertisement(reader: PacketReader): Promise<boolean> 
   if (line !== VERSION) return false;
   const capabilities = new Set<string>();
   for (line = await reader.text(); line !== null; line = await reader.text()) {
+    reader.budget.spendItems(1);
     if (line.startsWith("object-format=") && line !== OBJECT_FORMAT) return false;
     capabilities.add(line.replace(/=.*$/, ""));
   }
@@ -131,7 +139,7 @@ export function lsRefsRequest(prefixes: readonly string[]): string {
 }
 
 /**
- * The refs that a server lists. Throws as {@linkcode parseRefs}.
+ * The refs that a server lists. Throws as {@linkcode RefsBuilder.add}.
  *
  * @throws {UpstreamError} when it is not a list of refs
  */
@@ -139,21 +147,25 @@ export async function readRefs(
   reader: PacketReader,
   { maxRefs }: { readonly maxRefs: number },
 ): Promise<Refs> {
-  const lines: string[] = [];
+  const builder = new RefsBuilder({ maxRefs });
+  const pace = new Pace(undefined);
   for (;;) {
     const next = await reader.next();
-    if (next === "flush") break;
+    if (next === "flush") return builder.refs;
     if (typeof next === "string") throw unexpected();
+    reader.budget.spendItems(1);
+    await pace.spend(REF_COST_BYTES);
     const [hash = "", name = "", ...attributes] = decoder.decode(next).trimEnd().split(" ");
     // A remote's unborn HEAD is not asked for, but may be listed.
     if (hash === "unborn") continue;
     const peeled = attributes.find((attribute) => attribute.startsWith(PEELED));
-    lines.push(`${peeled?.slice(PEELED.length) ?? hash}\t${name}`);
+    builder.add(peeled?.slice(PEELED.length) ?? hash, name);
   }
-  return parseRefs(lines.join("\n"), { maxRefs });
 }
 
 const PEELED = "peeled:";
+/** What it costs to take in a ref, as if it were so much content (async/pace.ts). */
+const REF_COST_BYTES = 512;
 
 export interface FetchRequest {
   /** The commits that are wanted, without those before them. */
@@ -188,22 +200,40 @@ export interface FetchResponse {
   readonly pack: ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
-/** @throws {UpstreamError} when the server refuses, or sends something else */
-export async function readFetchResponse(reader: PacketReader): Promise<FetchResponse> {
+/** What is taken of a response besides the packfile. */
+export interface FetchBudgets {
+  readonly shallow: Budget;
+  readonly progress: Budget;
+}
+
+/**
+ * @throws {UpstreamError} when the server refuses, or sends something else
+ * @throws {LimitExceededError} when a budget is spent, also while the packfile is read
+ */
+export async function readFetchResponse(
+  reader: PacketReader,
+  budgets: FetchBudgets,
+): Promise<FetchResponse> {
   const shallow: Hash[] = [];
   const unshallow: Hash[] = [];
   for (let section = await reader.text(); section !== "packfile"; section = await reader.text()) {
     if (section !== "shallow-info") throw unexpected();
+    budgets.shallow.spendItems(1);
     for (let line = await reader.text(); line !== null; line = await reader.text()) {
+      budgets.shallow.spendItems(1);
+      budgets.shallow.spendBytes(line.length);
       const [what = "", hash = ""] = line.split(" ");
       if (!isHash(hash) || what !== "shallow" && what !== "unshallow") throw unexpected();
       (what === "shallow" ? shallow : unshallow).push(hash);
     }
   }
-  return { shallow, unshallow, pack: packOf(reader) };
+  return { shallow, unshallow, pack: packOf(reader, budgets.progress) };
 }
 
-function packOf(reader: PacketReader): ReadableStream<Uint8Array<ArrayBuffer>> {
+function packOf(
+  reader: PacketReader,
+  progress: Budget,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
       for (;;) {
@@ -214,6 +244,8 @@ function packOf(reader: PacketReader): ReadableStream<Uint8Array<ArrayBuffer>> {
         if (channel === PACK_DATA) return controller.enqueue(next.subarray(1));
         // Any other channel carries the server's fatal error.
         if (channel !== PACK_PROGRESS) throw unexpected();
+        progress.spendItems(1);
+        progress.spendBytes(next.length);
       }
     },
     cancel: (reason) => reader.cancel(reason),

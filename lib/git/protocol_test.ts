@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { UpstreamError } from "../errors.ts";
-import { LimitExceededError } from "./errors.ts";
+import { LimitExceededError, UpstreamError } from "../errors.ts";
+import { Budget } from "../async/budget.ts";
 import {
+  type FetchBudgets,
   fetchRequest,
   lsRefsRequest,
   type Packet,
@@ -23,6 +24,12 @@ function hash(digit: string): Hash {
   return text;
 }
 
+function budget(): Budget {
+  return new Budget({ name: "test", maxBytes: 1e6, timeoutMs: null }, { what: "it" });
+}
+
+const BUDGETS: FetchBudgets = { shallow: budget(), progress: budget() };
+
 /** A reader of a text that comes in chunks of this size. */
 function readerOf(text: string | Uint8Array, chunkBytes = 7): PacketReader {
   const bytes = new Uint8Array(typeof text === "string" ? new TextEncoder().encode(text) : text);
@@ -30,7 +37,7 @@ function readerOf(text: string | Uint8Array, chunkBytes = 7): PacketReader {
   for (let at = 0; at < bytes.length; at += chunkBytes) {
     chunks.push(bytes.slice(at, at + chunkBytes));
   }
-  return new PacketReader(ReadableStream.from(chunks));
+  return new PacketReader(ReadableStream.from(chunks), budget());
 }
 
 async function packetsOf(reader: PacketReader): Promise<string[]> {
@@ -155,10 +162,13 @@ const SHALLOW = packet("shallow-info\n") + packet(`shallow ${A}\n`) + packet(`un
 
 Deno.test("readFetchResponse() takes the pack out of its packets", async () => {
   const told = band(2, new TextEncoder().encode("Counting objects\n"));
-  const { shallow, unshallow, pack } = await readFetchResponse(response(
-    `${SHALLOW}0001${packet("packfile\n")}`,
-    ...[band(1, PACK.subarray(0, 2)), told, band(1, PACK.subarray(2)), FLUSH],
-  ));
+  const { shallow, unshallow, pack } = await readFetchResponse(
+    response(
+      `${SHALLOW}0001${packet("packfile\n")}`,
+      ...[band(1, PACK.subarray(0, 2)), told, band(1, PACK.subarray(2)), FLUSH],
+    ),
+    BUDGETS,
+  );
   assert.deepEqual([shallow, unshallow], [[A], [B]]);
   assert.deepEqual(await new Response(pack).bytes(), PACK);
 });
@@ -179,7 +189,7 @@ Deno.test("readFetchResponse() refuses what is no answer", async (t) => {
   for (const [what, reader] of Object.entries(rows)) {
     await t.step(what, () =>
       assert.rejects(async () => {
-        const { pack } = await readFetchResponse(reader);
+        const { pack } = await readFetchResponse(reader, BUDGETS);
         await new Response(pack).bytes();
       }, UpstreamError));
   }

@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { UpstreamError } from "../errors.ts";
-import { LimitExceededError } from "./errors.ts";
-import { isHash, parseRefs } from "./refs.ts";
+import { LimitExceededError, UpstreamError } from "../errors.ts";
+import { Budget } from "../async/budget.ts";
+import { isHash, readLsRemote, type Refs } from "./refs.ts";
 
 const A = "a".repeat(40);
 const B = "b".repeat(40);
 const C = "c".repeat(64);
 
-Deno.test("parseRefs()", async (t) => {
+async function read(output: string, { maxRefs }: { maxRefs: number }): Promise<Refs> {
+  const limits = { name: "refs", maxBytes: 1e6, timeoutMs: null };
+  const chunks = new Blob([output]).stream();
+  return await readLsRemote(chunks, { maxRefs, budget: new Budget(limits, { what: "it" }) });
+}
+
+Deno.test("readLsRemote()", async (t) => {
   const rows: { what: string; input: string; want: [string, string][] }[] = [
     { what: "an empty repository", input: "", want: [] },
     {
@@ -39,11 +45,13 @@ Deno.test("parseRefs()", async (t) => {
     },
   ];
   for (const { what, input, want } of rows) {
-    await t.step(what, () => assert.deepEqual([...parseRefs(input, { maxRefs: 10 })], want));
+    await t.step(what, async () => {
+      assert.deepEqual([...await read(input, { maxRefs: 10 })], want);
+    });
   }
 });
 
-Deno.test("parseRefs() refuses what ls-remote does not print", async (t) => {
+Deno.test("readLsRemote() refuses what ls-remote does not print", async (t) => {
   const rows = [
     "garbage",
     `${A} HEAD`,
@@ -53,20 +61,20 @@ Deno.test("parseRefs() refuses what ls-remote does not print", async (t) => {
     `${A}\tHEAD\n${C}\trefs/heads/x`,
   ];
   for (const input of rows) {
-    await t.step(JSON.stringify(input), () => {
-      assert.throws(() => parseRefs(input, { maxRefs: 10 }), UpstreamError);
+    await t.step(JSON.stringify(input), async () => {
+      await assert.rejects(read(input, { maxRefs: 10 }), UpstreamError);
     });
   }
 });
 
-Deno.test("parseRefs() has a limit for the refs that count", () => {
+Deno.test("readLsRemote() has a limit for the refs that count", async () => {
   const lines = (n: number, kind: string) =>
     Array.from({ length: n }, (_, i) => `${A}\trefs/${kind}/${i}\n`).join("");
-  assert.equal(parseRefs(lines(3, "tags") + lines(9, "pull"), { maxRefs: 3 }).size, 3);
-  assert.throws(() => parseRefs(lines(4, "tags"), { maxRefs: 3 }), LimitExceededError);
+  assert.equal((await read(lines(3, "tags") + lines(9, "pull"), { maxRefs: 3 })).size, 3);
+  await assert.rejects(read(lines(4, "tags"), { maxRefs: 3 }), LimitExceededError);
 });
 
-Deno.test("parseRefs() throws nothing but its error", () => {
+Deno.test("readLsRemote() throws nothing but its error", async () => {
   const line = fc.oneof(
     fc.string(),
     fc.tuple(
@@ -75,9 +83,9 @@ Deno.test("parseRefs() throws nothing but its error", () => {
     )
       .map((pair) => pair.join("\t")),
   );
-  fc.assert(fc.property(fc.array(line), (lines) => {
+  await fc.assert(fc.asyncProperty(fc.array(line), async (lines) => {
     try {
-      for (const [name, hash] of parseRefs(lines.join("\n"), { maxRefs: 2 })) {
+      for (const [name, hash] of await read(lines.join("\n"), { maxRefs: 2 })) {
         assert.ok(isHash(hash));
         assert.doesNotMatch(name, /\^\{\}$/);
       }

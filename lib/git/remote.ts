@@ -1,4 +1,5 @@
 /** A remote: its refs, and access for fetching from it. */
+import { Budget } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
 import type { Credentials } from "../credentials/provider.ts";
 import { NotFoundError, UpstreamError } from "../errors.ts";
@@ -8,8 +9,8 @@ import type { Route } from "../http/egress_routes.ts";
 import { type Git, type NetworkAccess, ORIGIN } from "./command.ts";
 import type { Grant, Grants } from "./credential_server.ts";
 import { GitError } from "./errors.ts";
-import type { GitLimits } from "./limits.ts";
-import { parseRefs, type Refs } from "./refs.ts";
+import { type GitLimits, gitReadLimits } from "./limits.ts";
+import { readLsRemote, type Refs } from "./refs.ts";
 import { parseRemoteUrl, type RemoteUrl } from "./remote_url.ts";
 import { plainUrl, REFS_CONTENT_TYPE, REFS_PATH, SmartHttp } from "./smart_http.ts";
 
@@ -20,17 +21,12 @@ export interface RemoteOptions {
   readonly fetch: Fetch;
   readonly limits: GitLimits;
   /**
-   * Where a stranger has named the remote: how git is to reach it. What git says then stays in the log. Default: the
-   * configuration has named it, and git finds its way.
+   * Where a stranger has named the remote: how git is to reach it. What git says then stays in the
+   * log. Default: the configuration has named it, and git finds its way.
    */
   readonly findRoute?: ((url: URL) => Promise<Route>) | undefined;
 }
 
-/**
- * The output of `ls-remote` includes refs that do not count: a busy repository has one for every
- * pull request.
- */
-const LS_REMOTE_MAX_BYTES = 128 * 2 ** 20;
 /** Statuses that mean that there is nothing, and that nothing is hidden either. */
 const ABSENT: ReadonlySet<number> = new Set([404, 410]);
 /** Statuses that ask for authentication. */
@@ -99,15 +95,17 @@ export class Remote {
 
   async #refsByGit(network: NetworkAccess, signal: AbortSignal | undefined): Promise<Refs> {
     const { git, limits } = this.#options;
-    const { stdout } = await git.run(["ls-remote", "--quiet", "--end-of-options", ORIGIN], {
-      what: `list the refs of ${this.url}`,
+    const what = `list the refs of ${this.url}`;
+    const output = git.stream(["ls-remote", "--quiet", "--end-of-options", ORIGIN], {
+      what,
       network,
       timeoutMs: limits.refsTimeoutMs,
-      maxOutputBytes: LS_REMOTE_MAX_BYTES,
       signal,
     });
-    if (stdout.length === 0) await this.#requireEmptyRepository();
-    return parseRefs(new TextDecoder().decode(stdout), limits);
+    const budget = new Budget(gitReadLimits(limits).lsRemote, { what: `the refs of ${this.url}` });
+    const refs = await readLsRemote(output, { maxRefs: limits.maxRefs, budget });
+    if (budget.isUntouched) await this.#requireEmptyRepository();
+    return refs;
   }
 
   /**
@@ -124,7 +122,10 @@ export class Remote {
     );
   }
 
-  /** For git, which may follow no redirect to a host that nobody has checked: they are followed first. */
+  /**
+   * For git, which may follow no redirect to a host that nobody has checked: they are followed
+   * first.
+   */
   #findRoute(): NetworkAccess["findRoute"] {
     const { findRoute } = this.#options;
     if (findRoute === undefined) return undefined;

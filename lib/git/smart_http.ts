@@ -10,13 +10,13 @@
  * The credentials go to the repository itself and nowhere else: a redirect is followed where it
  * adds or drops `.git`, as servers do, and any other is left to git.
  */
+import { Budget, type ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
 import type { Credentials } from "../credentials/provider.ts";
-import { DeadlineError, UpstreamError } from "../errors.ts";
+import { DeadlineError, LimitExceededError, UpstreamError } from "../errors.ts";
 import { basicAuthorization } from "../http/basic_authorization.ts";
 import type { Fetch } from "../http/client.ts";
-import { LimitExceededError } from "./errors.ts";
-import type { GitLimits } from "./limits.ts";
+import { type GitLimits, gitReadLimits } from "./limits.ts";
 import {
   type FetchRequest,
   fetchRequest,
@@ -33,6 +33,8 @@ import type { RemoteUrl } from "./remote_url.ts";
 export interface SmartHttpOptions {
   readonly fetch: Fetch;
   readonly limits: GitLimits;
+  /** Milliseconds since any moment, for the rate of a packfile. */
+  readonly monotonicNow?: () => number;
 }
 
 /** The type of the response to {@linkcode REFS_PATH} of a server that speaks the smart protocol. */
@@ -60,12 +62,14 @@ interface Access {
 export class SmartHttp {
   readonly #remote: RemoteUrl;
   readonly #options: SmartHttpOptions;
+  readonly #reads: ReturnType<typeof gitReadLimits>;
   /** The URL of the repository, once known; null when git has to do everything. */
   #base: string | null | undefined = undefined;
 
   constructor(remote: RemoteUrl, options: SmartHttpOptions) {
     this.#remote = remote;
     this.#options = options;
+    this.#reads = gitReadLimits(options.limits);
   }
 
   /**
@@ -108,10 +112,17 @@ export class SmartHttp {
       // `work` waits for it if it needs it.
       listing.catch(() => {});
       try {
-        const reader = await this.#post(fetchRequest(request), access);
-        return reader === null
-          ? null
-          : await reading(reader, async () => await work(await readFetchResponse(reader), listing));
+        const reader = await this.#post(fetchRequest(request), {
+          access,
+          limits: this.#reads.pack,
+        });
+        return reader === null ? null : await reading(reader, async () => {
+          const budgets = {
+            shallow: this.#budget(this.#reads.shallow),
+            progress: this.#budget(this.#reads.progress),
+          };
+          return await work(await readFetchResponse(reader, budgets), listing);
+        });
       } finally {
         await Promise.allSettled([listing]);
       }
@@ -119,12 +130,15 @@ export class SmartHttp {
   }
 
   async #list(prefixes: readonly string[], access: Access): Promise<Refs | null> {
-    const reader = await this.#post(lsRefsRequest(prefixes), access);
-    const { limits } = this.#options;
+    const limits = this.#options.limits;
+    const reader = await this.#post(lsRefsRequest(prefixes), { access, limits: this.#reads.refs });
     return reader === null ? null : await reading(reader, () => readRefs(reader, limits));
   }
 
-  async #post(body: string, access: Access): Promise<PacketReader | null> {
+  async #post(
+    body: string,
+    { access, limits }: { readonly access: Access; readonly limits: ReadLimits },
+  ): Promise<PacketReader | null> {
     const { credentials, signal } = access;
     const isNew = this.#base === undefined;
     if (this.#base === undefined) this.#base = await this.#discover(access);
@@ -140,11 +154,16 @@ export class SmartHttp {
       body,
       signal,
     });
-    if (isAnswer(response, url)) return new PacketReader(bodyOf(response));
+    if (isAnswer(response, url)) return new PacketReader(bodyOf(response), this.#budget(limits));
     await response.body?.cancel();
     // Perhaps the repository has moved.
     this.#base = undefined;
-    return isNew ? null : await this.#post(body, access);
+    return isNew ? null : await this.#post(body, { access, limits });
+  }
+
+  #budget(limits: ReadLimits): Budget {
+    const { monotonicNow: now } = this.#options;
+    return new Budget(limits, { what: `from ${this.#remote}`, ...now && { now } });
   }
 
   /**
@@ -160,7 +179,7 @@ export class SmartHttp {
       await body?.cancel();
       return undefined;
     }
-    const reader = new PacketReader(bodyOf(response));
+    const reader = new PacketReader(bodyOf(response), this.#budget(this.#reads.capabilities));
     return await reading(reader, async () => await readAdvertisement(reader) ? base : null);
   }
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { DeadlineError } from "../errors.ts";
+import { DeadlineError, LimitExceededError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
-import { LimitExceededError } from "./errors.ts";
 import { DEFAULT_GIT_LIMITS, type GitLimits } from "./limits.ts";
 import { packet } from "./protocol.ts";
 import { parseRemoteUrl } from "./remote_url.ts";

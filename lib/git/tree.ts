@@ -8,8 +8,8 @@
  * 160000 commit 6c8db01657c92af3d3d27c15e6e2c04055fba851       -\tsub\0
  * ```
  */
-import { UpstreamError } from "../errors.ts";
-import { LimitExceededError } from "./errors.ts";
+import type { Budget } from "../async/budget.ts";
+import { LimitExceededError, UpstreamError } from "../errors.ts";
 import { isHash } from "./refs.ts";
 import type { TreeEntry, TreeEntryKind } from "./repository.ts";
 
@@ -19,23 +19,21 @@ const ENTRY_MAX_BYTES = 64 * 1024;
 /**
  * All entries except directories.
  *
- * @throws {LimitExceededError} when there are more than `maxEntries`, or one is very long
+ * @throws {LimitExceededError} when the budget is spent, or one is very long
  */
 export async function* parseTree(
   chunks: AsyncIterable<Uint8Array>,
-  { maxEntries }: { readonly maxEntries: number },
+  budget: Budget,
 ): AsyncGenerator<TreeEntry> {
   let rest = new Uint8Array(0);
-  let entries = 0;
   for await (const chunk of chunks) {
+    budget.spendBytes(chunk.length);
     const bytes = new Uint8Array(rest.length + chunk.length);
     bytes.set(rest);
     bytes.set(chunk, rest.length);
     let start = 0;
     for (let end; (end = bytes.indexOf(0, start)) >= 0; start = end + 1) {
-      if (++entries > maxEntries) {
-        throw new LimitExceededError(`Cannot list a tree: it has over ${maxEntries} entries`);
-      }
+      budget.spendItems(1);
       const entry = parseEntry(bytes.subarray(start, end));
       if (entry !== null) yield entry;
     }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { UpstreamError } from "../errors.ts";
-import { LimitExceededError } from "./errors.ts";
+import { Budget } from "../async/budget.ts";
+import { LimitExceededError, UpstreamError } from "../errors.ts";
 import { parseTree } from "./tree.ts";
 
 const HASH = "a".repeat(40);
@@ -13,8 +13,10 @@ async function* chunks(text: string, sizeBytes: number): AsyncGenerator<Uint8Arr
   }
 }
 
-async function parse(text: string, maxEntries = 100, chunkBytes = 64) {
-  return await Array.fromAsync(parseTree(chunks(text, chunkBytes), { maxEntries }));
+async function parse(text: string, maxItems = 100, chunkBytes = 64) {
+  const limits = { name: "tree", maxBytes: 1e6, maxItems, items: "entries", timeoutMs: null };
+  const budget = new Budget(limits, { what: "it" });
+  return await Array.fromAsync(parseTree(chunks(text, chunkBytes), budget));
 }
 
 Deno.test("parseTree()", async (t) => {

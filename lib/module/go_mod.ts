@@ -14,7 +14,7 @@
  * The language version decides which vendored files a module zip has, and so the zip's hash. That
  * is why faults in `require` lines count here.
  */
-import { type Directive, GoModError, readDirectives } from "./go_mod_syntax.ts";
+import { type Directive, GoModError, MAX_TOKEN_BYTES, readDirectives } from "./go_mod_syntax.ts";
 import { unquoteGo } from "./go_string.ts";
 import { matchesPathMajor, type ModulePath, splitPathVersion } from "./path.ts";
 import { canonicalVersion } from "./version.ts";
@@ -49,28 +49,52 @@ export const MAX_GO_MOD_SIZE_BYTES = 16 << 20;
 export const MAX_RETRACTIONS = 10_000;
 
 /**
- * What a go.mod file says. Never throws: a file that is not a go.mod file, or is too long, says
- * nothing.
+ * What a go.mod file says. Never throws: a file that is no go.mod file, or is too long, says
+ * nothing. A file may have 16 MiB, so it is read in steps (async/pace.ts).
  */
-export function scanGoMod(bytes: Uint8Array): GoMod {
+export function* scanGoMod(bytes: Uint8Array): Generator<number, GoMod, void> {
   if (bytes.length > MAX_GO_MOD_SIZE_BYTES) return EMPTY;
-  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   try {
-    return parseGoMod(text);
+    return yield* parseGoMod(bytes);
   } catch (error) {
     if (!(error instanceof GoModError)) throw error;
-    return { ...EMPTY, modulePath: findModulePath(text) };
+    return { ...EMPTY, modulePath: yield* modulePathLine(bytes) };
   }
 }
 
 /**
- * The path on the first line that starts with `module`, null if there is none. By it alone the `go`
- * command knows a module's directory in a repository, whatever else the file says: `module (` in a
- * block is the path `(`.
+ * The path on the first line that starts with `module`, null if there is none: `ModulePath` of
+ * x/mod. By it alone the `go` command knows a module's directory in a repository, whatever else the
+ * file says: `module (` in a block is the path `(`. In steps.
  */
-export function modulePathLine(bytes: Uint8Array): string | null {
-  return findModulePath(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
+export function* modulePathLine(bytes: Uint8Array): Generator<number, string | null, void> {
+  for (let at = 0, steppedAt = 0; at < bytes.length;) {
+    const start = skipSpace(bytes, at);
+    const end = endOfLine(bytes, start);
+    if (startsWith(bytes, { start, word: MODULE })) {
+      const path = skipSpace(bytes, start + MODULE.length);
+      const isPath = path > start + MODULE.length && path < end &&
+        !startsWith(bytes, { start: path, word: COMMENT });
+      if (isPath) return readPath(bytes.subarray(path, Math.min(end, path + MAX_TOKEN_BYTES)));
+    }
+    at = end + 1;
+    if (at - steppedAt >= STEP_BYTES) {
+      yield (at - steppedAt) * PARSE_COST;
+      steppedAt = at;
+    }
+  }
+  return null;
 }
+
+const MODULE = new TextEncoder().encode("module");
+const COMMENT = new TextEncoder().encode("//");
+
+/** Lines are looked through in steps of so many bytes. */
+const STEP_BYTES = 16 * 1024;
+/**
+ * How much longer it takes to parse a byte than to inflate it, which is the unit of a step's cost.
+ */
+const PARSE_COST = 12;
 
 /**
  * Whether a `.mod` is the go.mod that the module's zip stands for: the one in it, or the synthetic
@@ -92,11 +116,15 @@ export function syntheticGoMod(path: ModulePath): Uint8Array<ArrayBuffer> {
 const EMPTY: GoMod = { modulePath: null, goVersion: null, retractions: [] };
 
 /** @throws {GoModError} when the `go` command would refuse the file of a dependency. */
-function parseGoMod(text: string): GoMod {
+function* parseGoMod(bytes: Uint8Array): Generator<number, GoMod, void> {
   let modulePath: string | null = null;
   let goVersion: string | null = null;
   const retractions: Retraction[] = [];
-  for (const directive of readDirectives(text)) {
+  for (const directive of readDirectives(bytes)) {
+    if (typeof directive === "number") {
+      yield directive * PARSE_COST;
+      continue;
+    }
     switch (directive.verb) {
       case "module":
         if (modulePath !== null) throw new GoModError("repeated module line");
@@ -175,20 +203,56 @@ function checkRequirement({ args }: Directive): void {
   }
 }
 
-const MODULE_LINE =
-  /(?:^|\n)[^\P{White_Space}\n]*module[^\P{White_Space}\n]+(?!\/\/)(?<path>\P{White_Space}[^\n]*)/u;
-
-/**
- * The path on the first line that starts with `module`, wherever that line is: `ModulePath` of
- * x/mod.
- */
-function findModulePath(text: string): string | null {
-  const line = MODULE_LINE.exec(text)?.groups?.["path"];
-  if (line === undefined) return null;
-  const [code = ""] = line.split("//", 1);
-  const path = trimEnd(code);
+/** What stands behind `module` in a line. */
+function readPath(line: Uint8Array): string | null {
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(line);
+  const comment = text.indexOf("//");
+  const path = trimEnd(comment < 0 ? text : text.slice(0, comment));
   return /^["`]/.test(path) ? unquoteGo(path) || null : path;
 }
+
+function startsWith(
+  bytes: Uint8Array,
+  { start, word }: { readonly start: number; readonly word: Uint8Array },
+): boolean {
+  // Mostly the first byte says no.
+  return bytes[start] === word[0] && word.every((byte, i) => bytes[start + i] === byte);
+}
+
+function endOfLine(bytes: Uint8Array, at: number): number {
+  const newline = bytes.indexOf(NEWLINE, at);
+  return newline < 0 ? bytes.length : newline;
+}
+
+/** The first place from `at` on that has no white space, or the end of a line. */
+function skipSpace(bytes: Uint8Array, at: number): number {
+  for (let size = 1; size > 0; at += size) {
+    while (bytes[at] === 0x20 || bytes[at] === 0x09) at++;
+    size = spaceBytes(bytes, at);
+  }
+  return at;
+}
+
+/**
+ * How many bytes the white space at `at` has that is not the end of a line; 0 for anything else.
+ */
+function spaceBytes(bytes: Uint8Array, at: number): number {
+  const byte = bytes[at] ?? 0;
+  if (byte < 0x80) return byte === 0x20 || byte >= 0x09 && byte <= 0x0d && byte !== NEWLINE ? 1 : 0;
+  if (byte === 0xc2) return bytes[at + 1] === 0x85 || bytes[at + 1] === 0xa0 ? 2 : 0;
+  if (byte < 0xe1 || byte > 0xe3) return 0;
+  const point = (byte & 0xf) << 12 | ((bytes[at + 1] ?? 0) & 0x3f) << 6 |
+    (bytes[at + 2] ?? 0) & 0x3f;
+  const isWhole = ((bytes[at + 1] ?? 0) & 0xc0) === 0x80 && ((bytes[at + 2] ?? 0) & 0xc0) === 0x80;
+  return isWhole && LONG_SPACES.has(point) ? 3 : 0;
+}
+
+/** The characters with Unicode's property White_Space that have three bytes in UTF-8. */
+const LONG_SPACES: ReadonlySet<number> = new Set([
+  ...[0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000],
+  ...Array.from({ length: 11 }, (_, i) => 0x2000 + i),
+]);
+const NEWLINE = 0x0a;
 
 /** As Go trims: `trimEnd` of JavaScript takes a byte order mark for a space. */
 function trimEnd(text: string): string {

@@ -13,6 +13,9 @@
  * each line of the block continues the word before the parenthesis. Follows the reader in
  * golang.org/x/mod/modfile also in what it refuses, because a file that the `go` command cannot
  * read has no effect on it.
+ *
+ * KNOWN LIMIT: Go reads words and strings of any length. Here one of over {@linkcode
+ * MAX_TOKEN_BYTES} makes the file unreadable, so that no single step is long.
  */
 
 /** A line of a go.mod file, or a line of a block with the block's word in front. */
@@ -32,29 +35,41 @@ export interface Directive {
  */
 export const MAX_ARGUMENTS = 8;
 
+/**
+ * How long a word or a quoted string may be. A module path has a few hundred characters at most.
+ */
+export const MAX_TOKEN_BYTES = 64 * 1024;
+
+/** Read in one step: a millisecond. */
+const STEP_BYTES = 16 * 1024;
+
 /** The `go` command cannot read the file. */
 export class GoModError extends Error {
   override readonly name = "GoModError";
 }
 
+/** A directive; or a number: so many bytes were read, and others may have their turn. */
+type Step = Directive | number;
+
 /**
- * The directives of a go.mod file in their order, known or not. Blocks that start with more than
- * one word are left out: none has a meaning yet.
+ * The directives of a go.mod file in their order, known or not, and the steps of reading them.
+ * Blocks that start with more than one word are left out: none has a meaning yet.
  *
- * @throws {GoModError} when the text cannot be a go.mod file; what came before it does not count
- * either.
+ * @throws {GoModError} when it cannot be a go.mod file; what came before it does not count either.
  */
-export function* readDirectives(text: string): Generator<Directive, void> {
-  const tokens = new Tokens(text);
+export function* readDirectives(file: Uint8Array): Generator<Step, void> {
+  const tokens = new Tokens(file);
   while (tokens.peek() !== END_OF_FILE) {
     const verb = tokens.take();
+    yield* tokens.steps();
     if (verb !== END_OF_LINE) yield* readStatement(tokens, verb);
   }
 }
 
-function* readStatement(tokens: Tokens, verb: string): Generator<Directive, void> {
+function* readStatement(tokens: Tokens, verb: string): Generator<Step, void> {
   const args: string[] = [];
   for (let token = tokens.take(); !endsLine(token); token = tokens.take()) {
+    yield* tokens.steps();
     if (token === "(" && opensBlock(tokens)) {
       yield* readBlock(tokens, args.length === 0 ? verb : null);
       return;
@@ -72,21 +87,23 @@ function opensBlock(tokens: Tokens): boolean {
   return endsLine(tokens.peek()) || (tokens.peek() === ")" && endsLine(tokens.peekSecond()));
 }
 
-function* readBlock(tokens: Tokens, verb: string | null): Generator<Directive, void> {
+function* readBlock(tokens: Tokens, verb: string | null): Generator<Step, void> {
   for (;;) {
     const token = tokens.take();
+    yield* tokens.steps();
     if (token === END_OF_FILE) throw new GoModError("a block is not closed");
     if (token === END_OF_LINE) continue;
     if (token === ")") break;
-    const args = readLine(tokens, token);
+    const args = yield* readLine(tokens, token);
     if (verb !== null) yield { verb, args, inBlock: true };
   }
   if (!endsLine(tokens.take())) throw new GoModError("a block is closed within a line");
 }
 
-function readLine(tokens: Tokens, first: string): string[] {
+function* readLine(tokens: Tokens, first: string): Generator<number, string[]> {
   const args = [first];
   for (let token = tokens.take(); !endsLine(token); token = tokens.take()) {
+    yield* tokens.steps();
     if (args.length < MAX_ARGUMENTS) args.push(token);
   }
   return args;
@@ -108,26 +125,37 @@ const SLASH = 0x2f;
 const BACKSLASH = 0x5c;
 const BACK_QUOTE = 0x60;
 const DELETE = 0x7f;
-const BLANKS = charCodes(" \t\r");
+const TAB = 0x09;
+const RETURN = 0x0d;
 const MARKS = charCodes("()[]{},");
 /** What a word may hold beyond ASCII: what Go's `unicode.IsPrint` is true for. */
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u;
 
 /**
- * The tokens of a text, one after the other. Past the end of the file there is nothing but that
+ * The tokens of a file, one after the other. Past the end of the file there is nothing but that
  * end.
  *
- * Goes by character codes, because a file may have 16 MiB and a regular expression for words or
- * quoted strings needs a stack as deep as they are long.
+ * Goes by bytes, because a file may have 16 MiB: to make a string of it takes as long as several
+ * steps, and a regular expression for words or quoted strings needs a stack as deep as they are
+ * long.
  */
 class Tokens {
-  readonly #text: string;
+  readonly #file: Uint8Array;
   /** Where reading goes on, behind the tokens that have been peeked at. */
   #at = 0;
   readonly #peeked: string[] = [];
+  #stepAt = 0;
 
-  constructor(text: string) {
-    this.#text = text;
+  constructor(file: Uint8Array) {
+    this.#file = file;
+  }
+
+  /** What was read since the last step, when it is enough for one. */
+  *steps(): Generator<number, void> {
+    const bytes = this.#at - this.#stepAt;
+    if (bytes < STEP_BYTES) return;
+    this.#stepAt = this.#at;
+    yield bytes;
   }
 
   take(): string {
@@ -146,76 +174,94 @@ class Tokens {
 
   #read(): string {
     this.#skipBlanks();
-    const first = this.#text.charCodeAt(this.#at);
-    if (Number.isNaN(first)) return END_OF_FILE;
+    const first = this.#file[this.#at];
+    if (first === undefined) return END_OF_FILE;
     if (first === NEWLINE) return this.#readLineEnds();
-    if (first === SLASH && this.#text.charCodeAt(this.#at + 1) === SLASH) {
-      return this.#readComment();
-    }
+    if (first === SLASH && this.#file[this.#at + 1] === SLASH) return this.#readComment();
     if (MARKS.has(first)) return this.#readTo(this.#at + 1);
     return first === QUOTE || first === BACK_QUOTE ? this.#readQuoted(first) : this.#readWord();
   }
 
   #skipBlanks(): void {
-    while (BLANKS.has(this.#text.charCodeAt(this.#at))) this.#at++;
+    const file = this.#file;
+    let at = this.#at;
+    while (isBlank(file[at])) at++;
+    this.#at = at;
   }
 
   /** Blank lines mean nothing, so a row of line ends is one. */
   #readLineEnds(): string {
-    while (this.#text.charCodeAt(this.#at) === NEWLINE) {
-      this.#at++;
-      this.#skipBlanks();
-    }
+    const file = this.#file;
+    let at = this.#at;
+    while (file[at] === NEWLINE || isBlank(file[at])) at++;
+    this.#at = at;
     return END_OF_LINE;
   }
 
   #readComment(): string {
-    const end = this.#text.indexOf("\n", this.#at);
-    this.#at = end < 0 ? this.#text.length : end + 1;
+    const end = this.#file.indexOf(NEWLINE, this.#at);
+    this.#at = end < 0 ? this.#file.length : end + 1;
     return END_OF_LINE;
   }
 
   #readQuoted(quote: number): string {
-    const text = this.#text;
-    for (let at = this.#at + 1; at < text.length; at++) {
-      const code = text.charCodeAt(at);
+    const file = this.#file;
+    const limit = Math.min(file.length, this.#at + MAX_TOKEN_BYTES);
+    for (let at = this.#at + 1; at < limit; at++) {
+      const code = file[at];
       if (code === quote) return this.#readTo(at + 1);
       if (code === NEWLINE) break;
       if (code === BACKSLASH && quote === QUOTE) at++;
     }
-    throw new GoModError("a quoted string is not closed");
+    throw new GoModError("a quoted string is not closed, or is too long");
   }
 
   /** A word ends before a blank, a mark or a comment; a quote within it has no meaning here. */
   #readWord(): string {
     let end = this.#at;
-    for (let units = this.#wordUnits(end); units > 0; units = this.#wordUnits(end)) end += units;
+    for (let bytes = this.#wordBytes(end); bytes > 0; bytes = this.#wordBytes(end)) {
+      end += bytes;
+      if (end - this.#at > MAX_TOKEN_BYTES) throw new GoModError("a word is too long");
+    }
     if (end === this.#at) throw new GoModError("a character that cannot be in a go.mod file");
     return this.#readTo(end);
   }
 
-  /**
-   * How many code units the character at `at` has, 0 if it cannot be in a word or starts a comment.
-   */
-  #wordUnits(at: number): number {
-    const code = this.#text.charCodeAt(at);
+  /** How many bytes the character at `at` has, 0 if it cannot be in a word or starts a comment. */
+  #wordBytes(at: number): number {
+    const code = this.#file[at];
+    if (code === undefined) return 0;
     if (code === SLASH) {
-      const next = this.#text.charCodeAt(at + 1);
+      const next = this.#file[at + 1];
       // Go has no block comments here: the word ends, and no token starts so.
       return next === SLASH || next === STAR ? 0 : 1;
     }
-    if (code > SPACE && code < DELETE) return MARKS.has(code) ? 0 : 1;
-    const point = this.#text.codePointAt(at);
-    if (point === undefined || point <= DELETE) return 0;
-    const character = this.#text.slice(at, at + (point > 0xffff ? 2 : 1));
-    return PRINTABLE.test(character) ? character.length : 0;
+    if (code <= DELETE) return code > SPACE && code < DELETE && !MARKS.has(code) ? 1 : 0;
+    const [character = ""] = UTF8.decode(this.#file.subarray(at, at + MAX_CHARACTER_BYTES));
+    // What is not UTF-8 may be in a word, byte by byte.
+    if (character === REPLACEMENT) return 1;
+    return PRINTABLE.test(character) ? encodedBytes(character) : 0;
   }
 
   #readTo(end: number): string {
-    const token = this.#text.slice(this.#at, end);
+    const token = UTF8.decode(this.#file.subarray(this.#at, end));
     this.#at = end;
     return token;
   }
+}
+
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const MAX_CHARACTER_BYTES = 4;
+/** What bytes that are not UTF-8 are read as, each. */
+const REPLACEMENT = "\ufffd";
+
+function encodedBytes(character: string): number {
+  const point = character.codePointAt(0) ?? 0;
+  return point > 0xffff ? 4 : point > 0x7ff ? 3 : 2;
+}
+
+function isBlank(code: number | undefined): boolean {
+  return code === SPACE || code === TAB || code === RETURN;
 }
 
 function charCodes(characters: string): ReadonlySet<number> {

@@ -8,10 +8,11 @@ import {
   scanGoMod,
   syntheticGoMod,
 } from "./go_mod.ts";
+import { atOnce } from "../async/pace.ts";
 import { parseModulePath } from "./path.ts";
 
 function scanText(text: string): GoMod {
-  return scanGoMod(new TextEncoder().encode(text));
+  return atOnce(scanGoMod(new TextEncoder().encode(text)));
 }
 
 const NOTHING: GoMod = { modulePath: null, goVersion: null, retractions: [] };
@@ -31,7 +32,7 @@ Deno.test("scanGoMod() agrees with Go's ParseLax, and where that fails with Modu
 Deno.test("scanGoMod() reads bytes that are not UTF-8 in a comment", () => {
   const bytes = new TextEncoder().encode("module example.com/m // ?\ngo 1.24\n")
     .map((byte) => byte === 0x3f ? 0xff : byte);
-  assert.deepEqual(scanGoMod(bytes), {
+  assert.deepEqual(atOnce(scanGoMod(bytes)), {
     modulePath: "example.com/m",
     goVersion: "1.24",
     retractions: [],
@@ -81,7 +82,7 @@ Deno.test("scanGoMod() answers any bytes", () => {
     "\n",
   )).map((parts) => new TextEncoder().encode(parts.join("")));
   fc.assert(fc.property(fc.oneof(line, fc.uint8Array()), (bytes) => {
-    scanGoMod(bytes);
+    atOnce(scanGoMod(bytes));
   }));
 });
 
@@ -89,6 +90,6 @@ Deno.test("syntheticGoMod() declares the path", () => {
   for (const path of ["example.com/m", "example.com/M_~x/v2", "gopkg.in/yaml.v3"]) {
     const bytes = syntheticGoMod(parseModulePath(path));
     assert.equal(new TextDecoder().decode(bytes), `module ${path}\n`);
-    assert.deepEqual(scanGoMod(bytes), { ...NOTHING, modulePath: path });
+    assert.deepEqual(atOnce(scanGoMod(bytes)), { ...NOTHING, modulePath: path });
   }
 });

@@ -42,8 +42,11 @@ export class InvalidInfoError extends Error {
   override readonly name = "InvalidInfoError";
 }
 
-/** The longest `.info` that is read: a thousand times the usual. */
-export const MAX_INFO_SIZE_BYTES = 1 << 20;
+/**
+ * The longest `.info` that is read: some hundred times the usual. JSON of a megabyte may take 100
+ * ms.
+ */
+export const MAX_INFO_SIZE_BYTES = 128 * 1024;
 
 /** The names in JSON, in the order in which Go writes them. */
 const ORIGIN_NAMES: readonly (readonly [keyof Origin, string])[] = [

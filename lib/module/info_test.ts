@@ -52,7 +52,7 @@ const REFUSED: { input: string; want: string }[] = [
   { input: withOrigin("1"), want: "Origin is not a JSON object" },
   { input: withOrigin('{"Hash":[]}'), want: "Hash is not a string" },
   { input: "[".repeat(MAX_INFO_SIZE_BYTES), want: "not JSON" },
-  { input: " ".repeat(MAX_INFO_SIZE_BYTES + 1), want: "longer than 1048576 bytes" },
+  { input: " ".repeat(MAX_INFO_SIZE_BYTES + 1), want: "longer than 131072 bytes" },
 ];
 
 Deno.test("parseInfo() says why it refuses", async (t) => {

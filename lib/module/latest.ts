@@ -4,36 +4,58 @@
 import type { Retraction } from "./go_mod.ts";
 import { isPseudoVersion } from "./pseudo_version.ts";
 import { retractedBy } from "./retraction.ts";
-import { parseSemver } from "./semver.ts";
-import { compareVersions, isCanonicalVersion, type Version } from "./version.ts";
+import { compareParsed, parseSemver, type Semver } from "./semver.ts";
+import { isCanonicalVersion, type Version } from "./version.ts";
+
+/** Versions in one step, and the cost of each. */
+const STEP_ITEMS = 1024;
+const ITEM_COST_BYTES = 1024;
 
 /**
  * The highest version, a release before any pre-release, of those that are not retracted. An
  * `+incompatible` version is taken only where there is no other. Null if nothing is left;
  * pseudo-versions and other names are passed over.
  *
+ * A list may be long, so it is done in steps (async/pace.ts).
+ *
  * @example
  * ```ts
  * import assert from "node:assert/strict";
+ * import { atOnce } from "../async/pace.ts";
  * const versions = ["v1.0.0", "v1.1.0", "v1.2.0-rc.1", "v2.0.0+incompatible"];
- * assert.equal(pickLatest(versions, []), "v1.1.0");
- * assert.equal(pickLatest(versions, [{ low: "v1.1.0", high: "v1.1.0" }]), "v1.0.0");
+ * assert.equal(atOnce(pickLatest(versions, [])), "v1.1.0");
+ * assert.equal(atOnce(pickLatest(versions, [{ low: "v1.1.0", high: "v1.1.0" }])), "v1.0.0");
  * ```
  */
-export function pickLatest(
+export function* pickLatest(
   versions: readonly string[],
   retractions: readonly Retraction[],
-): Version | null {
+): Generator<number, Version | null, void> {
+  yield retractions.length * ITEM_COST_BYTES;
   const isRetracted = retractedBy(retractions);
-  const candidates = versions
-    .filter(isCanonicalVersion)
-    .filter((version) => !isPseudoVersion(version))
-    .sort((a, b) => rank(b) - rank(a) || compareVersions(b, a));
-  return candidates.find((version) => !isRetracted(version)) ?? null;
+  let best: Candidate | null = null;
+  for (const [i, version] of versions.entries()) {
+    if (i % STEP_ITEMS === 0) yield STEP_ITEMS * ITEM_COST_BYTES;
+    if (!isCanonicalVersion(version) || isPseudoVersion(version)) continue;
+    const parsed = parseSemver(version);
+    if (parsed === null) continue;
+    const candidate = { version, parsed, rank: rankOf(parsed) };
+    if ((best === null || isBetter(candidate, best)) && !isRetracted(version)) best = candidate;
+  }
+  return best?.version ?? null;
+}
+
+interface Candidate {
+  readonly version: Version;
+  readonly parsed: Semver;
+  readonly rank: number;
+}
+
+function isBetter(a: Candidate, b: Candidate): boolean {
+  return a.rank > b.rank || a.rank === b.rank && compareParsed(a.parsed, b.parsed) > 0;
 }
 
 /** Compatible before incompatible, then releases before pre-releases. */
-function rank(version: string): number {
-  const { prerelease, build } = parseSemver(version) ?? { prerelease: "", build: "" };
+function rankOf({ prerelease, build }: Semver): number {
   return (build === "" ? 2 : 0) + (prerelease === "" ? 1 : 0);
 }

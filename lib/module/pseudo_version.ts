@@ -102,8 +102,9 @@ interface Shape {
 }
 
 function shapeOf(text: string): Shape | null {
-  const semver = parseSemver(text);
   const groups = SHAPE.exec(text)?.groups;
+  // Few texts have the shape, which is checked faster.
+  const semver = groups === undefined ? null : parseSemver(text);
   if (semver === null || groups === undefined) return null;
   const { release = "", prerelease = "", time = "", revision = "" } = groups;
   return { start: release || prerelease, time, revision, build: semver.build };

@@ -6,7 +6,7 @@
  * work for v versions and r retractions is (v + r) · log r.
  */
 import type { Retraction } from "./go_mod.ts";
-import { compareSemver } from "./semver.ts";
+import { compareParsed, parseSemver, type Semver } from "./semver.ts";
 
 /**
  * A test of whether a version is within one of `retractions`.
@@ -21,22 +21,31 @@ import { compareSemver } from "./semver.ts";
  */
 export function retractedBy(retractions: readonly Retraction[]): (version: string) => boolean {
   const intervals = mergeOverlapping(retractions);
-  return (version) => {
-    const next = countWhile(intervals, ({ low }) => compareSemver(low, version) <= 0);
+  return (text) => {
+    const version = parseSemver(text);
+    const next = countWhile(intervals, ({ low }) => compareParsed(low, version) <= 0);
     const last = intervals[next - 1];
-    return last !== undefined && compareSemver(version, last.high) <= 0;
+    return last !== undefined && compareParsed(version, last.high) <= 0;
   };
 }
 
+/** A {@linkcode Retraction}, parsed once for all comparisons. */
+interface Interval {
+  readonly low: Semver | null;
+  readonly high: Semver | null;
+}
+
 /** The same versions in intervals that are in order and have none in common; one may be empty. */
-function mergeOverlapping(retractions: readonly Retraction[]): Retraction[] {
-  const merged: Retraction[] = [];
-  const inOrder = retractions.toSorted((a, b) => compareSemver(a.low, b.low));
+function mergeOverlapping(retractions: readonly Retraction[]): Interval[] {
+  const merged: Interval[] = [];
+  const inOrder = retractions
+    .map(({ low, high }): Interval => ({ low: parseSemver(low), high: parseSemver(high) }))
+    .sort((a, b) => compareParsed(a.low, b.low));
   for (const { low, high } of inOrder) {
     const last = merged.at(-1);
-    if (last === undefined || compareSemver(last.high, low) < 0) {
+    if (last === undefined || compareParsed(last.high, low) < 0) {
       merged.push({ low, high });
-    } else if (compareSemver(last.high, high) < 0) {
+    } else if (compareParsed(last.high, high) < 0) {
       merged[merged.length - 1] = { low: last.low, high };
     }
   }

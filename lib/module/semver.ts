@@ -58,8 +58,12 @@ export function parseSemver(text: string): Semver | null {
  */
 export function canonicalSemver(text: string): string | null {
   const version = parseSemver(text);
-  if (version === null) return null;
-  return `v${version.major}.${version.minor}.${version.patch}${version.prerelease}`;
+  return version === null ? null : formatCanonical(version);
+}
+
+/** The full form without build metadata. */
+export function formatCanonical({ major, minor, patch, prerelease }: Semver): string {
+  return `v${major}.${minor}.${patch}${prerelease}`;
 }
 
 /**
@@ -68,8 +72,14 @@ export function canonicalSemver(text: string): string | null {
  * their canonical forms are the same.
  */
 export function compareSemver(a: string, b: string): number {
-  const left = parseSemver(a);
-  const right = parseSemver(b);
+  return compareParsed(parseSemver(a), parseSemver(b));
+}
+
+/**
+ * {@linkcode compareSemver} of what was parsed before: for a sort, which compares each text many
+ * times.
+ */
+export function compareParsed(left: Semver | null, right: Semver | null): number {
   if (left === null || right === null) return Number(left !== null) - Number(right !== null);
   return compareNumbers(left.major, right.major) ||
     compareNumbers(left.minor, right.minor) ||

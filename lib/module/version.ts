@@ -12,7 +12,14 @@ import { InvalidRequestError } from "../errors.ts";
 import { revisionFault } from "./escape.ts";
 import { matchesPathMajor, type ModulePath, splitPathVersion } from "./path.ts";
 import { quoted } from "./quoted.ts";
-import { canonicalSemver, compareSemver, majorOf, parseSemver } from "./semver.ts";
+import {
+  compareParsed,
+  compareSemver,
+  formatCanonical,
+  majorOf,
+  parseSemver,
+  type Semver,
+} from "./semver.ts";
 
 declare const versionBrand: unique symbol;
 declare const queryBrand: unique symbol;
@@ -45,10 +52,10 @@ export function isCanonicalVersion(text: string): text is Version {
  * ```
  */
 export function canonicalVersion(text: string): Version | null {
-  const canonical = canonicalSemver(text);
-  if (canonical === null) return null;
-  const suffix = parseSemver(text)?.build === INCOMPATIBLE ? INCOMPATIBLE : "";
-  return canonical + suffix as Version;
+  const parsed = parseSemver(text);
+  if (parsed === null) return null;
+  const suffix = parsed.build === INCOMPATIBLE ? INCOMPATIBLE : "";
+  return formatCanonical(parsed) + suffix as Version;
 }
 
 /**
@@ -90,6 +97,24 @@ export function parseQuery(text: string): Query {
 /** The order of a list: by semantic version, then by bytes, so that only the same text is equal. */
 export function compareVersions(a: string, b: string): number {
   return compareSemver(a, b) || (a === b ? 0 : a < b ? -1 : 1);
+}
+
+/** A version that is compared many times. */
+export interface ParsedVersion<T extends string = Version> {
+  readonly text: T;
+  readonly parsed: Semver | null;
+}
+
+export function parsedVersion<T extends string>(text: T): ParsedVersion<T> {
+  return { text, parsed: parseSemver(text) };
+}
+
+/** {@linkcode compareVersions} of what was parsed before. */
+export function compareParsedVersions(
+  a: ParsedVersion<string>,
+  b: ParsedVersion<string>,
+): number {
+  return compareParsed(a.parsed, b.parsed) || (a.text === b.text ? 0 : a.text < b.text ? -1 : 1);
 }
 
 function versionFault(

@@ -1,16 +1,20 @@
 /**
  * The story of a request, in one place:
  *
- * 1. A published copy answers at once, from memory or from the store (stored_modules.ts). No source is asked for it again,
- *    ever.
- * 2. Otherwise it is fetched from its source, checked and published (publisher.ts), once for all who wait. Whoever was
- *    first, on whatever replica, everybody answers with that copy.
- * 3. A query (`@latest`, a branch) is asked of the source, and its answer is a version, for which 1 and 2 hold.
- * 4. When the source fails, lists and `@latest` are answered from what is published, and said to be stale.
+ * 1. A published copy answers at once, from memory or from the store (stored_modules.ts). No source
+ *    is asked for it again, ever.
+ * 2. Otherwise it is fetched from its source, checked and published (publisher.ts), once for all
+ *    who wait. Whoever was first, on whatever replica, everybody answers with that copy.
+ * 3. A query (`@latest`, a branch) is asked of the source, and its answer is a version, for which 1
+ *    and 2 hold.
+ * 4. When the source fails, lists and `@latest` are answered from what is published, and said to be
+ *    stale.
  *
- * A list names every version that anybody has read, because each list looks at the store, and what the source knows now.
+ * A list names every version that anybody has read, because each list looks at the store, and what
+ * the source knows now.
  */
 import { withDeadline } from "../async/deadline.ts";
+import { atPace, Pace } from "../async/pace.ts";
 import { type Flight, GRACE_MS, SingleFlight } from "../async/single_flight.ts";
 import { describeError, NotFoundError, ProxyError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
@@ -108,7 +112,10 @@ export class ModuleService extends StoredModules {
     return copy;
   }
 
-  /** The copy of the version that a branch, tag, commit or version prefix means now. Throws as {@linkcode copy}. */
+  /**
+   * The copy of the version that a branch, tag, commit or version prefix means now. Throws as
+   * {@linkcode copy}.
+   */
   override async query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy> {
     const { path, query } = asked;
     if (!options.mayFetch) throw notCached(`${path}@${query}`);
@@ -125,10 +132,12 @@ export class ModuleService extends StoredModules {
   }
 
   /**
-   * The tagged versions of a module, lowest first: those published and those its source knows. `stale` when the source
-   * was not asked or failed. It is not asked as long as what it has said is new by its own word.
+   * The tagged versions of a module, lowest first: those published and those its source knows.
+   * `stale` when the source was not asked or failed. It is not asked as long as what it has said is
+   * new by its own word.
    *
-   * @throws {NotFoundError} when nothing of the module is published and its source knows of no such module
+   * @throws {NotFoundError} when nothing of the module is published and its source knows of no such
+   *   module
    * @throws {ProxyError} of another kind when nothing is published and the source failed
    */
   override async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList> {
@@ -153,8 +162,8 @@ export class ModuleService extends StoredModules {
   }
 
   /**
-   * The copy that `@latest` means: what its source says, else the best published version. `stale` as for {@linkcode list}.
-   * Throws as {@linkcode list}.
+   * The copy that `@latest` means: what its source says, else the best published version. `stale`
+   * as for {@linkcode list}. Throws as {@linkcode list}.
    */
   override async latest(path: ModulePath, options: ServiceOptions): Promise<LatestCopy> {
     try {
@@ -214,10 +223,14 @@ export class ModuleService extends StoredModules {
     return (await this.#copies.listPseudo(path, { signal })).length > 0;
   }
 
-  /** Release over pre-release over pseudo-version, retracted ones left out where the best one's go.mod says so. */
+  /**
+   * Release over pre-release over pseudo-version, retracted ones left out where the best one's
+   * go.mod says so.
+   */
   async #latestPublished(path: ModulePath, signal: AbortSignal): Promise<Copy | null> {
     const tagged = await this.#copies.list(path, { signal });
-    const best = pickLatest(tagged, []);
+    const pace = new Pace(signal);
+    const best = await atPace(pickLatest(tagged, []), pace);
     if (best === null) {
       const pseudo = (await this.#copies.listPseudo(path, { signal })).at(-1);
       return pseudo === undefined
@@ -226,14 +239,17 @@ export class ModuleService extends StoredModules {
     }
     const copy = await this.#copies.read({ path, version: best }, { signal });
     if (copy === null) return null;
-    const { retractions } = scanGoMod(copy.goMod);
-    const allowed = pickLatest(tagged, retractions);
+    const { retractions } = await atPace(scanGoMod(copy.goMod), pace);
+    const allowed = await atPace(pickLatest(tagged, retractions), pace);
     return allowed === null || allowed === best
       ? copy
       : await this.#copies.read({ path, version: allowed }, { signal });
   }
 
-  /** A failure that the store makes up for: said in the access log, and as a warning unless it was asked for. */
+  /**
+   * A failure that the store makes up for: said in the access log, and as a warning unless it was
+   * asked for.
+   */
   #tolerate(error: unknown, what: string, options: ServiceOptions): void {
     if (options.signal.aborted || !(error instanceof ProxyError)) throw error;
     options.facts["cache"] = "stale";

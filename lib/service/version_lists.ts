@@ -1,7 +1,8 @@
 /**
- * The lists of versions that may be answered without a wait: what the source has said is still new by its own word, and
- * the store can tell that nothing was published since it was listed (C10). A developer who has tagged a version and asks for
- * the list waits {@linkcode MAX_KNOWN_AGE_MS} at most; what any replica has published is there at once.
+ * The lists of versions that may be answered without a wait: what the source has said is still new
+ * by its own word, and the store can tell that nothing was published since it was listed (C10). A
+ * developer who has tagged a version and asks for the list waits {@linkcode MAX_KNOWN_AGE_MS} at
+ * most; what any replica has published is there at once.
  */
 import { LRUCache } from "lru-cache";
 import type { ModulePath } from "../module/path.ts";
@@ -16,7 +17,10 @@ const MAX_KNOWN_VERSIONS = 100_000;
 
 export interface VersionListsOptions {
   readonly published: Pick<CopiesInMemory, "rememberedList">;
-  /** Among how many of a process's threads, each with its own, the memory is to be shared. Default 1. */
+  /**
+   * Among how many of a process's threads, each with its own, the memory is to be shared. Default
+   * 1.
+   */
   readonly threads?: number;
   /** Milliseconds since any moment. */
   readonly now?: () => number;
@@ -36,7 +40,9 @@ export class VersionLists {
     });
   }
 
-  /** The list as it is now; null says nothing. As long as it stays the same, it is the same array. */
+  /**
+   * The list as it is now; null says nothing. As long as it stays the same, it is the same array.
+   */
   remembered(path: ModulePath): readonly Version[] | null {
     const known = this.#known.get(path);
     if (known === undefined) return null;
@@ -78,9 +84,28 @@ class KnownList {
   /** Lowest first, without pseudo-versions. */
   with(published: readonly Version[]): readonly Version[] {
     if (published === this.#published) return this.#union;
-    const tagged = this.versions.filter((version) => !isPseudoVersion(version));
     this.#published = published;
-    this.#union = [...new Set([...published, ...tagged])].sort(compareVersions);
+    this.#union = merge(published, this.versions);
     return this.#union;
   }
+}
+
+/**
+ * The union of two lists in order, with what the second has that is a pseudo-version left out.
+ * Versions are compared only where the lists differ: mostly the second has all of the first.
+ */
+function merge(first: readonly Version[], second: readonly Version[]): readonly Version[] {
+  const union: Version[] = [];
+  let taken = 0;
+  for (const version of second) {
+    if (isPseudoVersion(version)) continue;
+    for (let next = first[taken]; next !== undefined && next !== version; next = first[taken]) {
+      if (compareVersions(next, version) > 0) break;
+      union.push(next);
+      taken++;
+    }
+    if (first[taken] === version) taken++;
+    union.push(version);
+  }
+  return [...union, ...first.slice(taken)];
 }

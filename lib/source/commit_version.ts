@@ -16,6 +16,7 @@
  * Everything about the commit is read through {@linkcode ModuleCommit}, and only what the question
  * needs. The messages are those of the `go` command.
  */
+import { Pace } from "../async/pace.ts";
 import { NotFoundError } from "../errors.ts";
 import type { Hash } from "../git/refs.ts";
 import { matchesPathMajor } from "../module/path.ts";
@@ -68,6 +69,8 @@ export function versionOfCommit(
 
 /** The number of digits of the hash in a pseudo-version. */
 const SHORT_HASH_DIGITS = 12;
+/** What it costs to look at a tag, as if it were so much content (async/pace.ts). */
+const TAG_COST_BYTES = 1024;
 
 class Choice {
   readonly #layout: Layout;
@@ -76,6 +79,8 @@ class Choice {
   readonly #shortHash: string;
   /** The names of the tags on the commit. */
   readonly #ownTags: readonly string[];
+  /** A repository may have 200,000 tags. */
+  readonly #pace = new Pace(undefined);
 
   constructor(layout: Layout, commit: ModuleCommit, query: string) {
     this.#layout = layout;
@@ -96,6 +101,7 @@ class Choice {
     let base = "";
     let highest = "";
     for (const tag of this.#ownTags) {
+      await this.#pace.spend(TAG_COST_BYTES);
       const tagged = versionOfTag(tag, this.#layout.tagPrefix);
       if (tagged === null) continue;
       const { version, isExact } = tagged;
@@ -125,6 +131,7 @@ class Choice {
     if (!this.#commit.tags.some(([name]) => name.startsWith(`${tagPrefix}v`))) return "";
     let highest = "";
     for (const tag of await this.#commit.tagsBefore()) {
+      await this.#pace.spend(TAG_COST_BYTES);
       const version = versionOfTag(tag, tagPrefix)?.version ?? "";
       if (compareSemver(version, highest) > 0 && await this.#isUsable(version)) highest = version;
     }
@@ -226,6 +233,7 @@ class Choice {
     }
     let last = null;
     for (const [tag, hash] of this.#commit.tags) {
+      await this.#pace.spend(TAG_COST_BYTES);
       if (!tag.startsWith(tagPrefix + base)) continue;
       if (compareSemver(tag.slice(tagPrefix.length), base) !== 0) continue;
       if (hash === this.#commit.hash || await this.#commit.descendsFrom(hash)) return null;

@@ -2,13 +2,15 @@
  * The commits of a module's repository at one state of its refs, with what decides about versions:
  * the go.mod files in them, the tags before them and what the module has retracted.
  */
+import { atPace, Pace } from "../async/pace.ts";
 import type { Hash, Refs } from "../git/refs.ts";
 import type { History, Repository, Snapshot } from "../git/repository.ts";
 import { MAX_GO_MOD_SIZE_BYTES, type Retraction, scanGoMod } from "../module/go_mod.ts";
-import { compareSemver, parseSemver } from "../module/semver.ts";
+import { retractedBy } from "../module/retraction.ts";
+import { parseSemver } from "../module/semver.ts";
 import type { ModuleCommit } from "./commit_version.ts";
 import { revisionName } from "./git_revision.ts";
-import { taggedVersions, tagsOf } from "./git_tags.ts";
+import { type Tag, type TaggedVersions, taggedVersions, tagsOf } from "./git_tags.ts";
 import type { Layout } from "./layout.ts";
 import { findModuleDir, readGoMods } from "./module_dir.ts";
 
@@ -26,7 +28,9 @@ export class GitCommits {
   readonly #layout: Layout;
   readonly #repository: Repository;
   readonly #signal: AbortSignal;
-  #retractions: Promise<readonly Retraction[]> | undefined;
+  #tags: Promise<readonly Tag[]> | undefined;
+  #versions: Promise<TaggedVersions> | undefined;
+  #isRetracted: Promise<(version: string) => boolean> | undefined;
 
   constructor({ layout, repository, refs, signal }: GitCommitsOptions) {
     this.refs = refs;
@@ -39,7 +43,26 @@ export class GitCommits {
   async at(hash: Hash): Promise<GitCommit | null> {
     const options = { signal: this.#signal };
     const snapshot = await this.#repository.snapshot(this.refs, hash, options);
-    return snapshot === null ? null : new GitCommit(snapshot, { commits: this, ...options });
+    if (snapshot === null) return null;
+    return new GitCommit(snapshot, { commits: this, tags: await this.tags(), ...options });
+  }
+
+  /** All tags of the repository, sorted by name. */
+  tags(): Promise<readonly Tag[]> {
+    return this.#tags ??= atPace(tagsOf(this.refs), this.#pace());
+  }
+
+  /** The versions of the module that are tagged. */
+  versions(): Promise<TaggedVersions> {
+    return this.#versions ??= this.#readVersions();
+  }
+
+  async #readVersions(): Promise<TaggedVersions> {
+    return await atPace(taggedVersions(await this.tags(), this.#layout), this.#pace());
+  }
+
+  #pace(): Pace {
+    return new Pace(this.#signal);
   }
 
   /** The commit that a version of the module is tagged on, or null. */
@@ -57,13 +80,13 @@ export class GitCommits {
     return this.#repository.history(this.refs, { signal: this.#signal });
   }
 
-  /** The versions that the module has retracted, as its highest tagged version says. */
-  retractions(): Promise<readonly Retraction[]> {
-    return this.#retractions ??= this.#readRetractions();
+  /** Whether the module has retracted a version, as its highest tagged version says. */
+  retracted(): Promise<(version: string) => boolean> {
+    return this.#isRetracted ??= this.#readRetractions().then(retractedBy);
   }
 
   async #readRetractions(): Promise<readonly Retraction[]> {
-    const { compatible } = taggedVersions(this.refs, this.#layout);
+    const { compatible } = await this.versions();
     const release = compatible.findLast((version) => parseSemver(version)?.prerelease === "");
     const version = release ?? compatible.at(-1);
     if (version === undefined) return [];
@@ -74,13 +97,14 @@ export class GitCommits {
     const revision = revisionName(version, this.#layout.tagPrefix);
     const found = findModuleDir(this.#layout, files, { version, revision });
     if (typeof found === "string" || found.goMod === null) return [];
-    return scanGoMod(found.goMod).retractions;
+    return (await atPace(scanGoMod(found.goMod), this.#pace())).retractions;
   }
 }
 
 interface GitCommitOptions {
   /** The commits that it is one of. */
   readonly commits: GitCommits;
+  readonly tags: readonly Tag[];
   readonly signal: AbortSignal;
 }
 
@@ -93,10 +117,10 @@ export class GitCommit implements ModuleCommit {
   readonly #signal: AbortSignal;
   readonly #goMods = new Map<string, Promise<Uint8Array<ArrayBuffer> | null>>();
 
-  constructor(snapshot: Snapshot, { commits, signal }: GitCommitOptions) {
+  constructor(snapshot: Snapshot, { commits, tags, signal }: GitCommitOptions) {
     this.hash = snapshot.commit.hash;
     this.time = new Date(snapshot.commit.timeSeconds * 1000);
-    this.tags = tagsOf(commits.refs);
+    this.tags = tags;
     this.snapshot = snapshot;
     this.#commits = commits;
     this.#signal = signal;
@@ -126,12 +150,6 @@ export class GitCommit implements ModuleCommit {
   }
 
   async isRetracted(version: string): Promise<boolean> {
-    return isRetracted(version, await this.#commits.retractions());
+    return (await this.#commits.retracted())(version);
   }
-}
-
-export function isRetracted(version: string, retractions: readonly Retraction[]): boolean {
-  return retractions.some(({ low, high }) =>
-    compareSemver(low, version) <= 0 && compareSemver(version, high) <= 0
-  );
 }

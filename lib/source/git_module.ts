@@ -6,6 +6,7 @@
  * meanwhile has no effect (or the repository throws `RefsMovedError`, and the caller starts over
  * with new refs).
  */
+import { atPace, eachStep, Pace } from "../async/pace.ts";
 import { NotFoundError } from "../errors.ts";
 import type { Hash, Refs } from "../git/refs.ts";
 import type { Repository, Snapshot } from "../git/repository.ts";
@@ -14,9 +15,9 @@ import { isPseudoVersion } from "../module/pseudo_version.ts";
 import { compareSemver, parseSemver } from "../module/semver.ts";
 import { canonicalVersion, parseVersion, type Version } from "../module/version.ts";
 import { versionOfCommit } from "./commit_version.ts";
-import { GitCommits, type GitCommitsOptions, isRetracted } from "./git_commits.ts";
+import { GitCommits, type GitCommitsOptions } from "./git_commits.ts";
 import { matchRevision, revisionName } from "./git_revision.ts";
-import { highestOfMajors, type TaggedVersions, taggedVersions, tagState } from "./git_tags.ts";
+import { byMajor, type TaggedVersions, tagState } from "./git_tags.ts";
 import type { Layout } from "./layout.ts";
 import type { ModuleDir } from "./module_dir.ts";
 import type { VersionInfo } from "./source.ts";
@@ -36,22 +37,32 @@ export class GitModule {
   readonly #repository: Repository;
   readonly #refs: Refs;
   readonly #commits: GitCommits;
+  readonly #signal: AbortSignal;
+  #list: Promise<readonly Version[]> | undefined;
 
   constructor(options: GitCommitsOptions) {
     this.#layout = options.layout;
     this.#repository = options.repository;
     this.#refs = options.refs;
     this.#commits = new GitCommits(options);
+    this.#signal = options.signal;
   }
 
   /**
    * The tagged versions in ascending order, including retracted ones; those with `+incompatible`
    * come last.
    */
-  async list(): Promise<Version[]> {
-    const tagged = taggedVersions(this.#refs, this.#layout);
+  async list(): Promise<readonly Version[]> {
+    return await (this.#list ??= this.#readList());
+  }
+
+  async #readList(): Promise<Version[]> {
+    const tagged = await this.#commits.versions();
     const names = [...tagged.compatible, ...await this.#incompatible(tagged)];
-    return names.map((name) => parseVersion(this.#layout.path, name));
+    const versions: Version[] = [];
+    const parse = (name: string) => void versions.push(parseVersion(this.#layout.path, name));
+    await atPace(eachStep(names, parse), this.#pace());
+    return versions;
   }
 
   /**
@@ -63,9 +74,8 @@ export class GitModule {
     // With a go.mod there, the author uses modules, and v2 tags are meant for the path …/v2.
     if (highest !== undefined && await this.#hasGoMod(highest)) return [];
     const names: string[] = [];
-    for (const [major, highest] of highestOfMajors(incompatible)) {
-      if (await this.#hasGoMod(highest)) continue;
-      const ofMajor = incompatible.filter((version) => version.startsWith(`${major}.`));
+    for (const ofMajor of byMajor(incompatible).values()) {
+      if (await this.#hasGoMod(ofMajor.at(-1) ?? "")) continue;
       names.push(...ofMajor.map((version) => `${version}+incompatible`));
     }
     return names;
@@ -108,10 +118,13 @@ export class GitModule {
 
   async #highestWithPrefix(query: string): Promise<string | null> {
     if (!isPrefix(query)) return null;
-    const matching = (await this.list()).filter((version) =>
+    const matching: Version[] = [];
+    const match = (version: Version) => {
       // v1.2 is not v1.2.0-rc.1, which comes before v1.2.0.
-      version.startsWith(`${query}.`) && compareSemver(version, query) >= 0
-    );
+      const isMatch = version.startsWith(`${query}.`) && compareSemver(version, query) >= 0;
+      if (isMatch) matching.push(version);
+    };
+    await atPace(eachStep(await this.list(), match), this.#pace());
     return await this.#highest(matching);
   }
 
@@ -121,10 +134,16 @@ export class GitModule {
    */
   async #highest(versions: readonly Version[]): Promise<Version | null> {
     if (versions.length === 0) return null;
-    const retractions = await this.#commits.retractions();
-    const usable = versions.filter((version) => !isRetracted(version, retractions));
-    const release = usable.findLast((version) => parseSemver(version)?.prerelease === "");
-    return release ?? usable.at(-1) ?? null;
+    let release: Version | null = null;
+    let prerelease: Version | null = null;
+    const isRetracted = await this.#commits.retracted();
+    const look = (version: Version) => {
+      if (release !== null || isRetracted(version)) return;
+      if (parseSemver(version)?.prerelease === "") release = version;
+      else prerelease ??= version;
+    };
+    await atPace(eachStep(versions.toReversed(), look), this.#pace());
+    return release ?? prerelease;
   }
 
   async #find(query: string): Promise<FoundVersion> {
@@ -153,20 +172,22 @@ export class GitModule {
     const info = {
       version: parseVersion(this.#layout.path, version),
       time: time.toISOString().replace(".000Z", "Z"),
-      origin: this.#originOf(commit.hash, { version, query, ref }),
+      origin: await this.#originOf(commit.hash, { version, query, ref }),
     };
     return { info, dir, snapshot };
   }
 
-  #originOf(
+  async #originOf(
     hash: Hash,
     { version, query, ref }: { version: string; query: string; ref: string | null },
-  ): Origin {
+  ): Promise<Origin> {
     const { codeDir } = this.#layout;
     // A pseudo-version without base that was requested by its name does not depend on tags.
     const dependsOnTags = isPseudoVersion(version) &&
       !(version === query && version.startsWith("v0.0.0-"));
-    const state = dependsOnTags ? tagState(this.#refs, this.#layout) : null;
+    const state = dependsOnTags
+      ? await atPace(tagState(await this.#commits.tags(), this.#layout), this.#pace())
+      : null;
     return {
       vcs: "git",
       url: this.#repository.remote,
@@ -183,6 +204,10 @@ export class GitModule {
     const commit = await this.#commits.tagged(version);
     if (commit === null) throw this.#invalid(version, `unknown revision ${version}`);
     return await commit.goMod("") !== null;
+  }
+
+  #pace(): Pace {
+    return new Pace(this.#signal);
   }
 
   #invalid(query: string, fault: string): NotFoundError {

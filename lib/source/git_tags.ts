@@ -11,21 +11,28 @@
  * Follows `Versions` and `tagToVersion` of cmd/go/internal/modfetch, and `Tags` of its package
  * codehost.
  */
+import { LimitExceededError } from "../errors.ts";
 import { createHash } from "node:crypto";
+import { eachStep, sortSteps, type Steps } from "../async/pace.ts";
 import type { Hash, Refs } from "../git/refs.ts";
 import { matchesPathMajor } from "../module/path.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
-import { canonicalSemver, compareSemver, majorOf } from "../module/semver.ts";
+import { canonicalSemver, formatCanonical, majorOf } from "../module/semver.ts";
+import { compareParsedVersions, type ParsedVersion, parsedVersion } from "../module/version.ts";
 import type { Layout } from "./layout.ts";
 
 const TAGS = "refs/tags/";
 
-/** All tags and the commits that they lead to, sorted by name. */
-export function tagsOf(refs: Refs): [name: string, hash: Hash][] {
-  return [...refs]
-    .filter(([ref]) => ref.startsWith(TAGS))
-    .map(([ref, hash]): [string, Hash] => [ref.slice(TAGS.length), hash])
-    .sort(([a], [b]) => a < b ? -1 : 1);
+/** A tag and the commit that it leads to. */
+export type Tag = readonly [name: string, hash: Hash];
+
+/** All tags, sorted by name. There may be 200,000, so they are read in steps (async/pace.ts). */
+export function* tagsOf(refs: Refs): Steps<readonly Tag[]> {
+  const tags: Tag[] = [];
+  yield* eachStep(refs, ([ref, hash]) => {
+    if (ref.startsWith(TAGS)) tags.push([ref.slice(TAGS.length), hash]);
+  });
+  return yield* sortSteps(tags, ([a], [b]) => a < b ? -1 : 1);
 }
 
 export interface TagVersion {
@@ -58,58 +65,72 @@ export interface TaggedVersions {
   readonly incompatible: readonly string[];
 }
 
+/** How many versions a module may have. The largest known modules have some thousands. */
+export const MAX_VERSIONS = 20_000;
+
 /**
- * The versions that the tags name. Whether the incompatible ones count depends on the files of
- * their commits.
+ * The versions that the tags name, in steps. Whether the incompatible ones count depends on the
+ * files of their commits.
+ *
+ * @throws {LimitExceededError} when there are more than {@linkcode MAX_VERSIONS}
  */
-export function taggedVersions(refs: Refs, layout: Layout): TaggedVersions {
-  const compatible: string[] = [];
-  const incompatible: string[] = [];
+export function* taggedVersions(tags: readonly Tag[], layout: Layout): Steps<TaggedVersions> {
+  const compatible: ParsedVersion<string>[] = [];
+  const incompatible: ParsedVersion<string>[] = [];
   // gopkg.in uses vN tags only for the stable path.
   const hasVersions = !(layout.path.startsWith("gopkg.in/") && layout.path.endsWith("-unstable"));
-  for (const [tag] of hasVersions ? tagsOf(refs) : []) {
-    if (!tag.startsWith(layout.tagPrefix)) continue;
-    const version = tag.slice(layout.tagPrefix.length);
-    if (canonicalSemver(version) !== version || isPseudoVersion(version)) continue;
-    if (matchesPathMajor(version, layout.pathMajor)) compatible.push(version);
+  yield* eachStep(hasVersions ? tags : [], ([tag]) => {
+    if (!tag.startsWith(layout.tagPrefix)) return;
+    const version = parsedVersion(tag.slice(layout.tagPrefix.length));
+    const { text, parsed } = version;
+    if (parsed === null || formatCanonical(parsed) !== text || isPseudoVersion(text)) return;
+    if (matchesPathMajor(text, layout.pathMajor)) compatible.push(version);
     else if (layout.codeDir === "" && layout.pathMajor === "") incompatible.push(version);
-  }
-  return {
-    compatible: compatible.sort(compareSemver),
-    incompatible: incompatible.sort(compareSemver),
-  };
+    if (compatible.length + incompatible.length <= MAX_VERSIONS) return;
+    throw new LimitExceededError(
+      `Cannot list ${layout.path}: its repository tags more than ${MAX_VERSIONS} versions of it`,
+    );
+  });
+  return { compatible: yield* sorted(compatible), incompatible: yield* sorted(incompatible) };
 }
 
-/** The highest version of each major version, of a list in ascending order. */
-export function highestOfMajors(versions: readonly string[]): Map<string, string> {
-  return new Map(versions.map((version) => [majorOf(version) ?? "", version]));
+function* sorted(versions: readonly ParsedVersion<string>[]): Steps<string[]> {
+  return (yield* sortSteps(versions, compareParsedVersions)).map(({ text }) => text);
+}
+
+/** The versions of each major version, of a list in ascending order. */
+export function byMajor(versions: readonly string[]): Map<string, readonly string[]> {
+  return Map.groupBy(versions, (version) => majorOf(version) ?? "");
 }
 
 /**
  * The state of all tags that may decide which version a commit of the module is, as
  * `Origin.TagPrefix` and `TagSum`.
  *
+ * In steps.
+ *
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * assert.deepEqual(tagState(new Map(), { tagPrefix: "", pathMajor: "" }), {
+ * import { atOnce } from "../async/pace.ts";
+ * assert.deepEqual(atOnce(tagState([], { tagPrefix: "", pathMajor: "" })), {
  *   tagPrefix: "",
  *   tagSum: "t1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
  * });
  * ```
  */
-export function tagState(
-  refs: Refs,
+export function* tagState(
+  tags: readonly Tag[],
   { tagPrefix, pathMajor }: Pick<Layout, "tagPrefix" | "pathMajor">,
-): { readonly tagPrefix: string; readonly tagSum: string } {
+): Steps<{ readonly tagPrefix: string; readonly tagSum: string }> {
   const prefix = pathMajor === "" ? tagPrefix : `${tagPrefix}${pathMajor.slice(1)}.`;
   const digest = createHash("sha256");
-  for (const [tag, hash] of tagsOf(refs)) {
-    if (!tag.startsWith(prefix)) continue;
+  yield* eachStep(tags, ([tag, hash]) => {
+    if (!tag.startsWith(prefix)) return;
     const text = tag.slice(tagPrefix.length);
     // A version, perhaps with build metadata. The quotes are Go's %q: git allows neither control
     // characters nor backslashes in names, which are what JSON writes in another way.
     if (versionOfTag(text, "") !== null) digest.update(`${JSON.stringify(tag)} ${hash}\n`);
-  }
+  });
   return { tagPrefix: prefix, tagSum: `t1:${digest.digest("base64")}` };
 }

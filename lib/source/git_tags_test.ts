@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { isHash, type Refs } from "../git/refs.ts";
 import { parseModulePath } from "../module/path.ts";
+import { atOnce } from "../async/pace.ts";
 import {
-  highestOfMajors,
+  byMajor,
   type TaggedVersions,
   taggedVersions,
   tagsOf,
@@ -35,7 +36,7 @@ Deno.test("tagsOf() takes tags alone, sorted by name", () => {
     "refs/heads/v2": hash,
     "refs/tags/a/v1": hash,
   });
-  assert.deepEqual(tagsOf(refs).map(([name]) => name), ["a/v1", "v1"]);
+  assert.deepEqual(atOnce(tagsOf(refs)).map(([name]) => name), ["a/v1", "v1"]);
 });
 
 const tags: readonly { tag: string; prefix: string; want: TagVersion | null }[] = [
@@ -114,15 +115,15 @@ Deno.test("taggedVersions()", async (t) => {
   for (const { path, root = "x.y/r", want } of lists) {
     await t.step(path, () => {
       const layout = layoutOf(parseModulePath(path), { root, subdir: "" });
-      assert.deepEqual(taggedVersions(ALL, layout), want);
+      assert.deepEqual(atOnce(taggedVersions(atOnce(tagsOf(ALL)), layout)), want);
     });
   }
 });
 
-Deno.test("highestOfMajors() takes the last of each", () => {
+Deno.test("byMajor() keeps the order", () => {
   assert.deepEqual(
-    [...highestOfMajors(["v2.0.0", "v2.1.0-rc.1", "v10.0.0"])],
-    [["v2", "v2.1.0-rc.1"], ["v10", "v10.0.0"]],
+    [...byMajor(["v2.0.0", "v2.1.0-rc.1", "v10.0.0"])],
+    [["v2", ["v2.0.0", "v2.1.0-rc.1"]], ["v10", ["v10.0.0"]]],
   );
 });
 
@@ -136,8 +137,12 @@ const PREFIX_TAGS = refsOf({
   "refs/tags/v0.2.0": "1abe41965749e50828dd41de8d12c6ebc8e4e131",
 });
 
+function stateOf(refs: Refs, prefix: { tagPrefix: string; pathMajor: string }) {
+  return atOnce(tagState(atOnce(tagsOf(refs)), prefix));
+}
+
 Deno.test("tagState() is that of the go command", () => {
-  assert.deepEqual(tagState(PREFIX_TAGS, { tagPrefix: "sub/", pathMajor: "" }), {
+  assert.deepEqual(stateOf(PREFIX_TAGS, { tagPrefix: "sub/", pathMajor: "" }), {
     tagPrefix: "sub/",
     tagSum: "t1:YGSbWkJ8dn9ORAr+BlKHFK/2ZhXLb9hVuYfTZ9D8C7g=",
   });
@@ -145,10 +150,10 @@ Deno.test("tagState() is that of the go command", () => {
 
 Deno.test("tagState() sees versions with build metadata, and of its major version alone", () => {
   const sum = (pathMajor: string, ...tags: string[]) =>
-    tagState(tagged(...tags), { tagPrefix: "", pathMajor }).tagSum;
+    stateOf(tagged(...tags), { tagPrefix: "", pathMajor }).tagSum;
   assert.equal(sum("", "v1.0.0", "x", "v1", PSEUDO), sum("", "v1.0.0"));
   assert.notEqual(sum("", "v1.0.0", "v1.0.0+meta"), sum("", "v1.0.0"));
   assert.equal(sum("/v2", "v1.0.0", "v20.0.0"), sum("/v2"));
   assert.notEqual(sum("/v2", "v2.0.0"), sum("/v2"));
-  assert.equal(tagState(tagged(), { tagPrefix: "kit/", pathMajor: ".v2" }).tagPrefix, "kit/v2.");
+  assert.equal(stateOf(tagged(), { tagPrefix: "kit/", pathMajor: ".v2" }).tagPrefix, "kit/v2.");
 });

@@ -10,6 +10,7 @@
  *
  * The messages are those of the `go` command, because its users search the web for them.
  */
+import { atPace, Pace } from "../async/pace.ts";
 import { modulePathLine } from "../module/go_mod.ts";
 import { splitPathVersion } from "../module/path.ts";
 import { majorOf } from "../module/semver.ts";
@@ -17,12 +18,18 @@ import type { Layout } from "./layout.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
+export interface GoModFile {
+  readonly bytes: Bytes;
+  /** The path on its `module` line, null if there is none. */
+  readonly declared: string | null;
+}
+
 /** The go.mod files where the module may be in a commit; null where there is none. */
 export interface GoModFiles {
   /** In `layout.codeDir`. */
-  readonly codeDir: Bytes | null;
+  readonly codeDir: GoModFile | null;
   /** In `layout.majorDir`. */
-  readonly majorDir: Bytes | null;
+  readonly majorDir: GoModFile | null;
 }
 
 /** @param read the go.mod in a directory, empty for the root, or null */
@@ -31,9 +38,14 @@ export async function readGoMods(
   read: (dir: string) => Promise<Bytes | null>,
 ): Promise<GoModFiles> {
   return {
-    codeDir: await read(codeDir),
-    majorDir: majorDir === null ? null : await read(majorDir),
+    codeDir: await goModFile(await read(codeDir)),
+    majorDir: majorDir === null ? null : await goModFile(await read(majorDir)),
   };
+}
+
+async function goModFile(bytes: Bytes | null): Promise<GoModFile | null> {
+  if (bytes === null) return null;
+  return { bytes, declared: await atPace(modulePathLine(bytes), new Pace(undefined)) };
 }
 
 export interface ModuleDir {
@@ -57,24 +69,24 @@ export function findModuleDir(
   names: CommitNames,
 ): ModuleDir | string {
   const { pathMajor, pathPrefix, codeDir, majorDir, root } = layout;
-  const declared = declaredPath(files.codeDir);
+  const declared = files.codeDir?.declared ?? null;
   const fits = files.codeDir !== null &&
     (fitsMajor(declared, pathMajor) || isGopkgFork(declared, pathMajor));
   const at = `at revision ${names.revision}`;
 
   if (majorDir !== null && files.majorDir !== null) {
     const file = `${root}/${majorDir}/go.mod`;
-    const declared = declaredPath(files.majorDir);
+    const { bytes, declared } = files.majorDir;
     if (declared === null) return `${file} is missing module path ${at}`;
     if (!fitsMajor(declared, pathMajor)) {
       return `${file} has non-...${pathMajor} module path "${declared}" ${at}`;
     }
-    if (!fits) return { dir: majorDir, goMod: files.majorDir };
+    if (!fits) return { dir: majorDir, goMod: bytes };
     return `${pathPrefix}/${goModIn(codeDir)} and ...${pathMajor}/go.mod ` +
       `both have ...${pathMajor} module paths ${at}`;
   }
-  if (fits) return { dir: codeDir, goMod: files.codeDir };
   if (files.codeDir !== null) {
+    if (fits) return { dir: codeDir, goMod: files.codeDir.bytes };
     const noOther = majorDir === null ? "" : ` (and ...${pathMajor}/go.mod does not exist)`;
     const fault = declarationFault(declared, { pathMajor, version: names.version });
     return `${goModIn(codeDir)} ${fault}${noOther} ${at}`;
@@ -86,10 +98,6 @@ export function findModuleDir(
 
 function goModIn(dir: string): string {
   return dir === "" ? "go.mod" : `${dir}/go.mod`;
-}
-
-function declaredPath(goMod: Bytes | null): string | null {
-  return goMod === null ? null : modulePathLine(goMod);
 }
 
 /**

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { atOnce } from "../async/pace.ts";
+import { modulePathLine } from "../module/go_mod.ts";
 import { parseModulePath } from "../module/path.ts";
 import { layoutOf } from "./layout.ts";
-import { findModuleDir, type ModuleDir } from "./module_dir.ts";
+import { findModuleDir, type GoModFile, type ModuleDir } from "./module_dir.ts";
 
 const NAMES = { version: "v1.0.0", revision: "abc" };
 
@@ -171,7 +173,7 @@ Deno.test("findModuleDir()", async (t) => {
   for (const { path, root = "x.y/r", subdir = "", codeDir, majorDir, want } of cases) {
     await t.step(`${path}: ${codeDir} ${majorDir}`, () => {
       const layout = layoutOf(parseModulePath(path), { root, subdir });
-      const files = { codeDir: bytes(codeDir), majorDir: bytes(majorDir) };
+      const files = { codeDir: file(codeDir), majorDir: file(majorDir) };
       const got = findModuleDir(layout, files, NAMES);
       assert.deepEqual(
         got,
@@ -180,6 +182,11 @@ Deno.test("findModuleDir()", async (t) => {
     });
   }
 });
+
+function file(text: string | undefined): GoModFile | null {
+  const content = bytes(text);
+  return content && { bytes: content, declared: atOnce(modulePathLine(content)) };
+}
 
 function bytes(text: string | undefined): Uint8Array<ArrayBuffer> | null {
   return text === undefined ? null : new TextEncoder().encode(text);

@@ -5,7 +5,8 @@
  * module zips and has the prefix of this version, and the go.mod in it equals `.mod`. A failed
  * check is an {@linkcode UpstreamError}.
  */
-import { NotFoundError, UpstreamError } from "../errors.ts";
+import { atPace, eachStep, Pace, sortSteps, type Steps } from "../async/pace.ts";
+import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
 import { isGoModOfZip, MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
 import { type Info, MAX_INFO_SIZE_BYTES, parseInfo } from "../module/info.ts";
@@ -13,7 +14,15 @@ import { pickLatest } from "../module/latest.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { isPseudoVersion } from "../module/pseudo_version.ts";
-import { isVersionOf, parseVersion, type Query, type Version } from "../module/version.ts";
+import {
+  compareParsedVersions,
+  isVersionOf,
+  type ParsedVersion,
+  parsedVersion,
+  parseVersion,
+  type Query,
+  type Version,
+} from "../module/version.ts";
 import {
   type InspectOptions,
   type InspectZip,
@@ -22,6 +31,7 @@ import {
   type ZipSummary,
 } from "../zip/read.ts";
 import { MAX_ZIP_BYTES } from "../zip/rules.ts";
+import { MAX_VERSIONS } from "./git_tags.ts";
 import type {
   DescribedCopy,
   FetchedCopy,
@@ -34,8 +44,11 @@ import type {
 } from "./source.ts";
 import type { Upstream } from "./upstream.ts";
 
-/** About 200,000 versions. */
+/** Far more than versions need: lines may have more words than the first. */
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
+
+/** What is looked at of a line. A version that is longer has no place in a store. */
+const MAX_LINE_CHARS = 4096;
 
 export interface ProxySourceOptions {
   /** Default: in this thread. */
@@ -58,7 +71,9 @@ export class ProxySource implements Source {
       limitBytes: MAX_LIST_BYTES,
       signal,
     });
-    return { versions: parseList(path, new TextDecoder().decode(bytes)), freshMs };
+    const text = new TextDecoder().decode(bytes);
+    const versions = await atPace(this.#parseList(path, text), new Pace(signal));
+    return { versions, freshMs };
   }
 
   /**
@@ -70,7 +85,8 @@ export class ProxySource implements Source {
       return await this.#info(path, { file: "@latest", signal });
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error;
-      const version = pickLatest((await this.list(path, signal)).versions, []);
+      const { versions } = await this.list(path, signal);
+      const version = await atPace(pickLatest(versions, []), new Pace(signal));
       if (version === null) throw error;
       return await this.#versionInfo({ path, version: parseVersion(path, version) }, signal);
     }
@@ -137,6 +153,27 @@ export class ProxySource implements Source {
     }
   }
 
+  /**
+   * The versions that a list names, in steps and in order. Like the `go` command, it takes the
+   * first word of each line and skips pseudo-versions and lines that are not versions of this
+   * module.
+   */
+  *#parseList(path: ModulePath, text: string): Steps<Version[]> {
+    const versions = new Map<Version, ParsedVersion>();
+    yield* eachStep(linesOf(`${text}\n`), (line) => {
+      const [word = ""] = line.split(/\s/, 1);
+      if (!isVersionOf(path, word) || isPseudoVersion(word)) return;
+      versions.set(word, parsedVersion(word));
+      if (versions.size <= MAX_VERSIONS) return;
+      throw new LimitExceededError(
+        `Cannot use the list of ${path} from ${this.#upstream.url}: ` +
+          `it has more than ${MAX_VERSIONS} versions`,
+      );
+    });
+    const sorted = yield* sortSteps([...versions.values()], compareParsedVersions);
+    return sorted.map(({ text }) => text);
+  }
+
   async #inspect(file: string, options: InspectOptions): Promise<ZipSummary> {
     try {
       return await this.#inspectZip(file, options);
@@ -160,16 +197,16 @@ export class ProxySource implements Source {
 }
 
 /**
- * The versions that a list names. Like the `go` command, it takes the first word of each line and
- * skips pseudo-versions and lines that are not versions of this module.
+ * The lines of a text that are not blank, without blanks before them, and as far as they can be
+ * versions. The last one ends as well.
  */
-function parseList(path: ModulePath, text: string): Version[] {
-  const versions = new Set<Version>();
-  for (const line of text.split("\n")) {
-    const [word = ""] = line.trim().split(/\s+/);
-    if (isVersionOf(path, word) && !isPseudoVersion(word)) versions.add(word);
+function* linesOf(text: string): Generator<string> {
+  const word = /\S/g;
+  for (let match = word.exec(text); match !== null; match = word.exec(text)) {
+    const end = text.indexOf("\n", match.index);
+    yield text.slice(match.index, Math.min(end, match.index + MAX_LINE_CHARS));
+    word.lastIndex = end;
   }
-  return [...versions];
 }
 
 function versionFile(version: Version | Query, extension: "info" | "mod" | "zip"): string {

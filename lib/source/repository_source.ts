@@ -2,6 +2,7 @@
  * The answers of one repository, at one state of its refs, to the questions of a {@linkcode Source}
  * about the module that {@linkcode GitModule} finds there.
  */
+import { atPace, Pace } from "../async/pace.ts";
 import { NotFoundError } from "../errors.ts";
 import type { Repository } from "../git/repository.ts";
 import { scanGoMod, syntheticGoMod } from "../module/go_mod.ts";
@@ -69,7 +70,9 @@ export class RepositorySource implements Source {
     { path, file, signal }: FetchOptions & { readonly path: ModulePath },
   ): Promise<FetchedZip> {
     const module = { path, version };
-    const goVersion = goMod === null ? null : scanGoMod(goMod).goVersion;
+    const goVersion = goMod === null
+      ? null
+      : (await atPace(scanGoMod(goMod), new Pace(signal))).goVersion;
     const { seeds } = this.#repository;
     try {
       return await createZip(snapshot, {

@@ -27,7 +27,7 @@ export interface ModuleQuery {
 
 /** The versions of a module that a source knows. */
 export interface KnownVersions {
-  /** The tagged ones, in any order; empty for a module that exists without tags. */
+  /** The tagged ones, lowest first; empty for a module that exists without tags. */
   readonly versions: readonly Version[];
   /** How long this answer stays current, as the source says; 0 if it does not say. */
   readonly freshMs: number;

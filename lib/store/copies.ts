@@ -6,10 +6,16 @@
  */
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
+import { atPace, eachStep, Pace, sortSteps } from "../async/pace.ts";
 import type { H1 } from "../module/h1.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import { compareVersions, type Version } from "../module/version.ts";
+import {
+  compareParsedVersions,
+  type ParsedVersion,
+  parsedVersion,
+  type Version,
+} from "../module/version.ts";
 import { manifestFolders, versionOfName, zipKey } from "./keys.ts";
 import type { Copy, Manifest } from "./manifest.ts";
 import {
@@ -233,8 +239,16 @@ export class Copies {
       (signal) => this.#store.list(folder, { signal }),
       { timeoutMs: this.#readTimeoutMs, what: `list ${folder} of the store`, signal },
     );
-    // An object that was put there by hand may not be a version; the list must not fail because of
-    // it.
-    return names.map(versionOfName).filter((version) => version !== null).sort(compareVersions);
+    // An object that somebody put there by hand is no version; a whole list must not fail because
+    // of it.
+    const versions: ParsedVersion[] = [];
+    const pace = new Pace(signal);
+    const add = (name: string) => {
+      const version = versionOfName(name);
+      if (version !== null) versions.push(parsedVersion(version));
+    };
+    await atPace(eachStep(names, add), pace);
+    const sorted = await atPace(sortSteps(versions, compareParsedVersions), pace);
+    return sorted.map(({ text }) => text);
   }
 }

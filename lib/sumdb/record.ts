@@ -26,6 +26,7 @@ import { type ModuleVersion, moduleVersion, nameOf } from "../module/module_vers
 import { UnverifiedError } from "./errors.ts";
 import { type Hash, hashRecord } from "./merkle.ts";
 import { decodeText } from "./note.ts";
+import { TILE_WIDTH } from "./tile.ts";
 
 /**
  * Two lines with a path and a version each; the longest path and version that Go accepts are far
@@ -116,15 +117,18 @@ export function formatRecord(id: number, text: Uint8Array): Uint8Array<ArrayBuff
   return Buffer.concat([new TextEncoder().encode(`${id}\n`), text, Uint8Array.of(NEWLINE)]);
 }
 
+/** Records in what is split: those of two tiles. */
+const MAX_SPLIT = 2 * TILE_WIDTH;
+
 /**
- * The records of a data tile: each text is followed by an empty line. Null if the bytes are not a
- * data tile.
+ * The records of a data tile, or of two that a batch joins: each text is followed by an empty line.
+ * Null where it is none.
  */
 export function splitRecords(tile: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] | null {
   const texts: Uint8Array<ArrayBuffer>[] = [];
   for (let rest = tile; rest.length > 0;) {
     const end = indexOfEmptyLine(rest);
-    if (end < 0) return null;
+    if (end < 0 || texts.length === MAX_SPLIT) return null;
     texts.push(rest.subarray(0, end - 1));
     rest = rest.subarray(end);
   }

@@ -26,7 +26,7 @@ import { crc32, createInflateRaw, inflateRawSync } from "node:zlib";
 // @ts-types="npm:@types/yauzl@3.4.0"
 import * as yauzl from "yauzl";
 import { quoted } from "../module/quoted.ts";
-import { Pace } from "./yielding.ts";
+import { Pace } from "../async/pace.ts";
 import { MAX_PLACES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 
 /** Of the directory at the end of a zip. Go has no such limit; it bounds the memory for names. */

@@ -6,14 +6,14 @@
  * 1. The list of all names says which files belong in the zip (select.ts). A go.mod that comes last
  *    can decide about a file that comes first, so there is no shorter way.
  * 2. The content comes from `git archive`, and not from the blobs: `.gitattributes` of the commit
- *    may ask for other line endings or another encoding, and the `go` command takes what
- *    `git archive` makes of it.
+ *    may ask for other line endings or another encoding, and the `go` command takes what `git
+ *    archive` makes of it.
  * 3. A module in a subdirectory without a LICENSE gets that of the repository's root.
  * 4. Files that are the same blobs as in the zip of another version, converted by the same
  *    attributes, come from that zip (reusable_zips.ts), and git packs the others alone.
  *
  * Memory: one piece of a file (zip_writer.ts), and some hundred bytes for each file. The thread is
- * given to others every few milliseconds (yielding.ts). A Worker would leave it alone altogether,
+ * given to others every few milliseconds (async/pace.ts). A Worker would leave it alone altogether,
  * but to start one blocks it for longer than any turn here, and takes as long as the whole of a
  * small module.
  *
@@ -26,7 +26,7 @@ import type { H1 } from "../module/h1.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import { quoted } from "../module/quoted.ts";
 import { hashEntries } from "./hash.ts";
-import { Pace } from "./yielding.ts";
+import { atPace, eachStep, Pace } from "../async/pace.ts";
 import { Contents, entryPrefix, MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 import { isRegular, selectFiles, type TreeFile, type TreeFileKind } from "./select.ts";
 import { DamagedSeedError, type Seed, type SeedFile, type Seeds } from "./reusable_zips.ts";
@@ -138,6 +138,9 @@ const ATTRIBUTES = ".gitattributes";
 const MAX_PATHS = 500;
 const MAX_PATHS_CHARS = 64 * 1024;
 
+/** What it costs to take in an entry of the tree, as if it were so much content. */
+const ENTRY_COST_BYTES = 1024;
+
 /** A file that belongs in the zip: its blob, or its content where it comes from elsewhere. */
 type ChosenFile = { readonly blob: string } | { readonly content: Uint8Array };
 
@@ -246,9 +249,14 @@ async function chooseFiles(
   for await (const { kind, path, hash, sizeBytes } of commit.listTree(options.dir, options)) {
     const name = nameIn(options.dir, path);
     if (name !== null) files.push({ kind, name, hash, sizeBytes });
+    await pace.spend(ENTRY_COST_BYTES);
   }
   const conversion = await conversionOf(commit, files, options);
-  const found = new Map<string, ChosenFile>(files.map(({ name, hash }) => [name, { blob: hash }]));
+  const found = new Map<string, ChosenFile>();
+  const add = ({ name, hash }: { name: string; hash: string }) => {
+    found.set(name, { blob: hash });
+  };
+  await atPace(eachStep(files, add), pace);
   const license = await borrowLicense(commit, files, options);
   if (license !== null) {
     files.push({ kind: "file", name: LICENSE, hash: "", sizeBytes: license.length });

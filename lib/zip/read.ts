@@ -9,7 +9,7 @@ import type { ModuleVersion } from "../module/module_version.ts";
 import { quoted } from "../module/quoted.ts";
 import { type Archive, type ArchiveEntry, openArchive } from "./archive.ts";
 import { type HashedEntry, hashEntries } from "./hash.ts";
-import { Pace } from "./yielding.ts";
+import { Pace } from "../async/pace.ts";
 import { Contents, entryPrefix, ZipError } from "./rules.ts";
 
 export { ZipError };

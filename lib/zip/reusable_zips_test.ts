@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { inflateRawSync } from "node:zlib";
-import { Pace } from "./yielding.ts";
+import { Pace } from "../async/pace.ts";
 import { DamagedSeedError, type Seed, Seeds } from "./reusable_zips.ts";
 import { ZipWriter } from "./zip_writer.ts";
 

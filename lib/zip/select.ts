@@ -11,7 +11,7 @@
  * What is not left out, and symbolic links, must keep the rules of rules.ts, or there is no zip.
  */
 import { caseFold } from "./case_fold.ts";
-import type { Pace } from "./yielding.ts";
+import type { Pace } from "../async/pace.ts";
 import { Contents, ZipError } from "./rules.ts";
 import { isVendored } from "./vendored.ts";
 
@@ -43,7 +43,7 @@ export async function selectFiles(
   files: readonly TreeFile[],
   { goVersion, pace }: SelectOptions,
 ): Promise<string[]> {
-  const otherModules = findOtherModules(files);
+  const otherModules = await findOtherModules(files, pace);
   const contents = new Contents();
   const selected: string[] = [];
   for (const { kind, name, sizeBytes } of files) {
@@ -63,9 +63,13 @@ export function isRegular(kind: TreeFileKind): boolean {
 }
 
 /** The directories that are modules of their own. The root is not among them. */
-function findOtherModules(files: readonly TreeFile[]): ReadonlySet<string> {
+async function findOtherModules(
+  files: readonly TreeFile[],
+  pace: Pace,
+): Promise<ReadonlySet<string>> {
   const directories = new Set<string>();
   for (const { kind, name } of files) {
+    await pace.spend(NAME_COST_BYTES);
     const slash = name.lastIndexOf("/");
     if (slash < 0 || !isRegular(kind)) continue;
     if (caseFold(name.slice(slash + 1)) === "go.mod") directories.add(name.slice(0, slash));

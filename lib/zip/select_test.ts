@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
-import { Pace } from "./yielding.ts";
+import { Pace } from "../async/pace.ts";
 import { MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 import { selectFiles, type TreeFile, type TreeFileKind } from "./select.ts";
 

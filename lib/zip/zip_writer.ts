@@ -23,7 +23,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { constants, crc32, deflateRawSync } from "node:zlib";
 import type { HashedEntry } from "./hash.ts";
-import type { Pace } from "./yielding.ts";
+import type { Pace } from "../async/pace.ts";
 import { ZipError } from "./rules.ts";
 
 /** A zip of Go code becomes 3 % larger than by level 6, in half the time. */

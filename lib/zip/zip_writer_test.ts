@@ -5,7 +5,7 @@ import fc from "fast-check";
 // @ts-types="npm:@types/yauzl@3.4.0"
 import { fromBufferPromise } from "yauzl";
 import { readZip } from "../../tests/support/read_zip.ts";
-import { Pace } from "./yielding.ts";
+import { Pace } from "../async/pace.ts";
 import { ZipError } from "./rules.ts";
 import { type WrittenZip, ZipWriter } from "./zip_writer.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { clearImmediate, setImmediate } from "node:timers";
-import { Pace } from "./yielding.ts";
+import { Pace } from "./pace.ts";
 
 const MIB = 1024 * 1024;
 
