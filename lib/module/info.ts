@@ -6,10 +6,10 @@
  * ```
  *
  * Read as Go's encoding/json reads it into the `go` command's own structure: names in any case,
- * unknown names ignored, a wrong type refused, `null` the same as nothing. `Origin` says where a
- * version came from; it is not authenticated.
+ * unknown names ignored, a wrong type refused, `null` the same as nothing, white space around it
+ * allowed and a byte order mark refused. Without a `Time` the time is {@linkcode UNKNOWN_TIME}.
+ * `Origin` says where a version came from; it is not authenticated.
  */
-import { timePartsOf } from "./rfc3339.ts";
 
 /** Where a version came from. Only provenance for tools; fields that are unknown are left out. */
 export interface Origin {
@@ -31,7 +31,7 @@ export interface Info {
   readonly version: string;
   /**
    * The commit's time: RFC 3339 in UTC, ends in `Z`, at most nine decimals and no zero at their
-   * end.
+   * end. {@linkcode UNKNOWN_TIME} where nobody knows it.
    */
   readonly time: string;
   readonly origin?: Origin;
@@ -41,6 +41,9 @@ export interface Info {
 export class InvalidInfoError extends Error {
   override readonly name = "InvalidInfoError";
 }
+
+/** The zero value of Go's `time.Time`: the `go` command prints no time for it. */
+export const UNKNOWN_TIME = "0001-01-01T00:00:00Z";
 
 /**
  * The longest `.info` that is read: some hundred times the usual. JSON of a megabyte may take 100
@@ -61,8 +64,8 @@ const ORIGIN_NAMES: readonly (readonly [keyof Origin, string])[] = [
 ];
 
 /**
- * @throws {InvalidInfoError} when the bytes are too many, are not JSON, or lack a version or a
- * time.
+ * @throws {InvalidInfoError} when the bytes are too many, are not JSON, lack a version, or have a
+ * time that cannot be read.
  */
 export function parseInfo(bytes: Uint8Array): Info {
   if (bytes.length > MAX_INFO_SIZE_BYTES) {
@@ -71,7 +74,7 @@ export function parseInfo(bytes: Uint8Array): Info {
   const fields = fieldsOf(parseJson(bytes), "the .info");
   const version = textField(fields, "Version");
   if (version === "") throw invalid("no Version");
-  const time = normalizedTime(textField(fields, "Time"));
+  const time = fields.has("time") ? normalizedTime(textField(fields, "Time")) : UNKNOWN_TIME;
   if (time === null) throw invalid("no Time in the form of RFC 3339");
   const origin = fields.get("origin");
   return origin === undefined ? { version, time } : { version, time, origin: parseOrigin(origin) };
@@ -133,17 +136,26 @@ function textField(fields: ReadonlyMap<string, unknown>, name: string): string {
 }
 
 /**
- * The same instant in UTC, or null for what is not a time in RFC 3339 or is outside the years 0 to
- * 9999.
+ * RFC 3339 as Go's `time.Time` reads it from JSON, which also takes an hour of one digit, a comma
+ * before the decimals, and zones up to 24 hours and 60 minutes (go.dev/issue/54580).
+ */
+const TIME =
+  /^(?<date>\d{4}-\d\d-\d\d)T(?<hour>\d{1,2})(?<rest>:\d\d:\d\d)(?:[.,](?<fraction>\d+))?(?:Z|(?<sign>[+-])(?<hours>[01]\d|2[0-4]):(?<minutes>[0-5]\d|60))$/;
+
+/**
+ * The same instant in UTC, or null for what Go does not read as a time, or is outside the years 0
+ * to 9999.
  */
 function normalizedTime(text: string): string | null {
-  const parts = timePartsOf(text);
-  if (parts === null) return null;
-  const { local, fraction, zone } = parts;
-  // Date takes February 30 for March 2, and 24:00 for the next day.
+  const parts = TIME.exec(text)?.groups;
+  if (parts === undefined) return null;
+  const { date, hour = "", rest, fraction = "", sign, hours = "0", minutes = "0" } = parts;
+  const local = `${date}T${hour.padStart(2, "0")}${rest}`;
   const asUtc = new Date(`${local}Z`);
+  // Date takes February 30 for March 2, and 24:00 for the next day.
   if (Number.isNaN(asUtc.getTime()) || isoSeconds(asUtc) !== local) return null;
-  const utc = isoSeconds(new Date(`${local}${zone}`));
+  const offsetMs = (Number(hours) * 60 + Number(minutes)) * 60_000;
+  const utc = isoSeconds(new Date(asUtc.getTime() + (sign === "-" ? offsetMs : -offsetMs)));
   if (!/^[0-9]{4}-/.test(utc)) return null;
   const decimals = fraction.slice(0, 9).replace(/0+$/, "");
   return decimals === "" ? `${utc}Z` : `${utc}.${decimals}Z`;

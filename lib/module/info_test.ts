@@ -15,10 +15,6 @@ function parseText(text: string): Info {
   return parseInfo(new TextEncoder().encode(text));
 }
 
-function withTime(time: string): string {
-  return `{"Version":"v1.2.3","Time":"${time}"}`;
-}
-
 function withOrigin(origin: string): string {
   return `{"Version":"v1.2.3","Time":"2026-01-02T03:04:05Z","Origin":${origin}}`;
 }
@@ -40,15 +36,8 @@ const REFUSED: { input: string; want: string }[] = [
   { input: '{"Version":"","Time":"2026-01-02T03:04:05Z"}', want: "no Version" },
   { input: '{"Version":null,"Time":"2026-01-02T03:04:05Z"}', want: "no Version" },
   { input: '{"Version":1,"Time":"2026-01-02T03:04:05Z"}', want: "Version is not a string" },
-  // Go takes both for the year 1.
-  { input: '{"Version":"v1.2.3"}', want: "no Time in the form of RFC 3339" },
-  { input: '{"Version":"v1.2.3","Time":null}', want: "no Time in the form of RFC 3339" },
+  { input: '{"Version":"v1.2.3","Time":""}', want: "no Time in the form of RFC 3339" },
   { input: '{"Version":"v1.2.3","Time":0}', want: "Time is not a string" },
-  // Go takes these four, which are not RFC 3339.
-  { input: withTime("2026-01-02T3:04:05Z"), want: "no Time in the form of RFC 3339" },
-  { input: withTime("2026-01-02T03:04:05,5Z"), want: "no Time in the form of RFC 3339" },
-  { input: withTime("2026-01-02T03:04:05+24:00"), want: "no Time in the form of RFC 3339" },
-  { input: withTime("2026-01-02T03:04:05+05:60"), want: "no Time in the form of RFC 3339" },
   { input: withOrigin("1"), want: "Origin is not a JSON object" },
   { input: withOrigin('{"Hash":[]}'), want: "Hash is not a string" },
   { input: "[".repeat(MAX_INFO_SIZE_BYTES), want: "not JSON" },
