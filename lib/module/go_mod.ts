@@ -97,21 +97,36 @@ const STEP_BYTES = 16 * 1024;
 const PARSE_COST = 12;
 
 /**
- * Whether a `.mod` is the go.mod that the module's zip stands for: the one in it, or the synthetic
- * one where it has none (`inZip` is null).
+ * Whether a `.mod` is the go.mod that the module's zip stands for: the one in it, or a synthetic
+ * one where it has none (`inZip` is null). Not everybody writes the synthetic one as the `go`
+ * command does: it may lack the final newline or have other white space, and the path may be
+ * quoted.
  */
 export function isGoModOfZip(
   goMod: Uint8Array,
   { path, inZip }: { readonly path: ModulePath; readonly inZip: Uint8Array | null },
 ): boolean {
-  const want = inZip ?? syntheticGoMod(path);
-  return goMod.length === want.length && goMod.every((byte, i) => byte === want[i]);
+  if (inZip === null) return isSyntheticGoMod(goMod, path);
+  return goMod.length === inZip.length && goMod.every((byte, i) => byte === inZip[i]);
 }
 
 /** The go.mod file of a module that has none. */
 export function syntheticGoMod(path: ModulePath): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`module ${path}\n`); // No module path needs quotes.
 }
+
+/** Whether a file says that it is of the module at `path`, and nothing else. */
+function isSyntheticGoMod(goMod: Uint8Array, path: ModulePath): boolean {
+  if (goMod.length > MAX_SYNTHETIC_SIZE_BYTES) return false;
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(goMod);
+  const words = text.split(/[ \t\r\n]+/).filter((word) => word !== "");
+  return words.length === 2 && words[0] === "module" &&
+    (words[1] === path || words[1] === `"${path}"`) &&
+    /^[ \t\r\n]*module[ \t]/.test(text);
+}
+
+/** A path is as long as a URL at most. */
+const MAX_SYNTHETIC_SIZE_BYTES = 16 * 1024;
 
 const EMPTY: GoMod = { modulePath: null, goVersion: null, retractions: [] };
 

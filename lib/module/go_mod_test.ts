@@ -3,6 +3,7 @@ import fc from "fast-check";
 import golden from "../../tests/testdata/golden/go_mods.json" with { type: "json" };
 import {
   type GoMod,
+  isGoModOfZip,
   MAX_GO_MOD_SIZE_BYTES,
   MAX_RETRACTIONS,
   scanGoMod,
@@ -91,5 +92,33 @@ Deno.test("syntheticGoMod() declares the path", () => {
     const bytes = syntheticGoMod(parseModulePath(path));
     assert.equal(new TextDecoder().decode(bytes), `module ${path}\n`);
     assert.deepEqual(atOnce(scanGoMod(bytes)), { ...NOTHING, modulePath: path });
+  }
+});
+
+const SYNTHETIC: { input: string; want: boolean }[] = [
+  { input: "module example.com/m\n", want: true },
+  { input: "module example.com/m", want: true },
+  { input: "module example.com/m\r\n", want: true },
+  { input: '\n module\t"example.com/m" \n\n', want: true },
+  { input: "", want: false },
+  { input: "module example.com/M\n", want: false },
+  { input: "module example.com/m/v2\n", want: false },
+  { input: "module\nexample.com/m\n", want: false },
+  { input: "\ufeffmodule example.com/m\n", want: false },
+  { input: "module example.com/m // Deprecated: no\n", want: false },
+  { input: "module example.com/m\n\ngo 1.21\n", want: false },
+  { input: "module example.com/m\nrequire example.com/a v1.0.0\n", want: false },
+];
+
+Deno.test("isGoModOfZip() knows a go.mod that was made for a zip without one", async (t) => {
+  const path = parseModulePath("example.com/m");
+  for (const { input, want } of SYNTHETIC) {
+    await t.step(JSON.stringify(input), () => {
+      const goMod = new TextEncoder().encode(input);
+      assert.equal(isGoModOfZip(goMod, { path, inZip: null }), want);
+      assert.equal(isGoModOfZip(goMod, { path, inZip: goMod }), true);
+      const other = new TextEncoder().encode(`${input}\n`);
+      assert.equal(isGoModOfZip(goMod, { path, inZip: other }), false);
+    });
   }
 });
