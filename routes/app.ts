@@ -11,6 +11,7 @@ import {
   type ClientRequest,
   type Guard,
 } from "../lib/auth/guard.ts";
+import { networkOf } from "../lib/http/address.ts";
 import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log/log.ts";
 import { type Metrics, NO_METRICS } from "../lib/log/metrics.ts";
@@ -280,8 +281,18 @@ function dispatch(
   const incoming = new IncomingRequest(exchange, { method, path });
   const operation = understand(route, incoming);
   exchange.template = operation.template ?? `/${route.name}`;
-  if (!route.isUnlimited) exchange.permit = concurrency?.enter() ?? null;
+  const entrance = route.isUnlimited ? undefined : concurrency;
+  const isAsked = guard.answersDiffer && entrance !== undefined;
+  const network = isAsked ? networkOf(incoming.address ?? "") : "";
+  // Who waits for a log-in keeps nobody out who has logged in.
+  if (isAsked && !entrance.mayEnterAsStranger(network) && guard.recognizes?.(incoming) === false) {
+    entrance.enterAsStranger(network);
+  }
   const client = guard.admit(incoming, operation.access);
+  // It is awaited below, unless there is no place for it.
+  if (client instanceof Promise) client.catch(() => {});
+  const isStranger = isAsked && (client instanceof Promise || client?.identity === null);
+  exchange.permit = isStranger ? entrance.enterAsStranger(network) : entrance?.enter() ?? null;
   return client instanceof Promise
     ? client.then((client) => answerClient(client, { operation, exchange }))
     : answerClient(client, { operation, exchange });
@@ -291,13 +302,16 @@ function answerClient(
   client: Client | null,
   { operation, exchange }: { operation: Operation; exchange: Exchange },
 ): Answer | null | Promise<Answer | null> {
+  const { facts, permit } = exchange;
+  if (client === null || client.identity !== null) permit?.admit();
   if (client === null) return null;
-  const { facts, permit, connection } = exchange;
   const { identity } = client;
   if (identity !== null) facts["identity"] = identity;
   const ready = operation.answerAtOnce?.(client) ?? null;
   if (ready !== null) return ready;
-  const owner = identity === null ? `address ${addressOf(connection)}` : `identity ${identity}`;
+  const owner = identity === null
+    ? `address ${networkOf(addressOf(exchange.connection) ?? "")}`
+    : `identity ${identity}`;
   permit?.assignTo(owner);
   return workFor(owner, () => operation.answer(client));
 }

@@ -194,3 +194,54 @@ Deno.test("requests that are too large or malformed are refused", async (t) => {
   const { status } = await answerOf(`${server.url}/`);
   assert.equal(status, 200);
 });
+
+Deno.test("M2: slow log-ins keep nobody out who has logged in", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "limits-" });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => Deno.remove(dir, { recursive: true }));
+  await Deno.writeTextFile(
+    `${dir}/config.yaml`,
+    `
+limits: { maxConcurrentRequests: 20, maxConcurrentUnauthenticatedRequests: 8 }
+clientAuth:
+  enabled: true
+  acl: [{ access: allow }]
+  authenticators: { accessToken: { audience: us, secret: "${"s".repeat(32)}" } }
+  identities: [{ name: alice, password: a }]
+`,
+  );
+  const args = ["--workers", "1", "--config-file", `${dir}/config.yaml`];
+  const server = stack.use(await startServer({ args, env: { GOPROXY: "off" } }));
+  const { hostname, port } = new URL(server.url);
+  const alice = async () => {
+    const headers = { Authorization: `Basic ${btoa("alice:a")}` };
+    return (await answerOf(`${server.url}/`, { headers })).status;
+  };
+  assert.equal(await alice(), 200);
+  const head = "POST /auth/userpassword HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 40\r\n\r\n{";
+  const answers = await Promise.all(Array.from({ length: 60 }, async () => {
+    const connection = stack.use(await Deno.connect({ hostname, port: Number(port) }));
+    await connection.write(new TextEncoder().encode(head));
+    return readStart(connection);
+  }));
+  await eventually("the log-ins of one address to be refused", async () => {
+    const page = (await answerOf(`${server.url}/metrics`, {
+      headers: { Authorization: `Basic ${btoa("alice:a")}` },
+    })).body;
+    return /^gomodproxy_limited_requests_total\{limit="unauthenticated"\} 54$/m.test(page);
+  });
+  assert.equal(await alice(), 200);
+  const starts = await Promise.all(answers.map((answer) => answer.start));
+  const count = (status: number) =>
+    starts.filter((start) => start.startsWith(`HTTP/1.1 ${status} `)).length;
+  // The bodies of those that were let in do not come in time.
+  assert.deepEqual([count(429), count(400)], [54, 6]);
+});
+
+/** The first bytes that come. */
+function readStart(connection: Deno.Conn): { readonly start: Promise<string> } {
+  const buffer = new Uint8Array(4096);
+  const start = connection.read(buffer)
+    .then((size) => new TextDecoder().decode(buffer.subarray(0, size ?? 0)));
+  return { start };
+}

@@ -7,6 +7,7 @@
  *
  * The log has an `audit` line for each log-in and each denial.
  */
+import { workFor } from "../async/owner.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import {
   ForbiddenError,
@@ -14,6 +15,7 @@ import {
   TooManyRequestsError,
   UnauthenticatedError,
 } from "../errors.ts";
+import { networkOf } from "../http/address.ts";
 import type { Logger } from "../log/log.ts";
 import type { AccessList } from "./access_list.ts";
 import type { AccessToken, AccessTokens } from "./access_tokens.ts";
@@ -78,8 +80,15 @@ export class ClientAuth implements Guard {
     const key = this.#sessions.keyOf(header);
     const session = this.#sessions.find(key);
     if (session !== null) return this.#permitted(session, { request, access });
-    return this.#open(key, header, { request, access })
+    // Those who wait for their turn have no identity yet.
+    const owner = `address ${networkOf(request.address ?? "")}`;
+    return workFor(owner, () => this.#open(key, header, { request, access }))
       .then((opened) => this.#permitted(opened, { request, access }));
+  }
+
+  recognizes({ headers }: ClientRequest): boolean {
+    const header = headers.get("Authorization");
+    return header !== null && this.recognize(header) !== null;
   }
 
   /**

@@ -12,6 +12,7 @@
  */
 import { LRUCache } from "lru-cache";
 import { TooManyRequestsError } from "../errors.ts";
+import { networkOf } from "../http/address.ts";
 
 export const MAX_FAILURES = 20;
 export const FORGIVE_EVERY_MS = 30_000;
@@ -54,7 +55,7 @@ export class FailedLogins {
    */
   begin({ user, address }: Attempted): Attempt {
     const name = user.slice(0, MAX_NAME_LENGTH);
-    const from = `from ${network(address ?? "")}`;
+    const from = `from ${networkOf(address ?? "")}`;
     const pair = `pair ${name}:${from}`;
     const isKnown = this.#knownPairs.get(pair) === true;
     const own = isKnown ? pair : `of ${name}`;
@@ -90,28 +91,4 @@ export class FailedLogins {
     if (level === 0) this.#buckets.delete(key);
     else this.#buckets.set(key, { level, atMs: this.#now() });
   }
-}
-
-/**
- * What one client can have addresses of: an IPv4 address, or the first 64 bits of an IPv6 address.
- * ipaddr.js would validate, too; but the address comes from the runtime, and is valid.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(network("192.0.2.1"), "192.0.2.1");
- * assert.equal(network("::ffff:192.0.2.1"), "192.0.2.1");
- * assert.equal(network("2001:db8::1"), "2001:db8:0:0");
- * assert.equal(network("2001:db8:0:0:1::"), "2001:db8:0:0");
- * ```
- */
-export function network(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  if (!address.includes(":")) return address;
-  const [start = "", end = ""] = address.toLowerCase().split("::", 2);
-  const [before, after] = [start, end].map((part) => part === "" ? [] : part.split(":"));
-  const missing = 8 - (before?.length ?? 0) - (after?.length ?? 0);
-  const zeros = Array.from({ length: Math.max(0, missing) }, () => "0");
-  return [...before ?? [], ...zeros, ...after ?? []].slice(0, 4).join(":");
 }

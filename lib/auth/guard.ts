@@ -45,6 +45,11 @@ export interface Guard {
    * @throws {TooManyRequestsError} when too many wrong passwords came before
    */
   admit(request: ClientRequest, access: Access): Promise<Client | null> | Client | null;
+  /**
+   * Whether the client has authenticated before, so that {@linkcode admit} has nothing to verify.
+   * Absent: it never has.
+   */
+  recognizes?(request: ClientRequest): boolean;
 }
 
 const EVERYBODY: Client = { identity: null, mayRead: () => true };

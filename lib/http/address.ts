@@ -81,3 +81,27 @@ function hasZerosBehind(address: IpAddress, prefixLength: number): boolean {
   const bits = address.toByteArray().map((byte) => byte.toString(2).padStart(8, "0")).join("");
   return !bits.slice(prefixLength).includes("1");
 }
+
+/**
+ * What one client can have addresses of: an IPv4 address, or the first 64 bits of an IPv6 address,
+ * which must be valid.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(networkOf("192.0.2.1"), "192.0.2.1");
+ * assert.equal(networkOf("::ffff:192.0.2.1"), "192.0.2.1");
+ * assert.equal(networkOf("2001:db8::1"), "2001:db8:0:0");
+ * assert.equal(networkOf("2001:db8:0:0:1::"), "2001:db8:0:0");
+ * ```
+ */
+export function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (!address.includes(":")) return address;
+  const [start = "", end = ""] = address.toLowerCase().split("::", 2);
+  const [before, after] = [start, end].map((part) => part === "" ? [] : part.split(":"));
+  const missing = 8 - (before?.length ?? 0) - (after?.length ?? 0);
+  const zeros = Array.from({ length: Math.max(0, missing) }, () => "0");
+  return [...before ?? [], ...zeros, ...after ?? []].slice(0, 4).join(":");
+}

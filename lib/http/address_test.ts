@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isInBlock, isPublicAddress, parseAddress, parseBlock } from "./address.ts";
+import { isInBlock, isPublicAddress, networkOf, parseAddress, parseBlock } from "./address.ts";
 
 /**
  * IANA's registries of special-purpose addresses as of 2026-11 with the multicast blocks, and what is not allocated for
@@ -160,3 +160,17 @@ function hexPairs(ipv4: string): string[] {
   const hex = Uint8Array.from(ipv4.split(".").map(Number)).toHex();
   return [hex.slice(0, 4), hex.slice(4)];
 }
+
+Deno.test("networkOf() is the part of an address that one client has", async (t) => {
+  const rows = [
+    { input: "127.0.0.1", want: "127.0.0.1" },
+    { input: "::ffff:127.0.0.1", want: "127.0.0.1" },
+    { input: "::1", want: "0:0:0:0" },
+    { input: "2001:DB8:1:2:3:4:5:6", want: "2001:db8:1:2" },
+    { input: "2001:db8:1:2::", want: "2001:db8:1:2" },
+    { input: "", want: "" },
+  ];
+  for (const { input, want } of rows) {
+    await t.step(input, () => assert.equal(networkOf(input), want));
+  }
+});
