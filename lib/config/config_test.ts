@@ -21,6 +21,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       limits: {
         maxConcurrentRequests: 2000,
         maxConcurrentRequestsPerClient: 500,
+        maxConcurrentUnauthenticatedRequests: 200,
         scratchMaxMiB: 10_240,
         slowClientTimeoutSeconds: 60,
       },

@@ -1,5 +1,11 @@
 /** Reading directories that others have made. Symbolic links in them are passed over. */
-import { type Info, MAX_INFO_SIZE_BYTES, parseInfo } from "../module/info.ts";
+import {
+  type Info,
+  InvalidInfoError,
+  MAX_INFO_SIZE_BYTES,
+  parseInfo,
+  UNKNOWN_TIME,
+} from "../module/info.ts";
 import { parsePseudoVersion } from "../module/pseudo_version.ts";
 import { quoted } from "../module/quoted.ts";
 import type { Version } from "../module/version.ts";
@@ -43,6 +49,8 @@ export async function readSmallFile(
  */
 export async function readInfo(file: string, version: Version): Promise<Info> {
   const info = parseInfo(await readSmallFile(file, MAX_INFO_SIZE_BYTES));
+  // Upstreams may leave it out; a cache of theirs never does.
+  if (info.time === UNKNOWN_TIME) throw new InvalidInfoError(`Cannot read "${file}": no Time`);
   if (info.version === version) return info;
   throw new ImportError(`its .info names version ${quoted(info.version)}`);
 }
