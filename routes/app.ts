@@ -1,7 +1,8 @@
 /**
- * HTTP in: one handler that finds the route, asks the guard whether the client may have the answer, makes every failure an
- * answer and every answer a response, and writes the access log. The routes are a table, so that whatever must hold for
- * all of them (methods, who may read) is done in one place and checked over the table.
+ * The HTTP handler: finds the route, asks the guard whether the client may have the answer, turns
+ * every failure into an answer and every answer into a response, and writes the access log. The
+ * routes are a table, so that rules for all of them (methods, authorization) are implemented in one
+ * place and checked over the table.
  */
 import { workFor } from "../lib/async/owner.ts";
 import {
@@ -37,22 +38,24 @@ export interface RouteRequest extends ClientRequest {
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
   /** Aborted when the client hangs up. */
   readonly signal: AbortSignal;
-  /** What the access log says besides the request: module, version, cache state. */
+  /** Fields of the access log besides the request: module, version, cache state. */
   readonly facts: Record<string, unknown>;
 }
 
 /** A request that a route has understood. */
 export interface Operation {
   /**
-   * What metrics and traces call requests like this one, with names in braces for what varies: `/{module}/@v/list`.
-   * Default: the route's name as a path.
+   * The name of requests like this one in metrics and traces, with variable parts in braces:
+   * `/{module}/@v/list`. Default: the route's name as a path.
    */
   readonly template?: string;
   /** What the answer is about. The guard is asked before {@linkcode answer} is called. */
   readonly access: Access;
-  /** The answer where it is at hand; null where it has to be waited for, and {@linkcode answer} is called. */
+  /**
+   * The answer if it is available synchronously; otherwise null, and {@linkcode answer} is called.
+   */
   answerAtOnce?(client: Client): Answer | null;
-  /** Null where {@linkcode AppOptions.fallback} has to answer. */
+  /** Null if {@linkcode AppOptions.fallback} must answer. */
   answer(client: Client): Promise<Answer | null> | Answer | null;
 }
 
@@ -60,19 +63,19 @@ export interface Route {
   readonly name: string;
   /** Default: GET and HEAD. */
   readonly methods?: readonly Method[];
-  /** It is answered however much is under way: for those who watch over the server. */
+  /** Exempt from the limit of concurrent requests: for monitoring. */
   readonly isUnlimited?: boolean;
   /** Whether this route answers this path. The first that does wins. */
   matches(path: string): boolean;
   /**
-   * Understands a request, from what it says alone: nothing is looked up yet.
+   * Parses a request without looking anything up.
    *
-   * @throws {InvalidRequestError} saying what is wrong with it
+   * @throws {InvalidRequestError} with the reason
    */
   read(request: RouteRequest): Operation;
 }
 
-/** What `Deno.serve` tells about a request. */
+/** What `Deno.serve` reports about a request. */
 export interface ConnectionInfo {
   readonly remoteAddr?: Deno.Addr;
   /** Settles when the response has been sent, or could not be. */
@@ -86,22 +89,25 @@ export interface AppOptions {
   readonly routes: readonly Route[];
   readonly guard: Guard;
   readonly log: Logger;
-  /** Our own `Via`: a request that carries it went in a circle. */
+  /** Our own `Via`: a request that carries it has gone in a circle. */
   readonly via: string;
   readonly metrics?: Metrics;
   /** Where requests are recorded. Default: each at once, in the log and the metrics. */
   readonly requestLog?: RequestLog;
   /**
-   * Answers what no route matches, what the guard does not decide and what a route has no answer for. Such a request is
-   * logged and counted there, too. Default: there is nothing of the kind.
+   * Answers what no route matches, what the guard does not decide and what a route has no answer
+   * for. Such a request is logged and counted there, too. Default: no fallback.
    */
   readonly fallback?: (
     request: HttpRequest,
     exchange: { readonly id: string; readonly address: string | null },
   ) => Promise<Response>;
-  /** How much may be under way at once. Default: anything. */
+  /** Limits concurrent requests. Default: no limit. */
   readonly concurrency?: ConcurrencyLimit;
-  /** For how long a client may take nothing of a large body, or keep a place: slow_client.ts. Default: for ever. */
+  /**
+   * For how long a client may read nothing of a large body, or hold a place: slow_client.ts.
+   * Default: forever.
+   */
   readonly slowClientTimeoutMs?: number;
 }
 
@@ -169,7 +175,7 @@ export function createApp(options: AppOptions): App {
       completed,
       onSlow: () => exchange.permit?.leave(),
       onCutOff: () => {
-        exchange.facts["error"] = `the client took nothing for ${(timeoutMs ?? 0) / 1000} s`;
+        exchange.facts["error"] = `the client read nothing for ${(timeoutMs ?? 0) / 1000} s`;
         end(true);
       },
     });
@@ -198,7 +204,7 @@ export function createApp(options: AppOptions): App {
   };
 }
 
-/** What is known of a request and of how it is answered. */
+/** A request and the state of its answer. */
 interface Exchange {
   readonly startMs: number;
   readonly id: string;
@@ -209,19 +215,19 @@ interface Exchange {
   readonly connection: ConnectionInfo;
   /** {@linkcode Operation.template}, once there is an operation. */
   template: string;
-  /** What the access log says besides. */
+  /** Further fields of the access log. */
   readonly facts: Record<string, unknown>;
-  /** To be among those that are under way, once it has one. */
+  /** Its place among the requests in progress, once it has one. */
   permit: Permit | null;
 }
 
 interface Ending {
   readonly answer: Answer;
-  /** The client hung up before it had everything. */
+  /** The client hung up before it had received everything. */
   readonly isAborted: boolean;
 }
 
-/** The answer if nothing has to be waited for. A Response where the fallback has answered. */
+/** The answer if it is available synchronously. A Response if the fallback has answered. */
 function begin(exchange: Exchange, options: AppOptions): Answer | Promise<Answer | Response> {
   try {
     const answer = dispatch(exchange, options);
@@ -259,7 +265,7 @@ function failureAnswer(error: unknown, { exchange, options: { log } }: Answering
   return errorAnswer(error, { requestId: id, head: method === "HEAD" });
 }
 
-/** Null where the fallback has to answer. */
+/** Null if the fallback must answer. */
 function dispatch(
   exchange: Exchange,
   { routes, guard, via, concurrency, fallback }: AppOptions,
@@ -316,7 +322,7 @@ function answerClient(
   return workFor(owner, () => operation.answer(client));
 }
 
-/** A request whose parts are made when somebody wants them: for most requests nobody wants most of them. */
+/** A request whose parts are computed on demand: most requests need few of them. */
 class IncomingRequest implements RouteRequest {
   readonly method: Method;
   readonly path: string;
@@ -357,7 +363,10 @@ class IncomingRequest implements RouteRequest {
   }
 }
 
-/** Who asks for what cannot be is asked who they are all the same: a stranger learns nothing of how paths are read. */
+/**
+ * Invalid requests must authenticate, too, so that strangers learn nothing about how paths are
+ * parsed.
+ */
 function understand(route: Route, request: RouteRequest): Operation {
   try {
     return route.read(request);
@@ -388,12 +397,15 @@ function methodNotAllowed(allowed: readonly Method[]): Answer {
 }
 
 /**
- * With its query; no path of Go's tools has one. Deno itself takes up to 64 KiB. A path that is too long by itself is no
- * module's and known not to exist.
+ * Including its query; no path of Go's tools has one. Deno itself accepts up to 64 KiB. A path that
+ * exceeds its own limit belongs to no module and is known not to exist.
  */
 const MAX_URL_LENGTH = 8192;
 
-/** The answer to what is not even looked at: a URL that is too long, a body where there is none. */
+/**
+ * Rejects requests without further processing: a URL that is too long, a body where none is
+ * allowed.
+ */
 function refusalOf({ url, method, headers }: HttpRequest): Answer | null {
   if (url.length > MAX_URL_LENGTH) return refuse(414, `URL longer than ${MAX_URL_LENGTH} bytes`);
   if (method === "POST") return null;
@@ -404,7 +416,7 @@ function refusalOf({ url, method, headers }: HttpRequest): Answer | null {
 }
 
 function refuse(status: number, reason: string): Answer {
-  return noteAnswer(`not taken: ${reason}\n`, { status });
+  return noteAnswer(`rejected: ${reason}\n`, { status });
 }
 
 function addressOf({ remoteAddr }: ConnectionInfo): string | null {
@@ -431,7 +443,7 @@ function decodePath(raw: string): string {
   }
 }
 
-/** Ids for requests that have none: what no other process and no other thread gives, and a number. */
+/** Ids for requests without one: a prefix that no other process or thread has, and a number. */
 function requestIds(): (headers: Headers) => string {
   const prefix = crypto.randomUUID().slice(0, 18);
   let last = 0;

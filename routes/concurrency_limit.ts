@@ -20,13 +20,13 @@ export interface ConcurrencyLimits {
   readonly maxConcurrentUnauthenticatedRequests?: number;
 }
 
-/** When a client that has too much under way is to try again. */
+/** When a client that reached its limit may try again. */
 const RETRY_AFTER_SECONDS = 1;
 
 export class ConcurrencyLimit {
   readonly #limits: ConcurrencyLimits;
   readonly #metrics: Metrics;
-  /** Those who have something under way, and how much. */
+  /** The number of requests in progress by client. */
   readonly #ofClients = new Map<string, number>();
   readonly #ofAddresses = new FairShare();
   #ofAll = 0;
@@ -37,7 +37,7 @@ export class ConcurrencyLimit {
     this.#metrics = metrics;
   }
 
-  /** @throws {OverloadedError} when too many are under way */
+  /** @throws {OverloadedError} when too many are in progress */
   enter(): Permit {
     this.#enter();
     return new Permit(this, null);
@@ -75,7 +75,7 @@ export class ConcurrencyLimit {
     if (count >= max) {
       this.#metrics.add("gomodproxy_limited_requests_total", { limit: "client" });
       throw new TooManyRequestsError(
-        `Cannot take another request of yours: ${max} are under way`,
+        `Cannot take another request from this client: ${max} are in progress`,
         RETRY_AFTER_SECONDS,
       );
     }
@@ -127,7 +127,7 @@ export class ConcurrencyLimit {
   }
 }
 
-/** Lets one request be under way, until it is given back. */
+/** The permission for one request, until it is given back. */
 export class Permit {
   readonly #limit: ConcurrencyLimit;
   /** Of a client that has not authenticated, as long as it has not; else null. */
@@ -159,16 +159,16 @@ export class Permit {
   }
 
   /**
-   * Says whose it is, as soon as that is known.
+   * Assigns the request to a client, as soon as the client is known.
    *
-   * @throws {TooManyRequestsError} when too many of this client are under way
+   * @throws {TooManyRequestsError} when too many of this client's requests are in progress
    */
   assignTo(client: string): void {
     this.#limit.enterAs(client);
     this.#client = client;
   }
 
-  /** Gives it back. Once is enough. */
+  /** Gives it back. Further calls have no effect. */
   leave(): void {
     if (this.#isBack) return;
     this.#isBack = true;

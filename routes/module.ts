@@ -9,7 +9,8 @@
  * | `<escaped module path>/@v/<version>.zip`       | the module zip                                     |
  * | `<escaped module path>/@latest`                | JSON                                               |
  *
- * Below `cached-only/`, and with the header `Disable-Module-Fetch: true`, everything is answered from the store alone.
+ * Below `cached-only/`, and with the header `Disable-Module-Fetch: true`, everything is answered
+ * from the store alone.
  */
 import { LRUCache } from "lru-cache";
 import { InvalidRequestError } from "../lib/errors.ts";
@@ -77,7 +78,7 @@ export function moduleRoute(service: ModuleAnswers): Route {
   };
 }
 
-/** The signal is made when it is read, and what the store has in memory needs none. */
+/** The signal is created on demand; answers from memory need none. */
 class RequestOptions implements ServiceOptions {
   readonly mayFetch: boolean;
   readonly facts: Record<string, unknown>;
@@ -94,7 +95,7 @@ class RequestOptions implements ServiceOptions {
   }
 }
 
-/** What is answered, and what was made ready for it. */
+/** The service, and texts prepared from its answers. */
 interface Answers {
   readonly service: ModuleAnswers;
   /** They stay as long as the copy is remembered (store/copies.ts). */
@@ -120,7 +121,10 @@ function textsOf({ texts }: Answers, copy: Copy): CopyTexts {
   return made;
 }
 
-/** Lists, and files of versions, that are in memory, which is what nearly all clients ask for; null for all others. */
+/**
+ * Lists and files of versions that are in memory, which cover nearly all requests; null for all
+ * others.
+ */
 function answerFromMemory(
   answers: Answers,
   { target, request, options }: Context<Target>,
@@ -152,7 +156,7 @@ async function answer(
   return await file(answers, { target, request, options });
 }
 
-/** What a path of the protocol asks for. */
+/** The target of a path of the protocol. */
 export type Target =
   | { readonly file: "list" | "latest"; readonly path: ModulePath }
   | VersionTarget;
@@ -160,16 +164,18 @@ export type Target =
 interface VersionTarget {
   readonly file: "info" | "mod" | "zip";
   readonly path: ModulePath;
-  /** As asked for: a canonical version or, for `.info`, any other name of a revision. */
+  /** As requested: a canonical version or, for `.info`, any other name of a revision. */
   readonly version: string;
-  /** Path and version, if it is a version that the module can have. Remembered targets hold it ready. */
+  /**
+   * Path and version, if the module can have such a version. Remembered targets share the object.
+   */
   readonly module: ModuleVersion | null;
 }
 
 /**
- * Takes a path apart.
+ * Parses a path.
  *
- * @throws {InvalidRequestError} saying what is wrong with it
+ * @throws {InvalidRequestError} with the reason
  */
 export function parseTarget(text: string): Target {
   const latest = /^(.*)\/@latest$/s.exec(text);
@@ -189,12 +195,12 @@ export function parseTarget(text: string): Target {
   return { file: extension, path, version, module };
 }
 
-/** Paths that were asked for lately; with their targets they take a few megabytes. */
+/** Recently requested paths; with their targets they take a few megabytes. */
 const MAX_TARGETS = 5_000;
 /** Longer ones are not worth remembering. */
 const MAX_REMEMBERED_PATH_LENGTH = 256;
 
-/** {@linkcode parseTarget}, for the same paths again and again. */
+/** {@linkcode parseTarget} with a cache. */
 function rememberTargets(): (path: string) => Target {
   const targets = new LRUCache<string, Target>({ max: MAX_TARGETS });
   return (path) => {

@@ -1,35 +1,36 @@
 /**
- * Clients that do not read: each holds an open file or a connection to the store, and a place among the requests under
- * way. `Deno.serve` waits for them for ever.
+ * Clients that do not read: each holds an open file or a connection to the store, and a place among
+ * the requests in progress. `Deno.serve` waits for them forever.
  *
- * - A small body is in the system's buffers at once, whoever reads it.
- * - A large one that nobody has wanted more of for a while ends itself: what it holds is free then, and a client that goes
- *   on reading finds its answer cut off. For that it must be watched, as a stream of ours, which takes the runtime twice
- *   the CPU time of a file's own stream.
- * - So the first {@linkcode MAX_UNWATCHED_BODIES} files at once go out as they are. Once the runtime has such a stream
- *   nobody can end it (`FsFile.close` finds nothing to close), nor see how far it is. Its place is given to others after the
- *   same time, and the file stays open until its client has read everything or hangs up: as many as that, and no more.
- *   When clients who do not read have taken them all, everybody else's bodies are watched.
+ * - A small body fits into the system's buffers, whether the client reads or not.
+ * - A large body that the client has not read from for a while fails: that frees its resources, and
+ *   a client that resumes reading finds its answer cut off. Such a body must be watched, as a
+ *   stream of ours, which takes the runtime twice the CPU time of a file's own stream.
+ * - The first {@linkcode MAX_UNWATCHED_BODIES} concurrent files are therefore sent unwatched. Once
+ *   the runtime has such a stream it cannot be ended (`FsFile.close` finds nothing to close), and
+ *   its progress is invisible. Its place is given to others after the same time, while the file
+ *   stays open until its client has read everything or hangs up. When clients that do not read hold
+ *   all places, all further bodies are watched.
  *
- * KNOWN LIMIT: of an unwatched body the runtime says that it was sent, also when its client hung up.
+ * KNOWN LIMIT: the runtime reports an unwatched body as sent even if its client hung up.
  *
- * KNOWN LIMIT: the connection itself stays, with what the system has buffered, until the client ends it: Deno.serve has no
- * way to close one that is full. Nor does it close idle ones. What keeps strangers from opening many is in front of this
- * server, if it is needed.
+ * KNOWN LIMIT: the connection itself stays, with what the system has buffered, until the client
+ * closes it: Deno.serve cannot close one that is full. Nor does it close idle ones. If strangers
+ * can open connections, a reverse proxy in front of this server must limit them.
  */
 
 import { isStreamOfBytes, openReader } from "../lib/http/body_reader.ts";
 import type { Answer } from "./answer.ts";
 
-/** A smaller body is left to the system's buffers. */
+/** Smaller bodies are left to the system's buffers. */
 const LARGE_BODY_BYTES = 1024 * 1024;
-/** More clients than that, and each gets little of the machine anyway. Of each thread. */
+/** With more clients than that, each gets little of the machine anyway. Per thread. */
 export const MAX_UNWATCHED_BODIES = 64;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface SlowClientsOptions {
-  /** For how long a client may take nothing, or an unwatched body may keep its place. */
+  /** For how long a client may read nothing, or an unwatched body may hold its place. */
   readonly timeoutMs: number;
   /** Default: {@linkcode MAX_UNWATCHED_BODIES}. */
   readonly maxUnwatched?: number;
@@ -37,11 +38,11 @@ export interface SlowClientsOptions {
 
 /** One answer to one client. */
 export interface Sending {
-  /** Settles when it has been sent, or could not be. Where nobody can tell, the body is watched. */
+  /** Settles when the answer has been sent, or could not be. If undefined, the body is watched. */
   readonly completed: Promise<void> | undefined;
-  /** Is told when an unwatched body takes longer than its place is kept. It goes on. */
+  /** Called when an unwatched body takes longer than its place is held. The body continues. */
   readonly onSlow: () => void;
-  /** Is told before a watched body ends itself. */
+  /** Called before a watched body fails. */
   readonly onCutOff: () => void;
 }
 
@@ -60,7 +61,7 @@ export class SlowClients {
     this.#maxUnwatched = maxUnwatched;
   }
 
-  /** The same answer; a large body of it, if it is watched, fails when its client takes nothing. */
+  /** The same answer; a large body of it, if it is watched, fails when its client stops reading. */
   guard(answer: Answer, { completed, onSlow, onCutOff }: Sending): Answer {
     const { body } = answer;
     if (body === null || !isLarge(answer)) return answer;
@@ -87,13 +88,13 @@ export class SlowClients {
 }
 
 export interface CutOffOptions {
-  /** For how long a client may take nothing. */
+  /** For how long a client may read nothing. */
   readonly timeoutMs: number;
-  /** Is told before the body ends itself. */
+  /** Called before the body fails. */
   readonly onCutOff: () => void;
 }
 
-/** The same body, which fails when nobody takes anything of it for `timeoutMs`. */
+/** The same body, which fails when nothing of it is read for `timeoutMs`. */
 export function cutOffSlowClient(
   body: ReadableStream<Bytes>,
   { timeoutMs, onCutOff }: CutOffOptions,
@@ -103,9 +104,9 @@ export function cutOffSlowClient(
   const waitForClient = (controller: ReadableStreamDefaultController<Bytes>) => {
     timer = setTimeout(() => {
       onCutOff();
-      const reason = new Error(`the client took nothing for ${timeoutMs / 1000} s`);
+      const reason = new Error(`the client read nothing for ${timeoutMs / 1000} s`);
       controller.error(reason);
-      // It has nobody to tell if closing fails, too.
+      // If closing fails, too, there is nothing left to do.
       source.cancel(reason).catch(() => {});
     }, timeoutMs);
   };

@@ -1,9 +1,10 @@
 /**
- * Listens for requests, by http or, with `listen.tls`, by https, and ends in order: when it is told to end it takes no new
- * connections and finishes what is in flight within {@linkcode SHUTDOWN_TIMEOUT_MS}.
+ * Listens for requests, by http or, with `listen.tls`, by https, and shuts down gracefully: it
+ * stops accepting connections and finishes requests in progress within
+ * {@linkcode SHUTDOWN_TIMEOUT_MS}.
  *
- * A certificate that has been replaced is used for connections from then on, and those that are open stay. One that
- * cannot be used is an error in the log, and the old one stays.
+ * A replaced certificate is used for new connections, and open ones stay. If the new certificate
+ * cannot be used, an error is logged and the old one stays in use.
  */
 import type { Config } from "../lib/config/config.ts";
 import {
@@ -26,24 +27,24 @@ const CERTIFICATE_CHECK_MS = 2_000;
 
 export interface ListenOptions {
   readonly config: Config["listen"];
-  /** What the certificate and its key are read from. */
+  /** Where the certificate and its key are read from. */
   readonly places: SecretPlaces;
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
   readonly log: Logger;
-  /** Tells the server to end. */
+  /** Starts the shutdown. */
   readonly signal: AbortSignal;
-  /** Is told the URL as soon as there is one. */
+  /** Called with the URL as soon as it is known. */
   readonly announce: (url: string) => void;
-  /** Further threads that share the address; null for none. By https there are none. */
+  /** Further threads that share the address; null for none, as with https. */
   readonly threads: SharedAddress | null;
 }
 
 export interface SharedAddress {
-  /** Ends when they listen, too. */
+  /** Resolves when they listen, too. */
   start(addr: Deno.NetAddr): Promise<void>;
-  /** Ends when what they have in flight is finished. */
+  /** Resolves when their requests in progress have finished. */
   stop(): Promise<void>;
 }
 
@@ -53,7 +54,7 @@ export type Handler = (
 ) => Response | Promise<Response>;
 
 /**
- * Returns when the server has ended.
+ * Returns when the server has shut down.
  *
  * @throws {ConfigError} when the address cannot be listened on, or there is no usable certificate
  */
@@ -66,10 +67,10 @@ export async function listen(app: Handler, options: ListenOptions): Promise<void
     tls,
   });
   announce(urlOf(server.scheme, server.addr));
-  // Nobody waits for them: this thread answers already.
+  // Not awaited: this thread answers already.
   const started = threads?.start(server.addr);
   await untilAborted(signal);
-  log.info({ timeoutMs: SHUTDOWN_TIMEOUT_MS }, "stopping: finishing what is in flight");
+  log.info({ timeoutMs: SHUTDOWN_TIMEOUT_MS }, "stopping: finishing requests in flight");
   const isDone = await Promise.race([
     finish(server, threads).then(() => true),
     new Promise<false>((resolve) => setTimeout(() => resolve(false), SHUTDOWN_TIMEOUT_MS)),
@@ -146,7 +147,7 @@ interface FollowOptions {
   readonly use: (certificate: Certificate) => void;
 }
 
-/** Looks for a new certificate again and again. Returns what ends that. */
+/** Checks for a new certificate periodically. Returns the function that ends this. */
 function follow(watch: CertificateWatch, { log, use }: FollowOptions): () => void {
   let lastFault = "";
   const check = async () => {
@@ -158,7 +159,7 @@ function follow(watch: CertificateWatch, { log, use }: FollowOptions): () => voi
       logCertificate(next, log);
     } catch (error) {
       const fault = describeError(error);
-      if (fault !== lastFault) log.error({ error: fault }, "the new certificate cannot be used");
+      if (fault !== lastFault) log.error({ error: fault }, "cannot use the new certificate");
       lastFault = fault;
     }
   };
@@ -168,7 +169,7 @@ function follow(watch: CertificateWatch, { log, use }: FollowOptions): () => voi
 
 function logCertificate({ names, notAfter }: Certificate, log: Logger): void {
   const facts = { names, notAfter: notAfter.toISOString() };
-  if (notAfter.getTime() < Date.now()) log.warn(facts, "using a certificate whose time is over");
+  if (notAfter.getTime() < Date.now()) log.warn(facts, "certificate has expired");
   else log.info(facts, "using a certificate");
 }
 

@@ -1,17 +1,18 @@
 /**
- * {@linkcode Metrics} by prom-client, and the page that Prometheus reads
+ * {@linkcode Metrics} by prom-client, and the page that Prometheus scrapes
  * (prometheus.io/docs/instrumenting/exposition_formats, text format 0.0.4).
  *
- * Each {@linkcode Prometheus} has a registry of its own. What `registry.getMetricsAsJSON()` says in several workers becomes
- * one page by prom-client's `AggregatorRegistry.aggregate`; each metric knows how.
+ * Each {@linkcode Prometheus} has a registry of its own. The results of
+ * `registry.getMetricsAsJSON()` in several workers are merged by prom-client's
+ * `AggregatorRegistry.aggregate`; each metric knows how.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import process from "node:process";
 import { type Labels, type MetricName, METRICS, type Metrics } from "../lib/log/metrics.ts";
 
-/** From what the store has in memory to what a large repository takes. */
+/** From answers out of memory up to the fetch of a large repository. */
 const BUCKETS_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300];
-/** How often somebody looks whether the event loop is late. */
+/** How often the lag of the event loop is measured. */
 const LAG_INTERVAL_MS = 500;
 
 export interface PrometheusOptions {
@@ -96,7 +97,7 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
-/** How late the event loop was at its worst since somebody asked. */
+/** The greatest lag of the event loop since the last scrape. */
 class LagMeter implements Disposable {
   #worstMs = 0;
   #dueMs = performance.now() + LAG_INTERVAL_MS;

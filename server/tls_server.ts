@@ -1,12 +1,13 @@
 /**
- * HTTPS in: HTTP/1.1 and HTTP/2 (by ALPN) over TLS 1.2 and 1.3, for a handler of `Request` and `Response`, with a
- * certificate that can be replaced while it serves.
+ * HTTPS in: HTTP/1.1 and HTTP/2 (by ALPN) over TLS 1.2 and 1.3, for a handler of `Request` and
+ * `Response`, with a certificate that can be replaced while it serves.
  *
- * It stands on `node:http2`, whose `setSecureContext` changes the certificate of new connections and touches no old one.
- * `Deno.serve` has no such thing: a second listener on the same port (`reusePort`) that takes over from the first cuts
- * the handshakes which are under way. Measured on 2026-11-22, Deno 2.9.6, the `net/http` of Go 1.26.8 with 32 new
- * connections at a time, a new certificate each 200 ms: 287 of 3000 requests failed with the second listener, none of
- * 5000 here. TLS 1.0 and 1.1 do not exist in the TLS that Deno has.
+ * It stands on `node:http2`, whose `setSecureContext` changes the certificate of new connections
+ * and touches no old one. `Deno.serve` has no such thing: a second listener on the same port
+ * (`reusePort`) that takes over from the first cuts the handshakes which are under way. Measured on
+ * 2026-11-22, Deno 2.9.6, the `net/http` of Go 1.26.8 with 32 new connections at a time, a new
+ * certificate each 200 ms: 287 of 3000 requests failed with the second listener, none of 5000 here.
+ * TLS 1.0 and 1.1 do not exist in the TLS that Deno has.
  */
 import {
   createSecureServer,
@@ -149,8 +150,8 @@ async function answer({ incoming, outgoing, handler, onError }: Exchange): Promi
   try {
     await send(response, outgoing);
   } catch {
-    // The client hung up, or the body could not be read to its end: then the connection is cut, so that nobody takes
-    // what was sent for the whole. Both show in `completed`.
+    // The client hung up, or the body could not be read to its end: then the connection is cut, so
+    // that nobody takes what was sent for the whole. Both show in `completed`.
     outgoing.destroy();
   }
 }
@@ -181,7 +182,10 @@ function remoteAddress({ socket }: NodeRequest): Deno.NetAddr {
   return { transport: "tcp", hostname: remoteAddress, port: remotePort };
 }
 
-/** A request whose URL is as the client wrote it, as with `Deno.serve`: `Request` itself would resolve `..`. */
+/**
+ * A request whose URL is as the client wrote it, as with `Deno.serve`: `Request` itself would
+ * resolve `..`.
+ */
 class IncomingRequest extends Request {
   readonly #url: string;
 

@@ -81,7 +81,7 @@ clientAuth:
     const text = await get("explain/example.com/Big/m@v1.0.0");
     assert.match(text.body, /^example\.com\/Big\/m@v1\.0\.0\n/);
     assert.match(text.body, /^published +a copy of 20\d\d-.*, from proxy http/m);
-    assert.match(text.body, /NOT WHAT IS PUBLISHED/);
+    assert.match(text.body, /DIFFERS FROM THE PUBLISHED COPY/);
     assert.match(text.body, /^access of admin +allowed by clientAuth\.acl\[1\]$/m);
   });
 

@@ -123,7 +123,7 @@ Deno.test("fsck finds what was damaged, and --repair adds what is missing", (t) 
       assert.equal(code, 1);
       assert.match(
         lines.find((line) => line.includes(missing.key)) ?? "",
-        /^fault .*: its zip has h1:\S+ where h1:\S+ is known/,
+        /^fault .*: its zip has h1:\S+, expected h1:\S+/,
       );
       await assert.rejects(Deno.lstat(missing.file), Deno.errors.NotFound);
       for (const { key } of [cut, foreign]) {

@@ -74,7 +74,7 @@ for (
     const third = await answerOf(`${server.url}/`);
     assert.equal(third.status, status);
     assert.equal(third.retryAfter, retryAfter);
-    assert.match(third.body, /^Cannot take another request.*: 2 are under way$/m);
+    assert.match(third.body, /^Cannot take another request.*: 2 are in progress$/m);
     // Probes and metrics are still answered.
     assert.equal((await answerOf(`${server.url}/healthz`)).status, 200);
     assert.equal((await answerOf(`${server.url}/readyz`)).status, 200);

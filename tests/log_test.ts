@@ -57,7 +57,7 @@ Deno.test("one id links a request, its log lines, and its outgoing requests", as
     msg: "request",
   });
   const [warning, request] = of("build-2");
-  assert.match(String(warning?.["msg"]), /serving the store/);
+  assert.match(String(warning?.["msg"]), /answering from the store/);
   assert.match(String(warning?.["error"]), /status 503/);
   assert.equal(request?.["cache"], "stale");
   assert.equal(of("build-3")[0]?.["cache"], "hit");

@@ -1,5 +1,5 @@
 /**
- * The access control list: who may read which modules, by the module's path alone.
+ * The access control list: which identities may read which modules, by the module's path alone.
  *
  * ```yaml
  * acl:
@@ -8,17 +8,17 @@
  *   - { access: allow }
  * ```
  *
- * The first rule that applies decides; where none does, access is denied. A rule without identities
+ * The first rule that applies decides; if none does, access is denied. A rule without identities
  * applies to every identity, one without modules to every module. `moduleRegexp` is searched for
  * anywhere in the unescaped module path, in the syntax of Go (https://pkg.go.dev/regexp/syntax) and
  * in linear time. `modules` are globs as in `GOPRIVATE`: each covers the paths whose first elements
  * it matches, and all below them.
  *
  * **Upper and lower case.** Many hosts, GitHub among them, serve one repository under every
- * spelling, and nobody knows which do. So a rule that denies applies to every spelling of what it
- * matches, and a rule that allows only to the one that is written. No spelling is a way around a
- * denial; what is allowed under one spelling is denied under the others unless a later rule allows
- * them and no rule denies them.
+ * spelling, and it is unknown which hosts do. A rule that denies therefore applies to every
+ * spelling of what it matches, and a rule that allows only to the one that is written. No spelling
+ * is a way around a denial; what is allowed under one spelling is denied under the others unless a
+ * later rule allows them and no rule denies them.
  */
 import { LRUCache } from "lru-cache";
 import { RE2JS } from "re2js";
@@ -28,7 +28,7 @@ import { modulesSource } from "./module_pattern.ts";
 
 export interface Decision {
   readonly isAllowed: boolean;
-  /** The rule that decided: its place in the list, from 0. Null where none applies. */
+  /** The index of the rule that decided, from 0. Null if none applies. */
   readonly rule: number | null;
 }
 
@@ -42,7 +42,7 @@ export class AccessList {
   /** By identity and path; the name of an identity has no colon. */
   readonly #decisions = new LRUCache<string, Decision>({ max: MAX_REMEMBERED });
 
-  /** @throws {Error} when a pattern does not compile; its message says why */
+  /** @throws {Error} when a pattern does not compile, with the reason */
   constructor(rules: readonly AccessRule[]) {
     this.#rules = rules.map(compile);
   }
@@ -86,7 +86,7 @@ function both(matchers: readonly Matcher[]): Matcher {
 }
 
 /**
- * A denial looks at both: "whatever the case" alone would cover less than what is written where a
+ * A denial matches both: "whatever the case" alone would cover less than what is written when a
  * class is negated, as in `[^a]`.
  */
 function matcher(source: string, access: AccessRule["access"]): Matcher {

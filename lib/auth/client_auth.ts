@@ -25,11 +25,11 @@ import { FailedLogins } from "./failed_logins.ts";
 import type { Access, Client, ClientRequest, Guard } from "./guard.ts";
 import { type Session, Sessions } from "./sessions.ts";
 
-/** A password that is withdrawn counts for this long yet; a token never longer than it says. */
+/** A revoked password remains valid for this long; a token never beyond its expiry. */
 export const VERIFIED_FOR_MS = 60_000;
-/** Different credentials that are looked at, at once. */
+/** How many different credentials may be verified at once. */
 const MAX_UNDER_WAY = 1_000;
-/** What a log line shows of a name that a client says it has. */
+/** How much of a claimed user name a log line shows. */
 const MAX_SHOWN_NAME_LENGTH = 128;
 
 export interface ClientAuthOptions {
@@ -37,7 +37,7 @@ export interface ClientAuthOptions {
   /** The names of the configuration. */
   readonly identities: ReadonlySet<string>;
   readonly accessList: AccessList;
-  /** Null: none are given out. */
+  /** Null: none are issued. */
   readonly accessTokens: AccessTokens | null;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -46,7 +46,7 @@ export interface ClientAuthOptions {
 
 type KnownClient = Client & { readonly identity: string };
 
-/** Of whom nothing is known, where nothing needs to be. */
+/** The client of routes that need no authentication. */
 const STRANGER: Client = { identity: null, mayRead: () => false };
 
 export class ClientAuth implements Guard {
@@ -98,16 +98,16 @@ export class ClientAuth implements Guard {
     return this.#sessions.find(this.#sessions.keyOf(header));
   }
 
-  /** The ways to log in that there are here, by their names below `/auth/`. */
+  /** Whether a login method is configured, by its name below `/auth/`. */
   offers(method: LoginMethod): boolean {
     return this.#options.accessTokens !== null &&
       this.#options.authenticators.some((authenticator) => authenticator.method === method);
   }
 
   /**
-   * An access token for those who prove who they are.
+   * Authenticates a client and issues an access token.
    *
-   * @throws {NotFoundError} when there is no such way to log in here
+   * @throws {NotFoundError} when the login method is not configured
    * @throws as {@linkcode Authenticator.authenticate}, and {TooManyRequestsError}
    */
   async logIn(
@@ -155,7 +155,8 @@ export class ClientAuth implements Guard {
   }
 
   /**
-   * The first authenticator that accepts the credentials counts; of several refusals, the first.
+   * The first authenticator that accepts the credentials decides; if several reject them, the first
+   * one's error is reported.
    */
   async #prove(
     credentials: Credentials,
@@ -197,17 +198,17 @@ export class ClientAuth implements Guard {
     );
   }
 
-  /** A token may come with any user name but that of another identity. */
+  /** A token may come with any user name except that of another identity. */
   #checkUser(credentials: Credentials, { identity }: Proof): void {
     if (credentials.kind === "password" || credentials.user === null) return;
     const { user } = credentials;
     if (user === identity || !this.#options.identities.has(user)) return;
     throw new UnauthenticatedError(
-      "Cannot log in: the token is of another identity than the user name",
+      "Cannot log in: the token belongs to another identity than the user name",
     );
   }
 
-  /** Writes the audit line of a denial; any other failure is for the access log. */
+  /** Writes the audit line of a denial; the access log has all other failures. */
   #audited(error: unknown, { request, access, ...facts }: Denied): unknown {
     if (!isDenial(error)) return error;
     const { address, requestId: id, headers } = request;
@@ -232,14 +233,14 @@ function isDenial(
     error instanceof TooManyRequestsError;
 }
 
-/** What was denied, and to whom. */
+/** What was denied, and to which client. */
 interface Denied {
   readonly request: ClientRequest;
   readonly access?: Access;
   readonly method?: LoginMethod;
-  /** Where it is proved. */
+  /** Once it is proved. */
   readonly identity?: string;
-  /** Who the client says it is. */
+  /** The user name that the client claims. */
   readonly user?: string;
 }
 
@@ -259,12 +260,12 @@ async function firstProof(
   }
   throw refusal ?? new UnauthenticatedError(
     credentials.kind === "password"
-      ? "Cannot log in: there are no passwords here"
-      : "Cannot accept the token: it is of no issuer that is known here",
+      ? "Cannot log in: no passwords are configured"
+      : "Cannot accept the token: its issuer is not configured",
   );
 }
 
-/** For the log: who a client says it is, in Basic. */
+/** The user name that a client claims in Basic, for the log. */
 function claimedUser(headers: Headers): string | undefined {
   try {
     const user = parseAuthorization(headers.get("Authorization") ?? "").user;

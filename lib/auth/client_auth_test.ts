@@ -107,10 +107,10 @@ Deno.test("ClientAuth.admit() refuses who proves none", async (t) => {
     { authorization: basic("nobody", "dev-pass"), want: /user name or the password is wrong/ },
     { authorization: basic("DEV", "dev-pass"), want: /user name or the password is wrong/ },
     { authorization: `Bearer ${token}x`, want: /signature is invalid|malformed/ },
-    { authorization: basic("ops", token), want: /of another identity than the user name/ },
+    { authorization: basic("ops", token), want: /belongs to another identity than the user name/ },
     {
       authorization: `Bearer ${Buffer.from('{"alg":"HS256"}').toString("base64url")}.eyJhIjoxfQ.x`,
-      want: /of no issuer that is known here/,
+      want: /its issuer is not configured/,
     },
   ];
   for (const { authorization, want } of rows) {

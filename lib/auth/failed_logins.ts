@@ -1,14 +1,16 @@
 /**
- * Limits how often passwords can be guessed: leaky buckets of failed log-ins, for each identity and for each address.
+ * Limits how often passwords can be guessed: leaky buckets of failed logins, for each identity and
+ * for each address.
  *
- * A bucket holds {@linkcode MAX_FAILURES} and loses one every {@linkcode FORGIVE_EVERY_MS}. While it is full no password
- * is looked at, the right one neither: otherwise guessing could go on. So that nobody can lock somebody else out, a pair
- * of identity and address that has logged in before has a bucket of its own, and no other counts for it.
+ * A bucket holds {@linkcode MAX_FAILURES} and loses one every {@linkcode FORGIVE_EVERY_MS}. While
+ * it is full no password is checked, not even the right one: otherwise guessing could go on. To
+ * keep an attacker from locking out others, a pair of identity and address that has logged in
+ * before has a bucket of its own, and no other counts for it.
  *
- * Tokens are not limited: a signature cannot be guessed, and a machine with an expired token must not lock out the others
- * behind its address.
+ * Tokens are not limited: a signature cannot be guessed, and a machine with an expired token must
+ * not lock out the others behind its address.
  *
- * KNOWN LIMIT: behind a load balancer all clients have one address. Each process counts by itself.
+ * KNOWN LIMIT: behind a load balancer all clients have one address. Each process counts separately.
  */
 import { LRUCache } from "lru-cache";
 import { TooManyRequestsError } from "../errors.ts";
@@ -16,19 +18,19 @@ import { networkOf } from "../http/address.ts";
 
 export const MAX_FAILURES = 20;
 export const FORGIVE_EVERY_MS = 30_000;
-/** Of buckets, and of pairs that have logged in. Who floods the table with addresses makes it forget the oldest. */
+/** Of buckets, and of pairs that have logged in. A flood of addresses evicts the oldest entries. */
 const MAX_ENTRIES = 20_000;
 /** Longer than any name in a configuration should be. */
 const MAX_NAME_LENGTH = 128;
 
 export interface Attempt {
-  /** How it ended. "unknown": it could not be found out, and does not count. */
+  /** The outcome. "unknown": it could not be determined, and does not count. */
   end(outcome: "right" | "wrong" | "unknown"): void;
 }
 
 export interface Attempted {
   readonly user: string;
-  /** Null where there is none, in tests. */
+  /** Null if there is none, in tests. */
   readonly address: string | null;
 }
 
@@ -48,8 +50,9 @@ export class FailedLogins {
   }
 
   /**
-   * Begins an attempt to log in. It counts as failed for its identity until it has ended, so that many at once are not
-   * more than one after the other; for its address only then, so that many who come to work at once are no attack.
+   * Begins an attempt to log in. It counts as failed for its identity until it has ended, so that
+   * parallel attempts are limited like sequential ones. It counts for its address only after it
+   * failed, so that many people who log in at once are not taken for an attack.
    *
    * @throws {TooManyRequestsError}
    */

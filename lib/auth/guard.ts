@@ -1,48 +1,48 @@
 /**
- * Who may be answered. A route says what its answer is about ({@linkcode Access}), from the request's path alone, before
- * anything is looked up; a guard says whether this client may have it. So what is forbidden costs nothing and tells
- * nothing, not even whether it exists.
+ * Authorization of requests. A route derives what its answer is about ({@linkcode Access}) from the
+ * request's path alone, before any lookup; a guard decides whether this client may have it. A
+ * denied request therefore costs nothing and reveals nothing, not even whether the module exists.
  */
 import type { ModulePath } from "../module/path.ts";
 
 /** What an answer is about. */
 export type Access =
-  /** Nothing of anybody's: that the process is alive. */
+  /** Public information: that the process is alive. */
   | { readonly kind: "anyone" }
-  /** Nothing of one module: whoever has proved who they are may have it. */
+  /** Not about one module: every authenticated client may have it. */
   | { readonly kind: "client" }
   | { readonly kind: "module"; readonly path: ModulePath };
 
 export const ANYONE: Access = { kind: "anyone" };
 export const ANY_CLIENT: Access = { kind: "client" };
 
-/** What a request says of its sender. */
+/** What a request reveals about its sender. */
 export interface ClientRequest {
   readonly headers: Headers;
-  /** The address of the connection; null where there is none, in tests. */
+  /** The address of the connection; null if there is none, in tests. */
   readonly address: string | null;
-  /** What the client wrote or was given to find this request in the log. */
+  /** The id of this request in the log, from the client or assigned to it. */
   readonly requestId: string;
 }
 
-/** Somebody who has been let in. */
+/** A client that has been admitted. */
 export interface Client {
-  /** The name of their identity; null where nobody is asked for one. */
+  /** The name of its identity; null without client authentication. */
   readonly identity: string | null;
-  /** Whether they may know of this module, for answers about many. */
+  /** Whether it may read this module, for answers about many modules. */
   mayRead(path: ModulePath): boolean;
 }
 
 export interface Guard {
-  /** Whether what one client gets, another may not: then nothing between may keep answers for all. */
+  /** Whether clients may get different answers: then shared caches must not store them. */
   readonly answersDiffer: boolean;
   /**
-   * Lets the client in. Null where this guard cannot decide and another has to: on threads, for clients that the main
-   * thread has not authenticated yet.
+   * Admits the client. Null if this guard cannot decide and another must: on threads, for clients
+   * that the main thread has not authenticated yet.
    *
-   * @throws {UnauthenticatedError} when they did not prove who they are
-   * @throws {ForbiddenError} when they may not have this
-   * @throws {TooManyRequestsError} when too many wrong passwords came before
+   * @throws {UnauthenticatedError} when it is not authenticated
+   * @throws {ForbiddenError} when it may not have this
+   * @throws {TooManyRequestsError} after too many wrong passwords
    */
   admit(request: ClientRequest, access: Access): Promise<Client | null> | Client | null;
   /**

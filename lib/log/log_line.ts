@@ -2,7 +2,7 @@
  * A line of the log for people at a terminal.
  *
  * ```text
- * 09:15:02 warn  cannot list example.com/m, serving the store  error="…" id=4f1c…
+ * 09:15:02 warn  cannot list example.com/m, answering from the store  error="…" id=4f1c…
  * ```
  */
 

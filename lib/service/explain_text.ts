@@ -1,4 +1,4 @@
-/** An {@linkcode Explanation} for people: what was found, a line each. */
+/** An {@linkcode Explanation} as text, one line for each finding. */
 import type { AccessPart, DatabasePart, Explanation, Failed, PublishedPart } from "./explainer.ts";
 
 export function explanationText(explanation: Explanation): string {
@@ -29,7 +29,7 @@ function publishedLines(published: PublishedPart | Failed | null): [string, stri
     [
       "zip",
       zip.sizeBytes === null
-        ? `${zip.h1}, not in the store: fetched when somebody asks for it`
+        ? `${zip.h1}, not in the store: fetched on the first request`
         : `${zip.h1}, ${zip.sizeBytes} bytes in the store`,
     ],
   ];
@@ -41,7 +41,7 @@ function sourceText(said: Explanation["sources"][number]): string {
 }
 
 function databaseText(database: DatabasePart | Failed | null): string {
-  if (database === null) return "not asked for this module";
+  if (database === null) return "not used for this module";
   if ("failed" in database) return failure(database);
   const { name, record } = database;
   if (record === null) return `${name} has no record of it`;
@@ -51,7 +51,7 @@ function databaseText(database: DatabasePart | Failed | null): string {
 }
 
 function accessLines(access: readonly AccessPart[] | null): [string, string][] {
-  if (access === null) return [["access", "everybody: client authentication is off"]];
+  if (access === null) return [["access", "everyone: client authentication is off"]];
   return access.map(({ identity, isAllowed, rule }) => [
     `access of ${identity}`,
     `${isAllowed ? "allowed" : "denied"} by ` +
@@ -65,5 +65,5 @@ function failure({ failed, reason }: Failed): string {
 
 function comparison(isAsPublished: boolean | null): string {
   if (isAsPublished === null) return "";
-  return isAsPublished ? ", as published" : ", NOT WHAT IS PUBLISHED";
+  return isAsPublished ? ", as published" : ", DIFFERS FROM THE PUBLISHED COPY";
 }

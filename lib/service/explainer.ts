@@ -1,9 +1,10 @@
 /**
- * What there is to say about one module version, for whoever wonders why it is served as it is, or not at all: what is
- * published, what each source and the checksum database say now, and who may read it.
+ * Explains one module version, for anyone who wonders why it is served as it is, or not at all:
+ * what is published, what each source and the checksum database currently have, and who may read
+ * it.
  *
- * Nothing is published or stored by it; git sources fetch into their mirrors as they do for any question. A part that cannot be
- * found out has the reason in its place, so that there is always an explanation.
+ * Nothing is published or stored; git sources fetch into their mirrors as for any request. A part
+ * that fails carries the reason in its place, so there is always an explanation.
  */
 import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
@@ -19,7 +20,7 @@ import type { Copies } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
 import { hashGoMod } from "../zip/hash.ts";
 
-/** A part that could not be found out. */
+/** A part that could not be determined. */
 export interface Failed {
   readonly failed: Meaning;
   readonly reason: string;
@@ -28,15 +29,18 @@ export interface Failed {
 export interface Explanation {
   readonly module: ModulePath;
   readonly version: Version;
-  /** The private prefix that the module is below; null for a public one. */
+  /** The private prefix that covers the module; null for a public one. */
   readonly privatePrefix: string | null;
   /** Null: no copy is published. */
   readonly published: PublishedPart | Failed | null;
-  /** What sources say now, in the order in which they are asked for a version that is not published. */
+  /**
+   * What sources currently have, in the order in which they are asked for a version that is not
+   * published.
+   */
   readonly sources: readonly ({ readonly source: string } & (SourcePart | Failed))[];
-  /** Null: none is asked for this module. */
+  /** Null: no database is used for this module. */
   readonly checksumDatabase: DatabasePart | Failed | null;
-  /** Null: nobody is asked who they are. */
+  /** Null without client authentication. */
   readonly access: readonly AccessPart[] | null;
 }
 
@@ -45,14 +49,14 @@ export interface PublishedPart {
   readonly source: string;
   readonly origin?: unknown;
   readonly goMod: { readonly h1: H1; readonly sizeBytes: number };
-  /** `sizeBytes` null: the store has not got it; the next who asks for it makes the server fetch it. */
+  /** `sizeBytes` null: not in the store; the next request for it fetches it. */
   readonly zip: { readonly h1: H1; readonly sizeBytes: number | null };
 }
 
 export interface SourcePart {
   readonly time: string;
   readonly goModH1: H1;
-  /** Null where nothing is published to compare it with. */
+  /** Null if nothing is published to compare it with. */
   readonly isAsPublished: boolean | null;
 }
 
@@ -73,20 +77,20 @@ export interface AccessPart {
 
 export interface ExplainerOptions {
   readonly copies: Copies;
-  /** Where a module may come from. */
+  /** The sources of a module. */
   readonly sourcesOf: (
     path: ModulePath,
   ) => { readonly privatePrefix: string | null; readonly sources: readonly Source[] };
   readonly databaseFor: DatabaseFor;
-  /** Null: everybody may read everything. */
+  /** Null: everyone may read everything. */
   readonly accessList: AccessList | null;
   readonly limits?: Partial<ExplainLimits>;
 }
 
 export interface ExplainLimits {
-  /** How long each source, and the database, may think. */
+  /** How long each source, and the database, may take. */
   readonly timeoutMs: number;
-  /** How many versions may be looked into at once. */
+  /** How many explanations may be in progress at once. */
   readonly maxFlights: number;
 }
 
@@ -104,8 +108,8 @@ export class Explainer {
   }
 
   /**
-   * @param options.identities whose access is told
-   * @throws {OverloadedError} when too many ask
+   * @param options.identities whose access is included
+   * @throws {OverloadedError} when too many explanations are in progress
    */
   async explain(
     module: ModuleVersion,
@@ -199,7 +203,7 @@ async function orFailure<T>(work: () => Promise<T>): Promise<T | Failed> {
   try {
     return await work();
   } catch (error) {
-    // As every other route: what a message leaves to its cause is for the log.
+    // As on every other route, the causes of a message are only logged.
     const reason = error instanceof ProxyError ? error.message : describeError(error);
     return { failed: meaningOf(error), reason };
   }

@@ -1,14 +1,15 @@
 /**
- * How a version that is not published comes to be. Its files are fetched into a scratch directory, checked, and published
- * by one atomic create (store/publish.ts).
+ * How a version gets published. Its files are fetched into a scratch directory, checked, and
+ * published by one atomic create (store/publish.ts).
  *
- * What the checks are worth depends on who knows the version's hashes:
+ * The strength of the checks depends on who knows the version's hashes:
  *
- * - **The checksum database has a record** (public modules): nothing is published whose hashes it does not confirm. With
- *   the hashes known, the manifest can be published from `.info` and `.mod` alone (*lazy*), and the zip is fetched when
- *   somebody asks for it: walking a module graph costs no zips.
- * - **It has none**, or it is off, or the module is private: zip and `.mod` are fetched together (*eager*), must agree, and
- *   are what this server vouches for from now on.
+ * - **The checksum database has a record** (public modules): nothing is published unless the
+ *   database confirms its hashes. With the hashes known, the manifest can be published from `.info`
+ *   and `.mod` alone (*lazy*), and the zip is fetched on the first request: walking a module graph
+ *   costs no zips.
+ * - **It has none**, or it is off, or the module is private: zip and `.mod` are fetched together
+ *   (*eager*), must agree, and are what this server vouches for from now on.
  */
 import { withDeadline } from "../async/deadline.ts";
 import type { Flight } from "../async/single_flight.ts";
@@ -32,13 +33,13 @@ export interface PublisherOptions {
   readonly databaseFor: DatabaseFor;
   /** When the zips of versions with known hashes are fetched. */
   readonly zips: "lazy" | "eager";
-  /** Versions whose zips are fetched with the rest all the same. Default: none. */
+  /** Versions whose zips are fetched eagerly all the same. Default: none. */
   readonly isEager?: (path: ModulePath) => boolean;
-  /** A directory of ours alone for what is being fetched. */
+  /** A directory used only by this process, for fetches in progress. */
   readonly scratchDirectory: string;
-  /** The room there. Default: as much as the disk has. */
+  /** The space available there. Default: as much as the disk has. */
   readonly quota?: ScratchQuota;
-  /** How long fetching and publishing one version may take, whoever waits for it. */
+  /** How long fetching and publishing one version may take, regardless of who waits for it. */
   readonly timeoutMs: number;
   readonly log: Logger;
   readonly metrics?: Metrics;
@@ -47,16 +48,16 @@ export interface PublisherOptions {
 /** Enough for 500 MiB at 4 Mbit/s. */
 export const PUBLISH_TIMEOUT_MS = 20 * 60_000;
 
-/** For work that nobody has asked for who may leave: commands, and the checksum database. */
+/** For work without a client that may leave: commands, and the checksum database. */
 const NEVER_ABANDONED: Flight = { signal: new AbortController().signal, keep: () => {} };
 
 /** What the steps of one publication share. */
 interface Job extends Flight {
   readonly module: ModuleVersion;
   /**
-   * The file of this job's zip, made when it is first wanted.
+   * The file of this job's zip, created on first use.
    *
-   * @throws {OverloadedError} when there is no room
+   * @throws {OverloadedError} when there is no space
    */
   readonly zipFile: () => Promise<OwnFile>;
 }
@@ -74,9 +75,9 @@ export class Publisher {
    * Fetches and publishes a version.
    *
    * @param flight ends the work early, until everything is fetched. Default: nothing does
-   * @returns the copy that counts, which may be another replica's
+   * @returns the authoritative copy, which may be another replica's
    * @throws {NotFoundError} when its source knows that there is none
-   * @throws {ProxyError} of another kind when it could not be had
+   * @throws {ProxyError} of another kind when it could not be fetched
    */
   publish(module: ModuleVersion, flight: Flight = NEVER_ABANDONED): Promise<Copy> {
     return this.#inScratch({ module, flight }, async (job) => {
@@ -99,7 +100,10 @@ export class Publisher {
     });
   }
 
-  /** Fetches the zip of a published version whose blob the store has not: only the one that its manifest names will do. */
+  /**
+   * Fetches the zip of a published version whose blob is not in the store: it must have the hash of
+   * the manifest.
+   */
   restoreZip(copy: Copy, flight: Flight = NEVER_ABANDONED): Promise<Copy> {
     const { path, version, zip } = copy.manifest;
     return this.#inScratch({ module: { path, version }, flight }, async (job) => {
@@ -112,7 +116,10 @@ export class Publisher {
     });
   }
 
-  /** The version exists, because it is published: a source that has lost it is no proof to the contrary. */
+  /**
+   * The version exists, because it is published: a source that has lost it does not prove the
+   * contrary.
+   */
   async #fetchZip(job: Job): Promise<FetchedZip> {
     const { module, signal } = job;
     try {
@@ -120,7 +127,7 @@ export class Publisher {
       return await this.#options.source.fetchZip(module, { file, signal });
     } catch (cause) {
       if (!(cause instanceof NotFoundError)) throw cause;
-      const message = `Cannot fetch the zip of ${nameOf(module)}: its source has it no longer`;
+      const message = `Cannot fetch the zip of ${nameOf(module)}: its source no longer has it`;
       throw new UpstreamError(message, { cause });
     }
   }
@@ -145,7 +152,10 @@ export class Publisher {
     return await this.#create(job, { described, zipH1: zip.h1, zip: content, known });
   }
 
-  /** Ends when the copy is published and the record that vouches for it is stored: whoever has the one finds the other. */
+  /**
+   * Ends when the copy is published and its record in the checksum database is stored: a client
+   * that finds one finds the other.
+   */
   async #create(
     { module, signal, keep }: Job,
     { described, zipH1, zip, known }: {
@@ -183,7 +193,7 @@ export class Publisher {
     this.#check(job, { what: "go.mod", known: known.goModH1, found });
   }
 
-  /** @throws {UpstreamError} when a file has another hash than the one that is known */
+  /** @throws {UpstreamError} when the hash of a file differs from the known one */
   #check(
     { module }: Job,
     { what, known, found }: { what: string; known: H1; found: H1 },
@@ -192,10 +202,10 @@ export class Publisher {
     this.#metrics.add("gomodproxy_refused_files_total", { file: what });
     const { path, version } = module;
     const facts = { module: path, version, file: what, known, found };
-    this.#options.log.warn(facts, "a file with another hash than the known one is refused");
+    this.#options.log.warn(facts, "hash mismatch: file rejected");
     throw new UpstreamError(
-      `Cannot use ${nameOf(module)}: its ${what} has ${found} where ${known} is known; ` +
-        "its tag was moved, or the upstream gives something else than others have seen",
+      `Cannot use ${nameOf(module)}: hash mismatch: its ${what} has ${found}, expected ${known}; ` +
+        "its tag was moved, or the upstream changed its content",
     );
   }
 
@@ -226,14 +236,15 @@ export class Publisher {
     const { path, version } = published.manifest;
     this.#options.log.warn(
       { module: path, version, published: hashesOf(published), rejected: hashesOf(ours) },
-      "another copy of this version was published first: its tag was moved, or an upstream lied",
+      "another copy of this version was published first: its tag was moved, or the upstream changed its content",
     );
   }
 }
 
 /**
- * What a source and a database say, asked at the same time. Where the source fails, its failure counts, and nobody waits for
- * the database: a version that does not exist is not found, whether the database can be reached or not.
+ * Asks a source and a database at the same time. If the source fails, its failure is reported
+ * without waiting for the database: a version that does not exist is not found, whether the
+ * database is reachable or not.
  */
 async function both<T>(
   asked: Promise<T>,
@@ -255,7 +266,7 @@ async function makeZipFile(directory: string): Promise<ZipFile> {
 
 async function removeMade(made: Promise<ZipFile> | null): Promise<void> {
   if (made === null) return;
-  // Where it could not be made, whoever wanted it has been told.
+  // If it could not be created, the error has already been reported.
   const file = await made.catch(() => null);
   if (file === null) return;
   file.handle.close();

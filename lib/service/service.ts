@@ -1,17 +1,18 @@
 /**
- * The story of a request, in one place:
+ * The life of a request, in one place:
  *
- * 1. A published copy answers at once, from memory or from the store (stored_modules.ts). No source
- *    is asked for it again, ever.
- * 2. Otherwise it is fetched from its source, checked and published (publisher.ts), once for all
- *    who wait. Whoever was first, on whatever replica, everybody answers with that copy.
- * 3. A query (`@latest`, a branch) is asked of the source, and its answer is a version, for which 1
- *    and 2 hold.
- * 4. When the source fails, lists and `@latest` are answered from what is published, and said to be
+ * 1. A published copy is answered at once, from memory or from the store (stored_modules.ts). Its
+ *    source is never asked again.
+ * 2. Otherwise the version is fetched from its source, checked and published (publisher.ts), once
+ *    for all clients that wait. Whichever replica publishes first, all replicas answer with that
+ *    copy.
+ * 3. A query (`@latest`, a branch) goes to the source. The answer is a version, to which 1 and 2
+ *    apply.
+ * 4. If the source fails, lists and `@latest` are answered from published versions, and marked as
  *    stale.
  *
- * A list names every version that anybody has read, because each list looks at the store, and what
- * the source knows now.
+ * A list has every version that any client has read, because each list reads the store, and every
+ * version that the source has now.
  */
 import { withDeadline } from "../async/deadline.ts";
 import { atPace, Pace } from "../async/pace.ts";
@@ -40,18 +41,18 @@ export interface ModuleServiceOptions {
   readonly source: Source;
   readonly publisher: Pick<Publisher, "publish" | "restoreZip">;
   readonly log: Logger;
-  /** Among how many threads, each with its own, the memory for lists is to be shared. Default 1. */
+  /** The number of threads that share a process's memory for lists. Default 1. */
   readonly threads?: number;
   readonly limits?: Partial<ServiceLimits>;
   readonly metrics?: Metrics;
 }
 
 export interface ServiceLimits {
-  /** How long a source may think about a list or a query. */
+  /** How long a source may take for a list or a query. */
   readonly askTimeoutMs: number;
-  /** How many fetches, and how many lists and queries, may be under way at once. */
+  /** How many fetches, and how many lists and queries, may be in progress at once. */
   readonly maxFlights: number;
-  /** How long what nobody waits for any more goes on. */
+  /** How long work continues after the last client that waited for it has left. */
   readonly graceMs: number;
 }
 
@@ -93,10 +94,10 @@ export class ModuleService extends StoredModules {
   }
 
   /**
-   * The copy of a version: the published one, else fetched and published now.
+   * The copy of a version: the published one, or else it is fetched and published now.
    *
    * @throws {NotFoundError} when its source knows that there is none, or nothing may be fetched
-   * @throws {ProxyError} of another kind when that could not be found out
+   * @throws {ProxyError} of another kind when that could not be determined
    */
   override async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy> {
     const stored = await super.copy(module, options);
@@ -113,8 +114,8 @@ export class ModuleService extends StoredModules {
   }
 
   /**
-   * The copy of the version that a branch, tag, commit or version prefix means now. Throws as
-   * {@linkcode copy}.
+   * The copy of the version that a branch, tag, commit or version prefix currently resolves to.
+   * Throws as {@linkcode copy}.
    */
   override async query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy> {
     const { path, query } = asked;
@@ -132,12 +133,12 @@ export class ModuleService extends StoredModules {
   }
 
   /**
-   * The tagged versions of a module, lowest first: those published and those its source knows.
-   * `stale` when the source was not asked or failed. It is not asked as long as what it has said is
-   * new by its own word.
+   * The tagged versions of a module, lowest first: the published ones and those that its source
+   * has. `stale` when the source was not asked or failed. The source is not asked while its last
+   * answer is fresh.
    *
    * @throws {NotFoundError} when nothing of the module is published and its source knows of no such
-   *   module
+   * module
    * @throws {ProxyError} of another kind when nothing is published and the source failed
    */
   override async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList> {
@@ -162,7 +163,7 @@ export class ModuleService extends StoredModules {
   }
 
   /**
-   * The copy that `@latest` means: what its source says, else the best published version. `stale`
+   * The copy that `@latest` resolves to: by the source, or else the best published version. `stale`
    * as for {@linkcode list}. Throws as {@linkcode list}.
    */
   override async latest(path: ModulePath, options: ServiceOptions): Promise<LatestCopy> {
@@ -186,7 +187,9 @@ export class ModuleService extends StoredModules {
     }
   }
 
-  /** The zip of a version: the stored one, else fetched now. Throws as {@linkcode copy}. */
+  /**
+   * The zip of a version: the stored one, or else it is fetched now. Throws as {@linkcode copy}.
+   */
   override async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip> {
     const copy = await this.copy(module, options);
     const stored = this.zipOf(copy, options);
@@ -224,8 +227,8 @@ export class ModuleService extends StoredModules {
   }
 
   /**
-   * Release over pre-release over pseudo-version, retracted ones left out where the best one's
-   * go.mod says so.
+   * Releases before pre-releases before pseudo-versions, without those that the best one's go.mod
+   * retracts.
    */
   async #latestPublished(path: ModulePath, signal: AbortSignal): Promise<Copy | null> {
     const tagged = await this.#copies.list(path, { signal });
@@ -247,14 +250,14 @@ export class ModuleService extends StoredModules {
   }
 
   /**
-   * A failure that the store makes up for: said in the access log, and as a warning unless it was
-   * asked for.
+   * A failure that the store makes up for: recorded in the access log, and logged as a warning
+   * unless the client asked for the store only.
    */
   #tolerate(error: unknown, what: string, options: ServiceOptions): void {
     if (options.signal.aborted || !(error instanceof ProxyError)) throw error;
     options.facts["cache"] = "stale";
     if (options.mayFetch) {
-      this.#log.warn({ error: describeError(error) }, `cannot ${what}, serving the store`);
+      this.#log.warn({ error: describeError(error) }, `cannot ${what}, answering from the store`);
     }
   }
 }

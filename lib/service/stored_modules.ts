@@ -1,7 +1,8 @@
 /**
- * What the store answers of the module protocol, and the contract of all that answer it ({@linkcode ModuleAnswers}). It asks
- * no source: for what the store does not have the answer is null. {@linkcode ModuleService} goes on from there to the
- * sources; other threads of the server leave the rest to the main one.
+ * Answers of the module protocol from the store, and the interface of everything that answers it
+ * ({@linkcode ModuleAnswers}). No source is asked: the answer is null for what the store does not
+ * have. {@linkcode ModuleService} then asks the sources; other threads of the server pass the
+ * request to the main one.
  */
 import type { H1 } from "../module/h1.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
@@ -14,10 +15,13 @@ import type { ByteRange, StoredObject } from "../store/object_store.ts";
 import { VersionLists } from "./version_lists.ts";
 
 export interface ServiceOptions {
-  /** Whether a source may be asked. If not, the store is all there is. */
+  /** Whether a source may be asked. If not, only the store is used. */
   readonly mayFetch: boolean;
   readonly signal: AbortSignal;
-  /** Facts for the access log are added here: `cache` is hit, miss or stale, `source` where the copy came from. */
+  /**
+   * Facts for the access log are added here: `cache` is hit, miss or stale, `source` is where the
+   * copy came from.
+   */
   readonly facts: Record<string, unknown>;
 }
 
@@ -30,7 +34,7 @@ export interface ModuleList {
 
 export interface ModuleZip {
   readonly h1: H1;
-  /** Opens the stored zip, or a range of it; null where it cannot be had here. */
+  /** Opens the stored zip, or a range of it; null if it is not available here. */
   readonly open: (range?: ByteRange) => Promise<StoredObject | null>;
 }
 
@@ -40,34 +44,37 @@ export interface LatestCopy {
 }
 
 /**
- * Answers of the module protocol. What is remembered is at hand without waiting: published copies never change, so what is
- * in memory may be answered as it is. Null: not here.
+ * Answers of the module protocol. The `remembered` methods answer synchronously from memory:
+ * published copies never change, so they are current. Null: not available here.
  */
 export interface ModuleAnswers {
   remembered(module: ModuleVersion): Copy | null;
   rememberedZip(copy: Copy): Uint8Array<ArrayBuffer> | null;
-  /** Lowest first. As long as it stays the same, it is the same array. */
+  /** Lowest first. The array stays the same object as long as the list does not change. */
   rememberedList(path: ModulePath): readonly Version[] | null;
   /** The copy of a version. */
   copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy | null>;
   zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip | null>;
-  /** The copy of the version that a branch, tag, commit or version prefix means now. */
+  /** The copy of the version that a branch, tag, commit or version prefix currently resolves to. */
   query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy | null>;
   list(path: ModulePath, options: ServiceOptions): Promise<ModuleList | null>;
-  /** The copy that `@latest` means. */
+  /** The copy that `@latest` resolves to. */
   latest(path: ModulePath, options: ServiceOptions): Promise<LatestCopy | null>;
 }
 
 export interface StoredModulesOptions {
   readonly copies: Copies;
-  /** Among how many threads, each with its own, the memory for lists is to be shared. Default 1. */
+  /** The number of threads that share a process's memory for lists. Default 1. */
   readonly threads?: number;
-  /** What the source of a module has lately said of its versions; null where it would have to be asked. */
+  /**
+   * The last answer of a module's source about its versions; null if the source would have to be
+   * asked.
+   */
   readonly knownVersions?: (path: ModulePath) => Promise<KnownVersions | null>;
 }
 
 export class StoredModules implements ModuleAnswers {
-  /** What sources have lately said. */
+  /** Recent answers of sources. */
   readonly lists: VersionLists;
   readonly #copies: Copies;
   readonly #knownVersions: NonNullable<StoredModulesOptions["knownVersions"]>;
@@ -129,7 +136,7 @@ export class StoredModules implements ModuleAnswers {
   }
 }
 
-/** Says in the access log that the copy came from the store. */
+/** Records in the access log that the copy came from the store. */
 export function noteHit({ manifest }: Copy, facts: ServiceOptions["facts"]): void {
   facts["cache"] = "hit";
   facts["source"] = manifest.source;

@@ -1,8 +1,8 @@
 /**
- * The lists of versions that may be answered without a wait: what the source has said is still new
- * by its own word, and the store can tell that nothing was published since it was listed (C10). A
- * developer who has tagged a version and asks for the list waits {@linkcode MAX_KNOWN_AGE_MS} at
- * most; what any replica has published is there at once.
+ * Lists of versions that may be answered without waiting: the source's last answer is still fresh
+ * by its own declaration, and the store can tell that nothing was published since it was listed
+ * (C10). A developer who has tagged a version waits at most {@linkcode MAX_KNOWN_AGE_MS} until the
+ * list has it; a version that any replica has published is listed at once.
  */
 import { LRUCache } from "lru-cache";
 import type { ModulePath } from "../module/path.ts";
@@ -12,15 +12,12 @@ import type { KnownVersions } from "../source/source.ts";
 import type { CopiesInMemory } from "../store/copies.ts";
 
 export const MAX_KNOWN_AGE_MS = 10_000;
-/** They take some 10 MB, and as much for the lists that were made of them. */
+/** They take some 10 MB, and the lists made from them as much again. */
 const MAX_KNOWN_VERSIONS = 100_000;
 
 export interface VersionListsOptions {
   readonly published: Pick<CopiesInMemory, "rememberedList">;
-  /**
-   * Among how many of a process's threads, each with its own, the memory is to be shared. Default
-   * 1.
-   */
+  /** The number of threads that share a process's memory for lists. Default 1. */
   readonly threads?: number;
   /** Milliseconds since any moment. */
   readonly now?: () => number;
@@ -41,7 +38,8 @@ export class VersionLists {
   }
 
   /**
-   * The list as it is now; null says nothing. As long as it stays the same, it is the same array.
+   * The current list; null if unknown. The array stays the same object as long as the list does not
+   * change.
    */
   remembered(path: ModulePath): readonly Version[] | null {
     const known = this.#known.get(path);
@@ -50,14 +48,14 @@ export class VersionLists {
     return published === null ? null : known.with(published);
   }
 
-  /** What the source knows, where that is still new; null says nothing. */
+  /** The source's last answer, while it is fresh; null if unknown. */
   known(path: ModulePath): KnownVersions | null {
     const known = this.#known.get(path);
     if (known === undefined) return null;
     return { versions: known.versions, freshMs: this.#known.getRemainingTTL(path) };
   }
 
-  /** The list of what is published and what the source has just said. */
+  /** The list of the published versions and the source's answer. */
   add(
     path: ModulePath,
     { published, known }: { published: readonly Version[]; known: KnownVersions },
@@ -71,7 +69,7 @@ export class VersionLists {
   }
 }
 
-/** What a source knows, and the last list that was made of it. */
+/** A source's answer, and the last list that was made from it. */
 class KnownList {
   readonly versions: readonly Version[];
   #published: readonly Version[] | null = null;

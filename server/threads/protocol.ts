@@ -1,8 +1,8 @@
 /**
- * What the threads of a server say to each other (server/threads/rpc.ts). The main thread has all parts of the server; further
- * threads (serving.ts) answer what the store has of a version's files, and lists where it is known what the source would say
- * of them, and hand every other request over as it came. They also do for the main thread what computes for long: they look
- * through zips.
+ * Messages between the threads of a server (server/threads/rpc.ts). The main thread has all parts
+ * of the server. Further threads (serving.ts) answer files of versions that are in the store, and
+ * lists while the source's last answer is fresh, and pass every other request on unchanged. They
+ * also inspect zips for the main thread, which takes much CPU time.
  */
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { Method } from "./rpc.ts";
@@ -14,7 +14,7 @@ import type { ModulePath } from "../../lib/module/path.ts";
 import type { KnownVersions } from "../../lib/source/source.ts";
 import type { ZipSummary } from "../../lib/zip/read.ts";
 
-/** What a thread is told when it starts. */
+/** Sent to a thread when it starts. */
 export interface ThreadStart {
   readonly config: Config;
   readonly env: Readonly<Record<string, string>>;
@@ -23,9 +23,9 @@ export interface ThreadStart {
   /** The one that the main thread listens on. */
   readonly port: number;
   readonly via: string;
-  /** How many threads the process has, the main one among them. */
+  /** How many threads the process has, including the main one. */
   readonly threads: number;
-  /** Whether clients have to prove who they are, which the main thread looks at. */
+  /** Whether clients must authenticate, which the main thread verifies. */
   readonly isGuarded: boolean;
 }
 
@@ -41,16 +41,19 @@ export interface SentRequest {
 export interface SentResponse {
   readonly status: number;
   readonly headers: readonly (readonly [string, string])[];
-  /** Bytes where there are few. */
+  /** Bytes if it is small. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer> | null;
 }
 
 /** What the main thread does for the others. */
 export interface MainMethods {
   readonly answer: Method<SentRequest, SentResponse>;
-  /** Whose a header `Authorization` is; null where that would have to be verified. */
+  /** The session of a header `Authorization`; null if the header would have to be verified. */
   readonly recognize: Method<string, Session | null>;
-  /** What the source of a module has just said of its versions; null where it would have to be asked. */
+  /**
+   * The recent answer of a module's source about its versions; null if the source would have to be
+   * asked.
+   */
   readonly knownVersions: Method<ModulePath, KnownVersions | null>;
   /** A manifest was read from the store. */
   readonly seen: Method<ModuleVersion, null>;
@@ -62,15 +65,15 @@ export interface SentZip {
   readonly module: ModuleVersion;
 }
 
-/** Its summary, or what is wrong with it (ZipError). */
+/** Its summary, or its fault (ZipError). */
 export type InspectedZip = { readonly summary: ZipSummary } | { readonly fault: string };
 
 /** What a thread does for the main one. */
 export interface ThreadMethods {
-  /** Ends when the thread listens. */
+  /** Returns when the thread listens. */
   readonly start: Method<ThreadStart, null>;
   readonly inspectZip: Method<SentZip, InspectedZip>;
-  /** Ends when all requests have ended. */
+  /** Returns when all requests have ended. */
   readonly stop: Method<null, null>;
   readonly metrics: Method<null, MetricObjectWithValues<MetricValue<string>>[]>;
 }

@@ -1,22 +1,24 @@
 /**
- * Calls between threads, over what they send messages by. Either side offers methods by name and calls those of the other;
- * streams and buffers go over with the call or its answer and are the other's from then on.
+ * Calls between threads by messages. Each side offers methods by name and calls those of the other.
+ * Streams and buffers are transferred with the call or its answer and then belong to the other
+ * side.
  *
  * ```text
- * { call: 7, name: "ask", value: … }        { answer: 7, value: … }   or   { answer: 7, fault: "…" }
- * { abort: 7 }                              nobody waits for the answer any more
+ * { call: 7, name: "ask", value: … }     { answer: 7, value: … }   or   { answer: 7, fault: "…" }
+ * { abort: 7 }                           the answer is no longer needed
  * ```
  *
- * Limits: a failure comes over as its message alone. Whoever needs more of it makes it a value.
+ * Limits: of an error only the message is transferred. A caller that needs more of it makes it a
+ * value.
  */
 
-/** A value, and what of it is handed over instead of copied. */
+/** A value, and the parts of it that are transferred instead of copied. */
 export interface Sent<T> {
   readonly value: T;
   readonly transfer?: readonly Transferable[];
 }
 
-/** The signal is aborted when the other side does not wait any more. */
+/** The signal is aborted when the other side no longer waits. */
 // deno-lint-ignore no-explicit-any -- the methods of one side have different arguments; Peer has their types
 export type Method<A = any, R = unknown> = (
   argument: A,
@@ -25,7 +27,7 @@ export type Method<A = any, R = unknown> = (
 
 export type Methods = Readonly<Record<string, Method>>;
 
-/** A Worker, and what a worker has on its own side. */
+/** A Worker, or the global scope of one. */
 export interface MessagePlace {
   postMessage(message: unknown, transfer: Transferable[]): void;
   addEventListener(type: "message", listener: (event: MessageEvent) => void): void;
@@ -80,7 +82,7 @@ export class Peer<M extends { readonly [Name in keyof M]: Method }> {
     }
   }
 
-  /** The other side is gone: whoever waits for an answer is told so. */
+  /** The other side is gone: pending calls are rejected with the reason. */
   close(reason: Error): void {
     this.#closed = reason;
     for (const { reject } of this.#waiting.values()) reject(reason);

@@ -1,12 +1,12 @@
 /**
- * A further thread of the server, started by threads.ts: listens on the same port as the main one, and answers `.info`,
- * `.mod` and `.zip` of versions that the store has, and lists as long as what their source has said of them is new. Every
- * other request goes to the main thread as it came, and so does one of a client that is not let in; there it is counted
- * and logged.
+ * A further thread of the server, started by threads.ts: listens on the main thread's port, and
+ * answers `.info`, `.mod` and `.zip` of versions that are in the store, and lists while the
+ * source's last answer is fresh. Every other request goes to the main thread unchanged, including
+ * those of clients that are not admitted; they are counted and logged there.
  *
- * Nothing here fetches, publishes or starts a process, so that single flight, mirrors and credentials exist once. But it
- * looks through the zips that the main thread has fetched, because inflating and hashing takes most of what publishing
- * one takes.
+ * Nothing here fetches, publishes or starts a process, so that single flight, mirrors and
+ * credentials exist once. But this thread inspects the zips that the main thread has fetched,
+ * because inflating and hashing is most of the work of publishing one.
  */
 /// <reference lib="deno.worker" />
 import { internalError } from "../internal_error.ts";
@@ -55,7 +55,7 @@ const methods: ThreadMethods = {
   },
   stop: async () => {
     await serving?.server.shutdown();
-    // The main thread ends this one with no more ado.
+    // The main thread then terminates this one.
     serving?.requestLog.flush();
     serving?.log.flush();
     return { value: null };
@@ -107,8 +107,9 @@ async function serve(start: ThreadStart): Promise<Serving> {
 }
 
 /**
- * Lets in those whom the main thread has recognized, to what the access list allows. All others go to the main thread, which
- * looks at what they show, counts wrong passwords, and says why somebody is denied.
+ * Admits clients that the main thread has authenticated recently, to what the access list allows.
+ * All others go to the main thread, which verifies credentials, counts wrong passwords, and gives
+ * the reason of a denial.
  */
 function guardOf({ isGuarded, config }: ThreadStart): Guard {
   if (!isGuarded) return OPEN_GUARD;

@@ -1,9 +1,10 @@
 /**
- * The further threads of a server (serving.ts), seen from the main one. They listen on its port (SO_REUSEPORT: the system
- * gives each connection to one of them), answer what the store has, and hand the rest over to the main thread's app.
+ * The further threads of a server (serving.ts), as the main one sees them. They listen on its port
+ * (SO_REUSEPORT: the system gives each connection to one of them), answer what the store has, and
+ * pass other requests to the main thread's app.
  *
- * A thread that crashes loses what it was answering, and another takes its place; if threads keep crashing as soon as they
- * are started, the main thread goes on alone.
+ * When a thread crashes, its requests in progress are lost, and another takes its place. If threads
+ * keep crashing right after their start, the main thread continues alone.
  */
 import { AggregatorRegistry } from "prom-client";
 import { type MessagePlace, Peer } from "./rpc.ts";
@@ -25,13 +26,19 @@ import type {
   ThreadStart,
 } from "./protocol.ts";
 
-/** Larger bodies go over as streams. */
+/** Larger bodies are transferred as streams. */
 const MAX_COPIED_BODY_BYTES = 64 * 1024;
-/** How long a thread may take until it listens: it has all modules to compile, perhaps on a machine with no time for it. */
+/**
+ * How long a thread may take until it listens: it has to compile all modules, possibly on a busy
+ * machine.
+ */
 const START_TIMEOUT_MS = 120_000;
-/** How long it may take to say what it has counted. */
+/** How long it may take to return its metrics. */
 const CALL_TIMEOUT_MS = 30_000;
-/** Before a crashed thread is started anew, so that one that cannot live does not take all of the machine. */
+/**
+ * The pause before a crashed thread is replaced, so that a crash loop does not take the whole
+ * machine.
+ */
 const RESTART_PAUSE_MS = 1_000;
 /** In a row, of threads that never listened. */
 const MAX_FAILED_STARTS = 5;
@@ -44,13 +51,16 @@ export interface ThreadsOptions {
   readonly restartPauseMs?: number;
 }
 
-/** What the main thread has for the others. */
+/** What the main thread offers to the others. */
 export interface MainParts {
   /** Answers what they do not. */
   readonly app: App;
-  /** Whose a header `Authorization` is; null where that would have to be verified. */
+  /** The session of a header `Authorization`; null if the header would have to be verified. */
   readonly recognize: (header: string) => Session | null;
-  /** What the source of a module has just said of its versions; null where it would have to be asked. */
+  /**
+   * The recent answer of a module's source about its versions; null if the source would have to be
+   * asked.
+   */
   readonly knownVersions: (path: ModulePath) => KnownVersions | null;
   readonly onSeen: (module: ModuleVersion) => void;
 }
@@ -65,20 +75,20 @@ export class Threads {
     this.#options = options;
   }
 
-  /** Ends when all threads listen, or cannot. */
+  /** Resolves when all threads listen, or have failed to. */
   async start(start: ThreadStart, main: MainParts): Promise<void> {
     const { count } = this.#options;
     await Promise.all(Array.from({ length: count }, () => this.#startOne({ start, main })));
     this.#options.log.info({ threads: count + 1 }, "all threads listen");
   }
 
-  /** Ends when the requests of all threads have ended. */
+  /** Resolves when the requests of all threads have ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all([...this.#running].map((thread) => thread.stop()));
   }
 
-  /** The page of metrics of this thread's and all others' together. */
+  /** The combined page of metrics of all threads. */
   async renderMetrics(own: Prometheus): Promise<string> {
     const others = await Promise.all([...this.#running].map((thread) => thread.metrics()));
     const all = [await own.registry.getMetricsAsJSON(), ...others.filter((one) => one !== null)];
@@ -86,8 +96,9 @@ export class Threads {
   }
 
   /**
-   * {@linkcode inspectZip}, by the thread that has the fewest zips to look through. By this one as long as no other has
-   * started, and where the other did not come to an end: it is gone, or cannot read the file, and here is seen why.
+   * {@linkcode inspectZip}, on the thread with the fewest zips in progress. On this one if no other
+   * has started, and if the other failed to finish: it is gone, or cannot read the file, and the
+   * attempt here shows why.
    */
   async inspectZip(file: string, options: InspectOptions): Promise<ZipSummary> {
     const [thread] = [...this.#running].filter(({ hasStarted }) => hasStarted)
@@ -128,7 +139,7 @@ export class Threads {
     log.error({ error: describeError(error) }, "a thread has crashed");
     this.#failedStarts = thread.hasStarted ? 0 : this.#failedStarts + 1;
     if (this.#failedStarts === MAX_FAILED_STARTS) {
-      log.error("threads cannot be started, going on with fewer");
+      log.error("cannot start threads; continuing with fewer");
       return;
     }
     await pause(this.#options.restartPauseMs ?? RESTART_PAUSE_MS, this.#stopping.signal);
@@ -143,7 +154,7 @@ interface Starting {
 
 /** One further thread. */
 class Thread {
-  /** Resolves when it is gone without being told to. */
+  /** Resolves when it is gone without having been stopped. */
   readonly crashed: Promise<Error>;
   readonly #worker: Worker;
   readonly #peer: Peer<ThreadMethods>;
@@ -157,13 +168,13 @@ class Thread {
     this.#worker = new Worker(module.href, { type: "module" });
     this.#peer = new Peer(this.#worker as MessagePlace, { ...methods });
     this.#worker.addEventListener("error", (event) => {
-      // Else it would be this thread's error, too.
+      // Otherwise it would be an error of this thread, too.
       event.preventDefault();
       this.terminate(new Error(event.message));
     });
   }
 
-  /** Whether it has listened, some time. */
+  /** Whether it has ever listened. */
   get hasStarted(): boolean {
     return this.#hasStarted;
   }
@@ -173,13 +184,13 @@ class Thread {
     this.#hasStarted = true;
   }
 
-  /** How many it is looking through. */
+  /** The number of zips in progress. */
   get zips(): number {
     return this.#zips;
   }
 
   /**
-   * Null where it did not come to an end.
+   * Null if it did not finish.
    *
    * @throws {ZipError} as {@linkcode inspectZip} does
    */
@@ -197,23 +208,23 @@ class Thread {
     return inspected?.summary ?? null;
   }
 
-  /** Ends it in order. One that cannot be asked any more has ended. */
+  /** Stops it gracefully. One that no longer answers has ended. */
   async stop(): Promise<void> {
     try {
       await this.#peer.call("stop", { value: null });
     } catch {
-      // It has crashed meanwhile; there is nothing left to be ended.
+      // It has crashed meanwhile; there is nothing left to stop.
     }
-    this.terminate(new Error("it was told to end"));
+    this.terminate(new Error("it was stopped"));
   }
 
-  /** Null where it cannot say. */
+  /** Null if it cannot answer. */
   async metrics() {
     try {
       const timeout = AbortSignal.timeout(CALL_TIMEOUT_MS);
       return await this.#peer.call("metrics", { value: null }, timeout);
     } catch {
-      // It has crashed or is crashing: its numbers are gone with it.
+      // It has crashed or is crashing: its numbers are lost.
       return null;
     }
   }

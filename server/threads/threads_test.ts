@@ -110,7 +110,7 @@ Deno.test("Threads gives up on threads that never start", async () => {
   await threads.start(START, main);
   await eventually(
     "the threads to be given up",
-    () => errors.some((line) => line.startsWith("threads cannot be started")),
+    () => errors.some((line) => line.startsWith("cannot start threads")),
   );
   assert.equal(errors.filter((line) => line === "a thread has crashed").length, 5);
 });
