@@ -105,7 +105,7 @@ Deno.test("fsck finds what was damaged, and --repair adds what is missing", (t) 
         [`fault    ${foreign.key}`, `Cannot use "${foreign.key}"`],
         [
           `note     ${missing.key}`,
-          "the zip is not there; it is fetched when somebody asks for it",
+          "the zip is not stored; it is fetched on the first request",
         ],
       ]);
       assert.equal(summary, "9 objects: 4 manifests, 3 zips; 3 faults, 1 note, 0 repaired");

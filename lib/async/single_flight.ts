@@ -17,8 +17,8 @@ export const GRACE_MS = 5_000;
 
 export interface SingleFlightOptions {
   /**
-   * How long work that all callers have left goes on. 0 is for work that is itself part of a flight.
-   * Default: it goes on to its own deadline, as is right for what is short.
+   * How long work that all callers have left goes on. 0 is for work that is itself part of a
+   * flight. Default: it goes on to its own deadline, as is right for what is short.
    */
   readonly graceMs?: number;
   /** Is told of work that is ended because nobody waits for it. */

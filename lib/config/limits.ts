@@ -11,13 +11,14 @@ export const limits = z.strictObject({
    */
   maxConcurrentRequestsPerClient: z.int().positive().default(500),
   /**
-   * How many of clients that must authenticate and have not: log-ins, and requests whose credentials
-   * are being verified. One address gets a part of them. More are answered with 429 or 503.
+   * How many of clients that must authenticate and have not: log-ins, and requests whose
+   * credentials are being verified. One address gets a part of them. More are answered with 429 or
+   * 503.
    */
   maxConcurrentUnauthenticatedRequests: z.int().positive().default(200),
   /**
-   * How many of the git processes (`maxChildProcesses`) are kept for private modules, so that public
-   * ones never take all. Default: a third of them, where there are private modules.
+   * How many of the git processes (`maxChildProcesses`) are kept for private modules, so that
+   * public ones never take all. Default: a third of them, where there are private modules.
    */
   reservedForPrivate: z.int().nonnegative().exactOptional(),
   /**

@@ -49,7 +49,9 @@ export interface NetworkAccess {
   /** What the run's arguments call {@linkcode ORIGIN}. */
   readonly remote: RemoteUrl;
   readonly credential?: CredentialAccess | null;
-  /** For a stranger's remote: looked for before git is started. Default: git finds its way alone. */
+  /**
+   * For a stranger's remote: looked for before git is started. Default: git finds its way alone.
+   */
   readonly findRoute?: (() => Promise<NetworkRoute>) | undefined;
 }
 

@@ -1,9 +1,10 @@
 /**
- * How git reaches a remote that a stranger has named (http/egress.ts): at addresses that were looked up and checked for
- * it, without redirects. libcurl is given the addresses (`http.curloptResolve`, git 2.37) and looks nothing up.
+ * How git reaches a remote that a stranger has named (http/egress.ts): at addresses that were
+ * looked up and checked, without redirects. libcurl gets the addresses (`http.curloptResolve`, git
+ * 2.37) and looks nothing up.
  *
- * git is started with the URL behind the redirects. It cannot follow one: `http.followRedirects` is false, which also
- * keeps it from alternates that a "dumb" server names.
+ * git is started with the URL that the redirects lead to. It cannot follow one:
+ * `http.followRedirects` is false, which also keeps it from alternates that a "dumb" server names.
  */
 import type { Route } from "../http/egress_routes.ts";
 import type { GitEnvironment } from "./command.ts";
@@ -15,7 +16,7 @@ export interface NetworkRoute {
   readonly route: Route;
 }
 
-/** What git's configuration says for it, after all else. */
+/** The last entries of git's configuration for this remote. */
 export function routeConfig(
   found: NetworkRoute | undefined,
 ): readonly (readonly [key: string, value: string])[] {
@@ -33,8 +34,8 @@ export function routeConfig(
 }
 
 /**
- * The forward proxies that git is told of. Whether there is one for the remote has been decided; git would read NO_PROXY
- * by rules of its own, and connect without a check.
+ * The forward proxies that git gets. Whether the remote needs one is already decided; git would
+ * interpret NO_PROXY by rules of its own, and connect without a check.
  */
 export function proxiesFor(
   environment: GitEnvironment,

@@ -1,20 +1,23 @@
 /**
- * Which IP addresses are public: those that are in none of IANA's registries of special-purpose addresses
- * (https://www.iana.org/assignments/iana-ipv4-special-registry, …/iana-ipv6-special-registry), in no multicast block, and
- * of IPv6 only what is allocated for global unicast (2000::/3).
+ * Which IP addresses are public: those that are in none of IANA's registries of special-purpose
+ * addresses (https://www.iana.org/assignments/iana-ipv4-special-registry,
+ * …/iana-ipv6-special-registry), not multicast, and, for IPv6, allocated for global unicast
+ * (2000::/3).
  *
- * The registries also list a few blocks that are reachable from everywhere (AS112, AMT relays). No module is served from
- * them, so they count as not public too. Addresses that carry an IPv4 address inside (IPv4-mapped, 6to4, Teredo) are
- * never public, since what they lead to depends on the machine. The one exception is NAT64 (64:ff9b::/96, RFC 6052): in
- * networks with DNS64 every IPv4 host has such an address, so the IPv4 address inside decides.
+ * The registries also list a few blocks that are globally reachable (AS112, AMT relays). No module
+ * is served from them, so they do not count as public. Addresses that contain an IPv4 address
+ * (IPv4-mapped, 6to4, Teredo) are never public, since their destination depends on the machine. The
+ * one exception is NAT64 (64:ff9b::/96, RFC 6052): in networks with DNS64 every IPv4 host has such
+ * an address, so the IPv4 address inside decides.
  */
 import ipaddr from "ipaddr.js";
 
 export type IpAddress = ipaddr.IPv4 | ipaddr.IPv6;
 
 /**
- * The address that a text is in its usual form: four decimal numbers, or IPv6 without brackets and zone. Null for all
- * else, also for `127.1`, `0x7f.0.0.1` and `2130706433`, which some programs take for addresses.
+ * The address of a text in its usual form: four decimal numbers, or IPv6 without brackets and zone.
+ * Null for everything else, also for `127.1`, `0x7f.0.0.1` and `2130706433`, which some programs
+ * accept as addresses.
  *
  * @example
  * ```ts
@@ -59,8 +62,8 @@ export interface Block {
 }
 
 /**
- * The block that `10.0.0.0/8` or a single address names; null where the text is neither, or where a bit is set behind
- * the prefix, which is more often a slip than meant.
+ * The block of a text such as `10.0.0.0/8`, or of a single address; null if the text is neither, or
+ * if a bit is set after the prefix, which is probably a mistake.
  */
 export function parseBlock(text: string): Block | null {
   const [, host = "", length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];

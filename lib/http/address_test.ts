@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { isInBlock, isPublicAddress, networkOf, parseAddress, parseBlock } from "./address.ts";
 
 /**
- * IANA's registries of special-purpose addresses as of 2026-11 with the multicast blocks, and what is not allocated for
- * global unicast. For each block its first and last address are tried.
+ * IANA's registries of special-purpose addresses as of 2026-11 with the multicast blocks, and what
+ * is not allocated for global unicast. For each block its first and last address are tried.
  */
 const SPECIAL_BLOCKS: readonly string[] = [
   "0.0.0.0/8",

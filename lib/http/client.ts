@@ -42,8 +42,8 @@ export interface FetchOptions {
   /** Hosts (`host` or `host:port`) besides loopback for which plain http is accepted. */
   readonly insecureHosts?: readonly string[];
   /**
-   * For strangers' hosts: the client for a request, which throws where no connection may be made. Default: one client for
-   * all, which connects to everything.
+   * For strangers' hosts: the client for a request; throws if no connection may be made. Default:
+   * one client for all, which connects to everything.
    */
   readonly clientFor?: (url: URL) => Promise<Deno.HttpClient>;
 }
@@ -101,7 +101,7 @@ async function send(
     return await fetch(url, init);
   } catch (cause) {
     if (init.signal?.aborted) throw init.signal.reason;
-    // States of ports and names in certificates are nothing to tell a stranger.
+    // States of ports and names in certificates must not be disclosed to strangers.
     const message = isStranger
       ? `Cannot reach ${url.hostname}`
       : `Cannot reach ${url.origin}: ${connectionFault(cause)}`;

@@ -1,19 +1,21 @@
 /**
- * Where the server may connect to for strangers: for hosts that come from a public module path, from a go-get page, or
- * from a redirect of one of them. They must be public (address.ts), or the configuration must allow them:
+ * Restricts connections to hosts that strangers name: in a public module path, in a go-get page, or
+ * in a redirect of one of them. The hosts must be public (address.ts), or the configuration must
+ * allow them:
  *
  * ```yaml
  * egress:
  *   allow: [10.20.0.0/16, 192.0.2.7:8443, git.internal.example.com]
  * ```
  *
- * A block or an address allows what names resolve to, also at one port alone; a name allows itself and no subdomain,
- * whatever it resolves to. This file decides; egress_routes.ts looks names up, egress_proxy.ts connects.
+ * A block or an address allows what names resolve to, optionally at one port only; a name allows
+ * itself and no subdomain, whatever it resolves to. This file decides; egress_routes.ts looks names
+ * up, egress_proxy.ts connects.
  */
 import { UpstreamError } from "../errors.ts";
 import { type Block, isInBlock, isPublicAddress, parseAddress, parseBlock } from "./address.ts";
 
-/** A refusal. The message names the host and nothing else; the cause, for the log, says why. */
+/** A refusal. The message names only the host; the cause, for the log, has the reason. */
 export class EgressError extends UpstreamError {
   constructor(host: string, reason: string) {
     super(`Cannot reach ${host}`, {
@@ -22,32 +24,36 @@ export class EgressError extends UpstreamError {
   }
 }
 
-/** Where a connection is to go: a host name or an address without brackets, and a port. */
+/** The destination of a connection: a host name or an address without brackets, and a port. */
 export interface Destination {
   readonly hostname: string;
   readonly port: number;
 }
 
-/** What `egress.allow` lists: a block of addresses, or a name. Without a port it holds for all of them. */
+/**
+ * An entry of `egress.allow`: a block of addresses, or a name. Without a port it applies to all
+ * ports.
+ */
 export type EgressRule =
   & ({ readonly block: Block } | { readonly name: string })
   & { readonly port: number | null };
 
 /**
- * Lower-case labels of letters, digits, `-` and `_`, and no dot at the end: what the URL standard, git and the resolver
- * read in the same way.
+ * Lower-case labels of letters, digits, `-` and `_`, without a trailing dot: names that the URL
+ * standard, git and the resolver read in the same way.
  */
 const NAME =
   /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
 
 /**
- * Last labels of names that are not public, by IANA's registry of special-use domain names (RFC 6761), ICANN's
- * reservation of `internal`, and custom. They count where somebody else resolves the name: a forward proxy.
+ * Last labels of names that are not public, by IANA's registry of special-use domain names (RFC
+ * 6761), ICANN's reservation of `internal`, and custom. They matter when a forward proxy resolves
+ * the name.
  */
 const INTERNAL_NAME =
   /(?:^|\.)(?:alt|corp|home|home\.arpa|internal|intranet|invalid|lan|local|localdomain|localhost|onion|private|test)$/;
 
-/** A host or a bracketed IPv6 address, and perhaps a port. */
+/** A host or a bracketed IPv6 address, optionally with a port. */
 const RULE = /^(?:\[(?<ipv6>[^\]]+)\]|(?<host>[^\s[\]/\\:@?#%]+))(?::(?<port>\d{1,5}))?$/;
 
 /**
@@ -71,7 +77,8 @@ export function parseEgressRule(text: string): EgressRule {
   if (host !== undefined && (number === null || number >= 1 && number <= 65535)) {
     const block = parseBlock(host);
     if (block !== null) return { block, port: number };
-    // An international name as it is looked up; what becomes an address was a spelling of one.
+    // International names in the form that is looked up; a name that becomes an address was a
+    // spelling of one.
     const name = ipv6 === undefined ? URL.parse(`http://${host}/`)?.hostname ?? "" : "";
     if (NAME.test(name) && !/(?:^|\.)\d+$/.test(name)) return { name, port: number };
   }
@@ -87,9 +94,9 @@ export class EgressPolicy {
   }
 
   /**
-   * Checks what can be said before a name is looked up. An address is decided on.
+   * Checks a host before its name is looked up. For an address the decision is final.
    *
-   * @returns whether the configuration allows the name, so that it may lead to any address
+   * @returns whether the configuration allows the name, so that it may resolve to any address
    * @throws {EgressError}
    */
   checkHost({ hostname, port }: Destination): boolean {
@@ -97,7 +104,7 @@ export class EgressPolicy {
       this.#checkAddress(hostname, { hostname, port });
       return false;
     }
-    // Where the URL standard, git and resolvers may differ in what a name means, no rule can allow it.
+    // If the URL standard, git and resolvers may read a name differently, no rule can allow it.
     if (!NAME.test(hostname) || /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/.test(hostname)) {
       throw new EgressError(hostname, `"${hostname}" is not a plain host name`);
     }
@@ -112,8 +119,9 @@ export class EgressPolicy {
   }
 
   /**
-   * Checks all addresses of a name. One that is not public refuses the name: with the others alone, who controls the name
-   * could try again and again until a check is missing somewhere, and honest names do not mix both.
+   * Checks all addresses of a name. One that is not public rejects the name: otherwise an attacker
+   * who controls the name could retry until some check is missing, and honest names do not mix
+   * both.
    *
    * @throws {EgressError}
    */
@@ -137,7 +145,7 @@ function fitsPort(rule: EgressRule, port: number): boolean {
   return rule.port === null || rule.port === port;
 }
 
-/** Where a URL leads to. */
+/** The destination of a URL. */
 export function destinationOf({ hostname, port, protocol }: URL): Destination {
   return {
     hostname: hostname.replace(/^\[(.*)\]$/, "$1"),

@@ -1,10 +1,13 @@
-/** The HTTP clients for strangers' hosts: one that connects to checked addresses, one for each forward proxy. */
+/**
+ * The HTTP clients for strangers' hosts: one that connects to checked addresses, and one for each
+ * forward proxy.
+ */
 import { EgressProxy } from "./egress_proxy.ts";
 import type { EgressRoutes } from "./egress_routes.ts";
 
 /**
- * Creates a client that goes through its own `proxy` for every host. `Deno.createHttpClient` alone does not: it leaves the
- * proxy out for hosts that the variable NO_PROXY names at that moment.
+ * Creates a client that uses its own `proxy` for every host. `Deno.createHttpClient` alone does
+ * not: it bypasses the proxy for hosts that the variable NO_PROXY names at that moment.
  */
 export type CreateClient = (
   options: Pick<
@@ -27,7 +30,7 @@ const IDLE_TIMEOUT_MS = 20_000;
 
 export class EgressClients implements Disposable {
   readonly #options: EgressClientsOptions;
-  /** By proxy; empty for none. Opened when they are needed first. */
+  /** By proxy; empty for none. Opened on first use. */
   readonly #clients = new Map<string, Deno.HttpClient>();
   #proxy: EgressProxy | null = null;
 

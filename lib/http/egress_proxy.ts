@@ -1,12 +1,14 @@
 /**
- * Connects `fetch` to checked addresses. The runtime's `fetch` looks names up itself and cannot be given an address, but
- * it can be given a SOCKS5 proxy that looks them up. This is one, in this process and for it alone: it takes a host name,
- * has it looked up and checked (egress_routes.ts), and connects to what was checked. TLS goes through it as it is.
+ * Connects `fetch` to checked addresses. The runtime's `fetch` looks names up itself and cannot be
+ * given an address, but it can use a SOCKS5 proxy that looks them up. This is such a proxy, in this
+ * process and only for it: it receives a host name, has it looked up and checked
+ * (egress_routes.ts), and connects to the checked addresses. TLS passes through unchanged.
  *
- * Every connection comes this way, so no redirect and no second lookup gets past the check.
+ * Every connection goes through the proxy, so no redirect and no second lookup bypasses the check.
  *
- * SOCKS5 is RFC 1928, its user and password RFC 1929. The proxy listens on loopback, on a port that the system chooses,
- * from the first connection on; others on the machine do not know the password.
+ * SOCKS5 is RFC 1928, its user and password RFC 1929. The proxy starts with the first connection
+ * and listens on loopback, on a port that the system chooses; other users of the machine do not
+ * know the password.
  *
  * ```text
  * client: 05 01 02                               proxy: 05 02
@@ -27,11 +29,11 @@ export interface SocksAddress {
   readonly basicAuth: { readonly username: string; readonly password: string };
 }
 
-/** Connections through it at once, with two buffers each. One more is closed. */
+/** Concurrent connections, with two buffers each. Further ones are closed. */
 const MAX_TUNNELS = 1024;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 20_000;
-/** How long an address has before the next one is tried beside it (RFC 8305). */
+/** How long an attempt may take before the next address is tried in parallel (RFC 8305). */
 const ATTEMPT_DELAY_MS = 250;
 const BUFFER_BYTES = 32 * 1024;
 
@@ -60,7 +62,7 @@ export class EgressProxy implements Disposable {
   constructor(routes: EgressRoutes) {
     this.#routes = routes;
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    // It is no reason to go on when everything else has ended.
+    // The listener must not keep the process alive.
     this.#listener.unref();
     void this.#accept();
   }
@@ -86,7 +88,7 @@ export class EgressProxy implements Disposable {
         client = await this.#listener.accept();
       } catch (error) {
         if (error instanceof Deno.errors.BadResource) return;
-        // No file descriptor is free, or the client has gone: the next one may have more luck.
+        // No file descriptor is free, or the client has gone: the next attempt may succeed.
         await new Promise((resolve) => setTimeout(resolve, ATTEMPT_DELAY_MS));
         continue;
       }
@@ -124,7 +126,7 @@ export class EgressProxy implements Disposable {
     }
   }
 
-  /** Where the client wants to go; null for a client that is not ours. */
+  /** The destination that the client requests; null for a client that is not ours. */
   async #greet(client: Deno.TcpConn): Promise<Destination | null> {
     const [version, methods = 0] = await readExactly(client, 2);
     const offered = await readExactly(client, methods);
@@ -147,7 +149,7 @@ export class EgressProxy implements Disposable {
     return { hostname, port: high * 256 + low };
   }
 
-  /** The connection that the client is told of; null when it is told of a failure. */
+  /** The connection that was reported to the client; null if a failure was reported. */
   async #connect(client: Deno.TcpConn, destination: Destination): Promise<Deno.TcpConn | null> {
     try {
       const addresses = await this.#routes.addressesOf(destination);
@@ -194,10 +196,10 @@ async function readHostname(
 }
 
 /**
- * Connects to the first address that answers: each has a head start of {@linkcode ATTEMPT_DELAY_MS} before the next one is
- * tried too.
+ * Connects to the first address that answers: each has a head start of {@linkcode ATTEMPT_DELAY_MS}
+ * before the next one is tried, too.
  *
- * @throws what the last attempt failed with
+ * @throws the error of the last attempt
  */
 export async function dial(addresses: readonly string[], port: number): Promise<Deno.TcpConn> {
   const ended = new AbortController();
@@ -238,7 +240,7 @@ async function firstOf(
   }
 }
 
-/** Closes all other connections that are there or come later. */
+/** Closes all other connections, now or when they open. */
 function keep(
   winner: Deno.TcpConn,
   attempts: readonly Promise<Deno.TcpConn>[],
@@ -249,12 +251,12 @@ function keep(
   return winner;
 }
 
-/** Passes bytes on in both directions until the client has closed its end. */
+/** Forwards bytes in both directions until the client has closed its end. */
 async function tunnel(client: Deno.TcpConn, remote: Deno.TcpConn): Promise<void> {
-  // What the remote sent last has to reach the client, which then closes the connection. A client that has closed it
-  // does not want what may still come.
+  // The client must receive the remote's last bytes before it closes the connection. A client that
+  // has closed it does not need further ones.
   const back = pass(remote, client).then(() => client.closeWrite());
-  // It may break off first; the client then is closed too, by which its direction ends.
+  // If it breaks first, the client is closed too, which ends the other direction.
   back.catch(() => close(client));
   await pass(client, remote);
 }

@@ -11,7 +11,10 @@ interface World extends AsyncDisposable {
   readonly lookups: string[];
 }
 
-/** A server that sends back what it gets and then closes, and a proxy for which names lead to 127.0.0.1, which is allowed. */
+/**
+ * A server that echoes what it gets and then closes, and a proxy whose names resolve to 127.0.0.1,
+ * which is allowed.
+ */
 function start(allow: readonly string[] = ["127.0.0.0/8"]): World {
   const lookups: string[] = [];
   const routes = new EgressRoutes({

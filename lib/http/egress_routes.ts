@@ -1,9 +1,10 @@
 /**
- * How a stranger's host is reached: at which addresses, looked up once and checked, or through the forward proxy of the
- * operator, which looks names up itself.
+ * How a stranger's host is reached: at addresses that were looked up once and checked, or through
+ * the operator's forward proxy, which resolves names itself.
  *
- * Lookups are those of the operating system (getaddrinfo: /etc/hosts, nsswitch.conf), as every other connection's. A
- * result is kept for {@linkcode CACHE_TTL_MS}; whoever connects, connects to the addresses that were checked.
+ * Lookups use the operating system (getaddrinfo: /etc/hosts, nsswitch.conf), like every other
+ * connection. A result is cached for {@linkcode CACHE_TTL_MS}; connections go to the checked
+ * addresses.
  */
 import { lookup } from "node:dns/promises";
 import { LRUCache } from "lru-cache";
@@ -28,7 +29,7 @@ export type Route =
   | { readonly kind: "proxy"; readonly proxy: URL };
 
 export interface EgressRoutesOptions {
-  /** As in `egress.allow`. Default: nothing but what is public. */
+  /** As in `egress.allow`. Default: only public addresses. */
   readonly allow?: readonly string[];
   /** The variables that name forward proxies. Default: there is none. */
   readonly env?: Readonly<Record<string, string>>;
@@ -39,7 +40,7 @@ export interface EgressRoutesOptions {
 }
 
 const LOOKUP_TIMEOUT_MS = 10_000;
-/** Lookups take a thread of the runtime each, and others need them too. */
+/** Each lookup takes a thread of the runtime, which others need too. */
 const MAX_LOOKUPS_AT_ONCE = 32;
 const MAX_LOOKUPS_WAITING = 1000;
 /** More addresses of one host are not tried. All are checked. */
@@ -73,7 +74,7 @@ export class EgressRoutes {
   }
 
   /**
-   * @throws {EgressError} when a stranger may not make us connect there
+   * @throws {EgressError} when the host is not allowed
    * @throws {UpstreamError | DeadlineError} when the name cannot be looked up
    */
   async find(url: URL): Promise<Route> {

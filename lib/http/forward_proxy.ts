@@ -1,9 +1,9 @@
 /**
- * Which forward proxy the usual variables name for a URL: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, each
- * also in lower case.
+ * The forward proxy that the usual variables name for a URL: `HTTPS_PROXY`, `HTTP_PROXY`,
+ * `ALL_PROXY` and `NO_PROXY`, each also in lower case.
  *
- * The runtime and git read the variables too, each in its own way. Where it matters whether a proxy is used, because a
- * proxy resolves names itself, both are told what this file says.
+ * The runtime and git interpret the variables, too, each in its own way. When it matters whether a
+ * proxy is used, because a proxy resolves names itself, both get the result of this file.
  */
 import { isInBlock, parseAddress, parseBlock } from "./address.ts";
 
@@ -18,14 +18,14 @@ export class ForwardProxies {
       .filter((entry) => entry !== "");
   }
 
-  /** Null where the host is reached directly. */
+  /** Null if the host is reached directly. */
   for(url: URL): URL | null {
     const text = this.#variable(url.protocol === "http:" ? "HTTP_PROXY" : "HTTPS_PROXY") ??
       this.#variable("ALL_PROXY");
     if (text === undefined || this.#isException(url.hostname.replace(/^\[(.*)\]$/, "$1"))) {
       return null;
     }
-    // Without a scheme, http is meant.
+    // The default scheme is http.
     return URL.parse(/^[a-z0-9+.-]+:\/\//i.test(text) ? text : `http://${text}`);
   }
 

@@ -105,7 +105,7 @@ export class ModuleIndex implements IndexReader {
     if (this.#pending.size === MAX_PENDING_ENTRIES) {
       this.#options.log.warn(
         { module: path, version },
-        "the index has too much to do for an entry",
+        "index queue is full; entry dropped",
       );
       return;
     }

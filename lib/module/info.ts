@@ -2,7 +2,7 @@
  * The `.info` of a module version: https://go.dev/ref/mod#goproxy-protocol
  *
  * ```
- * {"Version":"v1.2.3","Time":"2026-01-02T03:04:05Z","Origin":{"VCS":"git","URL":"https://git.example.com/m",…}}
+ * {"Version":"v1.2.3","Time":"2026-01-02T03:04:05Z","Origin":{"VCS":"git",…}}
  * ```
  *
  * Read as Go's encoding/json reads it into the `go` command's own structure: names in any case,

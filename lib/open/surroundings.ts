@@ -18,8 +18,9 @@ export interface ProcessSettings {
   /** Directory that relative paths in the configuration are resolved against. */
   readonly configDirectory: string;
   readonly env: Env;
-  /** Directory for temporary files and git mirrors; it may be shared with other processes of this user
-   * and may be lost. Null: a new one in the system's temporary directory.
+  /**
+   * Directory for temporary files and git mirrors; it may be shared with other processes of this
+   * user and may be lost. Null: a new one in the system's temporary directory.
    */
   readonly scratchDir: string | null;
   /** How git calls this program back. */

@@ -6,8 +6,8 @@
  * The path is resolved first, and then, for the directory and those above it,
  *
  * - the owner must be this process's user, or root;
- * - other users must not be able to write to it. A directory above may be writable for others if its
- *   sticky bit keeps them from renaming what is ours (`/tmp`);
+ * - other users must not be able to write to it. A directory above may be writable for others if
+ *   its sticky bit keeps them from renaming what is ours (`/tmp`);
  * - its group must not be able to write to it, unless the group is that of the owner alone (it has
  *   the same number), or 0, or root gave the directory to the group. Containers need the last two:
  *   OpenShift runs them as any user of group 0, and Kubernetes gives a volume to the `fsGroup`.

@@ -3,8 +3,8 @@
  * `go` command (cmd/go/internal/vcs), https://go.dev/ref/mod#vcs-find:
  *
  * ```
- * github.com/group/repo/dir      a host with a known layout: the repository is github.com/group/repo
- * git.example.com/a/b.git/dir    the path names it: the repository is https://git.example.com/a/b
+ * github.com/group/repo/dir      a known host: the repository is github.com/group/repo
+ * git.example.com/a/b.git/dir    named by the path: it is https://git.example.com/a/b
  * ```
  *
  * All other paths are looked up on the web (discover.ts).

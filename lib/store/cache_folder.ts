@@ -237,7 +237,7 @@ export class CacheFolder {
     this.#loggedMs = nowMs;
     this.#log.warn(
       { path: this.#path, error: describeError(error) },
-      "trouble with storage.cache; what it cannot give comes from the bucket",
+      "cannot use storage.cache; reading from the bucket",
     );
   }
 }

@@ -180,7 +180,7 @@ class Fsck {
       await restoreZip(copy);
       this.#report("repaired", key, "the zip was missing, and is there again");
     } else if (mayLackZip(copy.manifest.path)) {
-      this.#report("note", key, "the zip is not there; it is fetched when somebody asks for it");
+      this.#report("note", key, "the zip is not stored; it is fetched on the first request");
     } else {
       this.#report("fault", key, "the zip is missing");
     }

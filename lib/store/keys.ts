@@ -7,10 +7,11 @@
  * z1/<escaped path>/@v/<escaped version>/<h1 hex>   module zip, named by its dirhash
  * ```
  *
- * For example the zip of `github.com/Azure/sdk@v1.2.0` may be
+ * For example the zip of `github.com/Azure/sdk@v1.2.0` may be (on one line)
  *
  * ```text
- * z1/github.com/!azure/sdk/@v/v1.2.0/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+ * z1/github.com/!azure/sdk/@v/v1.2.0/
+ *   e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
  * ```
  *
  * Escaping (`A` is `!a`) keeps names apart where a file system ignores case. Module paths hold no

@@ -46,8 +46,8 @@ export interface Published {
   /** The store said that our manifest was the first. False also where it may have been. */
   readonly created: boolean;
   /**
-   * The copy that counts has another hash than ours: a tag was moved, or an upstream lied. To be
-   * logged and counted.
+   * The copy that counts has another hash than ours: a tag was moved, or the upstream changed its
+   * content. To be logged and counted.
    */
   readonly mismatch: boolean;
 }

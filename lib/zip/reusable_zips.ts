@@ -12,7 +12,8 @@
  *
  * ```json
  * {"format":1,"zip":"<its name>","conversion":"…",
- *  "files":[["a/b.go","<blob>","<SHA-256 of the content>",<its CRC-32>,<its size>,<offset>,<deflated size>,<deflated CRC-32>]]}
+ *  "files":[["a/b.go","<blob>","<SHA-256 of the content>",<its CRC-32>,<its size>,
+ *    <offset>,<deflated size>,<deflated CRC-32>]]}
  * ```
  *
  * A seed may be lost at any time and saves work only; what it gives is checked, so that a damaged
