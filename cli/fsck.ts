@@ -16,6 +16,7 @@ import { InvalidIndexError } from "../lib/index/entry.ts";
 import type { ModuleIndex } from "../lib/index/module_index.ts";
 import { type Finding, fsck, type FsckSummary } from "../lib/store/fsck.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
+import { scrub } from "../lib/store/scrub.ts";
 import { fsckLog } from "./fsck_log.ts";
 import { Parts } from "../lib/open/parts.ts";
 import { openSurroundings } from "../lib/open/surroundings.ts";
@@ -26,6 +27,7 @@ import { openProgress } from "./progress.ts";
 
 interface FsckFlags extends CommonFlags {
   readonly repair: boolean;
+  readonly scrub: boolean;
 }
 
 export function define(command: Command, context: CommandContext): void {
@@ -33,7 +35,12 @@ export function define(command: Command, context: CommandContext): void {
     .addOption(configFileOption())
     .option(
       "--repair",
-      "fetch missing zips from their sources and add missing index entries; nothing is replaced",
+      "fetch missing and damaged zips from their sources, add missing index entries",
+      false,
+    )
+    .option(
+      "--scrub",
+      "read every object and compare check sums, without unpacking zips that have them",
       false,
     )
     .addOption(scratchDirOption())
@@ -46,10 +53,13 @@ Each line on standard output is a fault, a note or a repair, with the object's k
 
 Examples:
   go-mod-proxy fsck --config-file config.yaml
-  go-mod-proxy fsck --config-file config.yaml --repair`,
+  go-mod-proxy fsck --config-file config.yaml --repair
+  go-mod-proxy fsck --config-file config.yaml --scrub --repair`,
     )
     .action(context.action(async (flags: FsckFlags) => {
-      const isFine = await runFsck({ ...await load(flags, context), repair: flags.repair });
+      const { repair, scrub } = flags;
+      const run = scrub ? runScrub : runFsck;
+      const isFine = await run({ ...await load(flags, context), repair });
       return isFine ? 0 : 1;
     }));
 }
@@ -103,6 +113,24 @@ export async function runFsck(options: RunFsckOptions): Promise<boolean> {
   return summary.findings.fault === 0 && indexFault === null && isLogFine;
 }
 
+/** Whether there is no fault. */
+async function runScrub(options: RunFsckOptions): Promise<boolean> {
+  const { repair, signal } = options;
+  await using parts = new Parts(await openSurroundings(options), { isReadOnly: !repair });
+  const store = repair ? await parts.probedStore() : await parts.store();
+  const publisher = repair ? await parts.publisher() : null;
+  using progress = await openProgress(() => countObjects(store, signal));
+  const { objects, bytes, findings } = await scrub({
+    store,
+    restoreZip: publisher === null ? null : (copy) => publisher.restoreZip(copy),
+    report: (finding) => progress.print(lineOf(finding)),
+    onDone: (key) => progress.advance(key),
+    signal,
+  });
+  progress.print(`${plural(objects, "object")} of ${plural(bytes, "byte")}: ${countsOf(findings)}`);
+  return findings.fault === 0;
+}
+
 /** Reads the index. Returns the fault of one of its batches, or null. */
 async function faultOf(index: ModuleIndex | null): Promise<InvalidIndexError | null> {
   try {
@@ -125,9 +153,10 @@ function lineOf({ kind, key, text }: Finding): string {
 }
 
 function summaryLine({ objects, manifests, zips, findings }: FsckSummary): string {
-  const { fault, note, repaired } = findings;
-  return `${plural(objects, "object")}: ${plural(manifests, "manifest")}, ${
-    plural(zips, "zip")
-  }; ` +
-    `${plural(fault, "fault")}, ${plural(note, "note")}, ${repaired} repaired`;
+  const counted = `${plural(manifests, "manifest")}, ${plural(zips, "zip")}`;
+  return `${plural(objects, "object")}: ${counted}; ${countsOf(findings)}`;
+}
+
+function countsOf({ fault, note, repaired }: FsckSummary["findings"]): string {
+  return `${plural(fault, "fault")}, ${plural(note, "note")}, ${repaired} repaired`;
 }

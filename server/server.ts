@@ -7,6 +7,7 @@ import { ConfigError, describeError } from "../lib/errors.ts";
 import { atProgramEnd } from "../lib/log/at_exit.ts";
 import { parseLogLevel } from "../lib/log/log_level.ts";
 import { Parts } from "../lib/open/parts.ts";
+import { startScrubber } from "../lib/open/scrubber.ts";
 import { openSurroundings, type ProcessSettings } from "../lib/open/surroundings.ts";
 import { VERSION } from "../lib/open/version.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
@@ -66,6 +67,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     concurrency: new ConcurrencyLimit(config.limits, metrics),
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
   });
+  await using _scrubber = await startScrubber(parts, signal);
   const upstream = (await parts.sources()).source.description;
   await listen(app, {
     config: config.listen,

@@ -112,6 +112,17 @@ Deno.test("fsck finds what was damaged, and --repair adds what is missing", (t) 
       assert.deepEqual([code, stderr], [1, ""]);
     });
 
+    await t.step("--scrub finds damage by check sums", async () => {
+      const { code, lines } = await fsck("--scrub");
+      assert.match(lines.pop() ?? "", /^9 objects of \d+ bytes: 3 faults, 0 notes, 0 repaired$/);
+      assert.deepEqual(lines.map((line) => line.split(/: ?/, 1)[0]).sort(), [
+        `fault    ${manifest.key}`,
+        `fault    ${cut.key}`,
+        `fault    ${foreign.key}`,
+      ]);
+      assert.equal(code, 1);
+    });
+
     await t.step("--repair refuses a zip with another hash", async () => {
       const other = await buildModuleZip({
         path: PATH,

@@ -14,7 +14,7 @@ const SIZES = { "v1.0.0": 200_000, "v1.1.0": 1_000_000, "v1.2.0": 3 * 1024 * 102
 interface World {
   readonly upstream: Upstream;
   readonly data: string;
-  start(): Promise<Server>;
+  start(scrub?: string): Promise<Server>;
 }
 
 async function withStore(test: (world: World) => Promise<void>): Promise<void> {
@@ -29,15 +29,17 @@ async function withStore(test: (world: World) => Promise<void>): Promise<void> {
     });
     const configFile = `${dir}/config.yaml`;
     const data = `${dir}/store`;
-    await Deno.writeTextFile(
-      configFile,
-      `storage: { disk: { path: ${data} } }\nparentProxy: { url: "${upstream.url}" }\n` +
-        "publicModules: { sumDatabase: off }\n",
-    );
     await test({
       upstream,
       data,
-      start: () => startServer({ args: ["--config-file", configFile] }),
+      start: async (scrub = "") => {
+        await Deno.writeTextFile(
+          configFile,
+          `storage: { disk: { path: ${data} ${scrub} } }\n` +
+            `parentProxy: { url: "${upstream.url}" }\npublicModules: { sumDatabase: off }\n`,
+        );
+        return await startServer({ args: ["--config-file", configFile] });
+      },
     });
   } finally {
     await Deno.remove(dir, { recursive: true });
@@ -152,6 +154,28 @@ Deno.test("an edited time in a manifest is refused", () =>
     assert.match(JSON.stringify(line), /contradicts its check sum/);
     // Nothing took its place.
     assert.equal(await Deno.readTextFile(file), edited);
+  }));
+
+Deno.test("the scrubber finds damage that nobody asks for, and repairs it", () =>
+  withStore(async ({ data, start }) => {
+    let right: Bytes | null = null;
+    {
+      await using server = await start();
+      right = await bytesAt(`${server.url}/${PATH}/@v/v1.1.0.zip`);
+      assert.ok(right !== null);
+      assert.equal((await server.kill("SIGTERM")).code, 0);
+    }
+    const file = await zipOf(data, "v1.1.0");
+    await Deno.writeFile(file, flipped(right, 500_000));
+    await using server = await start(", scrub: { mibPerSecond: 100 }");
+    const found = await server.log(({ finding }) => finding !== undefined);
+    assert.equal(found["finding"], "the zip was damaged, and was fetched again");
+    assert.ok(equal(await Deno.readFile(file), right));
+    const pass = await server.log(({ msg }) => msg === "the store was scrubbed");
+    assert.deepEqual([pass["fault"], pass["repaired"]], [0, 1]);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    assert.match(metrics, /^gomodproxy_scrub_findings_total\{kind="repaired"\} 1$/m);
+    assert.equal((await server.kill("SIGTERM")).code, 0);
   }));
 
 Deno.test("a scratch directory that others can write to is refused", async () => {

@@ -92,6 +92,12 @@ export const METRICS = {
     "Damaged objects found in a disk store.",
     [],
   ),
+  gomodproxy_scrub_objects_total: counter("Objects that the scrubber has read.", []),
+  gomodproxy_scrub_bytes_total: counter("Bytes that the scrubber has read.", []),
+  gomodproxy_scrub_findings_total: counter(
+    "What the scrubber has found: fault, note (an orphan), repaired.",
+    ["kind"],
+  ),
   gomodproxy_store_cache_requests_total: counter(
     "Lookups in storage.cache: hit, miss (the bucket has the object), damaged (and discarded).",
     ["result"],

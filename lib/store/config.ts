@@ -30,6 +30,13 @@ const endpoint = textFor((text) => {
 const disk = z.strictObject({
   /** A directory that is made when it is missing. */
   path: nonEmpty,
+  /** Reads everything in the background and compares it with its check sums. Default: no. */
+  scrub: z.strictObject({
+    /** At most, of each directory. */
+    mibPerSecond: z.int().min(1).max(10_000).default(8),
+    /** From the end of one pass to the beginning of the next. */
+    everyDays: z.int().min(1).max(365).default(7),
+  }).exactOptional(),
 });
 
 /** Google Cloud Storage, with the credentials that Google's clients find. */
