@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DiskStore, MAX_TEMPORARY_AGE_MS } from "../lib/store/disk.ts";
 import { readAll } from "../lib/store/object_store.ts";
+import { SELF_CHECK } from "./processes/disk_writer.ts";
 import { within } from "./support/eventually.ts";
 
 const WRITERS = 4;
@@ -91,6 +92,22 @@ Deno.test("DiskStore lets one of several processes create a key", async () => {
   }
 });
 
+Deno.test("DiskStore serves an object whose process was killed before it stored its sums", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    const writer = new Writer(path, 1);
+    await writer.ready();
+    await writer.go();
+    assert.equal((await writer.end()).code, 0);
+    // What a process leaves that dies between link(2) and rename(2).
+    await Deno.rename(`${path}/race/.0.sums`, `${path}/.tmp/sums`);
+    assert.deepEqual(await unsummed(path), ["0"]);
+    await assertWhole(path, writer.reports);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
 Deno.test("DiskStore has only complete objects after its processes were killed", async (t) => {
   const path = await Deno.makeTempDir();
   const reports: Report[] = [];
@@ -122,12 +139,24 @@ Deno.test("DiskStore has only complete objects after its processes were killed",
   }
 });
 
+/** Objects without check sums: their process was killed before it stored them. */
+async function unsummed(path: string): Promise<string[]> {
+  const names = (await Array.fromAsync(Deno.readDir(`${path}/race`))).map(({ name }) => name);
+  return names.filter((name) => /^\d+$/.test(name) && !names.includes(`.${name}.sums`));
+}
+
 /**
  * Every object is whole and is its creator's; every key that was reported on is there; there is
  * nothing else.
  */
 async function assertWhole(path: string, reports: readonly Report[]): Promise<void> {
-  const store = await DiskStore.open({ path });
+  const faults: unknown[] = [];
+  const say = (facts: unknown) => void faults.push(facts);
+  const store = await DiskStore.open({
+    path,
+    check: SELF_CHECK,
+    log: { warn: say, error: say },
+  });
   const checksums = new Map<string, string>();
   for (const name of await store.list("race")) {
     assert.match(name, /^\d+$/);
@@ -139,6 +168,8 @@ async function assertWhole(path: string, reports: readonly Report[]): Promise<vo
     assert.equal(bytes.subarray(0, 32).toHex(), checksum, `race/${name} is torn`);
     checksums.set(`race/${name}`, checksum);
   }
+  assert.deepEqual(faults, []);
+  assert.deepEqual(await unsummed(path), [], "reading an object makes its missing sums");
   const created = reports.filter(({ outcome }) => outcome === "created");
   assert.equal(
     new Set(created.map(({ key }) => key)).size,
