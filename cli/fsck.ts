@@ -40,7 +40,7 @@ export function define(command: Command, context: CommandContext): void {
     )
     .option(
       "--scrub",
-      "read every object and compare check sums, without unpacking zips that have them",
+      "read every object and compare checksums, without unpacking zips that have them",
       false,
     )
     .addOption(scratchDirOption())

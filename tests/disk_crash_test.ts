@@ -139,7 +139,7 @@ Deno.test("DiskStore has only complete objects after its processes were killed",
   }
 });
 
-/** Objects without check sums: their process was killed before it stored them. */
+/** Objects without checksums: their process was killed before it stored them. */
 async function unsummed(path: string): Promise<string[]> {
   const names = (await Array.fromAsync(Deno.readDir(`${path}/race`))).map(({ name }) => name);
   return names.filter((name) => /^\d+$/.test(name) && !names.includes(`.${name}.sums`));

@@ -112,7 +112,7 @@ Deno.test("fsck finds what was damaged, and --repair adds what is missing", (t) 
       assert.deepEqual([code, stderr], [1, ""]);
     });
 
-    await t.step("--scrub finds damage by check sums", async () => {
+    await t.step("--scrub finds damage by checksums", async () => {
       const { code, lines } = await fsck("--scrub");
       assert.match(lines.pop() ?? "", /^9 objects of \d+ bytes: 3 faults, 0 notes, 0 repaired$/);
       assert.deepEqual(lines.map((line) => line.split(/: ?/, 1)[0]).sort(), [

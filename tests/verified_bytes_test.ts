@@ -151,7 +151,7 @@ Deno.test("an edited time in a manifest is refused", () =>
     assert.equal(response.status, 500);
     assert.doesNotMatch(await response.text(), /1999/);
     const line = await server.log(({ level }) => level === "error");
-    assert.match(JSON.stringify(line), /contradicts its check sum/);
+    assert.match(JSON.stringify(line), /contradicts its checksum/);
     // Nothing took its place.
     assert.equal(await Deno.readTextFile(file), edited);
   }));

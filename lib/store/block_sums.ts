@@ -1,10 +1,10 @@
 /**
- * Check sums of a file, one for each block of {@linkcode BLOCK_BYTES}, so that a block is checked
+ * Checksums of a file, one for each block of {@linkcode BLOCK_BYTES}, so that a block is checked
  * before it leaves and a range costs only the blocks that it touches. The disk store keeps them in
  * a file of their own:
  *
  * ```text
- * "gmps"  format 1  size of the object  size of a block  sum of each block …  sum of all before it
+ * "gmps"  format 1  size of the object  size of a block  sum of each block …  sum of all before it and the name
  *  4       4         8                   4                4 each               4 bytes
  * ```
  *
@@ -32,7 +32,8 @@ export class BlockSums {
   readonly sizeBytes: number;
   readonly #sums: Uint32Array;
 
-  private constructor(sizeBytes: number, sums: Uint32Array) {
+  /** @param sums of as many blocks as an object of `sizeBytes` has */
+  constructor(sizeBytes: number, sums: Uint32Array) {
     this.sizeBytes = sizeBytes;
     this.#sums = sums;
   }
@@ -49,12 +50,15 @@ export class BlockSums {
     return new BlockSums(sizeBytes, sums);
   }
 
-  /** The opposite of {@linkcode encode}; null for bytes that are damaged, or in another format. */
-  static decode(bytes: Uint8Array<ArrayBuffer>): BlockSums | null {
+  /**
+   * The opposite of {@linkcode encode}; null for bytes that are damaged, of another object, or in
+   * another format.
+   */
+  static decode(bytes: Uint8Array<ArrayBuffer>, name: string): BlockSums | null {
     if (bytes.length < HEAD_BYTES + SUM_BYTES) return null;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const end = bytes.length - SUM_BYTES;
-    if (view.getUint32(end) !== crc32(bytes.subarray(0, end))) return null;
+    if (view.getUint32(end) !== sealOf(bytes.subarray(0, end), name)) return null;
     const isOurs = view.getUint32(0) === MAGIC && view.getUint32(4) === FORMAT &&
       view.getUint32(16) === BLOCK_BYTES;
     const sizeBytes = Number(view.getBigUint64(8));
@@ -64,8 +68,9 @@ export class BlockSums {
     return new BlockSums(sizeBytes, sums);
   }
 
-  encode(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(HEAD_BYTES + SUM_BYTES * (this.#sums.length + 1));
+  /** @param name of the object, which is not in the bytes: those of another one are then wrong */
+  encode(name: string): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(encodedBytes(this.sizeBytes));
     const view = new DataView(bytes.buffer);
     view.setUint32(0, MAGIC);
     view.setUint32(4, FORMAT);
@@ -75,7 +80,7 @@ export class BlockSums {
       view.setUint32(HEAD_BYTES + SUM_BYTES * index, sum);
     }
     const end = bytes.length - SUM_BYTES;
-    view.setUint32(end, crc32(bytes.subarray(0, end)));
+    view.setUint32(end, sealOf(bytes.subarray(0, end), name));
     return bytes;
   }
 
@@ -89,6 +94,36 @@ export class BlockSums {
     const block = await readExactly(file, lengthOf(index, this.sizeBytes));
     return block !== null && crc32(block) === this.#sums[index] ? block : null;
   }
+}
+
+/** Sums up an object while it is written. */
+export class BlockSummer {
+  readonly #sums: number[] = [];
+  #sizeBytes = 0;
+
+  add(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length;) {
+      const filled = this.#sizeBytes % BLOCK_BYTES;
+      if (filled === 0) this.#sums.push(0);
+      const part = chunk.subarray(at, at + BLOCK_BYTES - filled);
+      this.#sums.push(crc32(part, this.#sums.pop()));
+      this.#sizeBytes += part.length;
+      at += part.length;
+    }
+  }
+
+  finish(): BlockSums {
+    return new BlockSums(this.#sizeBytes, Uint32Array.from(this.#sums));
+  }
+}
+
+/** How many bytes the sums of an object of `sizeBytes` bytes take. */
+export function encodedBytes(sizeBytes: number): number {
+  return HEAD_BYTES + SUM_BYTES * (countOf(sizeBytes) + 1);
+}
+
+function sealOf(bytes: Uint8Array, name: string): number {
+  return crc32(name, crc32(bytes));
 }
 
 function countOf(sizeBytes: number): number {

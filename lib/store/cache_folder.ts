@@ -8,12 +8,13 @@
  * <path>/.tmp/<random>      one that is being written
  * ```
  *
- * A file has a head of {@linkcode HEAD_BYTES} bytes, then the object: `gmpc`, the format 1 (32
- * bits), the object's size (64 bits), its CRC-32C (32 bits), 4 bytes of nothing; the highest byte
- * first. It is written under another name and gets its own by rename(2) when it is complete, so a
- * reader sees all of it or nothing. A file of another length than its head says is dropped before a
- * byte of it is used. An object of up to {@linkcode MAX_SMALL_BYTES} is compared with its checksum
- * before it is used, too; of a larger one, the stream fails at its end, and the file is dropped.
+ * A file has a head of {@linkcode HEAD_BYTES} bytes, then the object, then the checksums of its
+ * blocks (block_sums.ts), which are sealed with the file's name: `gmpc`, the format 2 (32 bits), the
+ * object's size (64 bits), 8 bytes of nothing; the highest byte first. It is written under another
+ * name and gets its own by rename(2) when it is complete, so a reader sees all of it or nothing. A
+ * file of another length than its head says is dropped before a byte of it is used, and each block
+ * is compared before it is used: an object of one block before it is answered; of a larger one, the
+ * stream fails, and the file is dropped. Files of format 1 count as missing.
  *
  * A file's modification time says when it was last used, give or take
  * {@linkcode TOUCH_INTERVAL_MS}. Where there is too much, what was not used for longest is removed,
@@ -24,15 +25,15 @@
  *
  * Limits: other processes are heard of when the directory is looked through, so each of them may
  * exceed the size by a sixteenth. Looking through it holds the names of all files in memory. A
- * range of a larger object is checked by the file's length alone. A file system that hangs is not
- * noticed; the directory is to be on a disk of this machine.
+ * file system that hangs is not noticed; the directory is to be on a disk of this machine.
  */
 import { createHash } from "node:crypto";
 import { describeError, StorageError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { readExactly, writeAll } from "../scratch/files.ts";
 import { removeIfThere } from "../scratch/folders.ts";
-import { crc32c } from "./crc32c.ts";
+import { blockBody } from "./block_body.ts";
+import { BLOCK_BYTES, BlockSummer, BlockSums, encodedBytes } from "./block_sums.ts";
 import { assertRange, type ByteRange, ObjectInMemory, type StoredObject } from "./object_store.ts";
 
 export interface CacheFolderOptions {
@@ -47,16 +48,17 @@ export interface CacheFolderOptions {
 
 export const HEAD_BYTES = 24;
 /** What is read whole, and compared with its checksum, before it is used. */
-export const MAX_SMALL_BYTES = 256 * 1024;
+export const MAX_SMALL_BYTES = BLOCK_BYTES;
 export const TOUCH_INTERVAL_MS = 10 * 60_000;
 /** Longer than it takes to fetch any object. */
 const MAX_TEMPORARY_AGE_MS = 60 * 60_000;
 const LOG_INTERVAL_MS = 60_000;
 /** What a file takes at least, whatever its size. */
-const BLOCK_BYTES = 4096;
-const CHUNK_BYTES = 64 * 1024;
+const MIN_FILE_BYTES = 4096;
 const MAGIC = 0x676d7063;
-const FORMAT = 1;
+const FORMAT = 2;
+/** Of versions before 0.2. */
+const OLD_FORMAT = 1;
 
 export interface ReadOptions {
   readonly range?: ByteRange | undefined;
@@ -121,7 +123,7 @@ export class CacheFolder {
       return new Filling({ file, temporary, path: this.#pathOf(name), sizeBytes }, (end) => {
         this.#filling.delete(name);
         if (end.outcome === "failed") this.#report(end.error);
-        if (end.outcome === "complete") this.#added(chargeOf(HEAD_BYTES + sizeBytes));
+        if (end.outcome === "complete") this.#added(chargeOf(fileBytes(sizeBytes)));
       });
     } catch (error) {
       this.#filling.delete(name);
@@ -151,30 +153,38 @@ export class CacheFolder {
       };
       const { size, mtime } = await file.stat();
       const head = await readHead(file);
-      if (head === null || size !== HEAD_BYTES + head.sizeBytes) {
+      if (head === "old") return null;
+      const sums = head === null || size !== fileBytes(head)
+        ? null
+        : await readSums(file, { sizeBytes: head, name: nameOf(path) });
+      if (sums === null) {
         await drop();
         return null;
       }
-      const { sizeBytes } = head;
+      const { sizeBytes } = sums;
       if (range !== undefined) assertRange(range, sizeBytes);
       const nowMs = this.#now();
       if (nowMs - (mtime?.getTime() ?? 0) > TOUCH_INTERVAL_MS) {
         await file.utime(nowMs / 1000, nowMs / 1000);
       }
       if (sizeBytes <= MAX_SMALL_BYTES) {
-        const bytes = await readExactly(file, sizeBytes);
-        if (bytes !== null && crc32c(bytes) === head.crc32c) {
-          return new ObjectInMemory(bytes, range);
-        }
+        await file.seek(HEAD_BYTES, Deno.SeekMode.Start);
+        const bytes = sizeBytes === 0 ? new Uint8Array() : await sums.read(file, 0);
+        if (bytes !== null) return new ObjectInMemory(bytes, range);
         await drop();
         return null;
       }
-      if (range !== undefined) await file.seek(HEAD_BYTES + range.start, Deno.SeekMode.Start);
       isTaken = true;
-      const body = bodyOf(file, {
-        sizeBytes: range === undefined ? sizeBytes : range.end - range.start,
-        crc32c: range === undefined ? head.crc32c : null,
-        drop,
+      const body = blockBody(file, {
+        what: "an object in storage.cache",
+        range: range ?? { start: 0, end: sizeBytes },
+        offset: HEAD_BYTES,
+        read: async (index) => {
+          const block = await sums.read(file, index);
+          if (block !== null) return block;
+          await drop();
+          throw new StorageError("Cannot read an object from storage.cache: it was damaged");
+        },
       });
       return { sizeBytes, body };
     } finally {
@@ -263,8 +273,8 @@ interface Target {
 export class Filling {
   readonly #target: Target;
   readonly #onEnd: (end: End) => void;
+  readonly #sums = new BlockSummer();
   #sizeBytes = 0;
-  #crc32c = 0;
   #isOpen = true;
 
   constructor(target: Target, onEnd: (end: End) => void) {
@@ -278,7 +288,7 @@ export class Filling {
       if (this.#sizeBytes === 0) await this.#target.file.seek(HEAD_BYTES, Deno.SeekMode.Start);
       await writeAll(this.#target.file, chunk);
       this.#sizeBytes += chunk.length;
-      this.#crc32c = crc32c(chunk, this.#crc32c);
+      this.#sums.add(chunk);
     } catch (error) {
       await this.#end({ outcome: "failed", error });
     }
@@ -290,11 +300,10 @@ export class Filling {
     const { file, temporary, path, sizeBytes } = this.#target;
     if (this.#sizeBytes !== sizeBytes) return await this.abandon();
     try {
+      await file.seek(HEAD_BYTES + sizeBytes, Deno.SeekMode.Start);
+      await writeAll(file, this.#sums.finish().encode(nameOf(path)));
       await file.seek(0, Deno.SeekMode.Start);
-      await writeAll(file, encodeHead({ sizeBytes, crc32c: this.#crc32c }));
-      // Ranges of it are used unchecked, so it must not have its name without its bytes after a
-      // power loss.
-      if (sizeBytes > MAX_SMALL_BYTES) await file.syncData();
+      await writeAll(file, encodeHead(sizeBytes));
       await Deno.rename(temporary, path).catch(async (error) => {
         if (!(error instanceof Deno.errors.NotFound)) throw error;
         await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
@@ -324,74 +333,46 @@ export class Filling {
   }
 }
 
-interface Head {
-  readonly sizeBytes: number;
-  readonly crc32c: number;
-}
-
-function encodeHead({ sizeBytes, crc32c }: Head): Uint8Array<ArrayBuffer> {
+function encodeHead(sizeBytes: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(HEAD_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC);
   view.setUint32(4, FORMAT);
   view.setBigUint64(8, BigInt(sizeBytes));
-  view.setUint32(16, crc32c);
   return bytes;
 }
 
-/** Null where the bytes are not a head. */
-async function readHead(file: Deno.FsFile): Promise<Head | null> {
+/** The size of the object; null for what is no head. */
+async function readHead(file: Deno.FsFile): Promise<number | "old" | null> {
   const bytes = await readExactly(file, HEAD_BYTES);
   if (bytes === null) return null;
   const view = new DataView(bytes.buffer);
-  if (view.getUint32(0) !== MAGIC || view.getUint32(4) !== FORMAT) return null;
-  return { sizeBytes: Number(view.getBigUint64(8)), crc32c: view.getUint32(16) };
+  if (view.getUint32(0) !== MAGIC) return null;
+  if (view.getUint32(4) === OLD_FORMAT) return "old";
+  return view.getUint32(4) === FORMAT ? Number(view.getBigUint64(8)) : null;
 }
 
-interface Body {
-  readonly sizeBytes: number;
-  /** Null for a range. */
-  readonly crc32c: number | null;
-  readonly drop: () => Promise<void>;
+async function readSums(
+  file: Deno.FsFile,
+  { sizeBytes, name }: { readonly sizeBytes: number; readonly name: string },
+): Promise<BlockSums | null> {
+  await file.seek(HEAD_BYTES + sizeBytes, Deno.SeekMode.Start);
+  const bytes = await readExactly(file, encodedBytes(sizeBytes));
+  const sums = bytes === null ? null : BlockSums.decode(bytes, name);
+  return sums?.sizeBytes === sizeBytes ? sums : null;
 }
 
-/** The next bytes of an open file, which is closed at their end. */
-function bodyOf(file: Deno.FsFile, { sizeBytes, crc32c: want, drop }: Body): StoredObject["body"] {
-  let left = sizeBytes;
-  let crc = 0;
-  const next = async () => {
-    if (left > 0) {
-      const chunk = new Uint8Array(Math.min(left, CHUNK_BYTES));
-      const count = await file.read(chunk);
-      if (count !== null) {
-        left -= count;
-        const bytes = chunk.subarray(0, count);
-        if (want !== null) crc = crc32c(bytes, crc);
-        if (left > 0 || want === null || crc === want) return bytes;
-      }
-      await drop();
-      throw new StorageError("Cannot read an object from storage.cache: it was damaged");
-    }
-    return null;
-  };
-  return new ReadableStream({
-    async pull(controller) {
-      try {
-        const bytes = await next();
-        if (bytes !== null) return controller.enqueue(bytes);
-        controller.close();
-        file.close();
-      } catch (error) {
-        file.close();
-        throw error;
-      }
-    },
-    cancel: () => file.close(),
-  }, { highWaterMark: 0 });
+/** All of a file. */
+function fileBytes(sizeBytes: number): number {
+  return HEAD_BYTES + sizeBytes + encodedBytes(sizeBytes);
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
 }
 
 function chargeOf(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES;
+  return Math.ceil(sizeBytes / MIN_FILE_BYTES) * MIN_FILE_BYTES;
 }
 
 async function namesIn(folder: string, pattern: RegExp): Promise<string[]> {

@@ -84,6 +84,47 @@ Deno.test("CacheFolder drops what was damaged", async (t) => {
   }
 });
 
+Deno.test("CacheFolder never gives a range of a damaged block", async () => {
+  await using folder = await TestFolder.make();
+  await put(folder.cache, "a", noise(2 * MIB));
+  await change(await folder.onlyFile(), HEAD_BYTES + MIB + 5);
+  const first = await folder.cache.read("a", { range: { start: 0, end: 1000 } });
+  assert.deepEqual(first && await readAll(first), noise(2 * MIB).slice(0, 1000));
+  const damaged = await folder.cache.read("a", { range: { start: MIB, end: MIB + 1 } });
+  assert.ok(damaged !== null);
+  await assert.rejects(readAll(damaged), StorageError);
+  assert.equal(await folder.files(), 0);
+});
+
+Deno.test("CacheFolder never gives the file of another object", async (t) => {
+  for (const sizeBytes of [0, 1000, 2 * MIB]) {
+    await t.step(`${sizeBytes} bytes`, async () => {
+      await using folder = await TestFolder.make();
+      await put(folder.cache, "a", noise(sizeBytes));
+      const file = await folder.onlyFile();
+      await put(folder.cache, "b", noise(sizeBytes));
+      const other = await folder.otherFile(file);
+      await Deno.remove(file);
+      await Deno.symlink(other, file);
+      assert.equal(await folder.cache.read("a"), null);
+      assert.deepEqual(await read(folder.cache, "b"), noise(sizeBytes));
+    });
+  }
+});
+
+Deno.test("CacheFolder takes a file of format 1 for missing, and says nothing", async () => {
+  await using folder = await TestFolder.make();
+  await put(folder.cache, "a", noise(10));
+  const file = await folder.onlyFile();
+  const bytes = await Deno.readFile(file);
+  bytes[7] = 1;
+  await Deno.writeFile(file, bytes);
+  assert.equal(await folder.cache.read("a"), null);
+  assert.deepEqual(folder.logged, []);
+  await put(folder.cache, "a", noise(10));
+  assert.deepEqual(await read(folder.cache, "a"), noise(10));
+});
+
 Deno.test("CacheFolder keeps what was used last, within its size", async () => {
   await using folder = await TestFolder.make({ maxBytes: MIB });
   const names = Array.from({ length: 20 }, (_, i) => `a/${i}`);
@@ -217,6 +258,12 @@ class TestFolder implements AsyncDisposable {
     const [file = "", ...others] = await this.#files();
     assert.equal(others.length, 0);
     return file;
+  }
+
+  async otherFile(file: string): Promise<string> {
+    const [other] = (await this.#files()).filter((one) => one !== file);
+    assert.ok(other !== undefined);
+    return other;
   }
 
   async files(): Promise<number> {

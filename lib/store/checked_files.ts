@@ -1,10 +1,10 @@
 /**
- * Files of the disk store that are checked whenever they are read. Beside a file lie its check sums
+ * Files of the disk store that are checked whenever they are read. Beside a file lie its checksums
  * (block_sums.ts):
  *
  * ```text
  * z1/example.com/hello/@v/v1.0.0/703a2594…           the object
- * z1/example.com/hello/@v/v1.0.0/.703a2594….sums     its check sums
+ * z1/example.com/hello/@v/v1.0.0/.703a2594….sums     its checksums
  * z1/example.com/hello/@v/v1.0.0/.703a2594….damaged  the last damaged file
  * ```
  *
@@ -38,6 +38,7 @@ import type { Logger } from "../log/log.ts";
 import type { Metrics } from "../log/metrics.ts";
 import { readExactly, writeAll } from "../scratch/files.ts";
 import { removeIfThere } from "../scratch/folders.ts";
+import { blockBody } from "./block_body.ts";
 import { BLOCK_BYTES, BlockSums } from "./block_sums.ts";
 import type { ObjectCheck } from "./object_check.ts";
 import { assertRange, type ByteRange, ObjectInMemory, type StoredObject } from "./object_store.ts";
@@ -133,13 +134,13 @@ export class CheckedFiles {
     const temporary = `${this.#options.temporaries}/${crypto.randomUUID()}`;
     try {
       using file = await Deno.open(temporary, { createNew: true, write: true, mode: 0o600 });
-      await writeAll(file, sums.encode());
+      await writeAll(file, sums.encode(nameOf(path)));
       await Deno.rename(temporary, sumsPath(path));
     } catch (error) {
       // Harmless: a file without sums is judged by its hash. But where that happens each time, it
       // costs.
       await removeIfThere(temporary).catch(() => {});
-      this.#options.log.warn({ path, err: error }, "cannot store the check sums of a file");
+      this.#options.log.warn({ path, err: error }, "cannot store the checksums of a file");
     }
   }
 
@@ -165,7 +166,7 @@ export class CheckedFiles {
   async #sumsOf({ key, path, info }: OpenedFile): Promise<BlockSums | null> {
     const known = this.#remembered.get(key);
     if (known !== undefined && isSameFile(known.info, info)) return known.sums;
-    const sums = await readSums(sumsPath(path));
+    const sums = await readSums(path);
     if (sums?.sizeBytes !== info.size) return null;
     this.#remembered.set(key, { info, sums });
     return sums;
@@ -197,7 +198,7 @@ export class CheckedFiles {
     const hadSums = await exists(sumsPath(path));
     const sums = await sumUp(file);
     this.#remembered.set(key, { info, sums });
-    if (hadSums) log.warn({ key }, "the check sums of a stored file were wrong; its hash is right");
+    if (hadSums) log.warn({ key }, "the checksums of a stored file were wrong; its hash is right");
     if (mayChange) await this.keep(path, sums);
     return sums;
   }
@@ -227,45 +228,18 @@ export class CheckedFiles {
     { sums, range }: { readonly sums: BlockSums; readonly range: ByteRange | undefined },
   ): StoredObject["body"] {
     const { key, file } = opened;
-    const { start, end } = range ?? { start: 0, end: sums.sizeBytes };
-    const reading = { sums, index: Math.floor(start / BLOCK_BYTES) };
-    const endIndex = start === end ? reading.index : Math.ceil(end / BLOCK_BYTES);
-    let isOpen = true;
-    const close = () => {
-      if (isOpen) file.close();
-      isOpen = false;
-    };
-    const next = async () => {
-      const block = await this.#readBlock(opened, reading);
-      if (block === null) throw damaged(key, `block ${reading.index} contradicts its check sum`);
-      const at = reading.index++ * BLOCK_BYTES;
-      return block.subarray(Math.max(0, start - at), end - at);
-    };
-    return new ReadableStream({
-      start: async (controller) => {
-        const { index } = reading;
-        if (index === endIndex) {
-          close();
-          controller.close();
-        } else if (index > 0) await file.seek(index * BLOCK_BYTES, Deno.SeekMode.Start);
+    const reading = { sums, index: 0 };
+    return blockBody(file, {
+      what: key,
+      range: range ?? { start: 0, end: sums.sizeBytes },
+      offset: 0,
+      read: async (index) => {
+        reading.index = index;
+        const block = await this.#readBlock(opened, reading);
+        if (block === null) throw damaged(key, `block ${index} contradicts its checksum`);
+        return block;
       },
-      pull: async (controller) => {
-        try {
-          controller.enqueue(await next());
-          if (reading.index < endIndex) return;
-          controller.close();
-          close();
-        } catch (cause) {
-          // Who cancels the body closes the file, also while it is read from.
-          if (!isOpen) return;
-          close();
-          throw cause instanceof StorageError
-            ? cause
-            : new StorageError(`Cannot read "${key}"`, { cause });
-        }
-      },
-      cancel: close,
-    }, { highWaterMark: 0 });
+    });
   }
 }
 
@@ -284,18 +258,22 @@ function sumsPath(path: string): string {
 }
 
 function besides(path: string, suffix: string): string {
-  const slash = path.lastIndexOf("/");
-  return `${path.slice(0, slash)}/.${path.slice(slash + 1)}.${suffix}`;
+  return `${path.slice(0, path.lastIndexOf("/"))}/.${nameOf(path)}.${suffix}`;
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
 }
 
 /** Null for what is none, is damaged, or is not a plain file. */
-async function readSums(path: string): Promise<BlockSums | null> {
+async function readSums(objectPath: string): Promise<BlockSums | null> {
+  const path = sumsPath(objectPath);
   try {
     const { isFile, size } = await Deno.lstat(path);
     if (!isFile || size > MAX_SUMS_FILE_BYTES) return null;
     using file = await Deno.open(path);
     const bytes = await readExactly(file, size);
-    return bytes === null ? null : BlockSums.decode(bytes);
+    return bytes === null ? null : BlockSums.decode(bytes, nameOf(objectPath));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;

@@ -84,6 +84,19 @@ for (const sizeBytes of [100, LARGE_BYTES]) {
     { name: "nothing in it", damage: write(new Uint8Array()) },
     { name: "a byte too many", damage: write(new Uint8Array([...bytes, 0])) },
     {
+      name: "another object and its sums in its place",
+      damage: async (file) => {
+        await using world = await World.make();
+        const other = noise(sizeBytes);
+        await (await world.open()).create(keyOf(other), bytesContent(other));
+        await Deno.copyFile(world.file(keyOf(other)), file);
+        await Deno.copyFile(
+          sumsOf(world, keyOf(other)),
+          `${file.replace(/\/([^/]*)$/, "/.$1")}.sums`,
+        );
+      },
+    },
+    {
       name: "a symbolic link in its place",
       damage: async (file) => {
         await Deno.rename(file, `${file}-elsewhere`);

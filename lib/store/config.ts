@@ -30,7 +30,7 @@ const endpoint = textFor((text) => {
 const disk = z.strictObject({
   /** A directory that is made when it is missing. */
   path: nonEmpty,
-  /** Reads everything in the background and compares it with its check sums. Default: no. */
+  /** Reads everything in the background and compares it with its checksums. Default: no. */
   scrub: z.strictObject({
     /** At most, of each directory. */
     mibPerSecond: z.int().min(1).max(10_000).default(8),

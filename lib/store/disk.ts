@@ -76,7 +76,7 @@ export interface DiskStoreOptions {
   /** Which objects are checked when they are read, and how. Default: module zips, by their h1. */
   readonly check?: ObjectCheck;
   /**
-   * Nothing is changed by reading: no check sums are written, and a damaged object is an error.
+   * Nothing is changed by reading: no checksums are written, and a damaged object is an error.
    * Default: false.
    */
   readonly isReadOnly?: boolean;

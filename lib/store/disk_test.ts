@@ -12,7 +12,7 @@ storeContract("DiskStore", () => openTwo({}));
 storeContract("DiskStore whose objects are all checked", () =>
   openTwo({
     check: {
-      // A file of check sums has a longer name, and names end at 255 bytes.
+      // A file of checksums has a longer name, and names end at 255 bytes.
       covers: (key) => key.length - key.lastIndexOf("/") < 240,
       findFault: () => Promise.resolve(null),
     },

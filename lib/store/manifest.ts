@@ -133,14 +133,14 @@ export function decodeManifest(
   }
   if (rest.goMod.h1 !== hashGoMod(goMod)) throw refuse("go.mod has another hash");
   if (sha256 !== undefined && !isSumOf(bytes.subarray(0, end), sha256)) {
-    throw refuse("its line contradicts its check sum");
+    throw refuse("its line contradicts its checksum");
   }
   return { manifest: { ...rest, path, version }, goMod };
 }
 
 const NEWLINE = 0x0a;
 
-/** The line with its check sum as its last member. */
+/** The line with its checksum as its last member. */
 function withSum(line: string): string {
   const covered = line.slice(0, -1);
   return `${covered}${sumMember(sha256Of(new TextEncoder().encode(covered)))}`;

@@ -95,16 +95,16 @@ Deno.test("decodeManifest() takes a line with members that it does not know", ()
   assert.deepEqual(copy, copyOf());
 });
 
-Deno.test("decodeManifest() takes a line without a check sum", () => {
+Deno.test("decodeManifest() takes a line without a checksum", () => {
   assert.deepEqual(decodeManifest(unsummed("", ""), { path, version }), copyOf());
 });
 
-Deno.test("decodeManifest() notices a flip of any bit, but in the name of the check sum", () => {
+Deno.test("decodeManifest() notices a flip of any bit, but in the name of the checksum", () => {
   const valid = encodeManifest(copyOf());
   const name = new TextDecoder().decode(valid).indexOf('"sha256"');
   for (let bit = 0; bit < 8 * valid.length; bit++) {
     const at = bit >> 3;
-    // With another name, the line is one without a check sum, and all else in it is right.
+    // With another name, the line is one without a checksum, and all else in it is right.
     if (at > name && at < name + '"sha256'.length) continue;
     const bytes = valid.slice();
     bytes[at] = (bytes[at] ?? 0) ^ 1 << (bit & 7);
@@ -138,11 +138,11 @@ Deno.test("decodeManifest() refuses whatever is not whole and right", async (t) 
       input: changed("v1.0.0", "v1.0.1"),
       want: /about example.com\/hello@v1.0.1/,
     },
-    { name: "an edited time", input: changed("05:06Z", "05:07Z"), want: /check sum/ },
+    { name: "an edited time", input: changed("05:06Z", "05:07Z"), want: /checksum/ },
     {
-      name: "a member after the check sum",
+      name: "a member after the checksum",
       input: changed('"}\n', '","time":"2024-02-03T04:05:07Z"}\n'),
-      want: /check sum/,
+      want: /checksum/,
     },
     { name: "a time without zone", input: changed("06Z", "06"), want: /at time/ },
     { name: "a number for a source", input: changed(/"git [^"]*"/, "7"), want: /at source/ },

@@ -1,7 +1,7 @@
 /**
- * What tells, without the help of a check sum, whether a stored file is still what its key
+ * What tells, without the help of a checksum, whether a stored file is still what its key
  * promises. A zip's key has its h1 in it (keys.ts), so a zip can be judged by itself: also one of a
- * store that is older than check sums.
+ * store that is older than checksums.
  */
 import { inspectZip, ZipError } from "../zip/read.ts";
 import { parseCopyKey } from "./keys.ts";

@@ -2,7 +2,7 @@
  * Reads every object of a store once, at a limited rate, so that damage shows before someone needs
  * the object and while its source still has it.
  *
- * Reading is the check: a disk store compares zips with their check sums, or with their h1 where
+ * Reading is the check: a disk store compares zips with their checksums, or with their h1 where
  * there are none, and makes the missing sums (checked_files.ts); a bucket compares its own sums; a
  * manifest has one in its line (manifest.ts). Unlike fsck.ts, this does not unpack a zip that has
  * sums, reads the zips that no manifest names and all other objects too, and does not look for what

@@ -3,7 +3,7 @@
  *
  * Arguments: the store's directory, how many keys, how large a content. It waits for a byte, or the
  * end, of standard input; then it creates the keys `race/0` to `race/<count - 1>` with contents of
- * its own, and says of each, once `create` has answered: `<key> <outcome> <check sum>`. The first
+ * its own, and says of each, once `create` has answered: `<key> <outcome> <checksum>`. The first
  * 32 bytes of a content are the SHA-256 of the others, so that a reader can tell whether it is
  * complete.
  */
