@@ -19,7 +19,7 @@
 import { Semaphore } from "../async/semaphore.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { DeadlineError } from "../errors.ts";
-import { type Git, type NetworkAccess, ORIGIN } from "./command.ts";
+import { type Git, type GitMemory, type NetworkAccess, ORIGIN } from "./command.ts";
 import { filesBelow, removeIfThere, statOrNull } from "../scratch/folders.ts";
 import { GitError, RepositoryTooLargeError } from "./errors.ts";
 import { lock } from "./file_lock.ts";
@@ -66,6 +66,8 @@ export interface LocalRunOptions {
   readonly exitCodes?: readonly number[];
   /** As for Git. Default: true, as is right for what reads objects and refs. */
   readonly isAlone?: boolean;
+  /** As for Git. */
+  readonly memory?: GitMemory;
 }
 
 /** Distinguishes a repository at a path from its successor at the same path. */
@@ -197,6 +199,7 @@ export class BareRepository {
       // What it adds, to make the pack whole, it takes as long to compress as for all the rest.
       await this.run(["-c", "core.compression=0", "index-pack", "--stdin", "--fix-thin"], {
         ...options,
+        memory: "heavy",
         input: pack,
         timeoutMs: this.#options.limits.fetchTimeoutMs,
       });

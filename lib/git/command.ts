@@ -12,8 +12,8 @@
  * - **Input**: arguments are passed as they are; callers put `--end-of-options` before what came
  *   from outside. A remote is a {@linkcode RemoteUrl} and never an argument. No prompts: there is
  *   no terminal, and asking for a password fails.
- * - **Time and size**: the limits of process.ts. The number of processes is limited too; waiting
- *   for a turn has a deadline of its own.
+ * - **Time and size**: the limits of process.ts. The number of processes is limited too, and their
+ *   memory; waiting for a turn has a deadline of its own.
  *
  * Works with git 2.39 and later. The variables are in git(1), the keys in git-config(1).
  */
@@ -41,6 +41,11 @@ export interface GitOptions {
   readonly emptyDirectory: string;
   /** One permit for each git process. */
   readonly processes: Turns;
+  /**
+   * One more for each git that may take more memory: so the memory of all is limited. Default: as
+   * many as there are processes.
+   */
+  readonly memory?: Readonly<Record<Exclude<GitMemory, "light">, Turns>>;
   readonly metrics?: Metrics;
 }
 
@@ -77,10 +82,29 @@ export interface GitRunOptions {
   readonly signal?: AbortSignal | undefined;
   /**
    * That git starts no programs of its own for this run, and so needs no process group
-   * ({@linkcode GitCommand.group}). Default: false.
+   * ({@linkcode Guard.hasHelpers}). Default: false.
    */
   readonly isAlone?: boolean | undefined;
+  /** Default: {@linkcode GitMemory}'s `light` for a git that is alone, else `heavy`. */
+  readonly memory?: GitMemory | undefined;
 }
+
+/**
+ * How much memory a git may take. What a light one does takes little, whatever is in the repository:
+ * it reads single objects. A heavy one takes what a pack, a tree or a history makes it take. A huge
+ * one holds a large file.
+ */
+export type GitMemory = "light" | "heavy" | "huge";
+
+const MIB = 2 ** 20;
+export const MAX_MEMORY_BYTES: Readonly<Record<GitMemory, number>> = {
+  light: 64 * MIB,
+  heavy: 384 * MIB,
+  huge: 1280 * MIB,
+};
+/** How many gits of each kind may run at once, besides the limit for all of them. */
+export const MAX_HEAVY = 8;
+export const MAX_HUGE = 1;
 
 export interface GitBufferOptions extends GitRunOptions, OutputOptions {}
 
@@ -95,6 +119,10 @@ const SILENCE_MAX_SECONDS = 60;
 
 /** The whole configuration of a git that we start. */
 const CONFIG: readonly (readonly [key: string, value: string])[] = [
+  // Larger files are streamed; they are the same bytes unless an attribute converts them, for which
+  // content.ts has another value.
+  ["core.bigFileThreshold", "4m"],
+  ["core.deltaBaseCacheLimit", "16m"],
   ["core.hooksPath", "/dev/null"],
   // Damage by a power loss is repaired like any other: the mirror is fetched again.
   ["core.fsync", "none"],
@@ -112,6 +140,9 @@ const CONFIG: readonly (readonly [key: string, value: string])[] = [
   ["init.defaultBranch", "none"],
   ["log.mailmap", "false"],
   ["maintenance.auto", "false"],
+  ["pack.deltaCacheSize", "16m"],
+  ["pack.threads", "2"],
+  ["pack.windowMemory", "32m"],
   ["protocol.version", "2"],
   ["transfer.bundleURI", "false"],
 ];
@@ -181,7 +212,7 @@ export class Git implements AsyncDisposable {
   ): Promise<GitProcess> {
     const route = await options.network?.findRoute?.();
     const waitsSinceMs = performance.now();
-    const permit = await this.#options.processes.acquire(options.signal);
+    const permit = await this.#acquire(options);
     const startMs = performance.now();
     const command = args[0] ?? "";
     const span = startSpan(`git ${command}`, { "gomodproxy.git.what": options.what });
@@ -210,25 +241,45 @@ export class Git implements AsyncDisposable {
     }
   }
 
+  /**
+   * First what there is least of, always in the same order: who waits for memory holds no turn that
+   * a light git needs.
+   */
+  async #acquire(options: GitRunOptions): Promise<Disposable> {
+    const { processes, memory } = this.#options;
+    const kind = memoryOf(options);
+    using permits = new DisposableStack();
+    if (memory !== undefined) {
+      if (kind === "huge") permits.use(await memory.huge.acquire(options.signal));
+      if (kind !== "light") permits.use(await memory.heavy.acquire(options.signal));
+    }
+    permits.use(await processes.acquire(options.signal));
+    return permits.move();
+  }
+
   #command(
     args: readonly string[],
     options: GitRunOptions,
     route: NetworkRoute | undefined,
   ): GitCommand {
     const cwd = this.#options.emptyDirectory;
+    const kind = memoryOf(options);
     return {
       args,
       env: this.#environment(options, route),
       cwd,
       input: options.input,
-      group: options.isAlone ? null : { env: this.#environment({}), cwd },
+      guard: kind === "light"
+        ? null
+        : { maxMemoryBytes: MAX_MEMORY_BYTES[kind], hasHelpers: !options.isAlone },
     };
   }
 
   #environment(
-    { gitDir, network }: Pick<GitRunOptions, "gitDir" | "network">,
+    options: GitRunOptions,
     route?: NetworkRoute,
   ): Record<string, string> {
+    const { gitDir, network } = options;
     const { path, caFile } = this.#options.environment;
     const { httpsProxy, httpProxy, noProxy } = proxiesFor(this.#options.environment, route);
     const credential = network?.credential;
@@ -256,6 +307,8 @@ export class Git implements AsyncDisposable {
       PATH: path,
       HOME: this.#options.emptyDirectory,
       LC_ALL: "C",
+      // For one piece of memory, as that of a file. The guard's limit is for all of them.
+      GIT_ALLOC_LIMIT: String(MAX_MEMORY_BYTES[memoryOf(options)] / 2),
       GIT_ALLOW_PROTOCOL: remote === undefined ? "" : allowedProtocols(remote),
       GIT_ASKPASS: "",
       GIT_ATTR_NOSYSTEM: "1",
@@ -275,6 +328,10 @@ export class Git implements AsyncDisposable {
     this.#closed.abort(new Error("Cannot run git: the server is shutting down"));
     await Promise.allSettled(this.#running);
   }
+}
+
+function memoryOf({ memory, isAlone }: GitRunOptions): GitMemory {
+  return memory ?? (isAlone ? "light" : "heavy");
 }
 
 function allowedProtocols(remote: RemoteUrl): string {

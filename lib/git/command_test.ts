@@ -64,6 +64,7 @@ Deno.test("Git.run() hands no variable down but the allowed ones", async () => {
     "_",
   ];
   assert.deepEqual(names.filter((name) => !added.includes(name)).sort(), [
+    "GIT_ALLOC_LIMIT",
     "GIT_ALLOW_PROTOCOL",
     "GIT_ASKPASS",
     "GIT_ATTR_NOSYSTEM",

@@ -6,6 +6,7 @@ import { Budget } from "../async/budget.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import type { BareRepository, Generation, LocalRunOptions } from "./bare_repository.ts";
 import { LimitExceededError, UpstreamError } from "../errors.ts";
+import { MAX_MEMORY_BYTES } from "./command.ts";
 import { FATAL, readCommit } from "./commit.ts";
 import { GitError, RefsMovedError } from "./errors.ts";
 import { type GitLimits, gitReadLimits } from "./limits.ts";
@@ -31,6 +32,8 @@ const MAX_JOINT = 50;
 /** Commits offered to the server so that it sends only the difference: the latest ones fetched. */
 const MAX_HAVES = 64;
 const SHA1_DIGITS = 40;
+/** A larger file may take more memory than a heavy git may have, where it cannot be streamed. */
+const MAX_HEAVY_FILE_BYTES = MAX_MEMORY_BYTES.heavy / 3;
 /** git's exit code when an option names an object that does not exist. */
 const USAGE = 129;
 /** What `git cat-file --batch` prints besides a file's content: a hash, a type, a size. */
@@ -189,7 +192,7 @@ export class ContentMirror {
   async #isFetched(how: "--points-at" | "--contains", hash: Hash): Promise<boolean> {
     const { stdout } = await this.#run(
       ["for-each-ref", `${how}=${hash}`, "--count=1", "--format=%(refname)", "refs/origin"],
-      { what: `find out where ${hash} belongs`, exitCodes: [0, FATAL, USAGE] },
+      { memory: "heavy", what: `find out where ${hash} belongs`, exitCodes: [0, FATAL, USAGE] },
     );
     return stdout.length > 0;
   }
@@ -261,6 +264,7 @@ export class ContentMirror {
     const args = ["ls-tree", "-r", "-z", "-l", "--full-tree", "--end-of-options", wanted.hash];
     const stream = this.#stream(wanted, dir === "" ? args : [...args, `${dir}/`], {
       signal,
+      memory: "heavy",
       what: `list the files of ${wanted.hash}`,
     });
     for await (const entry of parseTree(stream, this.#treeBudget(wanted.hash))) {
@@ -289,14 +293,20 @@ export class ContentMirror {
   #archive(
     wanted: Wanted,
     dir: string,
-    { signal, paths = dir === "" ? [] : [dir] }: ArchiveOptions,
+    options: ArchiveOptions,
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
+    const { signal, paths = dir === "" ? [] : [dir] } = options;
+    const { isConverted = true, largestFileBytes = 0 } = options;
+    // To convert a file, git holds it and what it becomes. The threshold is git's own, which the go
+    // command leaves as it is: what is larger is not converted.
+    const threshold = isConverted ? ["-c", "core.bigFileThreshold=512m"] : [];
     return this.#stream(wanted, [
-      ...["-c", "core.autocrlf=input", "-c", "core.eol=lf"],
+      ...["-c", "core.autocrlf=input", "-c", "core.eol=lf", ...threshold],
       ...["archive", "--format=tar", "--end-of-options", wanted.hash],
       ...paths,
     ], {
       signal,
+      memory: largestFileBytes > MAX_HEAVY_FILE_BYTES ? "huge" : "heavy",
       what: `pack the files of ${wanted.hash}`,
       timeoutMs: this.#limits.archiveTimeoutMs,
     });

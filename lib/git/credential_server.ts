@@ -241,8 +241,11 @@ function decodePath(path: string): string {
 
 /**
  * A credential.helper that runs a command for `get` only: most of the calls are to store or erase.
+ * The limit of memory that git may have (process.ts) is none for Deno.
  */
 function helperScript(command: readonly string[]): string {
   const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-  return `!f() { if test "$1" = get; then exec ${quoted} get; fi; }; f`;
+  return `!f() { if test "$1" = get; then ${UNLIMITED}; exec ${quoted} get; fi; }; f`;
 }
+
+const UNLIMITED = 'ulimit -S -d "$(ulimit -H -d)"';

@@ -109,6 +109,7 @@ class FetchedHistory implements History {
     return await this.#lookUp(options, async () => {
       const objects = await this.#lines(["rev-parse", `--disambiguate=${text}`], {
         ...options,
+        memory: "light",
         what: `look up ${text}`,
       });
       if (objects.length > MAX_CANDIDATES) return null;
@@ -137,7 +138,12 @@ class FetchedHistory implements History {
     const found = await this.#lookUp(options, async () => {
       const { exitCode } = await this.#repository.run(
         ["merge-base", "--is-ancestor", "--end-of-options", ancestor, descendant],
-        { ...options, what: "compare two commits", exitCodes: [0, 1, FATAL] },
+        {
+          ...options,
+          memory: "heavy",
+          what: "compare two commits",
+          exitCodes: [0, 1, FATAL],
+        },
       );
       return exitCode === FATAL ? null : exitCode === 0;
     });
@@ -208,7 +214,7 @@ class FetchedHistory implements History {
   }
 
   async #lines(args: readonly string[], options: LocalRunOptions): Promise<string[]> {
-    const { stdout } = await this.#repository.run(args, options);
+    const { stdout } = await this.#repository.run(args, { memory: "heavy", ...options });
     return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "");
   }
 }

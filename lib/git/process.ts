@@ -6,9 +6,13 @@
  * - **Environment**: exactly what is passed in; nothing is inherited.
  * - **Time and size**: each process has a deadline, buffered output a limit, streamed output
  *   backpressure. Of standard error only the start is kept.
+ * - **Memory**: a guarded git may have so much ({@linkcode Guard}).
  * - **The end**: git starts helpers (git-remote-https, index-pack), and a helper that waits for a
  *   silent server survives its parent. So a git that may start any leads a process group, and the
  *   whole group is killed.
+ * - **Our end**: a guarded git ends with us, however we end. Its standard input is a leash: a shell
+ *   beside it reads from the pipe, which the system closes when we are gone, and kills it. (Design:
+ *   docs/design/private_modules.md.)
  */
 import { DeadlineError, LimitExceededError } from "../errors.ts";
 import { GitError } from "./errors.ts";
@@ -23,11 +27,23 @@ export interface GitCommand {
   /** For standard input. If it fails, git sees its end. */
   readonly input?: string | ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   /**
-   * Makes git the leader of a process group, and says how the git that kills the group is run. Null
-   * for a git that starts no programs: to make a leader, Deno forks, which copies our page tables
-   * while everything else waits, instead of using vfork.
+   * Null for a git that starts no programs, takes little memory and ends soon: a guard takes 4 ms.
    */
-  readonly group: Pick<GitCommand, "env" | "cwd"> | null;
+  readonly guard: Guard | null;
+}
+
+/**
+ * We have permission to start git and nothing else. But git runs an alias that begins with `!` in
+ * the shell, and the shell can limit memory, and kill others than its children.
+ */
+export interface Guard {
+  /** Of each process: what it writes to, which does not count files that are mapped. */
+  readonly maxMemoryBytes: number;
+  /**
+   * Whether git starts programs: it then leads a process group. To make a leader, Deno forks, which
+   * copies our page tables while everything else waits, instead of using vfork.
+   */
+  readonly hasHelpers: boolean;
 }
 
 export interface ProcessOptions {
@@ -62,7 +78,10 @@ export class GitProcess implements AsyncDisposable {
   /** Fulfilled, never rejected, when git and its helpers have ended: the exit code, or "killed". */
   readonly ended: Promise<string>;
   readonly stdout: ReadableStream<Uint8Array<ArrayBuffer>>;
-  readonly #group: GitCommand["group"];
+  /** What git sees the end of when it is to end, by a close or by our own end. */
+  readonly #leash: WritableStream<Uint8Array> | null;
+  /** SIGTERM is handed on by git to the shell of a guard, which is git itself by then. */
+  readonly #signal: Deno.Signal;
   readonly #options: ProcessOptions;
   readonly #child: Deno.ChildProcess;
   readonly #stderr: Promise<string>;
@@ -73,20 +92,22 @@ export class GitProcess implements AsyncDisposable {
   readonly #stop = new AbortController();
 
   /** @throws the reason of a signal that is aborted already */
-  constructor({ args, env, cwd, input, group }: GitCommand, options: ProcessOptions) {
+  constructor({ args, env, cwd, input, guard }: GitCommand, options: ProcessOptions) {
     for (const signal of options.signals) signal.throwIfAborted();
-    this.#group = group;
+    const isLeashed = guard !== null && input === undefined;
     this.#options = options;
     this.#child = new Deno.Command("git", {
-      args: [...args],
+      args: [...guard === null ? [] : guardArgs(guard, { isLeashed }), ...args],
       ...cwd !== undefined && { cwd },
       clearEnv: true,
       env: { ...env },
-      stdin: input === undefined ? "null" : "piped",
+      stdin: input === undefined && !isLeashed ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
-      detached: group !== null,
+      detached: guard?.hasHelpers ?? false,
     }).spawn();
+    this.#leash = isLeashed ? this.#child.stdin : null;
+    this.#signal = guard === null ? "SIGKILL" : "SIGTERM";
     this.stdout = this.#child.stdout;
     this.#stderr = readStart(this.#child.stderr, STDERR_MAX_BYTES);
     if (input !== undefined) void feed(this.#child.stdin, input);
@@ -151,6 +172,7 @@ export class GitProcess implements AsyncDisposable {
     try {
       const isStopped = await Promise.race([this.#status.then(() => false), stop.then(() => true)]);
       if (isStopped) await this.#kill();
+      else await this.#closeLeash();
       return isStopped ? "killed" : String((await this.#status).code);
     } finally {
       clearTimeout(timer);
@@ -159,40 +181,48 @@ export class GitProcess implements AsyncDisposable {
   }
 
   async #kill(): Promise<void> {
+    await this.#closeLeash();
     try {
-      if (this.#group !== null) await killGroup(this.#child.pid, this.#group);
-    } catch {
-      // No process could be started to do it. git itself is killed below; its helpers end when
-      // git's limit for a silent server (command.ts) is reached.
-    }
-    try {
-      this.#child.kill("SIGKILL");
+      if (this.#leash === null) this.#child.kill(this.#signal);
     } catch {
       // It has ended already.
     }
     await this.#status;
   }
+
+  async #closeLeash(): Promise<void> {
+    try {
+      await this.#leash?.close();
+    } catch {
+      // Git has ended, and nobody reads any more.
+    }
+  }
+}
+
+/** Runs what follows under a guard. */
+function guardArgs(
+  { maxMemoryBytes, hasHelpers }: Guard,
+  { isLeashed }: { readonly isLeashed: boolean },
+): string[] {
+  const limit = `ulimit -S -d ${Math.floor(maxMemoryBytes / 1024)} 2>/dev/null`;
+  const run = isLeashed ? leashed(hasHelpers ? "0" : "$git") : 'exec git "$@"';
+  return ["-c", `alias.guarded=!run() { ${limit}; ${run}; }; run`, "guarded"];
 }
 
 /**
- * Kills a process group. We have permission to start git and nothing else, and a process may signal
- * only its own children, not their group. But git runs an alias that begins with `!` in the shell,
- * and the shell's built-in `kill` may.
+ * Runs git, and kills a process when the leash, standard input, is closed; 0 is the process group
+ * of all of them. The reader of the leash must not keep the other streams open.
  */
-async function killGroup(
-  leader: number,
-  { env, cwd }: Pick<GitCommand, "env" | "cwd">,
-): Promise<void> {
-  const kill = new Deno.Command("git", {
-    args: ["-c", `alias.kill-group=!kill -s KILL -- -${leader}`, "kill-group"],
-    ...cwd !== undefined && { cwd },
-    clearEnv: true,
-    env: { ...env },
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  });
-  await kill.output();
+function leashed(target: string): string {
+  return [
+    "exec 3<&0 </dev/null",
+    'git "$@" 3<&- & git=$!',
+    `{ read -r line <&3; kill -s KILL ${target}; } >/dev/null 2>&1 & leash=$!`,
+    "exec 3<&-",
+    "wait $git; code=$?",
+    "kill -s KILL $leash 2>/dev/null",
+    "exit $code",
+  ].join("; ");
 }
 
 /**

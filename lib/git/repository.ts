@@ -48,6 +48,13 @@ export interface ArchiveOptions extends CallOptions {
    * Default: all.
    */
   readonly paths?: readonly string[];
+  /**
+   * Whether attributes of the commit may convert files. Default: true. Without, git needs no memory
+   * for large files.
+   */
+  readonly isConverted?: boolean;
+  /** How large the largest file is. Default: it is small. */
+  readonly largestFileBytes?: number;
 }
 
 export interface RefsOptions extends CallOptions {

@@ -77,7 +77,7 @@ async function runUserGit(args: readonly string[], options: UserGitOptions): Pro
       SSH_ASKPASS: "",
     },
     input,
-    group: null,
+    guard: null,
   };
   await using process = new GitProcess(command, { what, timeoutMs, secrets: [], signals: [] });
   return await process.output(options);

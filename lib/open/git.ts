@@ -7,7 +7,7 @@ import { Semaphore } from "../async/semaphore.ts";
 import type { Config } from "../config/config.ts";
 import { openCredentials, type PrivatePrefix } from "../credentials/open.ts";
 import { UpstreamError } from "../errors.ts";
-import { Git, type GitEnvironment } from "../git/command.ts";
+import { Git, type GitEnvironment, MAX_HEAVY, MAX_HUGE } from "../git/command.ts";
 import {
   CredentialServer,
   type Grants,
@@ -73,8 +73,22 @@ export async function openGit(surroundings: Surroundings, scratch: Scratch): Pro
   const environment = gitEnvironment(surroundings.env);
   const egress = opened.use(openEgress(surroundings));
   const gits = { environment, emptyDirectory, metrics };
-  const git = opened.use(new Git({ ...gits, processes }));
-  const privateGit = opened.use(new Git({ ...gits, processes: processes.reserved }));
+  const queue = { maxWaiting: MAX_WAITING_FOR_GIT, maxWaitMs: MAX_WAIT_FOR_GIT_MS };
+  const heavy = new Semaphore({
+    what: "start git",
+    permits: MAX_HEAVY,
+    reservedPermits: Math.min(reservedForPrivate(config), Math.floor(MAX_HEAVY / 3)),
+    ...queue,
+  });
+  const huge = new Semaphore({ what: "pack a large file", permits: MAX_HUGE, ...queue });
+  const git = opened.use(new Git({ ...gits, processes, memory: { heavy, huge } }));
+  const privateGit = opened.use(
+    new Git({
+      ...gits,
+      processes: processes.reserved,
+      memory: { heavy: heavy.reserved, huge },
+    }),
+  );
   const context: Context = { ...surroundings, scratch, egress, git, privateGit, opened };
   const direct = await openGitSource(context, {
     folder: "public",

@@ -50,13 +50,21 @@ export interface CommitFiles {
    */
   archive(
     dir: string,
-    options: { signal: AbortSignal; paths?: readonly string[] },
+    options: { signal: AbortSignal; paths?: readonly string[] } & ArchiveFacts,
   ): ReadableStream<Uint8Array<ArrayBuffer>>;
   /** A blob, null if there is none. Throws where it is larger than the limit. */
   readFile(
     path: string,
     options: { limitBytes: number; signal: AbortSignal },
   ): Promise<Uint8Array<ArrayBuffer> | null>;
+}
+
+/** What decides how much memory git needs to pack a directory. */
+export interface ArchiveFacts {
+  /** Whether the commit has attributes for files of the directory. */
+  readonly isConverted: boolean;
+  /** Of the directory's files. */
+  readonly largestFileBytes: number;
 }
 
 export interface CommitEntry {
@@ -105,7 +113,11 @@ export async function createZip(
   using _turn = await seeds?.turn(dir, signal);
   const pace = new Pace(signal);
   const options = { dir, signal };
-  const { chosen, conversion } = await chooseFiles(commit, { ...options, goVersion, pace });
+  const { chosen, conversion, facts } = await chooseFiles(commit, {
+    ...options,
+    goVersion,
+    pace,
+  });
   using seed = await seeds?.open(dir, conversion) ?? null;
   using handle = await Deno.open(
     file,
@@ -114,7 +126,7 @@ export async function createZip(
   const prefix = entryPrefix(module);
   const pack = async (seed: Seed | null) => {
     const zip = new ZipWriter(handle, { limitBytes: MAX_ZIP_BYTES, pace });
-    await new Packing(zip, { chosen, prefix, seed }).run(commit, options);
+    await new Packing(zip, { chosen, prefix, seed }).run(commit, { ...options, facts });
     return await zip.finish();
   };
   const { sizeBytes, entries } = await pack(seed).catch(async (error) => {
@@ -183,8 +195,11 @@ class Packing {
    * Files come in the order of the tree, wherever they are from: so the same files make the same
    * bytes.
    */
-  async run(commit: CommitFiles, { dir, signal }: DirOptions): Promise<void> {
-    const archive = this.#archive(commit, { dir, signal });
+  async run(
+    commit: CommitFiles,
+    { facts, dir, signal }: DirOptions & { readonly facts: ArchiveFacts },
+  ): Promise<void> {
+    const archive = this.#archive(commit, dir, { ...facts, signal });
     const others = this.#chosen.keys();
     for await (const { name, sizeBytes, content } of archive === null ? [] : readTar(archive)) {
       const ownName = nameIn(dir, name);
@@ -201,19 +216,20 @@ class Packing {
   /** What git has to pack; null where that is nothing. */
   #archive(
     commit: CommitFiles,
-    { dir, signal }: DirOptions,
+    dir: string,
+    options: { readonly signal: AbortSignal } & ArchiveFacts,
   ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
     const names = [...this.#chosen].flatMap(([name, file]) =>
       "blob" in file && !this.#seeded.has(name) ? [name] : []
     );
-    if (this.#seeded.size === 0) return commit.archive(dir, { signal });
+    if (this.#seeded.size === 0) return commit.archive(dir, options);
     if (names.length === 0) return null;
     const paths = names.map((name) => pathIn(dir, name));
     const chars = paths.reduce((sum, path) => sum + path.length, 0);
     if (paths.length <= MAX_PATHS && chars <= MAX_PATHS_CHARS) {
-      return commit.archive(dir, { signal, paths });
+      return commit.archive(dir, { ...options, paths });
     }
-    return commit.archive(dir, { signal });
+    return commit.archive(dir, options);
   }
 
   /** Adds what does not come from git, up to the file of a name. */
@@ -244,17 +260,19 @@ class Packing {
 async function chooseFiles(
   commit: CommitFiles,
   { goVersion, pace, ...options }: DirOptions & { goVersion: string | null; pace: Pace },
-): Promise<{ chosen: ChosenFiles; conversion: string }> {
+): Promise<{ chosen: ChosenFiles; conversion: string; facts: ArchiveFacts }> {
   const files: (TreeFile & { readonly hash: string })[] = [];
   for await (const { kind, path, hash, sizeBytes } of commit.listTree(options.dir, options)) {
     const name = nameIn(options.dir, path);
     if (name !== null) files.push({ kind, name, hash, sizeBytes });
     await pace.spend(ENTRY_COST_BYTES);
   }
-  const conversion = await conversionOf(commit, files, options);
+  const { conversion, isConverted } = await conversionOf(commit, files, options);
   const found = new Map<string, ChosenFile>();
-  const add = ({ name, hash }: { name: string; hash: string }) => {
+  let largestFileBytes = 0;
+  const add = ({ name, hash, sizeBytes }: TreeFile & { readonly hash: string }) => {
     found.set(name, { blob: hash });
+    largestFileBytes = Math.max(largestFileBytes, sizeBytes);
   };
   await atPace(eachStep(files, add), pace);
   const license = await borrowLicense(commit, files, options);
@@ -268,7 +286,7 @@ async function chooseFiles(
     const file = found.get(name);
     if (file !== undefined) chosen.set(name, file);
   }
-  return { chosen, conversion };
+  return { chosen, conversion, facts: { isConverted, largestFileBytes } };
 }
 
 /**
@@ -279,19 +297,24 @@ async function conversionOf(
   commit: CommitFiles,
   files: readonly (TreeFile & { readonly hash: string })[],
   { dir, signal }: DirOptions,
-): Promise<string> {
+): Promise<{ conversion: string; isConverted: boolean }> {
   const digest = createHash("sha256");
+  let isConverted = false;
+  const add = (hash: string, path: string) => {
+    digest.update(`${hash} ${path}\0`);
+    isConverted = true;
+  };
   const above = dir.split("/").map((_, depth, elements) =>
     [...elements.slice(0, depth), ATTRIBUTES].join("/")
   );
   for await (const { path, hash } of dir === "" ? [] : commit.listFiles(above, { signal })) {
-    digest.update(`${hash} ${path}\0`);
+    add(hash, path);
   }
   for (const { name, hash } of files) {
     const isAttributes = name === ATTRIBUTES || name.endsWith(`/${ATTRIBUTES}`);
-    if (isAttributes) digest.update(`${hash} ${pathIn(dir, name)}\0`);
+    if (isAttributes) add(hash, pathIn(dir, name));
   }
-  return digest.digest("hex");
+  return { conversion: digest.digest("hex"), isConverted };
 }
 
 /** What a later zip may take from this one. */
