@@ -152,7 +152,7 @@ Deno.test("a mirror is kept when the server fails", async () => {
 
 for (const by of ["git", "our own requests"]) {
   Deno.test(`a fetch by ${by} that stalls ends at its deadline, and leaves no trace`, async () => {
-    await using scene = await open({ limits: { fetchTimeoutMs: 1000 } });
+    await using scene = await open({ limits: { fetchTimeoutMs: 2000 } });
     const { origin, repository, server, folder } = scene;
     server.protocolV2 = by !== "git";
     const first = await snapshotOf(repository, await origin.commit({ "a": "1" }));
