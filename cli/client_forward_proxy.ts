@@ -22,10 +22,12 @@ import { Session } from "../lib/client/session.ts";
 import { readSecretLine } from "../lib/credentials/secret.ts";
 import { describeError, InvalidRequestError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log/log.ts";
+import { NO_METRICS } from "../lib/log/metrics.ts";
 import { responseOf } from "../routes/answer.ts";
 import { errorAnswer } from "../routes/respond.ts";
 import { type Env, openMachine, openPost } from "./client_machine.ts";
 import { checkServer } from "./goauth.ts";
+import { Connections } from "../server/connections.ts";
 import { listen } from "../server/listen.ts";
 import { readCaCertificates } from "../lib/open/surroundings.ts";
 
@@ -99,6 +101,8 @@ Example:
 const MAX_REQUESTS = 256;
 const MAX_WAITING_REQUESTS = 1000;
 const MAX_WAIT_MS = 60_000;
+/** From programs of this machine: the `go` command opens some for each of its processes. */
+const MAX_CONNECTIONS = 500;
 const ANSWER_TIMEOUT_MS = 10 * 60_000;
 
 export interface ClientForwardProxyOptions {
@@ -146,6 +150,7 @@ export async function clientForwardProxy(options: ClientForwardProxyOptions): Pr
     fetch: (url: URL, init: RequestInit) => fetch(url, { ...init, client }),
     timeoutMs: ANSWER_TIMEOUT_MS,
   };
+  using connections = new Connections({ max: MAX_CONNECTIONS, log, metrics: NO_METRICS });
   await listen(async (request) => {
     const requestId = crypto.randomUUID();
     try {
@@ -162,6 +167,7 @@ export async function clientForwardProxy(options: ClientForwardProxyOptions): Pr
     port,
     log,
     signal,
+    connections,
     threads: null,
     announce: (url) => log.info({ url, server: server.origin }, "listening"),
   });

@@ -17,6 +17,7 @@ export type Meaning =
   | "timeout"
   | "overloaded"
   | "store"
+  | "hung-up"
   | "internal";
 
 /**
@@ -95,6 +96,11 @@ export class StorageError extends ProxyError {
   readonly meaning = "store";
 }
 
+/** The client closed its connection before it had an answer, or in the middle of its request. */
+export class HungUpError extends ProxyError {
+  readonly meaning = "hung-up";
+}
+
 /**
  * The configuration or the environment cannot be used, and the program does not start. One line for
  * each fault.
@@ -104,11 +110,18 @@ export class ConfigError extends Error {
 }
 
 /**
- * The meaning of a thrown value: its own, or "internal" for everything that is not a
- * {@linkcode ProxyError}.
+ * What a thrown value means: its own meaning for a {@linkcode ProxyError}, "overloaded" if the
+ * system has no file descriptor left, whatever needed one, and "internal" for everything else.
  */
 export function meaningOf(error: unknown): Meaning {
-  return error instanceof ProxyError ? error.meaning : "internal";
+  if (error instanceof ProxyError) return error.meaning;
+  return isOutOfFiles(error) ? "overloaded" : "internal";
+}
+
+/** Whether the process (EMFILE) or the system (ENFILE) has no file descriptor left. */
+export function isOutOfFiles(error: unknown): boolean {
+  return error instanceof Error && "code" in error &&
+    (error.code === "EMFILE" || error.code === "ENFILE");
 }
 
 /**

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describeError } from "./errors.ts";
+import { describeError, meaningOf, StorageError } from "./errors.ts";
 
 function chain(...messages: string[]): Error | undefined {
   const [message, ...rest] = messages;
@@ -27,4 +27,15 @@ Deno.test("describeError() ends where a cause is its own", () => {
   const error = new Error("round");
   error.cause = error;
   assert.equal(describeError(error), "round");
+});
+
+Deno.test("meaningOf() takes a system without files for overloaded, whatever needed one", () => {
+  const ROWS = [
+    { error: Object.assign(new Error("open"), { code: "EMFILE" }), want: "overloaded" },
+    { error: Object.assign(new Error("open"), { code: "ENFILE" }), want: "overloaded" },
+    { error: Object.assign(new Error("open"), { code: "EACCES" }), want: "internal" },
+    { error: new StorageError("Cannot read"), want: "store" },
+    { error: "EMFILE", want: "internal" },
+  ];
+  for (const { error, want } of ROWS) assert.equal(meaningOf(error), want);
 });

@@ -13,7 +13,13 @@ import {
   type Guard,
 } from "../lib/auth/guard.ts";
 import { networkOf } from "../lib/http/address.ts";
-import { describeError, InvalidRequestError, meaningOf, UpstreamError } from "../lib/errors.ts";
+import {
+  describeError,
+  HungUpError,
+  InvalidRequestError,
+  meaningOf,
+  UpstreamError,
+} from "../lib/errors.ts";
 import type { Logger } from "../lib/log/log.ts";
 import { type Metrics, NO_METRICS } from "../lib/log/metrics.ts";
 import { withRequestId } from "../lib/log/request_id.ts";
@@ -21,8 +27,10 @@ import { describeRequest } from "../lib/log/trace.ts";
 import { type Answer, responseOf } from "./answer.ts";
 import type { ConcurrencyLimit, Permit } from "./concurrency_limit.ts";
 import { RequestLog } from "./request_log.ts";
+import type { RequestsUnderWay } from "./requests_under_way.ts";
 import { errorAnswer, noteAnswer } from "./respond.ts";
-import { isLarge, SlowClients } from "./slow_client.ts";
+import { isLarge, MIN_BYTES_PER_SECOND, SlowClients } from "./slow_client.ts";
+import { FAILURE_STATUSES } from "./status.ts";
 
 export type Method = "GET" | "HEAD" | "POST";
 
@@ -79,7 +87,14 @@ export interface Route {
 export interface ConnectionInfo {
   readonly remoteAddr?: Deno.Addr;
   /** Settles when the response has been sent, or could not be. */
-  readonly completed?: Promise<void>;
+  readonly completed?: Promise<void> | undefined;
+  /**
+   * Says that the client takes the answer too slowly: the connection may be closed if its place is
+   * needed.
+   */
+  becameSlow?(): void;
+  /** Closes the connection, with everything on it, at once. */
+  close?(): void;
 }
 
 /** What an app needs of a Request. */
@@ -102,6 +117,8 @@ export interface AppOptions {
     request: HttpRequest,
     exchange: { readonly id: string; readonly address: string | null },
   ) => Promise<Response>;
+  /** Takes note of the requests in progress. */
+  readonly requests?: RequestsUnderWay | undefined;
   /** Limits concurrent requests. Default: no limit. */
   readonly concurrency?: ConcurrencyLimit;
   /**
@@ -127,6 +144,7 @@ export function createApp(options: AppOptions): App {
   const requestLog = options.requestLog ??
     new RequestLog({ log: options.log, metrics, gathers: false });
   const requestId = requestIds();
+  const { requests } = options;
   let inFlight = 0;
   metrics.gauge("gomodproxy_http_requests_in_flight", () => inFlight);
 
@@ -138,6 +156,8 @@ export function createApp(options: AppOptions): App {
   function record(exchange: Exchange, { answer, isAborted }: Ending): void {
     const { status, body, sizeBytes = 0 } = answer;
     const { id, method, path, template, startMs, facts } = exchange;
+    const durationMs = performance.now() - startMs;
+    requests?.ended(exchange, durationMs);
     requestLog.add({
       id,
       method,
@@ -145,7 +165,7 @@ export function createApp(options: AppOptions): App {
       template,
       status,
       sizeBytes: body === null ? 0 : sizeBytes,
-      durationMs: performance.now() - startMs,
+      durationMs,
       isAborted,
       facts,
     });
@@ -157,9 +177,11 @@ export function createApp(options: AppOptions): App {
     exchange: Exchange,
   ): Promise<Response> {
     const { completed } = exchange.connection;
+    requests?.add(exchange);
     const answer = await waiting;
     if (answer instanceof Response) {
       leave(exchange);
+      requests?.delete(exchange);
       return answer;
     }
     describeRequest(exchange);
@@ -170,14 +192,22 @@ export function createApp(options: AppOptions): App {
       leave(exchange);
       record(exchange, { answer, isAborted });
     };
-    (completed ?? Promise.resolve()).then(() => end(false), () => end(true));
+    const isHungUp = answer.status === FAILURE_STATUSES["hung-up"].status;
+    (completed ?? Promise.resolve()).then(() => end(isHungUp), () => end(true));
+    const cutOff = (reason: string) => {
+      exchange.facts["error"] = reason;
+      end(true);
+      exchange.connection.close?.();
+    };
     const sent = slowClients?.guard(answer, {
       completed,
-      onSlow: () => exchange.permit?.leave(),
-      onCutOff: () => {
-        exchange.facts["error"] = `the client read nothing for ${(timeoutMs ?? 0) / 1000} s`;
-        end(true);
+      onSlow: () => {
+        exchange.permit?.leave();
+        exchange.connection.becameSlow?.();
       },
+      onHungUp: () => end(true),
+      onCutOff: () => cutOff(`the client read nothing for ${(timeoutMs ?? 0) / 1000} s`),
+      onOverdue: () => cutOff(`the client read less than ${MIN_BYTES_PER_SECOND} bytes a second`),
     });
     return responseOf(sent ?? answer, { requestId: exchange.id, answersDiffer });
   }
@@ -252,14 +282,25 @@ async function complete(
     const answer = await waiting;
     if (answer !== null) return answer;
     if (fallback === undefined) throw new Error("a route has no answer, and there is no fallback");
-    return await fallback(request, { id, address: addressOf(connection) });
   } catch (error) {
     return failureAnswer(error, answering);
   }
+  try {
+    return await fallback(request, { id, address: addressOf(connection) });
+  } catch (error) {
+    const answer = failureAnswer(error, answering);
+    // The other side knows that nobody waits any more, and takes note of it.
+    return request.signal.aborted ? responseOf(answer, { requestId: id }) : answer;
+  }
 }
 
-function failureAnswer(error: unknown, { exchange, options: { log } }: Answering): Answer {
-  const { id, method, facts } = exchange;
+function failureAnswer(thrown: unknown, { exchange, options: { log } }: Answering): Answer {
+  const { id, method, facts, request } = exchange;
+  // Whatever the work threw when it was ended: nobody waits for an answer, and nothing of ours is
+  // at fault.
+  const error = request.signal.aborted && !(thrown instanceof HungUpError)
+    ? new HungUpError("Cannot answer: the client hung up", { cause: thrown })
+    : thrown;
   facts["error"] = describeError(error);
   if (meaningOf(error) === "internal") log.error({ err: error }, "internal error");
   return errorAnswer(error, { requestId: id, head: method === "HEAD" });

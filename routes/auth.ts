@@ -21,7 +21,13 @@ import { LOGIN_METHODS, type LoginMethod } from "../lib/auth/authenticator.ts";
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
 import { type Credentials, parseAuthorization } from "../lib/auth/credentials.ts";
 import { ANYONE } from "../lib/auth/guard.ts";
-import { DeadlineError, MalformedBodyError, UnauthenticatedError } from "../lib/errors.ts";
+import {
+  DeadlineError,
+  HungUpError,
+  MalformedBodyError,
+  ProxyError,
+  UnauthenticatedError,
+} from "../lib/errors.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
 import { noteAnswer } from "./respond.ts";
@@ -106,7 +112,8 @@ async function readBody({ body, signal }: RouteRequest): Promise<string> {
       // The connection broke before; the error has been reported.
     });
     if (cause instanceof DeadlineError) throw new MalformedBodyError(cause.message, { cause });
-    throw cause;
+    if (cause instanceof ProxyError) throw cause;
+    throw new HungUpError("Cannot read the body: the client hung up", { cause });
   }
   return await new Blob(chunks).text();
 }

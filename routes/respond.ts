@@ -66,7 +66,8 @@ function reason(error: unknown, status: number): string {
  */
 function shownText(error: unknown): string {
   if (error instanceof StorageError) return "the module store failed";
-  return error instanceof ProxyError ? error.message : "internal error";
+  if (error instanceof ProxyError) return error.message;
+  return meaningOf(error) === "overloaded" ? "this server is overloaded" : "internal error";
 }
 
 /** A few words, by default about the present moment. */

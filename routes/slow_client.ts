@@ -1,22 +1,21 @@
 /**
  * Clients that do not read: each holds an open file or a connection to the store, and a place among
- * the requests in progress. `Deno.serve` waits for them forever.
+ * the requests under way. `Deno.serve` waits for them for ever.
  *
- * - A small body fits into the system's buffers, whether the client reads or not.
- * - A large body that the client has not read from for a while fails: that frees its resources, and
- *   a client that resumes reading finds its answer cut off. Such a body must be watched, as a
+ * - A small body is in the system's buffers at once, whoever reads it.
+ * - A large one that nobody has wanted more of for a while ends itself: what it holds is free then,
+ *   and a client that goes on reading finds its answer cut off. For that it must be watched, as a
  *   stream of ours, which takes the runtime twice the CPU time of a file's own stream.
- * - The first {@linkcode MAX_UNWATCHED_BODIES} concurrent files are therefore sent unwatched. Once
- *   the runtime has such a stream it cannot be ended (`FsFile.close` finds nothing to close), and
- *   its progress is invisible. Its place is given to others after the same time, while the file
- *   stays open until its client has read everything or hangs up. When clients that do not read hold
- *   all places, all further bodies are watched.
+ * - So the first {@linkcode MAX_UNWATCHED_BODIES} files at once go out as they are. Once the
+ *   runtime has such a stream nobody can see how far it is, and nothing ends it but the end of the
+ *   connection. Its place is given to others after the same time; from then on the connection may
+ *   be closed when there are too many (server/connections.ts). It is closed in any case when the
+ *   client has taken less than {@linkcode MIN_BYTES_PER_SECOND} on average. When clients who do not
+ *   read have taken all those places, everybody else's bodies are watched.
+ * - When a body is cut off, so is its connection.
  *
- * KNOWN LIMIT: the runtime reports an unwatched body as sent even if its client hung up.
- *
- * KNOWN LIMIT: the connection itself stays, with what the system has buffered, until the client
- * closes it: Deno.serve cannot close one that is full. Nor does it close idle ones. If strangers
- * can open connections, a reverse proxy in front of this server must limit them.
+ * KNOWN LIMIT: of an unwatched body the runtime says that it was sent, also when its client hung
+ * up.
  */
 
 import { isStreamOfBytes, openReader } from "../lib/http/body_reader.ts";
@@ -27,6 +26,9 @@ const LARGE_BODY_BYTES = 1024 * 1024;
 /** With more clients than that, each gets little of the machine anyway. Per thread. */
 export const MAX_UNWATCHED_BODIES = 64;
 
+/** What a client has to take of an unwatched body, beyond the time that its place is kept. */
+export const MIN_BYTES_PER_SECOND = 16 * 1024;
+
 type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface SlowClientsOptions {
@@ -34,6 +36,8 @@ export interface SlowClientsOptions {
   readonly timeoutMs: number;
   /** Default: {@linkcode MAX_UNWATCHED_BODIES}. */
   readonly maxUnwatched?: number;
+  /** Default: {@linkcode MIN_BYTES_PER_SECOND}. */
+  readonly minBytesPerSecond?: number;
 }
 
 /** One answer to one client. */
@@ -44,6 +48,14 @@ export interface Sending {
   readonly onSlow: () => void;
   /** Called before a watched body fails. */
   readonly onCutOff: () => void;
+  /**
+   * Is told when the client of a watched body has gone: over HTTP/1.1, `completed` does not know.
+   */
+  readonly onHungUp: () => void;
+  /**
+   * Is told when an unwatched body has taken too long for its size: it ends with its connection.
+   */
+  readonly onOverdue: () => void;
 }
 
 /** Whether its body is more than the system's buffers take at once. */
@@ -54,31 +66,40 @@ export function isLarge({ body, sizeBytes = 0 }: Answer): boolean {
 export class SlowClients {
   readonly #timeoutMs: number;
   readonly #maxUnwatched: number;
+  readonly #minBytesPerSecond: number;
   #unwatched = 0;
 
-  constructor({ timeoutMs, maxUnwatched = MAX_UNWATCHED_BODIES }: SlowClientsOptions) {
-    this.#timeoutMs = timeoutMs;
-    this.#maxUnwatched = maxUnwatched;
+  constructor(options: SlowClientsOptions) {
+    this.#timeoutMs = options.timeoutMs;
+    this.#maxUnwatched = options.maxUnwatched ?? MAX_UNWATCHED_BODIES;
+    this.#minBytesPerSecond = options.minBytesPerSecond ?? MIN_BYTES_PER_SECOND;
   }
 
-  /** The same answer; a large body of it, if it is watched, fails when its client stops reading. */
-  guard(answer: Answer, { completed, onSlow, onCutOff }: Sending): Answer {
-    const { body } = answer;
+  /** The same answer; a large body of it, if it is watched, fails when its client takes nothing. */
+  guard(answer: Answer, sending: Sending): Answer {
+    const { completed, onCutOff, onHungUp } = sending;
+    const { body, sizeBytes = 0 } = answer;
     if (body === null || !isLarge(answer)) return answer;
     const stream = body instanceof Uint8Array ? new Blob([body]).stream() : body;
     if (
       completed !== undefined && this.#unwatched < this.#maxUnwatched && isStreamOfBytes(stream)
     ) {
-      this.#leaveAlone(completed, onSlow);
+      this.#leaveAlone(completed, { ...sending, sizeBytes });
       return { ...answer, body: stream };
     }
-    const watched = cutOffSlowClient(stream, { timeoutMs: this.#timeoutMs, onCutOff });
+    const watched = cutOffSlowClient(stream, { timeoutMs: this.#timeoutMs, onCutOff, onHungUp });
     return { ...answer, body: watched };
   }
 
-  #leaveAlone(completed: Promise<void>, onSlow: () => void): void {
+  #leaveAlone(
+    completed: Promise<void>,
+    { onSlow, onOverdue, sizeBytes }: Sending & { readonly sizeBytes: number },
+  ): void {
     this.#unwatched++;
-    const timer = setTimeout(onSlow, this.#timeoutMs);
+    let timer = setTimeout(() => {
+      onSlow();
+      timer = setTimeout(onOverdue, sizeBytes / this.#minBytesPerSecond * 1000);
+    }, this.#timeoutMs);
     const end = () => {
       clearTimeout(timer);
       this.#unwatched--;
@@ -92,12 +113,14 @@ export interface CutOffOptions {
   readonly timeoutMs: number;
   /** Called before the body fails. */
   readonly onCutOff: () => void;
+  /** Is told when nobody wants the rest. Default: nobody is. */
+  readonly onHungUp?: () => void;
 }
 
 /** The same body, which fails when nothing of it is read for `timeoutMs`. */
 export function cutOffSlowClient(
   body: ReadableStream<Bytes>,
-  { timeoutMs, onCutOff }: CutOffOptions,
+  { timeoutMs, onCutOff, onHungUp }: CutOffOptions,
 ): ReadableStream<Bytes> {
   const source = openReader(body);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -121,6 +144,7 @@ export function cutOffSlowClient(
     },
     async cancel(reason) {
       clearTimeout(timer);
+      onHungUp?.();
       await source.cancel(reason);
     },
   }, { highWaterMark: 0 });

@@ -99,6 +99,8 @@ function sending(overrides: Partial<Sending> = {}): Sending {
   return {
     completed: new Promise(() => {}),
     onSlow: () => {},
+    onHungUp: () => {},
+    onOverdue: () => assert.fail("nobody is overdue here"),
     onCutOff: () => assert.fail("nobody is to be cut off here"),
     ...overrides,
   };
@@ -121,6 +123,15 @@ Deno.test("SlowClients leaves a few files to the runtime, as they are", async (t
     assert.equal(body, next.body);
   });
   for (const answer of guarded.slice(1)) await cancel(answer);
+});
+
+Deno.test("SlowClients tells when a file has taken too long for its size", async () => {
+  const clients = new SlowClients({ timeoutMs: 1, minBytesPerSecond: 1e12 });
+  const slow = Promise.withResolvers<void>();
+  const overdue = Promise.withResolvers<void>();
+  clients.guard(largeFile(), sending({ onSlow: slow.resolve, onOverdue: overdue.resolve }));
+  await slow.promise;
+  await overdue.promise;
 });
 
 Deno.test("SlowClients watches what is no file, and what nobody can tell the end of", async (t) => {

@@ -27,5 +27,7 @@ export const FAILURE_STATUSES: Readonly<Record<Meaning, FailureStatus>> = {
   "timeout": { status: 504, cacheControl: "no-store" },
   "overloaded": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
   "store": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
+  // Nobody hears it. It is nginx's number for a client that did not wait, for logs and metrics.
+  "hung-up": { status: 499, cacheControl: "no-store" },
   "internal": { status: 500, cacheControl: "no-store" },
 };

@@ -8,7 +8,7 @@ import { type App, type AppOptions, createApp, type Route } from "../routes/app.
 import type { MetricsPage } from "../routes/metrics.ts";
 
 export interface OpenAppOptions
-  extends Pick<AppOptions, "requestLog" | "concurrency" | "slowClientTimeoutMs"> {
+  extends Pick<AppOptions, "requestLog" | "requests" | "concurrency" | "slowClientTimeoutMs"> {
   /** Whether the process is shutting down: `/readyz` answers 503. */
   readonly isStopping: () => boolean;
   readonly metricsPage: MetricsPage;

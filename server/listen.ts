@@ -16,7 +16,9 @@ import {
 import type { SecretPlaces } from "../lib/credentials/secret.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
 import { internalError } from "./internal_error.ts";
-import type { TlsVersion } from "./tls_server.ts";
+import type { Connections } from "./connections.ts";
+import { NativeServer } from "./native_server.ts";
+import type { NodeServerOptions, TlsVersion } from "./node_server.ts";
 import type { Logger } from "../lib/log/log.ts";
 import type { ConnectionInfo } from "../routes/app.ts";
 
@@ -37,6 +39,8 @@ export interface ListenOptions {
   readonly signal: AbortSignal;
   /** Called with the URL as soon as it is known. */
   readonly announce: (url: string) => void;
+  /** Those of this thread. */
+  readonly connections: Connections;
   /** Further threads that share the address; null for none, as with https. */
   readonly threads: SharedAddress | null;
 }
@@ -61,10 +65,9 @@ export type Handler = (
 export async function listen(app: Handler, options: ListenOptions): Promise<void> {
   const { config, log, signal, announce } = options;
   const { tls } = config;
-  const threads = tls === undefined ? options.threads : null;
-  const server = tls === undefined ? startPlain(app, options) : await startTls(app, {
-    ...options,
-    tls,
+  const threads = tls === undefined && NativeServer.isAvailable ? options.threads : null;
+  const server = await open(app, { ...options, threads }).catch((cause) => {
+    throw cause instanceof ConfigError ? cause : addressFault(cause, options);
   });
   announce(urlOf(server.scheme, server.addr));
   // Not awaited: this thread answers already.
@@ -90,45 +93,47 @@ interface OpenServer {
   shutdown(): Promise<void>;
 }
 
-function startPlain(app: Handler, options: ListenOptions): OpenServer {
-  const { host, port, log } = options;
-  try {
-    const reusePort = options.threads !== null;
-    // With reusePort, another process that has the port would not be noticed.
-    if (reusePort) Deno.listen({ hostname: host, port }).close();
-    const server = Deno.serve({
-      hostname: host,
-      port,
-      reusePort,
-      onListen: () => {},
-      onError: (error) => internalError(error, log),
-    }, app);
-    return { scheme: "http", addr: server.addr, shutdown: () => server.shutdown() };
-  } catch (cause) {
-    throw addressFault(cause, options);
-  }
+async function open(app: Handler, options: ListenOptions): Promise<OpenServer> {
+  const { config: { tls }, log } = options;
+  if (tls !== undefined) return await openTls(app, { ...options, tls });
+  if (NativeServer.isAvailable) return openNative(app, options);
+  log.warn("this version of Deno lacks a part that fast answers need: one thread answers, slower");
+  const server = await openNode(app, options, null);
+  return { scheme: "http", addr: server.addr, shutdown: () => server.shutdown() };
+}
+
+function openNative(app: Handler, options: ListenOptions): OpenServer {
+  const { host: hostname, port, log, connections, threads } = options;
+  const reusePort = threads !== null;
+  // With reusePort, another process that has the port would not be noticed.
+  if (reusePort) Deno.listen({ hostname, port }).close();
+  const onError = (error: unknown) => internalError(error, log);
+  const server = new NativeServer({ hostname, port, reusePort, connections, onError }, app);
+  return { scheme: "http", addr: server.addr, shutdown: () => server.shutdown() };
+}
+
+/** Its code is loaded when it is needed. */
+async function openNode(app: Handler, options: ListenOptions, tls: NodeServerOptions["tls"]) {
+  const { host: hostname, port, log, connections } = options;
+  const { NodeServer } = await import("./node_server.ts");
+  const onError = (error: unknown) => internalError(error, log);
+  return await NodeServer.listen({ hostname, port, tls, connections, onError, log }, app);
 }
 
 type TlsConfig = CertificateConfig & { readonly minVersion: TlsVersion };
 
-async function startTls(
+async function openTls(
   app: Handler,
   options: ListenOptions & { readonly tls: TlsConfig },
 ): Promise<OpenServer> {
-  const { tls, places, host, port, log } = options;
+  const { tls, places, log } = options;
   const certificate = await readCertificate(tls, places).catch((cause) => {
     throw new ConfigError(`listen.tls: ${describeError(cause)}`, { cause });
   });
   logCertificate(certificate, log);
-  const { TlsServer } = await import("./tls_server.ts");
-  const server = await TlsServer.listen({
-    hostname: host,
-    port,
+  const server = await openNode(app, options, {
     keyPair: certificate,
     minVersion: tls.minVersion,
-    onError: (error) => internalError(error, log),
-  }, app).catch((cause) => {
-    throw addressFault(cause, options);
   });
   const watch = new CertificateWatch(certificate, { config: tls, places });
   const stopFollowing = follow(watch, { log, use: (next) => server.setKeyPair(next) });

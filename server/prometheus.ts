@@ -12,8 +12,6 @@ import { type Labels, type MetricName, METRICS, type Metrics } from "../lib/log/
 
 /** From answers out of memory up to the fetch of a large repository. */
 const BUCKETS_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300];
-/** How often the lag of the event loop is measured. */
-const LAG_INTERVAL_MS = 500;
 
 export interface PrometheusOptions {
   /** This program's. */
@@ -22,13 +20,12 @@ export interface PrometheusOptions {
 
 type Read = () => number | Promise<number>;
 
-export class Prometheus implements Metrics, Disposable {
+export class Prometheus implements Metrics {
   readonly registry = new Registry();
   readonly contentType = this.registry.contentType;
   readonly #counters = new Map<string, Counter>();
   readonly #histograms = new Map<string, Histogram>();
   readonly #readings = new Map<string, Read>();
-  readonly #lag = new LagMeter();
 
   constructor({ version }: PrometheusOptions) {
     const readings = this.#readings;
@@ -64,7 +61,6 @@ export class Prometheus implements Metrics, Disposable {
         if (name === "gomodproxy_build_info") gauge.set({ version, deno: Deno.version.deno }, 1);
       }
     }
-    readings.set("gomodproxy_event_loop_lag_seconds", () => this.#lag.takeWorstSeconds());
     readings.set("process_resident_memory_bytes", () => Deno.memoryUsage().rss);
     readings.set("process_cpu_seconds_total", cpuSeconds);
     readings.set("process_start_time_seconds", () => performance.timeOrigin / 1000);
@@ -86,34 +82,9 @@ export class Prometheus implements Metrics, Disposable {
   async render(): Promise<string> {
     return await this.registry.metrics();
   }
-
-  [Symbol.dispose](): void {
-    this.#lag[Symbol.dispose]();
-  }
 }
 
 function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
-}
-
-/** The greatest lag of the event loop since the last scrape. */
-class LagMeter implements Disposable {
-  #worstMs = 0;
-  #dueMs = performance.now() + LAG_INTERVAL_MS;
-  readonly #timer = setInterval(() => {
-    const nowMs = performance.now();
-    this.#worstMs = Math.max(this.#worstMs, nowMs - this.#dueMs);
-    this.#dueMs = nowMs + LAG_INTERVAL_MS;
-  }, LAG_INTERVAL_MS);
-
-  takeWorstSeconds(): number {
-    const worstMs = this.#worstMs;
-    this.#worstMs = 0;
-    return worstMs / 1000;
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-  }
 }

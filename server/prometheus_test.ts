@@ -4,7 +4,7 @@ import { METRICS } from "../lib/log/metrics.ts";
 import { Prometheus } from "./prometheus.ts";
 
 Deno.test("Prometheus.render() has help and type of every metric", async () => {
-  using metrics = new Prometheus({ version: "1.2.3" });
+  const metrics = new Prometheus({ version: "1.2.3" });
   const page = await metrics.render();
   for (const [name, { type, help }] of Object.entries(METRICS)) {
     assert.ok(page.includes(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`), name);
@@ -15,7 +15,7 @@ Deno.test("Prometheus.render() has help and type of every metric", async () => {
 });
 
 Deno.test("Prometheus.render() has what was counted, observed and read", async () => {
-  using metrics = new Prometheus({ version: "0" });
+  const metrics = new Prometheus({ version: "0" });
   metrics.add("gomodproxy_cache_requests_total", { result: "hit" });
   metrics.add("gomodproxy_cache_requests_total", { result: "hit" }, 2);
   metrics.observe("gomodproxy_git_queue_wait_seconds", {}, 0.3);
@@ -30,16 +30,16 @@ Deno.test("Prometheus.render() has what was counted, observed and read", async (
 });
 
 Deno.test("two registries are two", async () => {
-  using one = new Prometheus({ version: "0" });
-  using other = new Prometheus({ version: "0" });
+  const one = new Prometheus({ version: "0" });
+  const other = new Prometheus({ version: "0" });
   one.add("gomodproxy_store_retries_total", {});
   assert.match(await one.render(), /^gomodproxy_store_retries_total 1$/m);
   assert.match(await other.render(), /^gomodproxy_store_retries_total 0$/m);
 });
 
 Deno.test("the registries of several workers become one page", async () => {
-  using one = new Prometheus({ version: "0" });
-  using other = new Prometheus({ version: "0" });
+  const one = new Prometheus({ version: "0" });
+  const other = new Prometheus({ version: "0" });
   for (const metrics of [one, other]) {
     metrics.add("gomodproxy_cache_requests_total", { result: "miss" }, 2);
     metrics.gauge("gomodproxy_git_processes_running", () => 3);

@@ -4,6 +4,7 @@
  */
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
+import { readFileLimit } from "../lib/git/file_limit.ts";
 import { atProgramEnd } from "../lib/log/at_exit.ts";
 import { parseLogLevel } from "../lib/log/log_level.ts";
 import { Parts } from "../lib/open/parts.ts";
@@ -13,8 +14,11 @@ import { VERSION } from "../lib/open/version.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
 import { ConcurrencyLimit } from "../routes/concurrency_limit.ts";
 import { RequestLog } from "../routes/request_log.ts";
+import { RequestsUnderWay } from "../routes/requests_under_way.ts";
 import { openApp } from "./app.ts";
 import { announce } from "./banner.ts";
+import { Connections, defaultMaxConnections } from "./connections.ts";
+import { EventLoopWatch } from "./event_loop_watch.ts";
 import { listen, type SharedAddress } from "./listen.ts";
 import { Prometheus } from "./prometheus.ts";
 import { type MainParts, Threads } from "./threads/threads.ts";
@@ -31,8 +35,10 @@ export interface ServeOptions extends ProcessSettings {
 
 /** Returns when the server has shut down. */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { config, host, port, log, signal } = options;
-  using metrics = new Prometheus({ version: VERSION });
+  const { config, host, port, env, log, signal } = options;
+  // Started now, so that nothing waits for it.
+  const fileLimit = readFileLimit({ path: env["PATH"] ?? "" });
+  const metrics = new Prometheus({ version: VERSION });
   const surroundings = await openSurroundings(options, metrics);
   const threads = options.threads === 1 ? null : new Threads({
     count: options.threads - 1,
@@ -54,6 +60,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const service = await parts.service();
   const requestLog = new RequestLog({ log, metrics, gathers: true });
   atProgramEnd(() => requestLog.flush());
+  const requests = new RequestsUnderWay();
+  using _watch = new EventLoopWatch({ log, metrics, requests, thread: "main" });
   const { app } = await openApp(parts, {
     isStopping: () => signal.aborted,
     metricsPage: {
@@ -64,11 +72,19 @@ export async function serve(options: ServeOptions): Promise<void> {
       },
     },
     requestLog,
+    requests,
     concurrency: new ConcurrencyLimit(config.limits, metrics),
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
   });
   await using _scrubber = await startScrubber(parts, signal);
   const upstream = (await parts.sources()).source.description;
+  const maxConnections = Math.ceil(
+    (config.limits.connections ?? defaultMaxConnections({
+      fileLimit: await fileLimit,
+      maxChildProcesses: config.maxChildProcesses,
+    })) / options.threads,
+  );
+  using connections = new Connections({ max: maxConnections, log, metrics });
   await listen(app, {
     config: config.listen,
     places: surroundings.secretPlaces,
@@ -76,9 +92,11 @@ export async function serve(options: ServeOptions): Promise<void> {
     port,
     log,
     signal,
+    connections,
     announce: (url) => announce({ url, store: store.description, upstream }, log),
     threads: threads && shareWith(threads, {
       options,
+      maxConnections,
       via: surroundings.via,
       main: {
         app,
@@ -95,12 +113,17 @@ export async function serve(options: ServeOptions): Promise<void> {
 
 interface Shared {
   readonly options: ServeOptions;
+  /** Of each thread. */
+  readonly maxConnections: number;
   readonly via: string;
   readonly main: MainParts;
   readonly auth: ClientAuth | null;
 }
 
-function shareWith(threads: Threads, { options, via, main, auth }: Shared): SharedAddress {
+function shareWith(
+  threads: Threads,
+  { options, maxConnections, via, main, auth }: Shared,
+): SharedAddress {
   const { config, env, host, log } = options;
   return {
     start: ({ port }) =>
@@ -112,6 +135,7 @@ function shareWith(threads: Threads, { options, via, main, auth }: Shared): Shar
         port,
         via,
         threads: options.threads,
+        maxConnections,
         isGuarded: auth !== null,
       }, main),
     stop: () => threads.stop(),

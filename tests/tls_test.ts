@@ -1,6 +1,6 @@
 /** https: the process loads its certificate, and again when the files change. */
 import assert from "node:assert/strict";
-import type { KeyPair } from "../server/tls_server.ts";
+import type { KeyPair } from "../server/node_server.ts";
 import { createAuthority } from "./fakes/authority.ts";
 import { goCommand, goTest } from "./support/go_command.ts";
 import { startServer } from "./worlds/server.ts";

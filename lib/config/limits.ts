@@ -3,6 +3,11 @@ import { z } from "zod";
 import type { Fault } from "../schema/fault.ts";
 
 export const limits = z.strictObject({
+  /**
+   * How many connections from clients the process may have. Default: 80 % of the files that it may
+   * have open, less what it needs otherwise.
+   */
+  connections: z.int().positive().exactOptional(),
   /** How many requests may be under way at once. More are answered with 503. */
   maxConcurrentRequests: z.int().positive().default(2000),
   /**

@@ -14,7 +14,7 @@
  *   beside it reads from the pipe, which the system closes when we are gone, and kills it. (Design:
  *   docs/design/private_modules.md.)
  */
-import { DeadlineError, LimitExceededError } from "../errors.ts";
+import { DeadlineError, isOutOfFiles, LimitExceededError, OverloadedError } from "../errors.ts";
 import { GitError } from "./errors.ts";
 import { readableStderr } from "./stderr.ts";
 
@@ -91,21 +91,27 @@ export class GitProcess implements AsyncDisposable {
   readonly #status: Promise<Deno.CommandStatus>;
   readonly #stop = new AbortController();
 
-  /** @throws the reason of a signal that is aborted already */
+  /**
+   * @throws the reason of a signal that is aborted already
+   * @throws {OverloadedError} when there are no files or processes left for it
+   */
   constructor({ args, env, cwd, input, guard }: GitCommand, options: ProcessOptions) {
     for (const signal of options.signals) signal.throwIfAborted();
     const isLeashed = guard !== null && input === undefined;
     this.#options = options;
-    this.#child = new Deno.Command("git", {
-      args: [...guard === null ? [] : guardArgs(guard, { isLeashed }), ...args],
-      ...cwd !== undefined && { cwd },
-      clearEnv: true,
-      env: { ...env },
-      stdin: input === undefined && !isLeashed ? "null" : "piped",
-      stdout: "piped",
-      stderr: "piped",
-      detached: guard?.hasHelpers ?? false,
-    }).spawn();
+    this.#child = spawn(
+      new Deno.Command("git", {
+        args: [...guard === null ? [] : guardArgs(guard, { isLeashed }), ...args],
+        ...cwd !== undefined && { cwd },
+        clearEnv: true,
+        env: { ...env },
+        stdin: input === undefined && !isLeashed ? "null" : "piped",
+        stdout: "piped",
+        stderr: "piped",
+        detached: guard?.hasHelpers ?? false,
+      }),
+      options.what,
+    );
     this.#leash = isLeashed ? this.#child.stdin : null;
     this.#signal = guard === null ? "SIGKILL" : "SIGTERM";
     this.stdout = this.#child.stdout;
@@ -223,6 +229,24 @@ function leashed(target: string): string {
     "kill -s KILL $leash 2>/dev/null",
     "exit $code",
   ].join("; ");
+}
+
+function spawn(command: Deno.Command, what: string): Deno.ChildProcess {
+  try {
+    return command.spawn();
+  } catch (cause) {
+    if (!isOutOfResources(cause)) throw cause;
+    throw new OverloadedError(`Cannot ${what}: the system cannot start another process now`, {
+      cause,
+    });
+  }
+}
+
+/** EAGAIN and ENOMEM: there are too many processes, or there is no memory for one. */
+function isOutOfResources(error: unknown): boolean {
+  return isOutOfFiles(error) ||
+    error instanceof Error && "code" in error &&
+      (error.code === "EAGAIN" || error.code === "ENOMEM");
 }
 
 /**

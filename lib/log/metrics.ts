@@ -120,6 +120,8 @@ export const METRICS = {
     ["work"],
   ),
   gomodproxy_scratch_bytes: gauge("Size of fetches in progress in the scratch directory."),
+  gomodproxy_connections: gauge("Open connections from clients."),
+  gomodproxy_connections_closed_total: counter("Connections closed by the server.", ["reason"]),
   gomodproxy_limited_requests_total: counter(
     "Requests rejected because too many were in progress, in total or for one client.",
     ["limit"],
@@ -130,6 +132,10 @@ export const METRICS = {
     labels: [],
     across: "max",
   },
+  gomodproxy_event_loop_delay_seconds: histogram(
+    "Delay of the event loop, measured ten times a second.",
+    [],
+  ),
   gomodproxy_build_info: fact("gauge", "Always 1; the labels name the versions.", [
     "version",
     "deno",

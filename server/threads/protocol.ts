@@ -25,6 +25,8 @@ export interface ThreadStart {
   readonly via: string;
   /** How many threads the process has, including the main one. */
   readonly threads: number;
+  /** How many connections this thread may have. */
+  readonly maxConnections: number;
   /** Whether clients must authenticate, which the main thread verifies. */
   readonly isGuarded: boolean;
 }

@@ -25,8 +25,12 @@ import { createApp, type HttpRequest } from "../../routes/app.ts";
 import { ConcurrencyLimit } from "../../routes/concurrency_limit.ts";
 import { moduleRoute } from "../../routes/module.ts";
 import { RequestLog } from "../../routes/request_log.ts";
+import { RequestsUnderWay } from "../../routes/requests_under_way.ts";
 import { openConfiguredStore } from "../../lib/open/store.ts";
 import { readCaCertificates } from "../../lib/open/surroundings.ts";
+import { Connections } from "../connections.ts";
+import { EventLoopWatch } from "../event_loop_watch.ts";
+import { NativeServer } from "../native_server.ts";
 import { Prometheus } from "../prometheus.ts";
 import { VERSION } from "../../lib/open/version.ts";
 import type { MainMethods, ThreadMethods, ThreadStart } from "./protocol.ts";
@@ -35,7 +39,7 @@ const metrics = new Prometheus({ version: VERSION });
 let serving: Serving | null = null;
 
 interface Serving {
-  readonly server: Deno.HttpServer;
+  readonly server: NativeServer;
   readonly requestLog: RequestLog;
   readonly log: Logger;
 }
@@ -85,6 +89,8 @@ async function serve(start: ThreadStart): Promise<Serving> {
   });
   const requestLog = new RequestLog({ log, metrics, gathers: true });
   atProgramEnd(() => requestLog.flush());
+  const requests = new RequestsUnderWay();
+  new EventLoopWatch({ log, metrics, requests, thread: "further" });
   const app = createApp({
     routes: [moduleRoute(stored)],
     guard: guardOf(start),
@@ -92,17 +98,17 @@ async function serve(start: ThreadStart): Promise<Serving> {
     via,
     metrics,
     requestLog,
+    requests,
     concurrency: new ConcurrencyLimit(config.limits, metrics),
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
     fallback: handOver,
   });
-  const server = Deno.serve({
-    hostname: host,
-    port,
-    reusePort: true,
-    onListen: () => {},
-    onError: (error) => internalError(error, log),
-  }, app);
+  const connections = new Connections({ max: start.maxConnections, log, metrics });
+  const onError = (error: unknown) => internalError(error, log);
+  const server = new NativeServer(
+    { hostname: host, port, reusePort: true, connections, onError },
+    app,
+  );
   return { server, requestLog, log };
 }
 

@@ -18,6 +18,7 @@ const START: ThreadStart = {
   port: 0,
   via: "1.1 test",
   threads: 2,
+  maxConnections: 10,
   isGuarded: false,
 };
 const CRASHING = "../../tests/processes/crashing_thread.ts";
@@ -62,7 +63,7 @@ Deno.test("Threads starts another thread for one that has crashed", async () => 
   const { threads, errors, main, started } = opened;
   await threads.start(START, main);
   await started(2);
-  using metrics = new Prometheus({ version: "0" });
+  const metrics = new Prometheus({ version: "0" });
   // What is asked for them crashes both, and is answered without them.
   const page = await threads.renderMetrics(metrics);
   assert.match(page, /^gomodproxy_build_info\{.*\} 1$/m);

@@ -1,6 +1,6 @@
 /** A private certificate authority, for https on 127.0.0.1. */
 import { createCA, createCert } from "mkcert";
-import type { KeyPair } from "../../server/tls_server.ts";
+import type { KeyPair } from "../../server/node_server.ts";
 
 /** Certificates are for tests that run now. */
 const VALID_DAYS = 2;

@@ -44,6 +44,8 @@ export interface ServerOptions {
   readonly isReady?: boolean;
   /** The certificate to trust, PEM, where it serves https. */
   readonly caCertificate?: string;
+  /** How many files it may have open. Default: as many as this process. */
+  readonly fileLimit?: number;
 }
 
 /** A line of the log. One that is not a JSON object is kept as `raw`. */
@@ -115,17 +117,20 @@ export class Server implements AsyncDisposable {
   }
 
   static async spawn(options: ServerOptions) {
-    const { args = [], env = {}, dir, entry = "main.ts", command } = options;
+    const { args = [], env = {}, dir, entry = "main.ts", command, fileLimit } = options;
     const home = await Deno.makeTempDir({ prefix: "server-" });
     const cwd = dir ?? home;
-    const process = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        ...await startFlags(),
-        resolve(ROOT, entry),
-        ...command === undefined ? ["--workers", "1"] : [command],
-        ...["--port", "0", ...args],
-      ],
+    const [program, ...programArgs] = [
+      ...fileLimit === undefined ? [] : withFileLimit(fileLimit),
+      Deno.execPath(),
+      "run",
+      ...await startFlags(),
+      resolve(ROOT, entry),
+      ...command === undefined ? ["--workers", "1"] : [command],
+      ...["--port", "0", ...args],
+    ];
+    const process = new Deno.Command(program, {
+      args: programArgs,
       cwd,
       clearEnv: true,
       env: { ...await environment(home), ...env },
@@ -232,6 +237,11 @@ export class Server implements AsyncDisposable {
     this.logs.push(line);
     for (const hear of this.#waiting) hear(line);
   }
+}
+
+/** What stands before a command that may have so many files open. */
+export function withFileLimit(fileLimit: number): [string, ...string[]] {
+  return ["sh", "-c", `ulimit -n ${fileLimit}; exec "$@"`, "sh"];
 }
 
 async function environment(home: string): Promise<Record<string, string>> {

@@ -1,0 +1,289 @@
+/**
+ * The connections that a thread has from its clients: at most so many, and none that does nothing
+ * for long. A client that opens connections and sends no requests must not be able to use up the
+ * process's file descriptors, of which the store, git and the other clients need some as well.
+ *
+ * A connection is
+ *
+ * - _new_ until its first request has arrived. It is closed after {@linkcode REQUEST_TIMEOUT_MS},
+ *   whether the client has sent nothing, a part of a TLS handshake, or a part of a request's head.
+ * - _busy_ while requests on it are being answered. Answers have deadlines of their own.
+ * - _slow_ when a client has not taken a large answer in the time that such an answer has: see
+ *   routes/slow_client.ts.
+ * - _idle_ between requests. It is closed after {@linkcode IDLE_TIMEOUT_MS}.
+ *
+ * When all places are taken, connections that are not busy, or are slow, are closed to make room:
+ * those of the address that has the most of them first, of these the new ones before the idle ones,
+ * and the oldest first. So a client that fills the places with silent connections loses its own. If
+ * all are busy, there is no room.
+ */
+import { describeError } from "../lib/errors.ts";
+import type { Logger } from "../lib/log/log.ts";
+import type { Metrics } from "../lib/log/metrics.ts";
+
+/** From the connection until the head of the first request is there, a TLS handshake included. */
+export const REQUEST_TIMEOUT_MS = 10_000;
+/**
+ * Between requests. Longer than the 90 s of Go's `net/http` client, so that a connection is closed
+ * by the side that knows whether it is about to send something.
+ */
+export const IDLE_TIMEOUT_MS = 120_000;
+/** How late a deadline may be noticed. */
+const SWEEP_INTERVAL_MS = 1_000;
+/**
+ * Of all connections, the part that is closed at once: looking for whom to close costs a look at
+ * all.
+ */
+const ROOM_PART = 1 / 16;
+const WARNING_INTERVAL_MS = 60_000;
+
+/**
+ * Above this, connections cost more memory (about 15 kB each) than a proxy of modules has a use
+ * for.
+ */
+const MAX_DEFAULT_CONNECTIONS = 10_000;
+/** A limit on files that leaves fewer than these is too low to serve anybody. */
+const MIN_DEFAULT_CONNECTIONS = 16;
+/** Of a git process: standard input, output and error. */
+const FILES_PER_CHILD = 3;
+/** The program itself, 26 when it is idle, and connections to upstreams. */
+const OWN_FILES = 64;
+/** Where the system does not tell: what Linux gives a process if nobody says anything else. */
+const UNKNOWN_FILE_LIMIT = 1024;
+
+export interface FileUse {
+  /** How many files the process may have open. Null where that is not known. */
+  readonly fileLimit: number | null;
+  readonly maxChildProcesses: number;
+}
+
+/**
+ * How many connections a process may have: 80 % of the files that it may have open, less those that
+ * it needs for something else.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(defaultMaxConnections({ fileLimit: 1024, maxChildProcesses: 30 }), 665);
+ * ```
+ */
+export function defaultMaxConnections({ fileLimit, maxChildProcesses }: FileUse): number {
+  const files = Math.floor((fileLimit ?? UNKNOWN_FILE_LIMIT) * 0.8);
+  const free = files - OWN_FILES - maxChildProcesses * FILES_PER_CHILD;
+  return Math.min(Math.max(free, MIN_DEFAULT_CONNECTIONS), MAX_DEFAULT_CONNECTIONS);
+}
+
+/** Why this server closed a connection. */
+type Reason = "no-request" | "idle" | "room" | "refused";
+
+export interface ConnectionsOptions {
+  /** Of this thread. */
+  readonly max: number;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Milliseconds that only grow. Default: `performance.now`. */
+  readonly now?: () => number;
+  /** Default: {@linkcode REQUEST_TIMEOUT_MS}. */
+  readonly requestTimeoutMs?: number;
+  /** Default: {@linkcode IDLE_TIMEOUT_MS}. */
+  readonly idleTimeoutMs?: number;
+}
+
+export class Connections implements Disposable {
+  readonly #options: ConnectionsOptions;
+  readonly #now: () => number;
+  readonly #open = new Set<Connection>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #nowMs: number;
+  #waiting: PromiseWithResolvers<void> | null = null;
+  #nextWarningMs = -Infinity;
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#nowMs = this.#now();
+    this.#timer = setInterval(() => this.sweep(), SWEEP_INTERVAL_MS);
+    Deno.unrefTimer(this.#timer);
+    options.metrics.gauge("gomodproxy_connections", () => this.#open.size);
+  }
+
+  /** The time when somebody last looked: cheap, and up to {@linkcode SWEEP_INTERVAL_MS} old. */
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Whether another connection takes the place of one. */
+  get isFull(): boolean {
+    return this.#open.size >= this.#options.max;
+  }
+
+  /**
+   * Takes a connection in, if need be by closing others. Null where all are busy.
+   *
+   * @param close ends the connection and everything on it, at once
+   */
+  admit(address: string, close: () => void): Connection | null {
+    if (this.isFull && !this.makeRoom()) return null;
+    const connection = new Connection(this, { address, close });
+    this.#open.add(connection);
+    return connection;
+  }
+
+  /** Counts a connection that was closed because it could not be taken in. */
+  refused(): void {
+    this.#count("refused");
+    this.#warn("closed new connections: all that there may be are busy");
+  }
+
+  /** Resolves as soon as {@linkcode admit} may have another answer, and from time to time. */
+  change(): Promise<void> {
+    this.#warn("new connections wait: all that there may be are busy");
+    this.#waiting ??= Promise.withResolvers();
+    return this.#waiting.promise;
+  }
+
+  /** The system has no file descriptor, or no memory, for another connection. */
+  cannotAccept(error: unknown): void {
+    this.makeRoom();
+    this.#warn("cannot accept connections", { error: describeError(error) });
+  }
+
+  /** Closes connections that nobody needs now. False where there is none. */
+  makeRoom(): boolean {
+    const idle = [...this.#open].filter(({ isBusy, isSlow }) => !isBusy || isSlow);
+    const ofAddress = Map.groupBy(this.#open, ({ address }) => address);
+    const count = ({ address }: Connection) => ofAddress.get(address)?.length ?? 0;
+    const rank = ({ isNew, isSlow }: Connection) => isSlow ? 2 : isNew ? 0 : 1;
+    idle.sort((a, b) => count(b) - count(a) || rank(a) - rank(b) || a.sinceMs - b.sinceMs);
+    const closed = idle.slice(0, Math.ceil(this.#open.size * ROOM_PART));
+    for (const connection of closed) this.#close(connection, "room");
+    if (closed.length > 0) this.#warn("closed connections to make room for others");
+    return closed.length > 0;
+  }
+
+  /** Closes those whose time is over. */
+  sweep(): void {
+    const { requestTimeoutMs = REQUEST_TIMEOUT_MS, idleTimeoutMs = IDLE_TIMEOUT_MS } =
+      this.#options;
+    this.#nowMs = this.#now();
+    for (const connection of this.#open) {
+      const { isBusy, isNew, sinceMs } = connection;
+      const timeoutMs = isNew ? requestTimeoutMs : idleTimeoutMs;
+      if (isBusy || this.#nowMs - sinceMs < timeoutMs) continue;
+      this.#close(connection, isNew ? "no-request" : "idle");
+    }
+    this.changed();
+  }
+
+  /** For {@linkcode Connection}: it is gone. */
+  remove(connection: Connection): void {
+    this.#open.delete(connection);
+    this.changed();
+  }
+
+  /** For {@linkcode Connection}: there may be room now. */
+  changed(): void {
+    this.#waiting?.resolve();
+    this.#waiting = null;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  #close(connection: Connection, reason: Reason): void {
+    this.#open.delete(connection);
+    this.#count(reason);
+    connection.close();
+  }
+
+  #count(reason: Reason): void {
+    this.#options.metrics.add("gomodproxy_connections_closed_total", { reason });
+  }
+
+  /** An attack would fill the log. */
+  #warn(message: string, facts: Readonly<Record<string, unknown>> = {}): void {
+    const nowMs = this.#now();
+    if (nowMs < this.#nextWarningMs) return;
+    this.#nextWarningMs = nowMs + WARNING_INTERVAL_MS;
+    const { log, max } = this.#options;
+    log.warn({ connections: this.#open.size, max, ...facts }, message);
+  }
+}
+
+/** One of {@linkcode Connections}. */
+export class Connection {
+  readonly address: string;
+  readonly #all: Connections;
+  readonly #close: () => void;
+  #isNew = true;
+  #isSlow = false;
+  #busy = 0;
+  #sinceMs: number;
+
+  constructor(all: Connections, { address, close }: { address: string; close: () => void }) {
+    this.#all = all;
+    this.address = address;
+    this.#close = close;
+    this.#sinceMs = all.nowMs;
+  }
+
+  /** Whether no request has arrived yet. */
+  get isNew(): boolean {
+    return this.#isNew;
+  }
+
+  get isBusy(): boolean {
+    return this.#busy > 0;
+  }
+
+  /** Whether {@linkcode becameSlow} was called and the answer has not ended. */
+  get isSlow(): boolean {
+    return this.#isSlow && this.isBusy;
+  }
+
+  /** Since when it is new or idle. */
+  get sinceMs(): number {
+    return this.#sinceMs;
+  }
+
+  /** A request has arrived, and its answer takes a while. */
+  begin(): void {
+    this.#busy++;
+  }
+
+  /** An answer has ended: one that took a while, after {@linkcode begin}. */
+  end(): void {
+    this.#busy--;
+    this.#isSlow = false;
+    this.answered();
+    this.#all.changed();
+  }
+
+  /** A request has arrived, and has its answer. */
+  answered(): void {
+    this.#isNew = false;
+    this.#sinceMs = this.#all.nowMs;
+  }
+
+  /** The client takes too long to take an answer. */
+  becameSlow(): void {
+    this.#isSlow = true;
+  }
+
+  /** Ends it and everything on it. */
+  close(): void {
+    this.#all.remove(this);
+    this.#close();
+  }
+
+  /** It has ended. */
+  ended(): void {
+    this.#all.remove(this);
+  }
+}
