@@ -110,7 +110,7 @@ export class ConcurrencyLimit {
     const { maxConcurrentRequests: max } = this.#limits;
     if (this.#ofAll >= max) {
       this.#metrics.add("gomodproxy_limited_requests_total", { limit: "all" });
-      throw new OverloadedError(`Cannot take another request: ${max} are under way`);
+      throw new OverloadedError(`Cannot take another request: ${max} are in progress`);
     }
     this.#ofAll++;
   }
