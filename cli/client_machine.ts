@@ -8,7 +8,7 @@ import { display, isLoopback, readBody } from "../lib/http/client.ts";
 import { VERSION } from "../lib/open/version.ts";
 
 /** The answers are tokens. */
-const MAX_ANSWER_BYTES = 64 * 1024;
+const ANSWER_LIMITS = { name: "answer", maxBytes: 64 * 1024, timeoutMs: null };
 const ANSWER_TIMEOUT_MS = 30_000;
 /** The metadata server is close, or does not exist. */
 const METADATA_TIMEOUT_MS = 5_000;
@@ -60,7 +60,7 @@ async function ask(
     }).catch((cause) => {
       throw new UpstreamError(`Cannot ${what}: no connection`, { cause });
     });
-    const body = await readBody(response, { limitBytes: MAX_ANSWER_BYTES, what: display(url) });
+    const body = await readBody(response, { limits: ANSWER_LIMITS, what: display(url) });
     return { status: response.status, body: new TextDecoder().decode(body) };
   }, { timeoutMs: ANSWER_TIMEOUT_MS, what });
 }
@@ -100,7 +100,7 @@ async function askMetadata(url: URL): Promise<string> {
         response.setEncoding("utf-8");
         response.on("data", (part: string) => {
           text += part;
-          if (text.length <= MAX_ANSWER_BYTES) return;
+          if (text.length <= ANSWER_LIMITS.maxBytes) return;
           response.destroy();
           reject(new UpstreamError(`Cannot ${what}: the answer is too long`));
         });

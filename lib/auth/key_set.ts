@@ -15,6 +15,7 @@
  * {@linkcode MAX_STALE_MS}.
  */
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from "jose";
+import type { ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { describeError, UpstreamError } from "../errors.ts";
 import { display, type Fetch, readBody } from "../http/client.ts";
@@ -35,7 +36,12 @@ export const MAX_STALE_MS = 24 * 3_600_000;
 /** After a failure, requests within this time get the same error without another attempt. */
 export const FAILURE_PAUSE_MS = 2_000;
 const TIMEOUT_MS = 5_000;
-const MAX_DOCUMENT_BYTES = 256 * 1024;
+/** Of the discovery document and of the key set, each. */
+export const KEY_SET_LIMITS: ReadLimits = {
+  name: "keys of an issuer",
+  maxBytes: 256 * 1024,
+  timeoutMs: TIMEOUT_MS,
+};
 
 interface Keys {
   readonly find: JWTVerifyGetKey;
@@ -147,7 +153,7 @@ export class KeySet {
       signal,
     });
     const what = display(url);
-    const bytes = await readBody(response, { limitBytes: MAX_DOCUMENT_BYTES, what });
+    const bytes = await readBody(response, { limits: KEY_SET_LIMITS, what });
     if (response.status !== 200) {
       throw new UpstreamError(`Cannot read ${what}: status ${response.status}`);
     }

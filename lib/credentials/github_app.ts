@@ -32,6 +32,7 @@
 import { type KeyObject, sign } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
+import { Budget, type ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { NotFoundError, OverloadedError, ProxyError, UpstreamError } from "../errors.ts";
@@ -82,7 +83,11 @@ const MAX_REMEMBERED = 10_000;
  */
 const MAX_CONCURRENT_MINTS = 256;
 const REQUEST_TIMEOUT_MS = 10_000;
-const MAX_RESPONSE_BYTES = 1024 * 1024;
+export const API_LIMITS = {
+  name: "GitHub API",
+  maxBytes: 1024 * 1024,
+  timeoutMs: REQUEST_TIMEOUT_MS,
+} satisfies ReadLimits;
 /** GitHub's documented pause if a response names none, and the longest that we wait. */
 const MAX_PAUSE_MS = 60_000;
 /**
@@ -426,12 +431,11 @@ function limited(fetch: Fetch): (url: string, init: OctokitInit) => Promise<Resp
       signal,
       ...body === undefined ? {} : { body },
     });
-    let sizeBytes = 0;
+    const budget = new Budget(API_LIMITS, { what: "an answer of GitHub" });
     const limit = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
       transform(chunk, controller) {
-        sizeBytes += chunk.length;
-        if (sizeBytes <= MAX_RESPONSE_BYTES) controller.enqueue(chunk);
-        else controller.error(new UpstreamError("Cannot read an answer of GitHub: too large"));
+        budget.spendBytes(chunk.length);
+        controller.enqueue(chunk);
       },
     });
     const { status, headers: answered } = response;

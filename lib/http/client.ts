@@ -16,6 +16,7 @@
  *
  * Deadlines, retries and body limits belong to the callers, which know what they fetch.
  */
+import { Budget, type BudgetOptions, type ReadLimits } from "../async/budget.ts";
 import { UpstreamError } from "../errors.ts";
 import { currentRequestId } from "../log/request_id.ts";
 import { openReader, type ReaderOptions } from "./body_reader.ts";
@@ -154,8 +155,8 @@ export function display(url: URL): string {
   return url.origin + url.pathname;
 }
 
-export interface BodyLimit {
-  readonly limitBytes: number;
+export interface BodyLimit extends Omit<BudgetOptions, "what"> {
+  readonly limits: ReadLimits;
   /** What the body is, to complete the sentence "Cannot read …". */
   readonly what: string;
 }
@@ -163,7 +164,8 @@ export interface BodyLimit {
 /**
  * The whole body, if it is not larger than the limit.
  *
- * @throws {UpstreamError} when the body is larger, or ends early
+ * @throws {LimitExceededError} when the body is larger, or comes too slowly
+ * @throws {UpstreamError} when it ends early
  */
 export async function readBody(
   response: Response,
@@ -178,29 +180,36 @@ export async function readBody(
 /**
  * The chunks of a body up to a limit.
  *
- * @throws {UpstreamError} when the body is larger (declared or found), or ends early
+ * @throws {LimitExceededError} when the body is larger (declared or found), or comes too slowly
+ * @throws {UpstreamError} when it ends early
  */
 export async function* limitedBody(
   response: Response,
-  { limitBytes, what, recycles = false }: BodyLimit & ReaderOptions,
+  { limits, what, now, recycles = false }: BodyLimit & ReaderOptions,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const tooLarge = () => new UpstreamError(`Cannot read ${what}: larger than ${limitBytes} bytes`);
-  if (Number(response.headers.get("Content-Length") ?? 0) > limitBytes) {
+  const declared = new Budget(limits, { what });
+  try {
+    declared.spendBytes(Number(response.headers.get("Content-Length") ?? 0) || 0);
+  } catch (error) {
     await response.body?.cancel();
-    throw tooLarge();
+    throw error;
   }
   if (response.body === null) return;
-  let sizeBytes = 0;
+  const budget = new Budget(limits, { what, ...now && { now } });
+  // Whoever keeps the chunks gets them as small as they come.
+  const chunks = recycles ? recycledChunks(response.body) : response.body.values();
   try {
-    // A caller that keeps the chunks gets them as they arrive, without spare room.
-    for await (const chunk of recycles ? recycledChunks(response.body) : response.body) {
-      sizeBytes += chunk.length;
-      if (sizeBytes > limitBytes) throw tooLarge();
+    for (;;) {
+      const chunk = await budget.take(async () => (await chunks.next()).value ?? null);
+      if (chunk === null) return;
       yield chunk;
     }
   } catch (cause) {
     if (cause instanceof UpstreamError) throw cause;
     throw new UpstreamError(`Cannot read ${what}: the connection broke`, { cause });
+  } finally {
+    // Harmless where it fails: the body is broken, which its reader knows.
+    await chunks.return?.(undefined).catch(() => {});
   }
 }
 

@@ -106,6 +106,8 @@ Deno.test("createFetch() ends with its signal's reason", () =>
     await assert.rejects(fetchTested(new URL(url), { signal }), reason);
   }));
 
+const limitsOf = (maxBytes: number) => ({ name: "test", maxBytes, timeoutMs: null });
+
 Deno.test("readBody() takes no more than its limit, declared or not", () =>
   withServer((request) => {
     const body = new Uint8Array(1000);
@@ -114,14 +116,17 @@ Deno.test("readBody() takes no more than its limit, declared or not", () =>
   }, async (url) => {
     for (const path of ["/declared", "/undeclared"]) {
       const body = async (limitBytes: number) =>
-        await readBody(await fetchTested(new URL(path, url)), { limitBytes, what: "it" });
+        await readBody(await fetchTested(new URL(path, url)), {
+          limits: limitsOf(limitBytes),
+          what: "it",
+        });
       assert.equal((await body(1000)).length, 1000);
       await assert.rejects(body(999), /Cannot read it: larger than 999 bytes/);
     }
   }));
 
 Deno.test("limitedBody() of no body is nothing", async () => {
-  const options = { limitBytes: 0, what: "it" };
+  const options = { limits: limitsOf(0), what: "it" };
   assert.deepEqual(await Array.fromAsync(limitedBody(new Response(null), options)), []);
 });
 

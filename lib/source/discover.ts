@@ -16,6 +16,7 @@
  * cached for a minute.
  */
 import { LRUCache } from "lru-cache";
+import type { ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { DeadlineError, InvalidRequestError, NotFoundError, UpstreamError } from "../errors.ts";
@@ -55,20 +56,25 @@ export interface DiscoveryOptions {
   readonly isHttpAllowed?: (host: string) => boolean;
   /** Milliseconds since any moment. */
   readonly now?: () => number;
+  /** Default: that of {@linkcode PAGE_LIMITS}. */
+  readonly pageTimeoutMs?: number;
 }
 
 /** What the `go` command reads besides git. */
 const OTHER_VCS: ReadonlySet<string> = new Set(["bzr", "fossil", "hg", "svn"]);
-/** For one page, redirects included. */
-const PAGE_TIMEOUT_MS = 20_000;
-/** The rest is not read: a tag that counts is in the page's head. */
-const MAX_PAGE_BYTES = 512 * 1024;
+/** For one page, redirects included. The rest is not read: a tag that counts is in its head. */
+export const PAGE_LIMITS = {
+  name: "go-get page",
+  maxBytes: 512 * 1024,
+  timeoutMs: 20_000,
+} satisfies ReadLimits;
 const MAX_PAGES_AT_ONCE = 256;
 const CACHE_TTL_MS = 60_000;
 const CACHE_MAX_CHARS = 4 * 1024 * 1024;
 
 export class Discovery {
   readonly #fetch: Fetch;
+  readonly #pageTimeoutMs: number;
   readonly #repositories: readonly ConfiguredRepository[];
   readonly #isHttpAllowed: (host: string) => boolean;
   /** The tags of pages that have any, by the page's path. */
@@ -77,6 +83,7 @@ export class Discovery {
 
   constructor(options: DiscoveryOptions) {
     this.#fetch = options.fetch;
+    this.#pageTimeoutMs = options.pageTimeoutMs ?? PAGE_LIMITS.timeoutMs;
     // The longest prefix first.
     this.#repositories = (options.repositories ?? [])
       .toSorted((a, b) => b.pathPrefix.length - a.pathPrefix.length);
@@ -178,7 +185,7 @@ export class Discovery {
     return withDeadline(async (signal) => {
       const response = await this.#fetch(url, { signal });
       const imports = parseGoImports(
-        await readStart(response, { sizeBytes: MAX_PAGE_BYTES, what }),
+        await readStart(response, { sizeBytes: PAGE_LIMITS.maxBytes, what }),
       );
       // A substring keeps the whole page in memory; a clone does not.
       if (imports.length > 0) return structuredClone(imports);
@@ -189,7 +196,7 @@ export class Discovery {
         throw unrecognized(path, `${display(url)} answered ${response.status}`);
       }
       throw new UpstreamError(`Cannot ${what}: status ${response.status}`);
-    }, { timeoutMs: PAGE_TIMEOUT_MS, what });
+    }, { timeoutMs: this.#pageTimeoutMs, what });
   }
 }
 

@@ -42,10 +42,18 @@ import type {
   Source,
   VersionInfo,
 } from "./source.ts";
-import type { Upstream } from "./upstream.ts";
+import type { GetOptions, Upstream } from "./upstream.ts";
 
 /** Far more than versions need: lines may have more words than the first. */
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
+
+/** What is read of an upstream, at most. */
+export const PROXY_READS = {
+  list: { name: "version list", limitBytes: MAX_LIST_BYTES },
+  info: { name: ".info", limitBytes: MAX_INFO_SIZE_BYTES },
+  goMod: { name: ".mod", limitBytes: MAX_GO_MOD_SIZE_BYTES },
+  zip: { name: "module zip", limitBytes: MAX_ZIP_BYTES },
+} satisfies Record<string, Omit<GetOptions, "signal">>;
 
 /** What is looked at of a line. A version that is longer has no place in a store. */
 const MAX_LINE_CHARS = 4096;
@@ -68,7 +76,7 @@ export class ProxySource implements Source {
 
   async list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions> {
     const { bytes, freshMs } = await this.#upstream.getFresh(url(path, "@v/list"), {
-      limitBytes: MAX_LIST_BYTES,
+      ...PROXY_READS.list,
       signal,
     });
     const text = new TextDecoder().decode(bytes);
@@ -101,7 +109,7 @@ export class ProxySource implements Source {
       this.#versionInfo(module, signal),
       this.#get(module.path, {
         file: versionFile(module.version, "mod"),
-        limitBytes: MAX_GO_MOD_SIZE_BYTES,
+        ...PROXY_READS.goMod,
         signal,
       }),
     ]);
@@ -114,7 +122,7 @@ export class ProxySource implements Source {
   ): Promise<FetchedZip & ZipSummary> {
     const { path, version } = module;
     await this.#upstream.spool(url(path, versionFile(version, "zip")), file, {
-      limitBytes: MAX_ZIP_BYTES,
+      ...PROXY_READS.zip,
       signal,
     });
     return { file, ...await this.#inspect(file, { module, signal }) };
@@ -142,7 +150,7 @@ export class ProxySource implements Source {
     path: ModulePath,
     { file, signal }: { file: string; signal: AbortSignal },
   ): Promise<VersionInfo> {
-    const body = await this.#get(path, { file, limitBytes: MAX_INFO_SIZE_BYTES, signal });
+    const body = await this.#get(path, { file, ...PROXY_READS.info, signal });
     try {
       const info: Info = parseInfo(body);
       return { ...info, version: parseVersion(path, info.version) };
@@ -190,7 +198,7 @@ export class ProxySource implements Source {
 
   #get(
     path: ModulePath,
-    { file, ...options }: { file: string; limitBytes: number; signal: AbortSignal },
+    { file, ...options }: { file: string } & GetOptions,
   ): Promise<Uint8Array<ArrayBuffer>> {
     return this.#upstream.get(url(path, file), options);
   }

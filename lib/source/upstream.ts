@@ -12,8 +12,15 @@
  *   one for the whole.
  */
 import pRetry from "p-retry";
+import type { ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
-import { DeadlineError, NotFoundError, ProxyError, UpstreamError } from "../errors.ts";
+import {
+  DeadlineError,
+  LimitExceededError,
+  NotFoundError,
+  ProxyError,
+  UpstreamError,
+} from "../errors.ts";
 import { basicAuthorization, basicToken, type UserPassword } from "../http/basic_authorization.ts";
 import { display, type Fetch, limitedBody, readBody } from "../http/client.ts";
 import { freshForMs } from "../http/fresh_for.ts";
@@ -23,8 +30,14 @@ import { writeAll } from "../scratch/files.ts";
 const MAX_ATTEMPTS = 3;
 /** How long an upstream that failed gets only one attempt per request. */
 const DISTRUST_MS = 5_000;
-/** How much of an error body is read for its reason. */
-const REASON_LIMIT_BYTES = 4096;
+/** How much of an error body is read for its reason; of a larger one, none is passed on. */
+export const REASON_LIMITS: ReadLimits = {
+  name: "upstream error",
+  maxBytes: 4096,
+  timeoutMs: 30_000,
+};
+/** An upstream that sends a zip more slowly is given up. */
+export const MIN_ZIP_BYTES_PER_SECOND = 1024;
 /** How much of an upstream's reason is passed on. */
 const REASON_LENGTH = 300;
 
@@ -48,6 +61,8 @@ export const UPSTREAM_TIMES: UpstreamTimes = {
 
 export interface GetOptions {
   readonly limitBytes: number;
+  /** Of the limit, in the error. */
+  readonly name: string;
   readonly signal: AbortSignal;
 }
 
@@ -120,35 +135,48 @@ export class Upstream {
     return { bytes, freshMs: freshForMs(url, response) };
   }
 
-  #getSmall(path: string, { limitBytes, signal }: GetOptions): Promise<SmallAnswer> {
+  #getSmall(path: string, { limitBytes, name, signal }: GetOptions): Promise<SmallAnswer> {
+    const timeoutMs = this.#times.smallTimeoutMs;
+    const limits = { name, maxBytes: limitBytes, timeoutMs };
     const url = this.#resolve(path);
     const what = display(url);
     return this.#attempts(signal, () =>
       withDeadline(
         async (signal) => {
           const response = await this.#request(url, signal);
-          return { url, response, bytes: await readBody(response, { limitBytes, what }) };
+          return { url, response, bytes: await readBody(response, { limits, what }) };
         },
-        { timeoutMs: this.#times.smallTimeoutMs, what: `fetch ${what}`, signal },
+        { timeoutMs, what: `fetch ${what}`, signal },
       ));
   }
 
   /** Like {@linkcode get}, into a file, in place of what is in it. */
-  spool(path: string, file: string, { limitBytes, signal }: GetOptions): Promise<void> {
+  spool(path: string, file: string, options: GetOptions): Promise<void> {
+    const { signal } = options;
     const url = this.#resolve(path);
     return this.#attempts(signal, () =>
       withDeadline(
-        (signal) => this.#spoolOnce(url, file, { limitBytes, signal }),
+        (signal) => this.#spoolOnce(url, file, { ...options, signal }),
         { timeoutMs: this.#times.zipTimeoutMs, what: `fetch ${display(url)}`, signal },
       ));
   }
 
-  async #spoolOnce(url: URL, file: string, { limitBytes, signal }: GetOptions): Promise<void> {
+  async #spoolOnce(
+    url: URL,
+    file: string,
+    { limitBytes, name, signal }: GetOptions,
+  ): Promise<void> {
+    const limits = {
+      name,
+      maxBytes: limitBytes,
+      timeoutMs: this.#times.zipTimeoutMs,
+      minBytesPerSecond: MIN_ZIP_BYTES_PER_SECOND,
+    };
     const idle = new IdleTimer(this.#times.idleTimeoutMs, display(url));
     try {
       const response = await this.#request(url, AbortSignal.any([signal, idle.signal]));
       using out = await Deno.open(file, { write: true, create: true, truncate: true });
-      const limit = { limitBytes, what: display(url), recycles: true };
+      const limit = { limits, what: display(url), recycles: true };
       for await (const chunk of limitedBody(response, limit)) {
         idle.restart();
         await writeAll(out, chunk);
@@ -204,7 +232,7 @@ export class Upstream {
  * waiting.
  */
 function mayPass(error: unknown): boolean {
-  if (error instanceof DeadlineError) return false;
+  if (error instanceof DeadlineError || error instanceof LimitExceededError) return false;
   return error instanceof PassingUpstreamError ||
     (error instanceof ProxyError && error.cause instanceof TypeError);
 }
@@ -219,7 +247,7 @@ async function readReason(response: Response): Promise<string> {
     return "";
   }
   try {
-    const bytes = await readBody(response, { limitBytes: REASON_LIMIT_BYTES, what: "error" });
+    const bytes = await readBody(response, { limits: REASON_LIMITS, what: "error" });
     const [line = ""] = new TextDecoder().decode(bytes).trim().split("\n");
     // Module proxies begin the body of a 404 like this; so do we.
     return line.replace(/^not found: /, "").trim().slice(0, REASON_LENGTH);

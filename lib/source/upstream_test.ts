@@ -4,7 +4,7 @@ import type { Fetch } from "../http/client.ts";
 import { Upstream } from "./upstream.ts";
 
 const TIMES = { smallTimeoutMs: 50, idleTimeoutMs: 50, zipTimeoutMs: 5_000, retryPauseMs: 0 };
-const GET = { limitBytes: 100, signal: new AbortController().signal };
+const GET = { limitBytes: 100, name: "test", signal: new AbortController().signal };
 
 interface Asked {
   readonly upstream: Upstream;

@@ -8,6 +8,8 @@
  *   lost is sent again, and the server may then refuse it because of its own success. The nonce of
  *   the object that is there tells our own earlier write from another writer's.
  */
+import { Budget, type ReadLimits } from "../async/budget.ts";
+import { LimitExceededError } from "../errors.ts";
 import type { Metrics } from "../log/metrics.ts";
 import { crc32c, crc32cText } from "./crc32c.ts";
 import { keysBelow, namesIn } from "./listing.ts";
@@ -59,6 +61,14 @@ export const SINGLE_REQUEST_LIMIT_BYTES = 8 * 1024 * 1024;
  */
 export const PART_SIZE_BYTES = 8 * 1024 * 1024;
 
+/** Of one folder. A page counts as one name, so that there are not any number of empty ones. */
+export const LISTING_LIMITS = {
+  name: "bucket listing",
+  maxBytes: 2 ** 30,
+  maxItems: 1_000_000,
+  items: "names",
+  timeoutMs: 20_000,
+} satisfies ReadLimits;
 /** How many names a page of a listing has at most, with both protocols. */
 export const MAX_PAGE_SIZE = 1000;
 /** How long a bucket that was there is not asked about again when an object is absent. */
@@ -315,17 +325,29 @@ export class BucketStore implements ObjectStore {
     options: SendOptions,
   ): AsyncGenerator<readonly string[]> {
     let token: string | null = null;
+    const budget = new Budget(LISTING_LIMITS, { what: `"${query.prefix}"` });
     for (;;) {
       const request = this.#protocol.pageRequest({ ...query, token });
       const answer: StoreAnswer = await this.#client.ask(request, options);
       if (answer.status !== 200) throw this.#client.refusal(answer, options.what);
       const { names, nextToken }: Page = this.#protocol.pageIn(answer, options);
+      // Who walks through everything keeps nothing of it.
+      if (query.isFlat) this.#spend(budget, 1 + names.length, options);
       yield names;
       if (nextToken === null) return;
       if (nextToken === token) {
         throw this.#client.failure(options.what, "the server sends the same page again and again");
       }
       token = nextToken;
+    }
+  }
+
+  #spend(budget: Budget, items: number, { what }: SendOptions): void {
+    try {
+      budget.spendItems(items);
+    } catch (cause) {
+      if (!(cause instanceof LimitExceededError)) throw cause;
+      throw this.#client.failure(what, cause.message);
     }
   }
 }

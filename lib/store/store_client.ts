@@ -12,8 +12,9 @@
  *   means.
  */
 import pRetry from "p-retry";
+import type { ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
-import { DeadlineError, StorageError, UpstreamError } from "../errors.ts";
+import { DeadlineError, LimitExceededError, StorageError, UpstreamError } from "../errors.ts";
 import { readBody, withoutUrl } from "../http/client.ts";
 import type { Metrics } from "../log/metrics.ts";
 import { parseXml, textOf } from "./xml.ts";
@@ -88,7 +89,11 @@ export class PassingStorageError extends StorageError {}
 export class LostAnswerError extends PassingStorageError {}
 
 /** A page of 1000 names of 1024 bytes each, and what the server says besides. */
-const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+export const ANSWER_LIMITS = {
+  name: "bucket answer",
+  maxBytes: 4 * 1024 * 1024,
+  timeoutMs: STORE_TIMES.requestTimeoutMs,
+} satisfies ReadLimits;
 /** Characters of a refusal's reason that are passed on. */
 const MAX_REASON_LENGTH = 300;
 
@@ -132,10 +137,11 @@ export class StoreClient {
     // The answer to a HEAD has the object's length, which is not its own.
     if (response.body === null) return { status, headers, text: "" };
     try {
-      const bytes = await readBody(response, { limitBytes: MAX_ANSWER_BYTES, what: "the answer" });
+      const bytes = await readBody(response, { limits: ANSWER_LIMITS, what: "the answer" });
       return { status, headers, text: new TextDecoder().decode(bytes) };
     } catch (cause) {
       if (!(cause instanceof UpstreamError)) throw cause;
+      if (cause instanceof LimitExceededError) throw this.failure(what, cause.message);
       const sentence = `Cannot ${what} ${this.description}: ${cause.message}`;
       throw new LostAnswerError(sentence, { cause });
     }

@@ -19,9 +19,17 @@ import type { SumdbFetch } from "./database.ts";
 export interface SumdbUpstream {
   get(
     path: string,
-    options: { readonly limitBytes: number; readonly signal: AbortSignal },
+    options: {
+      readonly limitBytes: number;
+      /** Of the limit, in the error. */
+      readonly name: string;
+      readonly signal: AbortSignal;
+    },
   ): Promise<Uint8Array<ArrayBuffer>>;
 }
+
+/** Of the limits of all files of a database. */
+export const LIMIT_NAME = "checksum database";
 
 /** The body of `supported` is empty or a word. */
 const MAX_SUPPORTED_BYTES = 64 * 1024;
@@ -73,7 +81,7 @@ export class SumdbWays {
     let failure: unknown = null;
     for (const upstream of this.#upstreams) {
       const way: SumdbFetch = (path, options) =>
-        upstream.get(urlPath(`sumdb/${database}/${path}`), options);
+        upstream.get(urlPath(`sumdb/${database}/${path}`), { ...options, name: LIMIT_NAME });
       try {
         await way("supported", { limitBytes: MAX_SUPPORTED_BYTES, signal });
         return way;
@@ -89,7 +97,7 @@ export class SumdbWays {
 
 /** The way to a database's own server. */
 export function directly(server: SumdbUpstream): SumdbFetch {
-  return (path, options) => server.get(urlPath(path), options);
+  return (path, options) => server.get(urlPath(path), { ...options, name: LIMIT_NAME });
 }
 
 /** Databases expect `+` and `@` unescaped in a path. */
