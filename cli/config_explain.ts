@@ -14,8 +14,14 @@ import type { PrivateModules } from "../lib/credentials/config.ts";
 import { describeSecret } from "../lib/credentials/secret.ts";
 import { ForbiddenError, InvalidRequestError } from "../lib/errors.ts";
 import { display } from "../lib/http/client.ts";
-import { type ModulePath, parseModulePath } from "../lib/module/path.ts";
+import {
+  hasPathPrefix,
+  type ModulePath,
+  parseModulePath,
+  splitPathVersion,
+} from "../lib/module/path.ts";
 import { PrivatePrefixes } from "../lib/module/private_prefixes.ts";
+import { namesByPlace, type RepositoryName } from "../lib/module/repository_identity.ts";
 import { type ListEntry, parseSourceList } from "../lib/source/source_list.ts";
 import { DEFAULT_SUM_DATABASE } from "../lib/sumdb/config.ts";
 
@@ -171,9 +177,9 @@ interface Verdict {
 
 function explainAccess(
   path: ModulePath,
-  { config: { clientAuth }, identity }: ExplainConfigOptions,
+  { config, identity }: Pick<ExplainConfigOptions, "config" | "identity">,
 ): Verdict[] {
-  const { enabled, acl, identities } = clientAuth;
+  const { enabled, acl, identities } = config.clientAuth;
   const names = identities.map(({ name }) => name);
   if (identity !== null && !names.includes(identity)) {
     throw new InvalidRequestError(`Cannot explain: there is no identity "${identity}"`);
@@ -181,13 +187,22 @@ function explainAccess(
   if (!enabled) return [{ isAllowed: true, text: "everyone: clientAuth.enabled is false" }];
   const list = new AccessList(acl);
   return (identity === null ? names : [identity]).map((name) => {
-    const { isAllowed, rule } = list.decide(name, path);
+    const { isAllowed, rule, name: by } = list.decide(name, path, repositoryNames(path, config));
     const verdict = isAllowed ? "may read it" : "may not read it";
     const why = rule === null
       ? "no rule of clientAuth.acl applies"
-      : `clientAuth.acl[${rule}] (${describeRule(acl[rule])})`;
+      : `clientAuth.acl[${rule}] (${describeRule(acl[rule])})` +
+        (by === undefined ? "" : `, by its name ${by}`);
     return { isAllowed, text: `${name} ${verdict}: ${why}` };
   });
+}
+
+/** The names that the module has if the configuration says where its repository is. */
+function repositoryNames(path: ModulePath, { privateModules }: Config): readonly RepositoryName[] {
+  const found = privateModules.find(({ pathPrefix }) => hasPathPrefix(path, pathPrefix));
+  if (found?.repository === undefined) return [];
+  const inside = (splitPathVersion(path)?.prefix ?? path).slice(found.pathPrefix.length);
+  return namesByPlace(path, { remote: found.repository, subdir: inside });
 }
 
 function describeRule(rule: AccessRule | undefined): string {

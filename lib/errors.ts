@@ -26,6 +26,12 @@ export type Meaning =
  */
 export abstract class ProxyError extends Error {
   abstract readonly meaning: Meaning;
+  /**
+   * The names of what the failure tells of, where they are known only since it was looked up
+   * (`namesByPlace` of module/repository_identity.ts). Whoever may not know of them may not have the
+   * message.
+   */
+  names: readonly string[] = [];
   override get name(): string {
     return this.constructor.name;
   }

@@ -28,14 +28,15 @@ export interface RouteParts extends HealthOptions {
 
 export function allRoutes(parts: RouteParts): Route[] {
   const { auth, metrics, index, explainer, databases, service } = parts;
+  const { copyNames } = service;
   return [
     ...healthRoutes(parts),
     homeRoute(),
     ...auth === null ? [] : [authRoute(auth)],
     metricsRoute(metrics),
-    ...index === null ? [] : [indexRoute(index)],
+    ...index === null ? [] : [indexRoute({ index, copyNames })],
     explainRoute(explainer),
-    sumdbRoute(databases),
+    sumdbRoute({ databases, copyNames }),
     moduleRoute(service),
   ];
 }

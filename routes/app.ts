@@ -7,20 +7,24 @@
 import { workFor } from "../lib/async/owner.ts";
 import {
   type Access,
+  type AdmitTo,
   ANY_CLIENT,
   type Client,
   type ClientRequest,
   type Guard,
 } from "../lib/auth/guard.ts";
-import { networkOf } from "../lib/http/address.ts";
 import {
   describeError,
   HungUpError,
   InvalidRequestError,
   meaningOf,
+  ProxyError,
   UpstreamError,
 } from "../lib/errors.ts";
+import { networkOf } from "../lib/http/address.ts";
 import type { Logger } from "../lib/log/log.ts";
+import type { ModulePath } from "../lib/module/path.ts";
+import type { RepositoryName } from "../lib/module/repository_identity.ts";
 import { type Metrics, NO_METRICS } from "../lib/log/metrics.ts";
 import { withRequestId } from "../lib/log/request_id.ts";
 import { describeRequest } from "../lib/log/trace.ts";
@@ -103,6 +107,13 @@ export type HttpRequest = Pick<Request, "method" | "url" | "headers" | "body" | 
 export interface AppOptions {
   readonly routes: readonly Route[];
   readonly guard: Guard;
+  /**
+   * Refuses module paths that are answered to nobody, on whatever route: other spellings of private
+   * ones. Default: there are none.
+   *
+   * @throws {ForbiddenError}
+   */
+  readonly checkPath?: ((path: ModulePath) => void) | undefined;
   readonly log: Logger;
   /** Our own `Via`: a request that carries it has gone in a circle. */
   readonly via: string;
@@ -309,7 +320,7 @@ function failureAnswer(thrown: unknown, { exchange, options: { log } }: Answerin
 /** Null if the fallback must answer. */
 function dispatch(
   exchange: Exchange,
-  { routes, guard, via, concurrency, fallback }: AppOptions,
+  { routes, guard, via, concurrency, fallback, checkPath }: AppOptions,
 ): Answer | null | Promise<Answer | null> {
   const { request, facts } = exchange;
   if (request.headers.get("Via")?.split(",").some((hop) => hop.trim() === via)) {
@@ -341,17 +352,24 @@ function dispatch(
   const isStranger = isAsked && (client instanceof Promise || client?.identity === null);
   exchange.permit = isStranger ? entrance.enterAsStranger(network) : entrance?.enter() ?? null;
   return client instanceof Promise
-    ? client.then((client) => answerClient(client, { operation, exchange }))
-    : answerClient(client, { operation, exchange });
+    ? client.then((client) => answerClient(client, { operation, exchange, checkPath }))
+    : answerClient(client, { operation, exchange, checkPath });
 }
 
 function answerClient(
   client: Client | null,
-  { operation, exchange }: { operation: Operation; exchange: Exchange },
+  { operation, exchange, checkPath }: {
+    operation: Operation;
+    exchange: Exchange;
+    checkPath: AppOptions["checkPath"];
+  },
 ): Answer | null | Promise<Answer | null> {
   const { facts, permit } = exchange;
   if (client === null || client.identity !== null) permit?.admit();
   if (client === null) return null;
+  if (checkPath !== undefined && operation.access.kind === "module") {
+    checkPath(operation.access.path);
+  }
   const { identity } = client;
   if (identity !== null) facts["identity"] = identity;
   const ready = operation.answerAtOnce?.(client) ?? null;
@@ -360,7 +378,17 @@ function answerClient(
     ? `address ${networkOf(addressOf(exchange.connection) ?? "")}`
     : `identity ${identity}`;
   permit?.assignTo(owner);
-  return workFor(owner, () => operation.answer(client));
+  const answer = workFor(owner, () => operation.answer(client));
+  return client.admitTo === null || !(answer instanceof Promise)
+    ? answer
+    : answer.catch((error) => withheld(error, client.admitTo));
+}
+
+/** The failure to answer, unless it tells of what the client may not know. */
+function withheld(error: unknown, admitTo: AdmitTo | null): null {
+  if (!(error instanceof ProxyError) || error.names.length === 0) throw error;
+  if (admitTo?.(error.names as readonly RepositoryName[]) === false) return null;
+  throw error;
 }
 
 /** A request whose parts are computed on demand: most requests need few of them. */

@@ -25,9 +25,10 @@ export function explainRoute(explainer: Explainer): Route {
       return {
         template: "/explain/{module}@{version}",
         access: { kind: "module", path: module.path },
-        answer: async ({ identity }) => {
+        answer: async ({ identity, admitTo }) => {
           const identities = identity === null ? [] : [identity];
           const explanation = await explainer.explain(module, { identities, signal });
+          admitTo?.(explanation.names);
           const isForMachines = /\bapplication\/json\b/.test(headers.get("Accept") ?? "");
           const text = isForMachines ? JSON.stringify(explanation) : explanationText(explanation);
           return textAnswer(new TextEncoder().encode(text), {

@@ -11,12 +11,19 @@ import { ANY_CLIENT, type Client } from "../lib/auth/guard.ts";
 import { InvalidRequestError } from "../lib/errors.ts";
 import { formatEntries, type IndexEntry, parseSince } from "../lib/index/entry.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
+import type { CopyNames } from "../lib/service/copy_names.ts";
 import type { Route, RouteRequest } from "./app.ts";
+import { readableOf } from "./readable.ts";
 import { PLAIN_TEXT, textAnswer } from "./respond.ts";
 
 export const MAX_INDEX_ENTRIES = 2000;
 
-export function indexRoute(index: IndexReader): Route {
+export interface IndexRouteOptions {
+  readonly index: IndexReader;
+  readonly copyNames: Pick<CopyNames, "of">;
+}
+
+export function indexRoute({ index, copyNames }: IndexRouteOptions): Route {
   return {
     name: "index",
     matches: (path) => path === "index",
@@ -25,7 +32,7 @@ export function indexRoute(index: IndexReader): Route {
       return {
         access: ANY_CLIENT,
         answer: async (client) => {
-          const entries = await readableEntries(index, { ...wanted, client, request });
+          const entries = await readableEntries(index, { ...wanted, client, copyNames, request });
           return textAnswer(new TextEncoder().encode(formatEntries(entries)), {
             request,
             contentType: PLAIN_TEXT,
@@ -59,18 +66,19 @@ export function parseIndexQuery(query: URLSearchParams): IndexQuery {
 
 interface ReadableOptions extends IndexQuery {
   readonly client: Client;
+  readonly copyNames: Pick<CopyNames, "of">;
   readonly request: Pick<RouteRequest, "signal">;
 }
 
 /** Up to `limit` entries that the client may read, however many others lie between them. */
 async function readableEntries(
   index: IndexReader,
-  { sinceMs, limit, client, request }: ReadableOptions,
+  { sinceMs, limit, request, ...lookUp }: ReadableOptions,
 ): Promise<IndexEntry[]> {
   const found: IndexEntry[] = [];
   for (let from = sinceMs;;) {
     const entries = await index.read({ sinceMs: from, limit: MAX_INDEX_ENTRIES }, request.signal);
-    found.push(...entries.filter(({ path }) => client.mayRead(path)));
+    found.push(...await readableOf(entries, { ...lookUp, signal: request.signal }));
     const last = entries.at(-1);
     if (found.length >= limit || last === undefined || entries.length < MAX_INDEX_ENTRIES) break;
     from = last.timeMs + 1;

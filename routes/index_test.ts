@@ -19,18 +19,35 @@ const INDEX: IndexReader = {
     Promise.resolve(ENTRIES.filter(({ timeMs }) => timeMs >= sinceMs).slice(0, limit)),
 };
 
+const NO_NAMES = { of: () => Promise.resolve([]) };
+
 const EVERYTHING: Guard = {
   answersDiffer: false,
-  admit: () => ({ identity: null, mayRead: () => true }),
+  admit: () => ({
+    identity: null,
+    mayRead: () => true,
+    dependsOnRepository: () => false,
+    admitTo: null,
+  }),
 };
 const OPEN_ONLY: Guard = {
   answersDiffer: true,
-  admit: () => ({ identity: "ci", mayRead: (path) => path.endsWith("/open") }),
+  admit: () => ({
+    identity: "ci",
+    mayRead: (path) => path.endsWith("/open"),
+    dependsOnRepository: () => false,
+    admitTo: null,
+  }),
 };
 
 async function get(query: string, guard: Guard = EVERYTHING, init?: RequestInit) {
   const log = createLogger("error", { write: () => {} });
-  const app = createApp({ routes: [indexRoute(INDEX)], guard, log, via: "1.1 test" });
+  const app = createApp({
+    routes: [indexRoute({ index: INDEX, copyNames: NO_NAMES })],
+    guard,
+    log,
+    via: "1.1 test",
+  });
   const response = await app(new Request(`http://proxy.test/index${query}`, init));
   const body = await response.text();
   return { status: response.status, body, headers: response.headers };

@@ -13,6 +13,7 @@
  * from the store alone.
  */
 import { LRUCache } from "lru-cache";
+import type { AdmitTo, Client } from "../lib/auth/guard.ts";
 import { InvalidRequestError } from "../lib/errors.ts";
 import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
 import type { H1 } from "../lib/module/h1.ts";
@@ -26,6 +27,7 @@ import {
   type Version,
 } from "../lib/module/version.ts";
 import { infoText, listText } from "../lib/service/protocol_text.ts";
+import { namesOfCopy } from "../lib/service/copy_names.ts";
 import {
   type ModuleAnswers,
   type ModuleList,
@@ -58,7 +60,12 @@ const TEMPLATES: Readonly<Record<Target["file"], string>> = {
 
 export function moduleRoute(service: ModuleAnswers): Route {
   const targetOf = rememberTargets();
-  const answers: Answers = { service, texts: new WeakMap(), listTexts: new WeakMap() };
+  const answers: Answers = {
+    service,
+    texts: new WeakMap(),
+    listTexts: new WeakMap(),
+    admitted: new Admitted(),
+  };
   return {
     name: "module",
     matches: (path) => /\/@(v\/|latest$)/.test(path),
@@ -71,8 +78,11 @@ export function moduleRoute(service: ModuleAnswers): Route {
       return {
         template: TEMPLATES[target.file],
         access: { kind: "module", path: target.path },
-        answerAtOnce: () => answerFromMemory(answers, { target, request, options }),
-        answer: () => answer(answers, { target, request, options }),
+        answerAtOnce: (client) => answerFromMemory(answers, { target, request, options, client }),
+        answer: (client) => {
+          options.admitTo = client.admitTo;
+          return answer(answers, { target, request, options, client });
+        },
       };
     },
   };
@@ -82,6 +92,7 @@ export function moduleRoute(service: ModuleAnswers): Route {
 class RequestOptions implements ServiceOptions {
   readonly mayFetch: boolean;
   readonly facts: Record<string, unknown>;
+  admitTo: AdmitTo | null = null;
   readonly #request: RouteRequest;
 
   constructor(request: RouteRequest, mayFetch: boolean) {
@@ -102,6 +113,35 @@ interface Answers {
   readonly texts: WeakMap<Copy, CopyTexts>;
   /** By the list, which is the same array as long as it is the same (version_lists.ts). */
   readonly listTexts: WeakMap<readonly Version[], ReadyText>;
+  readonly admitted: Admitted;
+}
+
+/**
+ * Who may have which copies and lists, of those for whom it depends on the repository that they are
+ * from: a copy and a list stay from where they are.
+ */
+class Admitted {
+  readonly #identities = new WeakMap<Copy | readonly Version[], Set<string | null>>();
+
+  /** Whether a client may have a list; false also where that has not been decided. */
+  mayHaveList({ identity, admitTo }: Client, versions: readonly Version[]): boolean {
+    return admitTo === null || this.#identities.get(versions)?.has(identity) === true;
+  }
+
+  /**
+   * Whether a client may have a copy. Answers and throws as {@linkcode AdmitTo}.
+   */
+  mayHave({ identity, admitTo }: Client, copy: Copy): boolean {
+    if (admitTo === null || this.#identities.get(copy)?.has(identity) === true) return true;
+    if (!admitTo(namesOfCopy(copy.manifest))) return false;
+    this.add(identity, copy);
+    return true;
+  }
+
+  add(identity: string | null, thing: Copy | readonly Version[]): void {
+    const identities = this.#identities.get(thing) ?? new Set();
+    this.#identities.set(thing, identities.add(identity));
+  }
 }
 
 /** The small files of a copy. */
@@ -127,11 +167,11 @@ function textsOf({ texts }: Answers, copy: Copy): CopyTexts {
  */
 function answerFromMemory(
   answers: Answers,
-  { target, request, options }: Context<Target>,
+  { target, request, options, client }: Context<Target>,
 ): Answer | null {
   if (target.file === "list" && options.mayFetch) {
     const versions = answers.service.rememberedList(target.path);
-    if (versions === null) return null;
+    if (versions === null || !answers.admitted.mayHaveList(client, versions)) return null;
     request.facts["cache"] = "hit";
     return listAnswer(answers, { versions, request, stale: false });
   }
@@ -139,7 +179,7 @@ function answerFromMemory(
   const { service } = answers;
   const { module, version, file } = target;
   const copy = service.remembered(module);
-  if (copy === null) return null;
+  if (copy === null || !answers.admitted.mayHave(client, copy)) return null;
   request.facts["version"] = version;
   noteHit(copy, request.facts);
   if (file !== "zip") return copyAnswer(textsOf(answers, copy), { file, request });
@@ -149,11 +189,11 @@ function answerFromMemory(
 
 async function answer(
   answers: Answers,
-  { target, request, options }: Context<Target>,
+  { target, ...context }: Context<Target>,
 ): Promise<Answer | null> {
-  if ("version" in target) return await versionFile(answers, { target, request, options });
+  if ("version" in target) return await versionFile(answers, { target, ...context });
   const file = target.file === "list" ? list : latest;
-  return await file(answers, { target, request, options });
+  return await file(answers, { target, ...context });
 }
 
 /** The target of a path of the protocol. */
@@ -216,11 +256,21 @@ interface Context<T extends Target> {
   readonly target: T;
   readonly request: RouteRequest;
   readonly options: ServiceOptions;
+  readonly client: Client;
 }
 
-async function list(answers: Answers, { target, request, options }: Context<Target>) {
-  const list = await answers.service.list(target.path, options);
-  return list && listAnswer(answers, { ...list, request });
+async function list(answers: Answers, { target, request, options, client }: Context<Target>) {
+  const { service, admitted } = answers;
+  const { path } = target;
+  const list = await service.list(path, options);
+  if (list === null) return null;
+  if (!admitted.mayHaveList(client, list.versions)) {
+    // A list tells of all copies: whoever may not have one of them may not have the list.
+    const names = [...list.names ?? [], ...await service.publishedNames(path, options.signal)];
+    if (client.admitTo?.(names) === false) return null;
+    admitted.add(client.identity, list.versions);
+  }
+  return listAnswer(answers, { ...list, request });
 }
 
 function listAnswer(
@@ -239,30 +289,34 @@ function listAnswer(
   });
 }
 
-async function latest(answers: Answers, { target, request, options }: Context<Target>) {
+async function latest(answers: Answers, { target, request, options, client }: Context<Target>) {
   const latest = await answers.service.latest(target.path, options);
-  if (latest === null) return null;
+  if (latest === null || !answers.admitted.mayHave(client, latest.copy)) return null;
   const cacheControl = latest.stale ? STALE : FRESH;
   return infoAnswer(textsOf(answers, latest.copy), { request, cacheControl });
 }
 
 async function versionFile(
   answers: Answers,
-  { target, request, options }: Context<VersionTarget>,
+  { target, request, options, client }: Context<VersionTarget>,
 ) {
-  const { service } = answers;
+  const { service, admitted } = answers;
   const { path, version, file } = target;
   request.facts["version"] = version;
   if (file === "info" && target.module === null) {
     const copy = await service.query({ path, query: parseQuery(version) }, options);
-    return copy && infoAnswer(textsOf(answers, copy), { request, cacheControl: FRESH });
+    if (copy === null || !admitted.mayHave(client, copy)) return null;
+    return infoAnswer(textsOf(answers, copy), { request, cacheControl: FRESH });
   }
   const module = target.module ?? parseRequestedVersion(target);
   if (file === "zip") {
-    return await zipAnswer(service, { module, request, options });
+    const zip = await service.zip(module, options);
+    if (zip === null || !admitted.mayHave(client, zip.copy)) return null;
+    return await blobAnswer({ ...zipOptions(zip, request), open: zip.open });
   }
   const copy = await service.copy(module, options);
-  return copy && copyAnswer(textsOf(answers, copy), { file, request });
+  if (copy === null || !admitted.mayHave(client, copy)) return null;
+  return copyAnswer(textsOf(answers, copy), { file, request });
 }
 
 function copyAnswer(
@@ -285,18 +339,6 @@ function infoAnswer(
   options: { request: RouteRequest; cacheControl: string },
 ): Answer {
   return textAnswer(info, { ...options, contentType: "application/json" });
-}
-
-async function zipAnswer(
-  service: ModuleAnswers,
-  { module, request, options }: {
-    module: ModuleVersion;
-    request: RouteRequest;
-    options: ServiceOptions;
-  },
-): Promise<Answer | null> {
-  const zip = await service.zip(module, options);
-  return zip && await blobAnswer({ ...zipOptions(zip, request), open: zip.open });
 }
 
 function zipOptions({ h1 }: { readonly h1: H1 }, request: RouteRequest) {

@@ -21,12 +21,14 @@ import { ForbiddenError, InvalidRequestError } from "../lib/errors.ts";
 import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
 import type { ModuleVersion } from "../lib/module/module_version.ts";
 import { parseVersion } from "../lib/module/version.ts";
+import type { CopyNames } from "../lib/service/copy_names.ts";
 import type { ServedDatabase, SumDatabases } from "../lib/sumdb/databases.ts";
 import { isDatabaseName } from "../lib/sumdb/config.ts";
 import { moduleOfRecord, splitRecords } from "../lib/sumdb/record.ts";
 import { type DataTile, parseTilePath, type Tile, TILE_WIDTH } from "../lib/sumdb/tile.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
+import { type LookUpNames, readableOf } from "./readable.ts";
 import { FRESH, IMMUTABLE, PLAIN_TEXT, textAnswer } from "./respond.ts";
 
 /** A wider one follows within the hour. */
@@ -39,7 +41,12 @@ const TEMPLATES: Readonly<Record<SumdbFile["file"], string>> = {
   tile: "/sumdb/{database}/tile/{tile}",
 };
 
-export function sumdbRoute(databases: Pick<SumDatabases, "find">): Route {
+export interface SumdbRouteOptions {
+  readonly databases: Pick<SumDatabases, "find">;
+  readonly copyNames: Pick<CopyNames, "of">;
+}
+
+export function sumdbRoute(options: SumdbRouteOptions): Route {
   return {
     name: "sumdb",
     matches: (path) => path.startsWith("sumdb/"),
@@ -49,7 +56,7 @@ export function sumdbRoute(databases: Pick<SumDatabases, "find">): Route {
       return {
         template: TEMPLATES[target.file],
         access: accessTo(target),
-        answer: (client) => answer(databases, { target, request, client }),
+        answer: (client) => answer(options, { target, request, client }),
       };
     },
   };
@@ -64,7 +71,7 @@ function accessTo(target: SumdbTarget): Access {
 }
 
 async function answer(
-  databases: Pick<SumDatabases, "find">,
+  { databases, copyNames }: SumdbRouteOptions,
   { target, request, client }: { target: SumdbTarget; request: RouteRequest; client: Client },
 ): Promise<Answer> {
   const database = databases.find(target.database);
@@ -76,7 +83,13 @@ async function answer(
     target,
     signal: request.signal,
   });
-  if (target.file === "tile" && target.tile.level === "data") checkRecords(bytes, client);
+  if (target.file === "lookup" && client.admitTo !== null) {
+    // A lookup in a database of our own may have published the module only now.
+    client.admitTo(await copyNames.of(target.module, request.signal) ?? []);
+  }
+  if (target.file === "tile" && target.tile.level === "data") {
+    await checkRecords(bytes, { client, copyNames, signal: request.signal });
+  }
   return textAnswer(bytes, {
     request,
     contentType,
@@ -90,11 +103,17 @@ async function answer(
  *
  * @throws {ForbiddenError} when the client may not read one of them
  */
-function checkRecords(tile: Uint8Array<ArrayBuffer>, client: Client): void {
+async function checkRecords(
+  tile: Uint8Array<ArrayBuffer>,
+  { client, ...lookUp }: LookUpNames,
+): Promise<void> {
   // Client authentication is disabled.
   if (client.identity === null) return;
-  const isReadable = splitRecords(tile)?.every((text) => client.mayRead(moduleOfRecord(text).path));
-  if (isReadable) return;
+  const records = splitRecords(tile);
+  if (records !== null) {
+    const modules = records.map((text) => moduleOfRecord(text));
+    if ((await readableOf(modules, { client, ...lookUp })).length === modules.length) return;
+  }
   throw new ForbiddenError(
     `Cannot give these records to "${client.identity}": the access list denies some of their modules`,
   );

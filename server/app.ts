@@ -42,6 +42,14 @@ export async function openApp(
     databases: { find: (name) => name === own?.name ? own : databases.find(name) },
     service: await parts.service(),
   });
-  const app = createApp({ routes, guard: auth ?? OPEN_GUARD, log, via, metrics, ...options });
+  const app = createApp({
+    routes,
+    guard: auth ?? OPEN_GUARD,
+    checkPath: parts.checkPath,
+    log,
+    via,
+    metrics,
+    ...options,
+  });
   return { app, routes };
 }

@@ -245,7 +245,10 @@ Deno.test("B14: a tile of records is only for clients that may read all its modu
     tile: ({ number }) => Promise.resolve(tiles[number] ?? new Uint8Array()),
   };
   const app = createApp({
-    routes: [sumdbRoute({ find: () => database })],
+    routes: [sumdbRoute({
+      databases: { find: () => database },
+      copyNames: { of: () => Promise.resolve([]) },
+    })],
     guard: await openAuth(),
     log: createLogger("error", { write: () => {} }),
     via: "1.1 test",

@@ -14,15 +14,21 @@
  * in linear time. `modules` are globs as in `GOPRIVATE`: each covers the paths whose first elements
  * it matches, and all below them.
  *
- * **Upper and lower case.** Many hosts, GitHub among them, serve one repository under every
- * spelling, and it is unknown which hosts do. A rule that denies therefore applies to every
- * spelling of what it matches, and a rule that allows only to the one that is written. No spelling
- * is a way around a denial; what is allowed under one spelling is denied under the others unless a
- * later rule allows them and no rule denies them.
+ * **Names.** Many hosts serve one repository under several spellings: in any letter case, with and
+ * without `.git`. Nobody knows which do. A web page may give it a further path, and where the code
+ * is becomes known only when it is looked up. So a rule that denies applies to whatever has a name
+ * that it matches: as it is written, without suffixes, in any letter case, and by the repository
+ * ({@linkcode RepositoryName}). A rule that allows applies only to the path as it is written. No
+ * name is a way around a denial.
  */
 import { LRUCache } from "lru-cache";
 import { RE2JS } from "re2js";
 import type { ModulePath } from "../module/path.ts";
+import {
+  namesOfPath,
+  type RepositoryName,
+  withoutSuffixes,
+} from "../module/repository_identity.ts";
 import type { AccessRule } from "./config.ts";
 import { modulesSource } from "./module_pattern.ts";
 
@@ -30,6 +36,8 @@ export interface Decision {
   readonly isAllowed: boolean;
   /** The index of the rule that decided, from 0. Null if none applies. */
   readonly rule: number | null;
+  /** The name that the rule matched. Undefined: the path as it is written. */
+  readonly name?: RepositoryName;
 }
 
 const NO_RULE: Decision = { isAllowed: false, rule: null };
@@ -37,52 +45,111 @@ const NO_RULE: Decision = { isAllowed: false, rule: null };
 /** Each takes about 200 bytes. Ten rules with expressions take 15 us, a fifth of a warm answer. */
 const MAX_REMEMBERED = 20_000;
 
+/** What is decided by a path alone. */
+export interface Verdict {
+  readonly decision: Decision;
+  /** Whether a repository that the module turns out to be in may make it a denial. */
+  readonly dependsOnRepository: boolean;
+}
+
 export class AccessList {
   readonly #rules: readonly CompiledRule[];
   /** By identity and path; the name of an identity has no colon. */
-  readonly #decisions = new LRUCache<string, Decision>({ max: MAX_REMEMBERED });
+  readonly #verdicts = new LRUCache<string, Verdict>({ max: MAX_REMEMBERED });
 
   /** @throws {Error} when a pattern does not compile, with the reason */
   constructor(rules: readonly AccessRule[]) {
     this.#rules = rules.map(compile);
   }
 
-  decide(identity: string, path: ModulePath): Decision {
+  /** @param names those that the module has because of where its code is (`namesByPlace`) */
+  decide(
+    identity: string,
+    path: ModulePath,
+    names: readonly RepositoryName[] = [],
+  ): Decision {
+    const { decision, dependsOnRepository } = this.judge(identity, path);
+    if (!dependsOnRepository || names.length === 0) return decision;
+    return this.#decide(identity, { path, names });
+  }
+
+  /** The decision about a path whose repository is not known yet. */
+  judge(identity: string, path: ModulePath): Verdict {
     const key = `${identity}:${path}`;
-    const known = this.#decisions.get(key);
+    const known = this.#verdicts.get(key);
     if (known !== undefined) return known;
-    const rule = this.#rules.find(({ identities, covers }) =>
-      (identities === null || identities.has(identity)) && covers(path)
-    );
-    const decision = rule?.decision ?? NO_RULE;
-    this.#decisions.set(key, decision);
-    return decision;
+    const decision = this.#decide(identity, { path, names: [] });
+    const { isAllowed, rule } = decision;
+    const dependsOnRepository = isAllowed && this.#rules.slice(0, rule ?? 0)
+      .some((earlier) => earlier.access === "deny" && isOf(earlier, identity));
+    const verdict = { decision, dependsOnRepository };
+    this.#verdicts.set(key, verdict);
+    return verdict;
+  }
+
+  #decide(
+    identity: string,
+    { path, names }: { path: ModulePath; names: readonly RepositoryName[] },
+  ): Decision {
+    const all = [...namesOfPath(path), ...names];
+    for (const rule of this.#rules) {
+      if (!isOf(rule, identity)) continue;
+      if (rule.patterns.every(({ matchesPath }) => matchesPath(path))) return rule.decision;
+      if (rule.access === "allow") continue;
+      const matched = rule.patterns.map(({ matchesPath, matchesName }) =>
+        all.find(matchesName) ?? (matchesPath(path) ? path : null)
+      );
+      if (matched.includes(null)) continue;
+      const name = all.find((name) => matched.includes(name));
+      return name === undefined ? rule.decision : { ...rule.decision, name };
+    }
+    return NO_RULE;
   }
 }
 
 interface CompiledRule {
+  readonly access: AccessRule["access"];
   readonly decision: Decision;
   /** Null: all of them. */
   readonly identities: ReadonlySet<string> | null;
-  covers(path: ModulePath): boolean;
+  /** All of them must match. */
+  readonly patterns: readonly CompiledPattern[];
 }
 
-function compile({ access, identities, moduleRegexp, modules }: AccessRule, rule: number) {
-  const sources = [
-    ...(moduleRegexp === undefined ? [] : [moduleRegexp]),
-    ...(modules === undefined ? [] : [modulesSource(modules)]),
-  ];
+interface CompiledPattern {
+  /** Whether it matches a path as it is written. */
+  readonly matchesPath: Matcher;
+  /** Whether one of a rule that denies matches a name. */
+  readonly matchesName: Matcher;
+}
+
+type Matcher = (text: string) => boolean;
+
+function isOf({ identities }: CompiledRule, identity: string): boolean {
+  return identities === null || identities.has(identity);
+}
+
+function compile(
+  { access, identities, moduleRegexp, modules }: AccessRule,
+  rule: number,
+): CompiledRule {
+  const patterns: CompiledPattern[] = [];
+  if (moduleRegexp !== undefined) {
+    const matches = matcher(moduleRegexp, access);
+    patterns.push({ matchesPath: matches, matchesName: matches });
+  }
+  if (modules !== undefined) {
+    patterns.push({
+      matchesPath: matcher(modulesSource(modules), access),
+      matchesName: matcher(modulesSource(modules.map(withoutSuffixes)), access),
+    });
+  }
   return {
+    access,
     decision: { isAllowed: access === "allow", rule },
     identities: identities === undefined ? null : new Set(identities),
-    covers: both(sources.map((source) => matcher(source, access))),
+    patterns,
   };
-}
-
-type Matcher = (path: string) => boolean;
-
-function both(matchers: readonly Matcher[]): Matcher {
-  return (path) => matchers.every((matches) => matches(path));
 }
 
 /**
@@ -91,7 +158,7 @@ function both(matchers: readonly Matcher[]): Matcher {
  */
 function matcher(source: string, access: AccessRule["access"]): Matcher {
   const exact = RE2JS.compile(source);
-  if (access === "allow") return (path) => exact.test(path);
+  if (access === "allow") return (text) => exact.test(text);
   const anyCase = RE2JS.compile(source, RE2JS.CASE_INSENSITIVE);
-  return (path) => exact.test(path) || anyCase.test(path);
+  return (text) => exact.test(text) || anyCase.test(text);
 }

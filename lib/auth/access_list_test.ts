@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type ModulePath, parseModulePath } from "../module/path.ts";
+import { namesOfRemote } from "../module/repository_identity.ts";
 import { AccessList } from "./access_list.ts";
 import type { AccessRule } from "./config.ts";
 
@@ -110,6 +111,94 @@ Deno.test("AccessList.decide() denies every spelling of a denied path, and allow
     await t.step(`${JSON.stringify(rules[0])} ${path}`, () => {
       assert.equal(decide(rules, "y", path).isAllowed, want);
     });
+  }
+});
+
+Deno.test("AccessList.decide() denies every name of a repository, and allows the one that is written", async (t) => {
+  const secret = [
+    { identities: ["x"], modules: ["git.example.com/team/secret"] },
+    { modules: ["git.example.com/team/secret"], access: deny },
+    { access: allow },
+  ].map((rule) => ({ access: allow, ...rule } as AccessRule));
+  const suffix: AccessRule[] = [
+    { modules: ["git.example.com/*/secret\\.git.HG"], access: deny },
+    { access: allow },
+  ];
+  const expression: AccessRule[] = [
+    { moduleRegexp: "^git\\.example\\.com/Team/secret$", access: deny },
+    { access: allow },
+  ];
+  const both: AccessRule[] = [
+    { moduleRegexp: "\\.git/v2$", modules: ["git.example.com/team/secret"], access: deny },
+    { access: allow },
+  ];
+  const gitHub: AccessRule[] = [{ modules: ["github.com/a"], access: deny }, { access: allow }];
+  const name = "git.example.com/team/secret";
+  const rows = [
+    { rules: secret, path: "git.example.com/team/secret", want: { isAllowed: false, rule: 1 } },
+    { rules: secret, path: `${name}.git`, want: { isAllowed: false, rule: 1, name } },
+    {
+      rules: secret,
+      path: `${name}.git/v2`,
+      want: { isAllowed: false, rule: 1, name: `${name}/v2` },
+    },
+    {
+      rules: secret,
+      path: "git.example.com/Team.git/secret.hg",
+      want: { isAllowed: false, rule: 1, name },
+    },
+    { rules: secret, path: `${name}s`, want: { isAllowed: true, rule: 2 } },
+    { rules: suffix, path: name, want: { isAllowed: false, rule: 0, name } },
+    { rules: suffix, path: `${name}.svn`, want: { isAllowed: false, rule: 0, name } },
+    { rules: suffix, path: "git.example.com/team/open.git", want: { isAllowed: true, rule: 1 } },
+    { rules: expression, path: `${name}.git`, want: { isAllowed: false, rule: 0, name } },
+    { rules: expression, path: `${name}.git/v2`, want: { isAllowed: true, rule: 1 } },
+    {
+      rules: both,
+      path: `${name}.git/v2`,
+      want: { isAllowed: false, rule: 0, name: `${name}/v2` },
+    },
+    {
+      rules: gitHub,
+      path: "gopkg.in/A/b.v2",
+      want: { isAllowed: false, rule: 0, name: "github.com/a/b" },
+    },
+    { rules: gitHub, path: "gopkg.in/c/b.v2", want: { isAllowed: true, rule: 1 } },
+  ];
+  for (const { rules, path, want } of rows) {
+    await t.step(`${JSON.stringify(rules[0])} ${path}`, () => {
+      assert.deepEqual(decide(rules, "y", path), want);
+    });
+  }
+  await t.step("a rule that allows is for the spelling that is written", () => {
+    assert.deepEqual(decide(secret, "x", name), { isAllowed: true, rule: 0 });
+    assert.deepEqual(decide(secret, "x", `${name}.git`), { isAllowed: false, rule: 1, name });
+  });
+});
+
+Deno.test("AccessList.decide() denies by the repository where an earlier rule than the allowing one does", () => {
+  const list = new AccessList([
+    { identities: ["x"], modules: ["go.example.com/kit"], access: allow },
+    { identities: ["x", "y"], modules: ["git.example.com/team"], access: deny },
+    { access: allow },
+  ]);
+  const path = parseModulePath("go.example.com/kit");
+  const [name] = namesOfRemote("https://git.example.com/team/kit.git");
+  assert.ok(name !== undefined);
+  const rows = [
+    { identity: "x", depends: false, want: { isAllowed: true, rule: 0 } },
+    { identity: "y", depends: true, want: { isAllowed: false, rule: 1, name } },
+    // No rule denies them anything.
+    { identity: "z", depends: false, want: { isAllowed: true, rule: 2 } },
+  ];
+  for (const { identity, depends, want } of rows) {
+    assert.equal(list.judge(identity, path).dependsOnRepository, depends);
+    assert.deepEqual(list.decide(identity, path, [name]), want);
+    assert.equal(list.decide(identity, path).isAllowed, true);
+    assert.equal(
+      list.decide(identity, path, namesOfRemote("https://a.example.com/b")).isAllowed,
+      true,
+    );
   }
 });
 

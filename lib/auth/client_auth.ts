@@ -17,7 +17,8 @@ import {
 } from "../errors.ts";
 import { networkOf } from "../http/address.ts";
 import type { Logger } from "../log/log.ts";
-import type { AccessList } from "./access_list.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { AccessList, Decision } from "./access_list.ts";
 import type { AccessToken, AccessTokens } from "./access_tokens.ts";
 import type { Authenticator, LoginMethod, Proof } from "./authenticator.ts";
 import { type Credentials, parseAuthorization } from "./credentials.ts";
@@ -47,7 +48,12 @@ export interface ClientAuthOptions {
 type KnownClient = Client & { readonly identity: string };
 
 /** The client of routes that need no authentication. */
-const STRANGER: Client = { identity: null, mayRead: () => false };
+const STRANGER: Client = {
+  identity: null,
+  mayRead: () => false,
+  dependsOnRepository: () => false,
+  admitTo: null,
+};
 
 export class ClientAuth implements Guard {
   readonly answersDiffer = true;
@@ -63,7 +69,9 @@ export class ClientAuth implements Guard {
     this.#sessions = new Sessions(now);
     this.#clients = new Map([...identities].map((identity) => [identity, {
       identity,
-      mayRead: (path) => accessList.decide(identity, path).isAllowed,
+      mayRead: (path, names) => accessList.decide(identity, path, names).isAllowed,
+      dependsOnRepository: (path) => accessList.judge(identity, path).dependsOnRepository,
+      admitTo: null,
     }]));
     this.#failedLogins = new FailedLogins(now);
   }
@@ -187,12 +195,30 @@ export class ClientAuth implements Guard {
     if (client === undefined) throw new Error(`No identity "${identity}"`);
     const { access } = denied;
     if (access?.kind !== "module") return client;
-    const { isAllowed, rule } = this.#options.accessList.decide(identity, access.path);
-    if (isAllowed) return client;
-    const reason = rule === null ? "no rule allows it" : `clientAuth.acl[${rule}] denies it`;
-    throw this.#audited(
+    const { path } = access;
+    const { accessList } = this.#options;
+    const { decision, dependsOnRepository } = accessList.judge(identity, path);
+    if (!decision.isAllowed) throw this.#denial(decision, { denied, identity, path });
+    if (!dependsOnRepository) return client;
+    return {
+      ...client,
+      admitTo: (names) => {
+        const decision = accessList.decide(identity, path, names);
+        if (!decision.isAllowed) throw this.#denial(decision, { denied, identity, path });
+        return true;
+      },
+    };
+  }
+
+  #denial(
+    { rule, name }: Decision,
+    { denied, identity, path }: { denied: Denied; identity: string; path: ModulePath },
+  ): unknown {
+    const by = name === undefined ? "" : ` by its name "${name}"`;
+    const reason = rule === null ? "no rule allows it" : `clientAuth.acl[${rule}] denies it${by}`;
+    return this.#audited(
       new ForbiddenError(
-        `Cannot give "${access.path}" to "${identity}": the access list does not allow it (${reason})`,
+        `Cannot give "${path}" to "${identity}": the access list does not allow it (${reason})`,
       ),
       { ...denied, identity },
     );

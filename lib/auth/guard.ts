@@ -4,6 +4,7 @@
  * denied request therefore costs nothing and reveals nothing, not even whether the module exists.
  */
 import type { ModulePath } from "../module/path.ts";
+import type { RepositoryName } from "../module/repository_identity.ts";
 
 /** What an answer is about. */
 export type Access =
@@ -29,9 +30,28 @@ export interface ClientRequest {
 export interface Client {
   /** The name of its identity; null without client authentication. */
   readonly identity: string | null;
-  /** Whether it may read this module, for answers about many modules. */
-  mayRead(path: ModulePath): boolean;
+  /**
+   * Whether it may read this module, for answers about many modules.
+   *
+   * @param names those that the module has because of where its code is (`namesByPlace`)
+   */
+  mayRead(path: ModulePath, names?: readonly RepositoryName[]): boolean;
+  /** Whether such names can make a difference to {@linkcode mayRead}. */
+  dependsOnRepository(path: ModulePath): boolean;
+  /**
+   * Decides about the module that it was admitted to once it is known where the code is: before
+   * anything of it is sent. Null if that makes no difference.
+   */
+  readonly admitTo: AdmitTo | null;
 }
+
+/**
+ * Whether the client may have what has these names. False where this guard leaves the denial to
+ * another, as {@linkcode Guard.admit} does with null.
+ *
+ * @throws {ForbiddenError} when they may not
+ */
+export type AdmitTo = (names: readonly RepositoryName[]) => boolean;
 
 export interface Guard {
   /** Whether clients may get different answers: then shared caches must not store them. */
@@ -52,7 +72,12 @@ export interface Guard {
   recognizes?(request: ClientRequest): boolean;
 }
 
-const EVERYBODY: Client = { identity: null, mayRead: () => true };
+const EVERYBODY: Client = {
+  identity: null,
+  mayRead: () => true,
+  dependsOnRepository: () => false,
+  admitTo: null,
+};
 
 /** Client authentication is off. */
 export const OPEN_GUARD: Guard = { answersDiffer: false, admit: () => EVERYBODY };

@@ -1,9 +1,12 @@
 /**
  * Outgoing HTTP for hosts that strangers name: public ones, and those that `egress.allow` lists.
  */
+import { ForbiddenError } from "../errors.ts";
 import { createFetch, type Fetch } from "../http/client.ts";
 import { EgressClients } from "../http/egress_clients.ts";
 import { EgressRoutes, type Route } from "../http/egress_routes.ts";
+import type { PathPrefix, PrivatePrefixes } from "../module/private_prefixes.ts";
+import { namesOfRemote } from "../module/repository_identity.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { USER_AGENT } from "./version.ts";
 
@@ -14,8 +17,10 @@ export interface Egress extends Disposable {
   readonly findRoute: (url: URL) => Promise<Route>;
 }
 
+/** @param prefixes a redirect is no way to what is private either */
 export function openEgress(
   { config, env, via, caCertificates, createClient }: Surroundings,
+  prefixes: Pick<PrivatePrefixes<PathPrefix>, "isPrivate">,
 ): Egress {
   const routes = new EgressRoutes({ allow: config.egress.allow, env });
   const clients = new EgressClients({ routes, createClient, caCertificates });
@@ -23,7 +28,15 @@ export function openEgress(
     userAgent: USER_AGENT,
     via,
     insecureHosts: config.insecureHosts,
-    clientFor: (url) => clients.clientFor(url),
+    clientFor: async (url) => {
+      if (prefixes.isPrivate(namesOfRemote(url.href))) {
+        throw new ForbiddenError(
+          `Cannot fetch what a stranger's page or redirect names at ${url.hostname}: ` +
+            "it is private here",
+        );
+      }
+      return await clients.clientFor(url);
+    },
   });
   return {
     fetch,

@@ -19,6 +19,7 @@ import { Mirrors } from "../git/mirrors.ts";
 import { parseRemoteUrl } from "../git/remote_url.ts";
 import { type Fetch, isLoopback } from "../http/client.ts";
 import type { ModulePath } from "../module/path.ts";
+import { type PathPrefix, PrivatePrefixes } from "../module/private_prefixes.ts";
 import { GIT_FOLDER, type Scratch } from "../scratch/scratch.ts";
 import { Discovery } from "../source/discover.ts";
 import { GitSource } from "../source/git_source.ts";
@@ -71,7 +72,8 @@ export async function openGit(surroundings: Surroundings, scratch: Scratch): Pro
   metrics.gauge("gomodproxy_git_clients_waiting", () => processes.waitingOwners);
   metrics.gauge("gomodproxy_git_longest_queue", () => processes.longestLine);
   const environment = gitEnvironment(surroundings.env);
-  const egress = opened.use(openEgress(surroundings));
+  const prefixes = new PrivatePrefixes(config.privateModules);
+  const egress = opened.use(openEgress(surroundings, prefixes));
   const gits = { environment, emptyDirectory, metrics };
   const queue = { maxWaiting: MAX_WAITING_FOR_GIT, maxWaitMs: MAX_WAIT_FOR_GIT_MS };
   const heavy = new Semaphore({
@@ -89,7 +91,7 @@ export async function openGit(surroundings: Surroundings, scratch: Scratch): Pro
       memory: { heavy: heavy.reserved, huge },
     }),
   );
-  const context: Context = { ...surroundings, scratch, egress, git, privateGit, opened };
+  const context: Context = { ...surroundings, prefixes, scratch, egress, git, privateGit, opened };
   const direct = await openGitSource(context, {
     folder: "public",
     grants: NO_GRANTS,
@@ -111,6 +113,7 @@ function reservedForPrivate({ privateModules, limits, maxChildProcesses }: Confi
 }
 
 interface Context extends Surroundings {
+  readonly prefixes: Pick<PrivatePrefixes<PathPrefix>, "isPrivate">;
   readonly scratch: Scratch;
   /** For hosts that public module paths and their pages name. */
   readonly egress: Egress;
@@ -194,6 +197,8 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
     description: prefix === null ? "direct" : `git for ${prefix.pathPrefix}`,
     mirrors,
     locate: (path, signal) => discovery.locate(path, signal),
+    // A private module may be in the repository of another prefix: the access list has its names.
+    ...prefix === null ? { isPrivate: (names) => context.prefixes.isPrivate(names) } : {},
     openProxy: (url) => {
       if (prefix === null) return new ProxySource(Upstream.ofStranger(url, fetch));
       throw new UpstreamError(

@@ -79,6 +79,7 @@ export class Parts implements AsyncDisposable {
     this.#replaced = options.replaced ?? {};
     const prefixes = new PrivatePrefixes(surroundings.config.privateModules);
     this.isPrivate = this.#replaced.isPrivate ?? ((path) => prefixes.find(path) !== null);
+    this.checkPath = prefixes.checkPath;
   }
 
   /** The configured store. It has not been probed: see {@linkcode probedStore}. */
@@ -135,6 +136,9 @@ export class Parts implements AsyncDisposable {
 
   /** Whether a module is private: {@linkcode PrivatePrefixes.find}. */
   readonly isPrivate: (path: ModulePath) => boolean;
+
+  /** {@linkcode PrivatePrefixes.checkPath}. */
+  readonly checkPath: ((path: ModulePath) => void) | undefined;
 
   /** The checksum databases of others. */
   readonly databases = once(async (): Promise<SumDatabases> =>

@@ -2,12 +2,14 @@
 import type { AccessPart, DatabasePart, Explanation, Failed, PublishedPart } from "./explainer.ts";
 
 export function explanationText(explanation: Explanation): string {
-  const { module, version, privatePrefix, published, sources, checksumDatabase } = explanation;
+  const { module, version, privatePrefix, names, published, sources, checksumDatabase } =
+    explanation;
   const lines: [name: string, text: string][] = [
     [
       "module",
       privatePrefix === null ? "public" : `private: below the prefix "${privatePrefix}"`,
     ],
+    ...names.length === 0 ? [] : [["is also", names.join(" ")] satisfies [string, string]],
     ...publishedLines(published),
     ...sources.map((said): [string, string] => [`now at ${said.source}`, sourceText(said)]),
     ["checksum database", databaseText(checksumDatabase)],
@@ -52,10 +54,11 @@ function databaseText(database: DatabasePart | Failed | null): string {
 
 function accessLines(access: readonly AccessPart[] | null): [string, string][] {
   if (access === null) return [["access", "everyone: client authentication is off"]];
-  return access.map(({ identity, isAllowed, rule }) => [
+  return access.map(({ identity, isAllowed, rule, name }) => [
     `access of ${identity}`,
     `${isAllowed ? "allowed" : "denied"} by ` +
-    (rule === null ? "default: no rule applies" : `clientAuth.acl[${rule}]`),
+    (rule === null ? "default: no rule applies" : `clientAuth.acl[${rule}]`) +
+    (name === undefined ? "" : `, by its name ${name}`),
   ]);
 }
 

@@ -14,11 +14,13 @@ import type { H1, ModuleHashes } from "../module/h1.ts";
 import type { DatabaseFor } from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
+import { namesByPlace, type RepositoryName } from "../module/repository_identity.ts";
 import type { Version } from "../module/version.ts";
 import type { Source } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
 import { hashGoMod } from "../zip/hash.ts";
+import { namesOfCopy } from "./copy_names.ts";
 
 /** A part that could not be determined. */
 export interface Failed {
@@ -31,6 +33,11 @@ export interface Explanation {
   readonly version: Version;
   /** The private prefix that covers the module; null for a public one. */
   readonly privatePrefix: string | null;
+  /**
+   * The names that the module has because of where its code is, by the published copy and by what
+   * its sources say. None where its path leads there.
+   */
+  readonly names: readonly RepositoryName[];
   /** Null: no copy is published. */
   readonly published: PublishedPart | Failed | null;
   /**
@@ -73,6 +80,8 @@ export interface AccessPart {
   readonly isAllowed: boolean;
   /** The rule of `clientAuth.acl` that decides, from 0. Null: none applies, which denies. */
   readonly rule: number | null;
+  /** The name by which the rule applies. Undefined: the path as it is written. */
+  readonly name?: RepositoryName;
 }
 
 export interface ExplainerOptions {
@@ -121,9 +130,10 @@ export class Explainer {
       signal,
     );
     const { accessList } = this.#options;
-    const access = accessList === null
-      ? null
-      : identities.map((identity) => ({ identity, ...accessList.decide(identity, module.path) }));
+    const access = accessList === null ? null : identities.map((identity) => ({
+      identity,
+      ...accessList.decide(identity, module.path, facts.names),
+    }));
     return { ...facts, access };
   }
 
@@ -132,18 +142,20 @@ export class Explainer {
     const { privatePrefix, sources } = this.#options.sourcesOf(path);
     const copy = await orFailure(() => this.#options.copies.read(module));
     const known = copy === null || "failed" in copy ? null : copy;
+    const names = new Set(known === null ? [] : namesOfCopy(known.manifest));
     const [published, checksumDatabase, said] = await Promise.all([
       known === null ? null : this.#published(known),
       orFailure(() => this.#record(module, known)),
       Promise.all(sources.map(async (source) => ({
         source: source.description,
-        ...await orFailure(() => this.#ask(source, { module, published: known })),
+        ...await orFailure(() => this.#ask(source, { module, published: known, names }), names),
       }))),
     ]);
     return {
       module: path,
       version,
       privatePrefix,
+      names: [...names],
       published: copy !== null && "failed" in copy ? copy : published,
       sources: said,
       checksumDatabase,
@@ -167,12 +179,20 @@ export class Explainer {
 
   async #ask(
     source: Source,
-    { module, published }: { module: ModuleVersion; published: Copy | null },
+    { module, published, names }: {
+      module: ModuleVersion;
+      published: Copy | null;
+      names: Set<RepositoryName>;
+    },
   ): Promise<SourcePart> {
     const { info, goMod } = await this.#withDeadline(
       `ask ${source.description}`,
       (signal) => source.describe(module, signal),
     );
+    const { url: remote, subdir } = info.origin ?? {};
+    if (remote !== undefined) {
+      for (const name of namesByPlace(module.path, { remote, subdir })) names.add(name);
+    }
     const goModH1 = hashGoMod(goMod);
     const isAsPublished = published === null ? null : goModH1 === published.manifest.goMod.h1;
     return { time: info.time, goModH1, isAsPublished };
@@ -199,10 +219,17 @@ export class Explainer {
   }
 }
 
-async function orFailure<T>(work: () => Promise<T>): Promise<T | Failed> {
+/** @param names takes those of what a failure tells of */
+async function orFailure<T>(
+  work: () => Promise<T>,
+  names?: Set<RepositoryName>,
+): Promise<T | Failed> {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof ProxyError) {
+      for (const name of error.names) names?.add(name as RepositoryName);
+    }
     // As on every other route, the causes of a message are only logged.
     const reason = error instanceof ProxyError ? error.message : describeError(error);
     return { failed: meaningOf(error), reason };

@@ -17,13 +17,14 @@
 import { withDeadline } from "../async/deadline.ts";
 import { atPace, Pace } from "../async/pace.ts";
 import { type Flight, GRACE_MS, SingleFlight } from "../async/single_flight.ts";
-import { describeError, NotFoundError, ProxyError } from "../errors.ts";
+import { describeError, ForbiddenError, NotFoundError, ProxyError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import { scanGoMod } from "../module/go_mod.ts";
 import { pickLatest } from "../module/latest.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
+import { namesByPlace } from "../module/repository_identity.ts";
 import type { Publisher } from "./publisher.ts";
 import type { KnownVersions, ModuleQuery, Source, VersionInfo } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
@@ -129,6 +130,7 @@ export class ModuleService extends StoredModules {
         ),
       options.signal,
     );
+    admit(path, { info, options });
     return await this.copy({ path, version: info.version }, options);
   }
 
@@ -153,7 +155,8 @@ export class ModuleService extends StoredModules {
         options.signal,
       );
       options.facts["cache"] = remembered === null ? "miss" : "hit";
-      return { versions: this.lists.add(path, { published, known }), stale: false };
+      const versions = this.lists.add(path, { published, known });
+      return { versions, stale: false, names: known.names };
     } catch (error) {
       const isKnown = published.length > 0 || await this.#hasPseudoVersion(path, options.signal);
       if (!isKnown) throw error;
@@ -178,6 +181,7 @@ export class ModuleService extends StoredModules {
           ),
         options.signal,
       );
+      admit(path, { info, options });
       return { copy: await this.copy({ path, version: info.version }, options), stale: false };
     } catch (error) {
       const best = await this.#latestPublished(path, options.signal);
@@ -194,6 +198,7 @@ export class ModuleService extends StoredModules {
     const copy = await this.copy(module, options);
     const stored = this.zipOf(copy, options);
     return {
+      copy,
       h1: stored.h1,
       open: async (range) => {
         const zip = await stored.open(range);
@@ -255,11 +260,25 @@ export class ModuleService extends StoredModules {
    */
   #tolerate(error: unknown, what: string, options: ServiceOptions): void {
     if (options.signal.aborted || !(error instanceof ProxyError)) throw error;
+    // What may not be asked for now is not to be had from the store either.
+    if (error instanceof ForbiddenError) throw error;
     options.facts["cache"] = "stale";
     if (options.mayFetch) {
       this.#log.warn({ error: describeError(error) }, `cannot ${what}, answering from the store`);
     }
   }
+}
+
+/** @throws {ForbiddenError} when the client may not have what is where the source found it */
+function admit(
+  path: ModulePath,
+  { info: { origin }, options: { admitTo } }: {
+    info: VersionInfo;
+    options: ServiceOptions;
+  },
+): void {
+  if (!admitTo || origin?.url === undefined) return;
+  admitTo(namesByPlace(path, { remote: origin.url, subdir: origin.subdir }));
 }
 
 function notCached(what: string): NotFoundError {

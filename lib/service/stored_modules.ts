@@ -4,20 +4,28 @@
  * have. {@linkcode ModuleService} then asks the sources; other threads of the server pass the
  * request to the main one.
  */
+import type { AdmitTo } from "../auth/guard.ts";
 import type { H1 } from "../module/h1.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
+import type { RepositoryName } from "../module/repository_identity.ts";
 import type { Version } from "../module/version.ts";
 import type { KnownVersions, ModuleQuery } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
 import type { ByteRange, StoredObject } from "../store/object_store.ts";
+import { CopyNames } from "./copy_names.ts";
 import { VersionLists } from "./version_lists.ts";
 
 export interface ServiceOptions {
   /** Whether a source may be asked. If not, only the store is used. */
   readonly mayFetch: boolean;
   readonly signal: AbortSignal;
+  /**
+   * Asked once a source has said where the code of a query's answer is, before anything of it is
+   * sent. Null or missing if it makes no difference.
+   */
+  readonly admitTo?: AdmitTo | null;
   /**
    * Facts for the access log are added here: `cache` is hit, miss or stale, `source` is where the
    * copy came from.
@@ -30,9 +38,12 @@ export interface ModuleList {
   readonly versions: readonly Version[];
   /** Its source was not asked, or failed. */
   readonly stale: boolean;
+  /** The names that its source says the module has ({@linkcode KnownVersions.names}). */
+  readonly names?: readonly RepositoryName[] | undefined;
 }
 
 export interface ModuleZip {
+  readonly copy: Copy;
   readonly h1: H1;
   /** Opens the stored zip, or a range of it; null if it is not available here. */
   readonly open: (range?: ByteRange) => Promise<StoredObject | null>;
@@ -58,6 +69,8 @@ export interface ModuleAnswers {
   /** The copy of the version that a branch, tag, commit or version prefix currently resolves to. */
   query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy | null>;
   list(path: ModulePath, options: ServiceOptions): Promise<ModuleList | null>;
+  /** The names of all published copies of a module (copy_names.ts). */
+  publishedNames(path: ModulePath, signal: AbortSignal): Promise<readonly RepositoryName[]>;
   /** The copy that `@latest` resolves to. */
   latest(path: ModulePath, options: ServiceOptions): Promise<LatestCopy | null>;
 }
@@ -76,6 +89,7 @@ export interface StoredModulesOptions {
 export class StoredModules implements ModuleAnswers {
   /** Recent answers of sources. */
   readonly lists: VersionLists;
+  readonly copyNames: CopyNames;
   readonly #copies: Copies;
   readonly #knownVersions: NonNullable<StoredModulesOptions["knownVersions"]>;
 
@@ -83,6 +97,7 @@ export class StoredModules implements ModuleAnswers {
     { copies, threads = 1, knownVersions = () => Promise.resolve(null) }: StoredModulesOptions,
   ) {
     this.lists = new VersionLists({ published: copies, threads });
+    this.copyNames = new CopyNames(copies);
     this.#copies = copies;
     this.#knownVersions = knownVersions;
   }
@@ -121,7 +136,12 @@ export class StoredModules implements ModuleAnswers {
     if (known === null) return null;
     const published = await this.#copies.list(path, options);
     options.facts["cache"] = "hit";
-    return { versions: this.lists.add(path, { published, known }), stale: false };
+    const versions = this.lists.add(path, { published, known });
+    return { versions, stale: false, names: known.names };
+  }
+
+  publishedNames(path: ModulePath, signal: AbortSignal): Promise<readonly RepositoryName[]> {
+    return this.copyNames.ofPublished(path, signal);
   }
 
   latest(_path: ModulePath, _options: ServiceOptions): Promise<LatestCopy | null> {
@@ -130,6 +150,7 @@ export class StoredModules implements ModuleAnswers {
 
   protected zipOf(copy: Copy, { signal }: ServiceOptions): ModuleZip {
     return {
+      copy,
       h1: copy.manifest.zip.h1,
       open: (range) => this.#copies.openZip(copy, { range, signal }),
     };

@@ -52,7 +52,9 @@ export class VersionLists {
   known(path: ModulePath): KnownVersions | null {
     const known = this.#known.get(path);
     if (known === undefined) return null;
-    return { versions: known.versions, freshMs: this.#known.getRemainingTTL(path) };
+    const { versions, names } = known;
+    const freshMs = this.#known.getRemainingTTL(path);
+    return names === undefined ? { versions, freshMs } : { versions, freshMs, names };
   }
 
   /** The list of the published versions and the source's answer. */
@@ -62,7 +64,7 @@ export class VersionLists {
   ): readonly Version[] {
     const same = this.#known.get(path);
     if (same?.versions === known.versions) return same.with(published);
-    const list = new KnownList(known.versions);
+    const list = new KnownList(known);
     const ttl = Math.min(known.freshMs, MAX_KNOWN_AGE_MS);
     if (ttl > 0) this.#known.set(path, list, { ttl });
     return list.with(published);
@@ -72,11 +74,13 @@ export class VersionLists {
 /** A source's answer, and the last list that was made from it. */
 class KnownList {
   readonly versions: readonly Version[];
+  readonly names: KnownVersions["names"];
   #published: readonly Version[] | null = null;
   #union: readonly Version[] = [];
 
-  constructor(versions: readonly Version[]) {
+  constructor({ versions, names }: KnownVersions) {
     this.versions = versions;
+    this.names = names;
   }
 
   /** Lowest first, without pseudo-versions. */

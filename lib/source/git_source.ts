@@ -9,13 +9,14 @@
  * only: otherwise a stranger's go-import page could name a private repository as the place of a
  * public path.
  */
-import { NotFoundError } from "../errors.ts";
+import { ForbiddenError, NotFoundError, ProxyError } from "../errors.ts";
 import { RefsMovedError } from "../git/errors.ts";
 import type { Mirrors } from "../git/mirrors.ts";
 import type { ModulePath } from "../module/path.ts";
+import { namesByPlace, type RepositoryName } from "../module/repository_identity.ts";
 import type { ModuleLocation } from "./discover.ts";
 import { GitModule } from "./git_module.ts";
-import { layoutOf } from "./layout.ts";
+import { type Layout, layoutOf } from "./layout.ts";
 import { RepositorySource } from "./repository_source.ts";
 import type { Source } from "./source.ts";
 import { type Question, SourceDecorator } from "./source_decorator.ts";
@@ -30,6 +31,11 @@ export interface GitSourceOptions {
    * its HTTP layer.
    */
   readonly openProxy: (url: URL) => Source;
+  /**
+   * Whether what has one of these names is private, and so not for this source. Default: nothing
+   * is.
+   */
+  readonly isPrivate?: (names: readonly RepositoryName[]) => boolean;
 }
 
 /**
@@ -51,6 +57,7 @@ export class GitSource extends SourceDecorator {
   readonly #mirrors: GitSourceOptions["mirrors"];
   readonly #locate: GitSourceOptions["locate"];
   readonly #openProxy: GitSourceOptions["openProxy"];
+  readonly #isPrivate: NonNullable<GitSourceOptions["isPrivate"]>;
 
   constructor(options: GitSourceOptions) {
     super();
@@ -58,15 +65,37 @@ export class GitSource extends SourceDecorator {
     this.#mirrors = options.mirrors;
     this.#locate = options.locate;
     this.#openProxy = options.openProxy;
+    this.#isPrivate = options.isPrivate ?? (() => false);
   }
 
   protected override async around<T>(
-    { operation, path, signal }: Question,
+    question: Question,
     ask: (source: Source) => Promise<T>,
   ): Promise<T> {
-    const location = await this.#locate(path, signal);
+    const { path } = question;
+    const location = await this.#locate(path, question.signal);
     if (location.kind === "proxy") return await ask(this.#openProxy(location.url));
     const layout = layoutOf(path, location);
+    const names = namesByPlace(path, { remote: location.remote, subdir: layout.codeDir });
+    if (this.#isPrivate(names)) {
+      // Not "does not exist": the go command would ask the next proxy.
+      throw new ForbiddenError(
+        `Cannot serve "${path}": its page names a repository that is private here; ` +
+          "use the module path of that repository",
+      );
+    }
+    try {
+      return await this.#askRepository({ question, location, layout, names }, ask);
+    } catch (error) {
+      if (error instanceof ProxyError && names.length > 0) error.names = names;
+      throw error;
+    }
+  }
+
+  async #askRepository<T>(
+    { question: { operation, signal }, location, layout, names }: Located,
+    ask: (source: Source) => Promise<T>,
+  ): Promise<T> {
     await using lease = await this.#mirrors.open(location.remote);
     const { repository } = lease;
     let maxAgeMs = NEEDS_CURRENT_REFS.has(operation) ? 0 : REFS_MAX_AGE_MS;
@@ -74,7 +103,7 @@ export class GitSource extends SourceDecorator {
       const refs = await repository.refs({ signal, maxAgeMs });
       const module = new GitModule({ layout, repository, refs, signal });
       try {
-        return await ask(new RepositorySource(module, repository));
+        return await ask(new RepositorySource(module, { repository, names }));
       } catch (error) {
         // What old refs do not know may be new. Refs that moved while we fetched are read again.
         const isWorthRetrying = error instanceof RefsMovedError && attempt < MAX_ATTEMPTS ||
@@ -84,4 +113,12 @@ export class GitSource extends SourceDecorator {
       }
     }
   }
+}
+
+/** A question, and where its module is. */
+interface Located {
+  readonly question: Question;
+  readonly location: ModuleLocation & { readonly kind: "git" };
+  readonly layout: Layout;
+  readonly names: readonly RepositoryName[];
 }

@@ -65,7 +65,8 @@ const NO_SOURCE: Source = {
 
 Deno.test("GitSource asks the repository", async () => {
   const { source, leases } = fixture();
-  assert.deepEqual(await source.list(PATH, SIGNAL), { versions: ["v1.0.0"], freshMs: 0 });
+  const names = ["git.example.com/r"];
+  assert.deepEqual(await source.list(PATH, SIGNAL), { versions: ["v1.0.0"], freshMs: 0, names });
   assert.equal((await source.latest(PATH, SIGNAL)).version, "v1.0.0");
   assert.equal(
     (await source.resolve({ path: PATH, query: parseQuery("main") }, SIGNAL)).version,

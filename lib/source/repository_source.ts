@@ -8,6 +8,7 @@ import type { Repository } from "../git/repository.ts";
 import { scanGoMod, syntheticGoMod } from "../module/go_mod.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
+import type { RepositoryName } from "../module/repository_identity.ts";
 import { createZip } from "../zip/create.ts";
 import { ZipError } from "../zip/rules.ts";
 import type { FoundVersion, GitModule } from "./git_module.ts";
@@ -22,20 +23,28 @@ import type {
   VersionInfo,
 } from "./source.ts";
 
+export interface RepositorySourceOptions {
+  readonly repository: Repository;
+  /** {@linkcode KnownVersions.names}. */
+  readonly names: readonly RepositoryName[];
+}
+
 export class RepositorySource implements Source {
   readonly description: string;
   readonly #module: GitModule;
   readonly #repository: Repository;
+  readonly #names: readonly RepositoryName[];
 
-  /** @param module of this repository; every path asked for is its path */
-  constructor(module: GitModule, repository: Repository) {
+  /** @param module of the repository; every path asked for is its path */
+  constructor(module: GitModule, { repository, names }: RepositorySourceOptions) {
     this.description = `git ${repository.remote}`;
     this.#module = module;
     this.#repository = repository;
+    this.#names = names;
   }
 
   async list(): Promise<KnownVersions> {
-    return { versions: await this.#module.list(), freshMs: 0 };
+    return { versions: await this.#module.list(), freshMs: 0, names: this.#names };
   }
 
   async latest(): Promise<VersionInfo> {

@@ -12,6 +12,7 @@ import type { Info } from "../module/info.ts";
 import type { H1 } from "../module/h1.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
+import type { RepositoryName } from "../module/repository_identity.ts";
 import type { Query, Version } from "../module/version.ts";
 
 /** `.info` from a source; its version is canonical and fits the module path. */
@@ -31,6 +32,8 @@ export interface KnownVersions {
   readonly versions: readonly Version[];
   /** How long this answer stays current, as the source says; 0 if it does not say. */
   readonly freshMs: number;
+  /** The names that the module has because of where its code is (`namesByPlace`). Default: none. */
+  readonly names?: readonly RepositoryName[];
 }
 
 /** A copy of a module version as it came from its source, except its zip. */

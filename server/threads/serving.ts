@@ -17,6 +17,7 @@ import { type Session, Sessions } from "../../lib/auth/sessions.ts";
 import { createLogger, type Logger } from "../../lib/log/log.ts";
 import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
+import { PrivatePrefixes } from "../../lib/module/private_prefixes.ts";
 import { atProgramEnd } from "../../lib/log/at_exit.ts";
 import { StoredModules } from "../../lib/service/stored_modules.ts";
 import { Copies } from "../../lib/store/copies.ts";
@@ -94,6 +95,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
   const app = createApp({
     routes: [moduleRoute(stored)],
     guard: guardOf(start),
+    checkPath: new PrivatePrefixes(config.privateModules).checkPath,
     log,
     via,
     metrics,
@@ -122,8 +124,16 @@ function guardOf({ isGuarded, config }: ThreadStart): Guard {
   const sessions = new Sessions(Date.now);
   const accessList = new AccessList(config.clientAuth.acl);
   const clientOf = ({ identity }: Session, path: ModulePath): Client | null => {
-    if (!accessList.decide(identity, path).isAllowed) return null;
-    return { identity, mayRead: (asked) => accessList.decide(identity, asked).isAllowed };
+    const { decision, dependsOnRepository } = accessList.judge(identity, path);
+    if (!decision.isAllowed) return null;
+    return {
+      identity,
+      mayRead: (asked, names) => accessList.decide(identity, asked, names).isAllowed,
+      dependsOnRepository: (asked) => accessList.judge(identity, asked).dependsOnRepository,
+      admitTo: dependsOnRepository
+        ? (names) => accessList.decide(identity, path, names).isAllowed
+        : null,
+    };
   };
   return {
     answersDiffer: true,
