@@ -22,6 +22,7 @@ import {
   UpstreamError,
 } from "../lib/errors.ts";
 import { networkOf } from "../lib/http/address.ts";
+import type { FindClientAddress } from "../lib/http/client_address.ts";
 import type { Logger } from "../lib/log/log.ts";
 import type { ModulePath } from "../lib/module/path.ts";
 import type { RepositoryName } from "../lib/module/repository_identity.ts";
@@ -130,6 +131,8 @@ export interface AppOptions {
   ) => Promise<Response>;
   /** Takes note of the requests in progress. */
   readonly requests?: RequestsUnderWay | undefined;
+  /** Which client a request is of. Default: the one at the other end of its connection. */
+  readonly findClientAddress?: FindClientAddress;
   /** Limits concurrent requests. Default: no limit. */
   readonly concurrency?: ConcurrencyLimit;
   /**
@@ -150,6 +153,7 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 export function createApp(options: AppOptions): App {
   const { metrics = NO_METRICS, slowClientTimeoutMs: timeoutMs } = options;
+  const { findClientAddress = (peer) => peer } = options;
   const { answersDiffer } = options.guard;
   const slowClients = timeoutMs === undefined ? null : new SlowClients({ timeoutMs });
   const requestLog = options.requestLog ??
@@ -231,6 +235,7 @@ export function createApp(options: AppOptions): App {
       method: request.method,
       path: rawPath(request.url),
       connection,
+      findClientAddress,
       template: "other",
       facts: {},
       permit: null,
@@ -254,6 +259,7 @@ interface Exchange {
   /** As the client wrote it, without the leading `/` and the query. */
   readonly path: string;
   readonly connection: ConnectionInfo;
+  readonly findClientAddress: FindClientAddress;
   /** {@linkcode Operation.template}, once there is an operation. */
   template: string;
   /** Further fields of the access log. */
@@ -297,7 +303,8 @@ async function complete(
     return failureAnswer(error, answering);
   }
   try {
-    return await fallback(request, { id, address: addressOf(connection) });
+    // It has all headers, too, and finds the client in them.
+    return await fallback(request, { id, address: peerOf(connection) });
   } catch (error) {
     const answer = failureAnswer(error, answering);
     // The other side knows that nobody waits any more, and takes note of it.
@@ -341,16 +348,20 @@ function dispatch(
   exchange.template = operation.template ?? `/${route.name}`;
   const entrance = route.isUnlimited ? undefined : concurrency;
   const isAsked = guard.answersDiffer && entrance !== undefined;
-  const network = isAsked ? networkOf(incoming.address ?? "") : "";
-  // Who waits for a log-in keeps nobody out who has logged in.
-  if (isAsked && !entrance.mayEnterAsStranger(network) && guard.recognizes?.(incoming) === false) {
-    entrance.enterAsStranger(network);
+  if (isAsked && entrance.hasStrangers) {
+    // Who waits for a log-in keeps nobody out who has logged in.
+    const network = clientNetwork(exchange);
+    if (!entrance.mayEnterAsStranger(network) && guard.recognizes?.(incoming) === false) {
+      entrance.enterAsStranger(network);
+    }
   }
   const client = guard.admit(incoming, operation.access);
   // It is awaited below, unless there is no place for it.
   if (client instanceof Promise) client.catch(() => {});
   const isStranger = isAsked && (client instanceof Promise || client?.identity === null);
-  exchange.permit = isStranger ? entrance.enterAsStranger(network) : entrance?.enter() ?? null;
+  exchange.permit = isStranger
+    ? entrance.enterAsStranger(clientNetwork(exchange))
+    : entrance?.enter() ?? null;
   return client instanceof Promise
     ? client.then((client) => answerClient(client, { operation, exchange, checkPath }))
     : answerClient(client, { operation, exchange, checkPath });
@@ -374,9 +385,7 @@ function answerClient(
   if (identity !== null) facts["identity"] = identity;
   const ready = operation.answerAtOnce?.(client) ?? null;
   if (ready !== null) return ready;
-  const owner = identity === null
-    ? `address ${networkOf(addressOf(exchange.connection) ?? "")}`
-    : `identity ${identity}`;
+  const owner = identity === null ? `address ${clientNetwork(exchange)}` : `identity ${identity}`;
   permit?.assignTo(owner);
   const answer = workFor(owner, () => operation.answer(client));
   return client.admitTo === null || !(answer instanceof Promise)
@@ -398,21 +407,21 @@ class IncomingRequest implements RouteRequest {
   readonly headers: Headers;
   readonly requestId: string;
   readonly facts: Record<string, unknown>;
+  readonly #exchange: Exchange;
   readonly #request: HttpRequest;
-  readonly #connection: ConnectionInfo;
 
   constructor(exchange: Exchange, { method, path }: { method: Method; path: string }) {
     this.#request = exchange.request;
-    this.#connection = exchange.connection;
     this.method = method;
     this.path = path;
     this.headers = exchange.request.headers;
     this.requestId = exchange.id;
+    this.#exchange = exchange;
     this.facts = exchange.facts;
   }
 
   get address(): string | null {
-    return addressOf(this.#connection);
+    return addressOf(this.#exchange);
   }
 
   get origin(): string {
@@ -488,7 +497,18 @@ function refuse(status: number, reason: string): Answer {
   return noteAnswer(`rejected: ${reason}\n`, { status });
 }
 
-function addressOf({ remoteAddr }: ConnectionInfo): string | null {
+/** Of the client; null where there is none, in tests. */
+function addressOf({ connection, request, findClientAddress }: Exchange): string | null {
+  return findClientAddress(peerOf(connection), request.headers);
+}
+
+/** What counts as one client among those that have no identity. */
+function clientNetwork(exchange: Exchange): string {
+  return networkOf(addressOf(exchange) ?? "");
+}
+
+/** The runtime looks for it when it is asked: not for every request. */
+function peerOf({ remoteAddr }: ConnectionInfo): string | null {
   return remoteAddr !== undefined && "hostname" in remoteAddr ? remoteAddr.hostname : null;
 }
 

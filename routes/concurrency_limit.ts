@@ -57,6 +57,11 @@ export class ConcurrencyLimit {
     return new Permit(this, address);
   }
 
+  /** Whether there are any of {@linkcode enterAsStranger}. */
+  get hasStrangers(): boolean {
+    return this.#ofStrangers > 0;
+  }
+
   /** Whether {@linkcode enterAsStranger} would let it in. */
   mayEnterAsStranger(address: string): boolean {
     return this.#ofAddresses.mayTake(address, this.#freeToStrangers);

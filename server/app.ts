@@ -1,5 +1,6 @@
 /** The HTTP application: all routes over the parts, behind the guard. */
 import { OPEN_GUARD } from "../lib/auth/guard.ts";
+import { clientAddressFinder } from "../lib/http/client_address.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
 import type { Parts } from "../lib/open/parts.ts";
 import { checkStore } from "../lib/store/probe.ts";
@@ -25,7 +26,7 @@ export async function openApp(
   parts: Parts,
   { isStopping, metricsPage, index, ...options }: OpenAppOptions,
 ): Promise<OpenedApp> {
-  const { log, via, metrics } = parts.surroundings;
+  const { config, log, via, metrics } = parts.surroundings;
   const [store, auth, databases, own] = [
     await parts.store(),
     await parts.auth(),
@@ -42,6 +43,7 @@ export async function openApp(
     databases: { find: (name) => name === own?.name ? own : databases.find(name) },
     service: await parts.service(),
   });
+  const findClientAddress = clientAddressFinder(config.listen.trustedProxies);
   const app = createApp({
     routes,
     guard: auth ?? OPEN_GUARD,
@@ -49,6 +51,7 @@ export async function openApp(
     log,
     via,
     metrics,
+    findClientAddress,
     ...options,
   });
   return { app, routes };

@@ -28,7 +28,7 @@ export const SHUTDOWN_TIMEOUT_MS = 30_000;
 const CERTIFICATE_CHECK_MS = 2_000;
 
 export interface ListenOptions {
-  readonly config: Config["listen"];
+  readonly config: Pick<Config["listen"], "tls">;
   /** Where the certificate and its key are read from. */
   readonly places: SecretPlaces;
   readonly host: string;

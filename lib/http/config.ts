@@ -16,6 +16,7 @@ import { z } from "zod";
 import type { Fault } from "../schema/fault.ts";
 import { faultOf, httpUrl, keysAreKnown, nonEmpty, textFor } from "../schema/fields.ts";
 import { secret, secretWarnings } from "../schema/secret.ts";
+import { parseProxyBlock } from "./client_address.ts";
 import { parseEgressRule } from "./egress.ts";
 
 export const listen = z.strictObject({
@@ -28,6 +29,11 @@ export const listen = z.strictObject({
     /** The oldest protocol that clients may use. */
     minVersion: z.enum(["TLS1.2", "TLS1.3"]).default("TLS1.2"),
   }).exactOptional(),
+  /**
+   * Addresses and CIDR blocks of proxies before the server, which are believed what they say in
+   * `X-Forwarded-For` about where a request comes from.
+   */
+  trustedProxies: z.array(textFor(parseProxyBlock)).default([]),
 });
 
 /** Outgoing connections. They use at least TLS 1.2, and more cannot be demanded. */

@@ -14,6 +14,7 @@ import { Peer } from "./rpc.ts";
 import { AccessList } from "../../lib/auth/access_list.ts";
 import { type Client, type Guard, OPEN_GUARD } from "../../lib/auth/guard.ts";
 import { type Session, Sessions } from "../../lib/auth/sessions.ts";
+import { clientAddressFinder } from "../../lib/http/client_address.ts";
 import { createLogger, type Logger } from "../../lib/log/log.ts";
 import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
@@ -101,6 +102,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
     metrics,
     requestLog,
     requests,
+    findClientAddress: clientAddressFinder(config.listen.trustedProxies),
     concurrency: new ConcurrencyLimit(config.limits, metrics),
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
     fallback: handOver,
