@@ -14,6 +14,7 @@ import { resolve } from "node:path";
 import { withDeadline } from "../lib/async/deadline.ts";
 import { clientAuthSecretUses } from "../lib/auth/open.ts";
 import { type Config, type ConfigReading, findingText } from "../lib/config/config.ts";
+import { exposureFaults, exposureWarnings } from "../lib/config/exposure.ts";
 import { type Certificate, readCertificate } from "../lib/credentials/certificate.ts";
 import { credentialsSecrets } from "../lib/credentials/config.ts";
 import { readSecretLine, secretFaults, type SecretUse } from "../lib/credentials/secret.ts";
@@ -31,6 +32,7 @@ import { PROBE_KEY } from "../lib/store/probe.ts";
 export function define(command: Command, context: CommandContext): void {
   command
     .addOption(configFileOption())
+    .option("--host <host>", "address that serve is to listen on (default: any)")
     .addHelpText(
       "after",
       `
@@ -41,10 +43,11 @@ that passed; the last line counts them.
 Example:
   go-mod-proxy config check --config-file config.yaml`,
     )
-    .action(context.action(async ({ configFile }: { configFile?: string }) => {
+    .action(context.action(async ({ configFile, host }: CheckFlags) => {
       const env = context.environment.toObject();
       const isFine = await checkConfig({
         ...await readConfigFile(configFile, env),
+        host,
         env,
         print: printLine,
         signal: context.signal,
@@ -52,6 +55,11 @@ Example:
       });
       return isFine ? 0 : 1;
     }));
+}
+
+interface CheckFlags {
+  readonly configFile?: string;
+  readonly host?: string;
 }
 
 const STORE_TIMEOUT_MS = 20_000;
@@ -63,6 +71,8 @@ export interface CheckConfigOptions {
   readonly reading: ConfigReading;
   /** The directory that relative paths in the configuration are resolved against. */
   readonly configDirectory: string;
+  /** What `serve` is to listen on. Default: it is not known. */
+  readonly host?: string | undefined;
   readonly env: Env;
   /** Receives a line of output. */
   readonly print: (line: string) => void;
@@ -84,6 +94,7 @@ export async function checkConfig(options: CheckConfigOptions): Promise<boolean>
     await checkSecrets(config, options, report);
     await checkCertificate(config, options, report);
     checkUpstreams(config, options, report);
+    checkExposure(config, options, report);
     await checkStore(config, options, report);
   }
   report.print(options.print);
@@ -175,6 +186,23 @@ function judgeCertificate({ names, notAfter }: Certificate, nowMs: number, repor
   } else {
     report.passed.push(`listen.tls: the certificate for ${names} is valid until ${until}`);
   }
+}
+
+/** Without a host, what `serve` would refuse on some is a warning. */
+function checkExposure(
+  config: Config,
+  { host, reading: { locate, warnings } }: CheckConfigOptions,
+  report: Report,
+): void {
+  if (host !== undefined) {
+    report.faults.push(...exposureFaults(config, host).map(locate).map(findingText));
+  }
+  const unsaid = (host === undefined ? exposureFaults(config, null) : [])
+    .concat(exposureWarnings(config, host ?? null))
+    .map(locate)
+    // The file's own warning is about the same.
+    .filter(({ path }) => !warnings.some((warning) => warning.path === path));
+  report.warnings.push(...unsaid.map(findingText));
 }
 
 function checkUpstreams(

@@ -130,7 +130,7 @@ privateModules:
     "warning  config.yaml:4:67: httpProxy.password: " +
     "the secret is written in the configuration: use {file: …} or {envVar: …} instead",
     "warning  config.yaml:6:1: privateModules: anyone who reaches the server may read them; " +
-    "set clientAuth, or clientAuth.enabled: false if that is meant",
+    "set clientAuth, or clientAuth.enabled: false if that is meant on loopback",
     'ok       storage: the directory "$DIR/data" will be created',
     "2 faults, 2 warnings",
   ]);

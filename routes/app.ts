@@ -31,6 +31,7 @@ import { withRequestId } from "../lib/log/request_id.ts";
 import { describeRequest } from "../lib/log/trace.ts";
 import { type Answer, responseOf } from "./answer.ts";
 import type { ConcurrencyLimit, Permit } from "./concurrency_limit.ts";
+import type { CheckHost } from "./host_check.ts";
 import { RequestLog } from "./request_log.ts";
 import type { RequestsUnderWay } from "./requests_under_way.ts";
 import { errorAnswer, noteAnswer } from "./respond.ts";
@@ -131,6 +132,8 @@ export interface AppOptions {
   ) => Promise<Response>;
   /** Takes note of the requests in progress. */
   readonly requests?: RequestsUnderWay | undefined;
+  /** The answer to a request that is for another server. Default: all are for this one. */
+  readonly checkHost?: CheckHost;
   /** Which client a request is of. Default: the one at the other end of its connection. */
   readonly findClientAddress?: FindClientAddress;
   /** Limits concurrent requests. Default: no limit. */
@@ -327,12 +330,14 @@ function failureAnswer(thrown: unknown, { exchange, options: { log } }: Answerin
 /** Null if the fallback must answer. */
 function dispatch(
   exchange: Exchange,
-  { routes, guard, via, concurrency, fallback, checkPath }: AppOptions,
+  { routes, guard, via, concurrency, fallback, checkPath, checkHost }: AppOptions,
 ): Answer | null | Promise<Answer | null> {
   const { request, facts } = exchange;
   if (request.headers.get("Via")?.split(",").some((hop) => hop.trim() === via)) {
     throw new UpstreamError("Cannot answer: this server is configured as its own upstream");
   }
+  const misdirected = checkHost?.(request) ?? null;
+  if (misdirected !== null) return misdirected;
   const path = decodePath(exchange.path);
   const refusal = refusalOf(request);
   if (refusal !== null) return refusal;

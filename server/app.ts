@@ -8,8 +8,11 @@ import { allRoutes } from "../routes/all_routes.ts";
 import { type App, type AppOptions, createApp, type Route } from "../routes/app.ts";
 import type { MetricsPage } from "../routes/metrics.ts";
 
-export interface OpenAppOptions
-  extends Pick<AppOptions, "requestLog" | "requests" | "concurrency" | "slowClientTimeoutMs"> {
+export interface OpenAppOptions extends
+  Pick<
+    AppOptions,
+    "requestLog" | "requests" | "concurrency" | "slowClientTimeoutMs" | "checkHost"
+  > {
   /** Whether the process is shutting down: `/readyz` answers 503. */
   readonly isStopping: () => boolean;
   readonly metricsPage: MetricsPage;

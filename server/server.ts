@@ -3,6 +3,7 @@
  * `/readyz` answers 503.
  */
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
+import { exposureFaults, exposureWarnings } from "../lib/config/exposure.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
 import { readFileLimit } from "../lib/git/file_limit.ts";
 import { atProgramEnd } from "../lib/log/at_exit.ts";
@@ -11,8 +12,10 @@ import { Parts } from "../lib/open/parts.ts";
 import { startScrubber } from "../lib/open/scrubber.ts";
 import { openSurroundings, type ProcessSettings } from "../lib/open/surroundings.ts";
 import { VERSION } from "../lib/open/version.ts";
+import { type Fault, pathText } from "../lib/schema/fault.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
 import { ConcurrencyLimit } from "../routes/concurrency_limit.ts";
+import { hostCheck } from "../routes/host_check.ts";
 import { RequestLog } from "../routes/request_log.ts";
 import { RequestsUnderWay } from "../routes/requests_under_way.ts";
 import { openApp } from "./app.ts";
@@ -36,6 +39,7 @@ export interface ServeOptions extends ProcessSettings {
 /** Returns when the server has shut down. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { config, host, port, env, log, signal } = options;
+  checkExposure(options);
   // Started now, so that nothing waits for it.
   const fileLimit = readFileLimit({ path: env["PATH"] ?? "" });
   const metrics = new Prometheus({ version: VERSION });
@@ -75,6 +79,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     requests,
     concurrency: new ConcurrencyLimit(config.limits, metrics),
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
+    checkHost: hostCheck({ host, hosts: config.listen.hosts }),
   });
   await using _scrubber = await startScrubber(parts, signal);
   const upstream = (await parts.sources()).source.description;
@@ -109,6 +114,17 @@ export async function serve(options: ServeOptions): Promise<void> {
   });
   requestLog.flush();
   await index?.drain();
+}
+
+/** @throws {ConfigError} when what it serves must not be reachable from other machines */
+function checkExposure({ config, host, log }: ServeOptions): void {
+  const text = ({ path, message }: Fault) => `${pathText(path)}: ${message}`;
+  for (const warning of exposureWarnings(config, host)) log.warn(text(warning));
+  const faults = exposureFaults(config, host);
+  if (faults.length === 0) return;
+  throw new ConfigError(
+    faults.map((fault) => `cannot listen on ${host}: ${text(fault)}`).join("\n"),
+  );
 }
 
 interface Shared {

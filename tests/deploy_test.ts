@@ -16,6 +16,7 @@ import { z } from "zod";
 import deno from "../deno.json" with { type: "json" };
 import { SHUTDOWN_TIMEOUT_MS } from "../server/listen.ts";
 import { parseConfig } from "../lib/config/config.ts";
+import { exposureFaults } from "../lib/config/exposure.ts";
 import { healthRoutes } from "../routes/health.ts";
 import { runProgram } from "./worlds/server.ts";
 import { runCommand } from "./support/run_command.ts";
@@ -201,6 +202,10 @@ for (
   Deno.test(`${place}: the configuration loads, and fits the volumes`, async () => {
     const config = parseConfig(await Deno.readTextFile(file));
     assert.ok(!("disk" in config.storage), "replicas have no disk in common");
+    assert.ok(config.clientAuth.enabled);
+    const host = container.args[container.args.indexOf("--host") + 1] ?? "";
+    assert.deepEqual(exposureFaults(config, host), []);
+    assert.equal(config.listen.insecure, false);
     const mounted = container.volumeMounts.map(({ mountPath }) => mountPath);
     assert.ok(mounted.includes(container.args.at(-1)?.replace(/\/config\.yaml$/, "") ?? ""));
     for (const { privateKey } of config.gitHub.flatMap(({ gitHubApps }) => gitHubApps)) {

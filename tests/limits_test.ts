@@ -117,7 +117,7 @@ Deno.test("a client that does not read a large zip loses its slot", async () => 
   const { hostname, port } = new URL(server.url);
   const connection = await Deno.connect({ hostname, port: Number(port) });
   const path = "/example.com/large/@v/v1.0.0.zip";
-  const request = `GET ${path} HTTP/1.1\r\nHost: proxy.example.com\r\n\r\n`;
+  const request = `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
   await connection.write(new TextEncoder().encode(request));
   const status = async () => (await answerOf(`${server.url}/`)).status;
   await eventually("the client to take the only place", async () => await status() !== 200);
@@ -181,7 +181,7 @@ Deno.test("requests that are too large or malformed are refused", async (t) => {
   for (const { name, request, want } of REFUSED) {
     await t.step(name, async () => {
       using connection = await Deno.connect({ hostname, port: Number(port) });
-      const text = `${request}\r\nHost: proxy.example.com\r\nConnection: close\r\n\r\n1`;
+      const text = `${request}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n1`;
       // It may close the connection before it has read everything.
       const sent = connection.write(new TextEncoder().encode(text)).catch(() => 0);
       const buffer = new Uint8Array(4096);

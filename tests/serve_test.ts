@@ -119,7 +119,13 @@ ${file}:4:24: clientAuth.acl[0].identities[0]: there is no identity "cii"; did y
   }
 });
 
-const REFUSED: { name: string; env: Record<string, string>; config?: string; message: RegExp }[] = [
+const REFUSED: {
+  name: string;
+  env: Record<string, string>;
+  args?: string[];
+  config?: string;
+  message: RegExp;
+}[] = [
   {
     name: "an upstream that is no URL",
     env: { GOPROXY: "proxy.example.com" },
@@ -143,13 +149,29 @@ const REFUSED: { name: string; env: Record<string, string>; config?: string; mes
     config: "storage: { disk: { path: /dev/null/data } }\n",
     message: /invalid configuration.*storage: .*\/dev\/null/s,
   },
+  {
+    name: "private modules for everybody on all addresses",
+    env: { GOPROXY: "off" },
+    args: ["--host", "0.0.0.0"],
+    config: "privateModules: [{ pathPrefix: a.b, auth: { none: true } }]\n" +
+      "clientAuth: { enabled: false }\n",
+    message: /cannot listen on 0\.0\.0\.0: privateModules: anyone .*listen\.insecure: true/s,
+  },
+  {
+    name: "passwords in plain text on all addresses",
+    env: { GOPROXY: "off" },
+    args: ["--host", "::"],
+    config:
+      "clientAuth: { enabled: true, identities: [{ name: a, password: { envVar: PATH } }] }\n",
+    message: /cannot listen on ::: clientAuth\.identities\[0\]: its password .*listen\.tls/s,
+  },
 ];
 
-for (const { name, env, config, message } of REFUSED) {
+for (const { name, env, args: flags = [], config, message } of REFUSED) {
   Deno.test(`the start is refused for ${name}`, async () => {
     const directory = await Deno.makeTempDir({ prefix: "refused-" });
     try {
-      const args: string[] = [];
+      const args = [...flags];
       if (config !== undefined) {
         await Deno.writeTextFile(`${directory}/config.yaml`, config);
         args.push("--config-file", `${directory}/config.yaml`);
@@ -181,4 +203,32 @@ Deno.test("a port that is in use is reported", async () => {
     startServer({ args: ["--port", String(port)] }),
     new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port}: .*in use`, "i"),
   );
+});
+
+Deno.test("M6: a name that a web page had resolve to loopback is not answered, on any thread", async () => {
+  await using upstream = await startUpstream({ modules: [MODULE] });
+  await using server = await startServer({
+    args: ["--workers", "3"],
+    env: { GOPROXY: upstream.url },
+  });
+  await server.log(({ msg }) => msg === "all threads listen");
+  const { hostname, port } = new URL(server.url);
+  const statusFor = async (host: string, path: string) => {
+    using connection = await Deno.connect({ hostname, port: Number(port) });
+    const request = `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+    await connection.write(new TextEncoder().encode(request));
+    const text = await new Response(connection.readable).text();
+    return { status: Number(text.split(" ")[1]), text };
+  };
+  const mod = "/example.com/m/@v/v1.0.0.mod";
+  assert.equal((await statusFor(`localhost:${port}`, mod)).status, 200);
+  // Each connection may be another thread's.
+  for (let i = 0; i < 12; i++) {
+    const { status, text } = await statusFor(`attacker.example:${port}`, mod);
+    assert.equal(status, 403);
+    assert.match(text, /not known as "attacker\.example".*listen\.hosts/);
+    assert.doesNotMatch(text, /module example\.com/);
+  }
+  assert.equal((await statusFor("a b", "/")).status, 400);
+  assert.equal((await statusFor("attacker.example", "/metrics")).status, 403);
 });

@@ -202,7 +202,7 @@ function openServerWarnings({ clientAuth, privateModules }: Config, value: unkno
   return privateModules.length === 0 ? [] : [{
     path: ["privateModules"],
     message: "anyone who reaches the server may read them; set clientAuth, " +
-      "or clientAuth.enabled: false if that is meant",
+      "or clientAuth.enabled: false if that is meant on loopback",
   }];
 }
 

@@ -14,7 +14,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       clientAuth: { enabled: false, acl: [], authenticators: { oidc: [] }, identities: [] },
       gitMirrors: { maxSizeMiB: 20_480 },
       index: "private",
-      listen: { trustedProxies: [] },
+      listen: { trustedProxies: [], hosts: [], insecure: false },
       tls: {},
       httpProxy: {},
       egress: { allow: [] },

@@ -108,3 +108,20 @@ export function networkOf(address: string): string {
   const zeros = Array.from({ length: Math.max(0, missing) }, () => "0");
   return [...before ?? [], ...zeros, ...after ?? []].slice(0, 4).join(":");
 }
+
+/**
+ * Whether a host, as in a URL or in `--host`, is this machine by its name: a loopback address,
+ * `localhost`, or a name below it (RFC 6761, 6.3).
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(isLoopbackHost("[::1]"), true);
+ * assert.equal(isLoopbackHost("127.0.0.1.example.com"), false);
+ * ```
+ */
+export function isLoopbackHost(host: string): boolean {
+  const name = host.toLowerCase();
+  if (name === "localhost" || name.endsWith(".localhost")) return true;
+  return parseAddress(name.replace(/^\[(.*)\]$/, "$1"))?.range() === "loopback";
+}

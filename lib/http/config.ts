@@ -19,6 +19,8 @@ import { secret, secretWarnings } from "../schema/secret.ts";
 import { parseProxyBlock } from "./client_address.ts";
 import { parseEgressRule } from "./egress.ts";
 
+const HOST_NAME = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
+
 export const listen = z.strictObject({
   /** Serve https. Default: http. */
   tls: z.strictObject({
@@ -34,6 +36,16 @@ export const listen = z.strictObject({
    * `X-Forwarded-For` about where a request comes from.
    */
   trustedProxies: z.array(textFor(parseProxyBlock)).default([]),
+  /**
+   * Names that the server has besides loopback ones while it listens on a loopback address: those
+   * that a reverse proxy on the same machine passes on in `Host`.
+   */
+  hosts: z.array(z.string().regex(HOST_NAME, "not a host name without a port")).default([]),
+  /**
+   * Allows private modules without client authentication, and passwords without TLS, on an address
+   * that is not loopback (lib/config/exposure.ts).
+   */
+  insecure: z.boolean().default(false),
 });
 
 /** Outgoing connections. They use at least TLS 1.2, and more cannot be demanded. */

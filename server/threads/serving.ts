@@ -25,6 +25,7 @@ import { Copies } from "../../lib/store/copies.ts";
 import { inspectZip, ZipError } from "../../lib/zip/read.ts";
 import { createApp, type HttpRequest } from "../../routes/app.ts";
 import { ConcurrencyLimit } from "../../routes/concurrency_limit.ts";
+import { hostCheck } from "../../routes/host_check.ts";
 import { moduleRoute } from "../../routes/module.ts";
 import { RequestLog } from "../../routes/request_log.ts";
 import { RequestsUnderWay } from "../../routes/requests_under_way.ts";
@@ -102,6 +103,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
     metrics,
     requestLog,
     requests,
+    checkHost: hostCheck({ host, hosts: config.listen.hosts }),
     findClientAddress: clientAddressFinder(config.listen.trustedProxies),
     concurrency: new ConcurrencyLimit(config.limits, metrics),
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
