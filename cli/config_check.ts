@@ -18,6 +18,8 @@ import { exposureFaults, exposureWarnings } from "../lib/config/exposure.ts";
 import { type Certificate, readCertificate } from "../lib/credentials/certificate.ts";
 import { credentialsSecrets } from "../lib/credentials/config.ts";
 import { readSecretLine, secretFaults, type SecretUse } from "../lib/credentials/secret.ts";
+import { secretsOf } from "../lib/config/secrets.ts";
+import { secretFileWarnings } from "../lib/credentials/secret_files.ts";
 import { describeError } from "../lib/errors.ts";
 import { NO_METRICS } from "../lib/log/metrics.ts";
 import { readSumDatabaseKey } from "../lib/open/private_sum_database.ts";
@@ -150,6 +152,9 @@ async function checkSecrets(
   ];
   for (const fault of await secretFaults(uses, secretPlaces(options))) {
     report.faults.push(findingText(locate(fault)));
+  }
+  for (const warning of await secretFileWarnings(secretsOf(config), secretPlaces(options))) {
+    report.warnings.push(findingText(locate(warning)));
   }
   if (privateSumDatabase !== undefined) {
     const path = ["privateSumDatabase", "privateKey"];

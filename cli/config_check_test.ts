@@ -103,7 +103,7 @@ fault    config.yaml:24:17: clientAuth.acl[0].access: expected allow or deny
 fault    config.yaml:25:22: clientAuth.acl[1].identities[0]: there is no identity "cii"; did you mean "ci"?
 fault    config.yaml:26:23: clientAuth.acl[2].moduleRegexp: error parsing regexp: missing closing ): \`(\`
 fault    config.yaml:27:19: clientAuth.acl[3].modules[0]: write each pattern as an entry of the list, without commas
-fault    config.yaml:30:34: clientAuth.identities[1].passwordHash: not of the form $scrypt$ln=15,r=8,p=1$<salt>$<hash>
+fault    config.yaml:30:34: clientAuth.identities[1].passwordHash: not of the form $scrypt$ln=17,r=8,p=1$<salt>$<hash>
 fault    config.yaml:31:15: clientAuth.identities[2].name: "ci" is already used (see clientAuth.identities[0].name, line 29)
 fault    config.yaml:33:7: clientAuth.identities[3].gceInstanceIdentityBinding: it needs authenticators.gceInstanceIdentity
 fault    config.yaml:35:1: limits: expected a mapping of keys, not an empty value

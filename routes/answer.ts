@@ -32,12 +32,18 @@ export interface ResponseOptions {
   readonly answersDiffer?: boolean;
 }
 
+/**
+ * For browsers, all answers say that they are what their type says, whatever their bytes look like,
+ * and that links in them do not tell where they were found.
+ */
 export function responseOf(answer: Answer, options: ResponseOptions): Response {
   const { status, body, challenges, sizeBytes } = answer;
   const headers: Record<string, string> = { ...answer.headers };
   if (sizeBytes !== undefined) headers["Content-Length"] = String(sizeBytes);
   if (options.answersDiffer) keepForOneClient(headers);
   headers["X-Request-Id"] = options.requestId;
+  headers["X-Content-Type-Options"] = "nosniff";
+  headers["Referrer-Policy"] = "no-referrer";
   const response = new Response(body, { status, headers });
   challenges?.forEach((challenge) => response.headers.append("WWW-Authenticate", challenge));
   return response;

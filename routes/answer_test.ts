@@ -14,7 +14,9 @@ Deno.test("responseOf() says how large the body is, and by which id the log has 
   assert.deepEqual([...response.headers], [
     ["cache-control", "public, max-age=60"],
     ["content-length", "6"],
+    ["referrer-policy", "no-referrer"],
     ["vary", "Accept-Encoding"],
+    ["x-content-type-options", "nosniff"],
     ["x-request-id", "42"],
   ]);
   assert.equal(await response.text(), "hello\n");

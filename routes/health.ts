@@ -1,7 +1,10 @@
 /**
  * `/healthz`: the process answers. `/readyz`: it is ready, which means that it can read its store
  * and is not shutting down.
+ *
+ * Anyone may ask, so the store is read once a second at most, however many do.
  */
+import { withDeadline } from "../lib/async/deadline.ts";
 import { ANYONE } from "../lib/auth/guard.ts";
 import { OverloadedError } from "../lib/errors.ts";
 import type { Answer } from "./answer.ts";
@@ -13,9 +16,19 @@ export interface HealthOptions {
   checkStore(signal: AbortSignal): Promise<void>;
   /** Whether the server is shutting down. */
   isStopping(): boolean;
+  /** Milliseconds since any moment. Default: the clock. */
+  now?: () => number;
 }
 
-export function healthRoutes({ checkStore, isStopping }: HealthOptions): Route[] {
+/** For how long what was found about the store counts. */
+const REMEMBERED_MS = 1_000;
+/** More than the check itself takes. */
+const CHECK_TIMEOUT_MS = 60_000;
+
+export function healthRoutes(
+  { checkStore, isStopping, now = () => performance.now() }: HealthOptions,
+): Route[] {
+  const check = remembered(checkStore, now);
   return [
     {
       name: "healthz",
@@ -33,12 +46,34 @@ export function healthRoutes({ checkStore, isStopping }: HealthOptions): Route[]
           if (isStopping()) {
             throw new OverloadedError("Cannot take requests: the server is stopping");
           }
-          await checkStore(signal);
+          await withDeadline(check, {
+            timeoutMs: CHECK_TIMEOUT_MS,
+            what: "check the store",
+            signal,
+          });
           return ok();
         },
       }),
     },
   ];
+}
+
+/** One check at a time, whose outcome is everybody's for a while. */
+function remembered(
+  checkStore: HealthOptions["checkStore"],
+  now: () => number,
+): () => Promise<void> {
+  let last: Promise<void> | null = null;
+  let endedMs = 0;
+  return () => {
+    if (last !== null && now() < endedMs + REMEMBERED_MS) return last;
+    // It is everybody's, so nobody's leaving ends it; it has a deadline of its own.
+    last = checkStore(new AbortController().signal).finally(() => endedMs = now());
+    endedMs = Infinity;
+    // Whoever has asked for it may have left.
+    last.catch(() => {});
+    return last;
+  };
 }
 
 function ok(): Answer {

@@ -4,13 +4,15 @@
  */
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
 import { exposureFaults, exposureWarnings } from "../lib/config/exposure.ts";
+import { secretsOf } from "../lib/config/secrets.ts";
+import { secretFileWarnings } from "../lib/credentials/secret_files.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
 import { readFileLimit } from "../lib/git/file_limit.ts";
 import { atProgramEnd } from "../lib/log/at_exit.ts";
 import { parseLogLevel } from "../lib/log/log_level.ts";
 import { Parts } from "../lib/open/parts.ts";
 import { startScrubber } from "../lib/open/scrubber.ts";
-import { openSurroundings, type ProcessSettings } from "../lib/open/surroundings.ts";
+import { openSurroundings, type ProcessSettings, secretPlaces } from "../lib/open/surroundings.ts";
 import { VERSION } from "../lib/open/version.ts";
 import { type Fault, pathText } from "../lib/schema/fault.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
@@ -40,6 +42,9 @@ export interface ServeOptions extends ProcessSettings {
 export async function serve(options: ServeOptions): Promise<void> {
   const { config, host, port, env, log, signal } = options;
   checkExposure(options);
+  for (const warning of await secretFileWarnings(secretsOf(config), secretPlaces(options))) {
+    log.warn(textOf(warning));
+  }
   // Started now, so that nothing waits for it.
   const fileLimit = readFileLimit({ path: env["PATH"] ?? "" });
   const metrics = new Prometheus({ version: VERSION });
@@ -116,14 +121,17 @@ export async function serve(options: ServeOptions): Promise<void> {
   await index?.drain();
 }
 
+function textOf({ path, message }: Fault): string {
+  return `${pathText(path)}: ${message}`;
+}
+
 /** @throws {ConfigError} when what it serves must not be reachable from other machines */
 function checkExposure({ config, host, log }: ServeOptions): void {
-  const text = ({ path, message }: Fault) => `${pathText(path)}: ${message}`;
-  for (const warning of exposureWarnings(config, host)) log.warn(text(warning));
+  for (const warning of exposureWarnings(config, host)) log.warn(textOf(warning));
   const faults = exposureFaults(config, host);
   if (faults.length === 0) return;
   throw new ConfigError(
-    faults.map((fault) => `cannot listen on ${host}: ${text(fault)}`).join("\n"),
+    faults.map((fault) => `cannot listen on ${host}: ${textOf(fault)}`).join("\n"),
   );
 }
 

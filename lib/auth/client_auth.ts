@@ -30,8 +30,6 @@ import { type Session, Sessions } from "./sessions.ts";
 export const VERIFIED_FOR_MS = 60_000;
 /** How many different credentials may be verified at once. */
 const MAX_UNDER_WAY = 1_000;
-/** How much of a claimed user name a log line shows. */
-const MAX_SHOWN_NAME_LENGTH = 128;
 
 export interface ClientAuthOptions {
   readonly authenticators: readonly Authenticator[];
@@ -135,8 +133,7 @@ export class ClientAuth implements Guard {
       log.info({ audit: "log-in", method, identity, address, id }, "issued an access token");
       return token;
     } catch (error) {
-      const user = credentials.user?.slice(0, MAX_SHOWN_NAME_LENGTH);
-      throw this.#audited(error, { request, method, ...(user === undefined ? {} : { user }) });
+      throw this.#audited(error, { request, method, ...this.#shownUser(credentials.user) });
     }
   }
 
@@ -234,14 +231,22 @@ export class ClientAuth implements Guard {
     );
   }
 
+  /**
+   * A user name for the log, if it is that of an identity. Another one may be anything, such as a
+   * password or token in the wrong place.
+   */
+  #shownUser(user: string | null): { user?: string } {
+    return user !== null && this.#options.identities.has(user) ? { user } : {};
+  }
+
   /** Writes the audit line of a denial; the access log has all other failures. */
   #audited(error: unknown, { request, access, ...facts }: Denied): unknown {
     if (!isDenial(error)) return error;
     const { address, requestId: id, headers } = request;
-    const user = facts.identity === undefined ? claimedUser(headers) : undefined;
+    const shown = facts.identity === undefined ? this.#shownUser(claimedUser(headers)) : {};
     this.#options.log.warn({
       audit: "denied",
-      ...(user === undefined ? {} : { user }),
+      ...shown,
       ...facts,
       ...(access?.kind === "module" ? { module: access.path } : {}),
       address,
@@ -266,7 +271,7 @@ interface Denied {
   readonly method?: LoginMethod;
   /** Once it is proved. */
   readonly identity?: string;
-  /** The user name that the client claims. */
+  /** The user name that the client claims, where it is that of an identity. */
   readonly user?: string;
 }
 
@@ -292,12 +297,11 @@ async function firstProof(
 }
 
 /** The user name that a client claims in Basic, for the log. */
-function claimedUser(headers: Headers): string | undefined {
+function claimedUser(headers: Headers): string | null {
   try {
-    const user = parseAuthorization(headers.get("Authorization") ?? "").user;
-    return user?.slice(0, MAX_SHOWN_NAME_LENGTH);
+    return parseAuthorization(headers.get("Authorization") ?? "").user;
   } catch (error) {
-    if (error instanceof UnauthenticatedError) return undefined;
+    if (error instanceof UnauthenticatedError) return null;
     throw error;
   }
 }

@@ -277,6 +277,11 @@ Deno.test("ClientAuth has an audit line for each denial, and no secret in any", 
     { ...common, who: "dev", what: CLOSED.path },
     { ...common, who: "dev", what: "userpassword" },
   ]);
+  // In the place of the user name, as some tools want tokens.
+  await assert.rejects(world.admit(basic(token, "x-oauth-basic"), OPEN));
+  await assert.rejects(world.admit(basic("ghp_0123456789", ""), OPEN));
   const text = JSON.stringify(world.log);
-  for (const secret of ["hunter2", "dev-pass", token, SECRET]) assert.ok(!text.includes(secret));
+  for (const secret of ["hunter2", "ghp_", "dev-pass", token, SECRET]) {
+    assert.ok(!text.includes(secret));
+  }
 });

@@ -27,7 +27,7 @@ import { PasswordHash } from "./password_hash.ts";
 
 const MIN_TIME_TO_LIVE_MS = 1000;
 /** A token that lives longer would be a password. */
-const MAX_TIME_TO_LIVE_MS = 7 * 24 * 3_600_000;
+const MAX_TIME_TO_LIVE_MS = 24 * 3_600_000;
 /** The first signs, all verify: two are enough for a rotation. */
 const MAX_SIGNING_SECRETS = 8;
 
@@ -36,7 +36,7 @@ const timeToLive = z.string().transform((text, context) => {
   try {
     const ms = parseDurationMs(text);
     if (ms >= MIN_TIME_TO_LIVE_MS && ms <= MAX_TIME_TO_LIVE_MS) return ms;
-    throw new Error("must be from 1s to 168h");
+    throw new Error("must be from 1s to 24h");
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     context.issues.push({ code: "custom", input: text, message });

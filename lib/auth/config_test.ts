@@ -165,7 +165,7 @@ Deno.test("B16: parseConfig() names the place of each fault in clientAuth", asyn
         /^clientAuth\.authenticators\.accessToken\.timeToLive: /m,
       ],
     },
-    ...["0", "999ms", "169h", "1 hour", "-1h"].map((timeToLive) => ({
+    ...["0", "999ms", "25h", "169h", "1 hour", "-1h"].map((timeToLive) => ({
       yaml:
         `authenticators: { accessToken: { audience: a, secret: s, timeToLive: "${timeToLive}" } }`,
       want: [/^clientAuth\.authenticators\.accessToken\.timeToLive: /m],

@@ -3,7 +3,7 @@
  * (https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md):
  *
  * ```text
- * $scrypt$ln=15,r=8,p=1$<salt>$<hash>      base64 without padding
+ * $scrypt$ln=17,r=8,p=1$<salt>$<hash>      base64 without padding
  * ```
  *
  * Limits: 2^10 ≤ N ≤ 2^18, and at most {@linkcode MAX_MEMORY_BYTES} for one verification, so that a
@@ -24,8 +24,10 @@ const FORM =
   /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
 const MAX_MEMORY_BYTES = 256 * 1024 * 1024;
 
-/** The cost of a login: 32 MiB and about 0.1 s. */
-const DEFAULT_COST: Cost = { logN: 15, blockSize: 8, parallelism: 1 };
+/**
+ * The cost of a login: 128 MiB and about half a second, as in OWASP's Password Storage Cheat Sheet.
+ */
+const DEFAULT_COST: Cost = { logN: 17, blockSize: 8, parallelism: 1 };
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 
@@ -51,7 +53,7 @@ export class PasswordHash {
   static parse(text: string): PasswordHash {
     const [, logN, blockSize, parallelism, salt = "", hash = ""] = FORM.exec(text) ?? [];
     if (logN === undefined) {
-      throw new PasswordHashError("not of the form $scrypt$ln=15,r=8,p=1$<salt>$<hash>");
+      throw new PasswordHashError("not of the form $scrypt$ln=17,r=8,p=1$<salt>$<hash>");
     }
     const cost = {
       logN: Number(logN),

@@ -20,7 +20,7 @@ export interface PasswordIdentity {
   readonly passwordHash?: Secret | undefined;
 }
 
-/** Hashing takes a whole core and tens of megabytes. */
+/** Hashing takes a whole core and 128 MiB, at most 256 MiB (password_hash.ts). */
 const MAX_HASHING_AT_ONCE = 2;
 const MAX_WAITING = 64;
 const MAX_WAIT_MS = 10_000;

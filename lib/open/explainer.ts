@@ -13,13 +13,14 @@ export interface OpenExplainerOptions {
 }
 
 export function openExplainer(
-  { config: { clientAuth } }: Surroundings,
+  { config: { clientAuth }, log }: Surroundings,
   { copies, sources, databases }: OpenExplainerOptions,
 ): Explainer {
   return new Explainer({
     copies,
     sourcesOf: (path) => sources.sourcesOf(path),
     databaseFor: (path) => databases.databaseFor(path),
+    log,
     accessList: clientAuth.enabled ? new AccessList(clientAuth.acl) : null,
   });
 }

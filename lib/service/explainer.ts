@@ -7,9 +7,11 @@
  * that fails carries the reason in its place, so there is always an explanation.
  */
 import { withDeadline } from "../async/deadline.ts";
-import { SingleFlight } from "../async/single_flight.ts";
+import { type Flight, GRACE_MS, SingleFlight } from "../async/single_flight.ts";
 import type { AccessList } from "../auth/access_list.ts";
-import { describeError, type Meaning, meaningOf, ProxyError } from "../errors.ts";
+import { describeError, type Meaning, meaningOf, ProxyError, StorageError } from "../errors.ts";
+import { GitError } from "../git/errors.ts";
+import type { Logger } from "../log/log.ts";
 import type { H1, ModuleHashes } from "../module/h1.ts";
 import type { DatabaseFor } from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
@@ -85,7 +87,7 @@ export interface AccessPart {
 }
 
 export interface ExplainerOptions {
-  readonly copies: Copies;
+  readonly copies: Pick<Copies, "read" | "openZip">;
   /** The sources of a module. */
   readonly sourcesOf: (
     path: ModulePath,
@@ -93,6 +95,8 @@ export interface ExplainerOptions {
   readonly databaseFor: DatabaseFor;
   /** Null: everyone may read everything. */
   readonly accessList: AccessList | null;
+  /** Takes the whole reason of what could not be found out. */
+  readonly log: Logger;
   readonly limits?: Partial<ExplainLimits>;
 }
 
@@ -101,9 +105,15 @@ export interface ExplainLimits {
   readonly timeoutMs: number;
   /** How many explanations may be in progress at once. */
   readonly maxFlights: number;
+  /** How long what nobody waits for any more goes on. */
+  readonly graceMs: number;
 }
 
-export const EXPLAIN_LIMITS: ExplainLimits = { timeoutMs: 60_000, maxFlights: 8 };
+export const EXPLAIN_LIMITS: ExplainLimits = {
+  timeoutMs: 60_000,
+  maxFlights: 8,
+  graceMs: GRACE_MS,
+};
 
 export class Explainer {
   readonly #options: ExplainerOptions;
@@ -113,7 +123,7 @@ export class Explainer {
   constructor(options: ExplainerOptions) {
     this.#options = options;
     this.#limits = { ...EXPLAIN_LIMITS, ...options.limits };
-    this.#flights = new SingleFlight(this.#limits.maxFlights);
+    this.#flights = new SingleFlight(this.#limits.maxFlights, this.#limits);
   }
 
   /**
@@ -126,7 +136,7 @@ export class Explainer {
   ): Promise<Explanation> {
     const facts = await this.#flights.run(
       nameOf(module),
-      () => this.#lookInto(module),
+      (flight) => this.#lookInto(module, flight),
       signal,
     );
     const { accessList } = this.#options;
@@ -137,18 +147,26 @@ export class Explainer {
     return { ...facts, access };
   }
 
-  async #lookInto(module: ModuleVersion): Promise<Omit<Explanation, "access">> {
+  async #lookInto(
+    module: ModuleVersion,
+    { signal }: Flight,
+  ): Promise<Omit<Explanation, "access">> {
+    const orFailure = <T>(work: () => Promise<T>, names?: Set<RepositoryName>) =>
+      this.#orFailure(work, { names, signal });
     const { path, version } = module;
     const { privatePrefix, sources } = this.#options.sourcesOf(path);
     const copy = await orFailure(() => this.#options.copies.read(module));
     const known = copy === null || "failed" in copy ? null : copy;
     const names = new Set(known === null ? [] : namesOfCopy(known.manifest));
     const [published, checksumDatabase, said] = await Promise.all([
-      known === null ? null : this.#published(known),
-      orFailure(() => this.#record(module, known)),
+      known === null ? null : orFailure(() => this.#published(known)),
+      orFailure(() => this.#record(module, { published: known, signal })),
       Promise.all(sources.map(async (source) => ({
         source: source.description,
-        ...await orFailure(() => this.#ask(source, { module, published: known, names }), names),
+        ...await orFailure(
+          () => this.#ask(source, { module, published: known, names, signal }),
+          names,
+        ),
       }))),
     ]);
     return {
@@ -162,32 +180,31 @@ export class Explainer {
     };
   }
 
-  async #published(copy: Copy): Promise<PublishedPart | Failed> {
+  async #published(copy: Copy): Promise<PublishedPart> {
     const { time, origin, source, goMod, zip } = copy.manifest;
-    return await orFailure(async () => {
-      const stored = await this.#options.copies.openZip(copy);
-      await stored?.body.cancel();
-      return {
-        time,
-        source,
-        ...origin === undefined ? {} : { origin },
-        goMod: { h1: goMod.h1, sizeBytes: goMod.sizeBytes },
-        zip: { h1: zip.h1, sizeBytes: stored?.sizeBytes ?? null },
-      };
-    });
+    const stored = await this.#options.copies.openZip(copy);
+    await stored?.body.cancel();
+    return {
+      time,
+      source,
+      ...origin === undefined ? {} : { origin },
+      goMod: { h1: goMod.h1, sizeBytes: goMod.sizeBytes },
+      zip: { h1: zip.h1, sizeBytes: stored?.sizeBytes ?? null },
+    };
   }
 
   async #ask(
     source: Source,
-    { module, published, names }: {
+    { module, published, names, signal }: {
       module: ModuleVersion;
       published: Copy | null;
       names: Set<RepositoryName>;
+      signal: AbortSignal;
     },
   ): Promise<SourcePart> {
     const { info, goMod } = await this.#withDeadline(
       `ask ${source.description}`,
-      (signal) => source.describe(module, signal),
+      { work: (signal) => source.describe(module, signal), signal },
     );
     const { url: remote, subdir } = info.origin ?? {};
     if (remote !== undefined) {
@@ -198,13 +215,16 @@ export class Explainer {
     return { time: info.time, goModH1, isAsPublished };
   }
 
-  async #record(module: ModuleVersion, published: Copy | null): Promise<DatabasePart | null> {
+  async #record(
+    module: ModuleVersion,
+    { published, signal }: { published: Copy | null; signal: AbortSignal },
+  ): Promise<DatabasePart | null> {
     const database = this.#options.databaseFor(module.path);
     if (database === null) return null;
     const { name } = database;
     const hashes = await this.#withDeadline(
       `ask ${name}`,
-      (signal) => database.find(module, signal),
+      { work: (signal) => database.find(module, signal), signal },
     );
     if (hashes === null) return { name, record: null };
     const { zipH1, goModH1 } = hashes;
@@ -214,24 +234,42 @@ export class Explainer {
     return { name, record: { zipH1, goModH1, isAsPublished } };
   }
 
-  #withDeadline<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return withDeadline(work, { timeoutMs: this.#limits.timeoutMs, what });
+  #withDeadline<T>(
+    what: string,
+    { work, signal }: { work: (signal: AbortSignal) => Promise<T>; signal: AbortSignal },
+  ): Promise<T> {
+    return withDeadline(work, { timeoutMs: this.#limits.timeoutMs, what, signal });
+  }
+
+  /** @param options.names takes those of what a failure tells of */
+  async #orFailure<T>(
+    work: () => Promise<T>,
+    { names, signal }: { names: Set<RepositoryName> | undefined; signal: AbortSignal },
+  ): Promise<T | Failed> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof ProxyError) {
+        for (const name of error.names) names?.add(name as RepositoryName);
+      }
+      // Nobody reads it any more.
+      signal.throwIfAborted();
+      this.#options.log.info({ error: describeError(error) }, "a part of an explanation failed");
+      return { failed: meaningOf(error), reason: toldReason(error) };
+    }
   }
 }
 
-/** @param names takes those of what a failure tells of */
-async function orFailure<T>(
-  work: () => Promise<T>,
-  names?: Set<RepositoryName>,
-): Promise<T | Failed> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof ProxyError) {
-      for (const name of error.names) names?.add(name as RepositoryName);
-    }
-    // As on every other route, the causes of a message are only logged.
-    const reason = error instanceof ProxyError ? error.message : describeError(error);
-    return { failed: meaningOf(error), reason };
-  }
+/** A path of this machine, at the start of a word. Those of URLs are not. */
+const LOCAL_PATH = /(?<=^|[\s"'(=`])\/[^\s"'()`]+/g;
+
+/**
+ * What a client is told: as on every other route, what a message leaves to its cause is for the
+ * log, and so are git's own words and where this machine has its files.
+ */
+function toldReason(error: unknown): string {
+  if (error instanceof StorageError) return "the module store failed";
+  if (!(error instanceof ProxyError)) return "internal error";
+  const { message } = error instanceof GitError ? error.withoutWords() : error;
+  return message.replaceAll(LOCAL_PATH, "…");
 }
