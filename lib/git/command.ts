@@ -90,9 +90,9 @@ export interface GitRunOptions {
 }
 
 /**
- * How much memory a git may take. What a light one does takes little, whatever is in the repository:
- * it reads single objects. A heavy one takes what a pack, a tree or a history makes it take. A huge
- * one holds a large file.
+ * How much memory a git may take. What a light one does takes little, whatever is in the
+ * repository: it reads single objects. A heavy one takes what a pack, a tree or a history makes it
+ * take. A huge one holds a large file.
  */
 export type GitMemory = "light" | "heavy" | "huge";
 

@@ -95,7 +95,7 @@ export const METRICS = {
   gomodproxy_scrub_objects_total: counter("Objects that the scrubber has read.", []),
   gomodproxy_scrub_bytes_total: counter("Bytes that the scrubber has read.", []),
   gomodproxy_scrub_findings_total: counter(
-    "What the scrubber has found: fault, note (an orphan), repaired.",
+    "Findings of the scrubber: fault, note (an orphan), repaired.",
     ["kind"],
   ),
   gomodproxy_store_cache_requests_total: counter(

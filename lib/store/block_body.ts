@@ -1,4 +1,7 @@
-/** The body of an object whose file is read block by block, so that each is checked before it leaves. */
+/**
+ * The body of an object whose file is read block by block, so that each is checked before it
+ * leaves.
+ */
 import { StorageError } from "../errors.ts";
 import { BLOCK_BYTES } from "./block_sums.ts";
 import type { ByteRange, StoredObject } from "./object_store.ts";

@@ -4,16 +4,20 @@
  * a file of their own:
  *
  * ```text
- * "gmps"  format 1  size of the object  size of a block  sum of each block …  sum of all before it and the name
- *  4       4         8                   4                4 each               4 bytes
+ * "gmps"   4 bytes
+ * format   4 bytes, 1
+ * size     8 bytes, of the object
+ * size     4 bytes, of a block
+ * sums     4 bytes for each block
+ * sum      4 bytes, of everything before it and the name
  * ```
  *
  * All numbers have the highest byte first. A sum is the CRC-32 of zlib, which the runtime computes
  * at 8 GB/s. CRC-32C, which buckets use, is computed by JavaScript here, at 0.6 to 1 GB/s
  * (2026-11-29, Deno 2.9.6, two shared cores).
  *
- * Limits: a sum finds what a disk or a program did to bytes by mistake. It is no defense against
- * somebody who may write to the store; the h1 is.
+ * Limits: a sum detects accidental damage by a disk or a program. It does not protect against an
+ * attacker who can write to the store; the h1 does.
  */
 import { crc32 } from "node:zlib";
 import { readExactly } from "../scratch/files.ts";

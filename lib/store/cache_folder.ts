@@ -9,12 +9,12 @@
  * ```
  *
  * A file has a head of {@linkcode HEAD_BYTES} bytes, then the object, then the checksums of its
- * blocks (block_sums.ts), which are sealed with the file's name: `gmpc`, the format 2 (32 bits), the
- * object's size (64 bits), 8 bytes of nothing; the highest byte first. It is written under another
- * name and gets its own by rename(2) when it is complete, so a reader sees all of it or nothing. A
- * file of another length than its head says is dropped before a byte of it is used, and each block
- * is compared before it is used: an object of one block before it is answered; of a larger one, the
- * stream fails, and the file is dropped. Files of format 1 count as missing.
+ * blocks (block_sums.ts), which are sealed with the file's name: `gmpc`, the format 2 (32 bits),
+ * the object's size (64 bits), 8 bytes of nothing; the highest byte first. It is written under
+ * another name and gets its own by rename(2) when it is complete, so a reader sees all of it or
+ * nothing. A file of another length than its head says is dropped before a byte of it is used, and
+ * each block is compared before it is used: an object of one block before it is answered; of a
+ * larger one, the stream fails, and the file is dropped. Files of format 1 count as missing.
  *
  * A file's modification time says when it was last used, give or take
  * {@linkcode TOUCH_INTERVAL_MS}. Where there is too much, what was not used for longest is removed,
@@ -24,8 +24,8 @@
  * the directory is then as empty.
  *
  * Limits: other processes are heard of when the directory is looked through, so each of them may
- * exceed the size by a sixteenth. Looking through it holds the names of all files in memory. A
- * file system that hangs is not noticed; the directory is to be on a disk of this machine.
+ * exceed the size by a sixteenth. Looking through it holds the names of all files in memory. A file
+ * system that hangs is not noticed; the directory is to be on a disk of this machine.
  */
 import { createHash } from "node:crypto";
 import { describeError, StorageError } from "../errors.ts";
