@@ -28,8 +28,8 @@ export abstract class ProxyError extends Error {
   abstract readonly meaning: Meaning;
   /**
    * The names of what the failure tells of, where they are known only since it was looked up
-   * (`namesByPlace` of module/repository_identity.ts). Whoever may not know of them may not have the
-   * message.
+   * (`namesByPlace` of module/repository_identity.ts). Whoever may not know of them may not have
+   * the message.
    */
   names: readonly string[] = [];
   override get name(): string {

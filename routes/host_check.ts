@@ -2,9 +2,9 @@
  * Which names of this server are answered, by the header `Host` (RFC 9110, 7.2).
  *
  * A server on a loopback address is for this machine. A web page from elsewhere can have a name of
- * its own resolve to loopback (DNS rebinding) and let the browser ask here, as if the page came from
- * here; but its requests carry that name. So there only loopback names are answered, and those in
- * `listen.hosts`: with a reverse proxy on the same machine, the names that it passes on.
+ * its own resolve to loopback (DNS rebinding) and let the browser ask here, as if the page came
+ * from here; but its requests carry that name. So there only loopback names are answered, and those
+ * in `listen.hosts`: with a reverse proxy on the same machine, the names that it passes on.
  *
  * On other addresses every well-formed name is answered. Ports do not count.
  *

@@ -32,8 +32,8 @@ export async function forEach<T>(
 }
 
 /**
- * The items of a list, for {@linkcode forEach}. A stream will not do: its reader hangs where two ask
- * for what comes after its end (Deno 2.9.6).
+ * The items of a list, for {@linkcode forEach}. A stream will not do: its reader hangs where two
+ * ask for what comes after its end (Deno 2.9.6).
  */
 export async function* each<T>(items: Iterable<T>): AsyncGenerator<T> {
   yield* items;

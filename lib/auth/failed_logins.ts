@@ -10,8 +10,8 @@
  * Tokens are not limited: a signature cannot be guessed, and a machine with an expired token must
  * not lock out the others behind its address.
  *
- * KNOWN LIMIT: behind a load balancer that is not among `listen.trustedProxies` all clients have one
- * address. Each process counts separately.
+ * KNOWN LIMIT: behind a load balancer that is not among `listen.trustedProxies` all clients have
+ * one address. Each process counts separately.
  */
 import { LRUCache } from "lru-cache";
 import { TooManyRequestsError } from "../errors.ts";

@@ -3,8 +3,8 @@
  *
  * A file counts if others may read it and may enter every folder above it. Files below
  * `/run/secrets` and `/var/run/secrets` do not count: there Kubernetes and container engines mount
- * secrets for one container alone, readable for whatever user it has. Nor does what only a group may
- * read, which is how a service gets at a file of root's.
+ * secrets for one container alone, readable for whatever user it has. Nor does what only a group
+ * may read, which is how a service gets at a file of root's.
  */
 import { dirname, resolve } from "node:path";
 import type { Fault } from "../schema/fault.ts";
