@@ -69,7 +69,9 @@ export function namesOfRemote(remote: string): readonly RepositoryName[] {
   // What has no scheme is no URL, or one with an opaque path.
   const place = placeOfUrl(remote) ?? SCP_LIKE.exec(remote)?.groups ?? null;
   if (place === null) return [];
-  const { host = "", port = "", path = "" } = place;
+  const { port = "", path = "" } = place;
+  // A dot at the end is the root of the domain name system.
+  const host = place.host?.toLowerCase().replace(/\.+$/, "") ?? "";
   const elements = elementsOf(path);
   const name = withAliases(nameOf(host, elements));
   return port === "" ? name : [nameOf(`${host}:${port}`, elements), ...name];
@@ -119,8 +121,7 @@ export function withoutSuffixes(pattern: string): string {
   return pattern.replace(SUFFIXES_IN_PATTERN, "");
 }
 
-/** A dot at the end of an element is one that some servers ignore. */
-const SUFFIXES = /(?:\.(?:git|hg|svn|bzr|fossil)?)+$/;
+const SUFFIXES = /(?:\.(?:git|hg|svn|bzr|fossil))+$/;
 
 /** Not in the first element, a host. A backslash counts where it is not itself escaped. */
 const SUFFIXES_IN_PATTERN =
@@ -158,12 +159,11 @@ function withAliases(name: RepositoryName): readonly RepositoryName[] {
   return [name, nameOf("github.com", [user ?? `go-${repository}`, repository, ...inside])];
 }
 
-/** @param elements in lower case */
+/** @param elements in lower case, as the host */
 function nameOf(host: string, elements: readonly string[]): RepositoryName {
-  const plain = host.toLowerCase().replace(/\.+(?=:|$)/, "");
   const folded = elements.map((element) => element.replace(SUFFIXES, ""))
     .filter((element) => element !== "");
-  return [HOST_ALIASES.get(plain) ?? plain, ...folded].join("/") as RepositoryName;
+  return [HOST_ALIASES.get(host) ?? host, ...folded].join("/") as RepositoryName;
 }
 
 function placeOfUrl(text: string): { host: string; port: string; path: string } | null {
@@ -173,12 +173,13 @@ function placeOfUrl(text: string): { host: string; port: string; path: string } 
   return { host: url.hostname, port: isDefault ? "" : url.port, path: url.pathname };
 }
 
-/** The elements that a server sees, in lower case. */
+/** The elements that a server sees, in lower case. Some servers ignore dots at the end of one. */
 function elementsOf(path: string): string[] {
   const elements: string[] = [];
   for (const element of decoded(path).toLowerCase().split(/[/\\]/)) {
+    const plain = element.replace(/\.+$/, "");
     if (element === "..") elements.pop();
-    else if (element !== "" && element !== ".") elements.push(element);
+    else if (plain !== "") elements.push(plain);
   }
   return elements;
 }
