@@ -1,7 +1,6 @@
 /**
- * Which requests a thread has under way, for whoever wants to know what held it up. It is kept for
- * requests that wait for something and for those that took long; one that is answered at once
- * leaves no trace.
+ * The requests of a thread that are in progress, to find out what blocked it. Requests are recorded
+ * if they wait for something or take long; one that is answered at once leaves no trace.
  */
 
 /** A request that took longer is remembered until the next {@linkcode RequestsUnderWay.report}. */
@@ -10,14 +9,14 @@ export const LONG_REQUEST_MS = 200;
 const MAX_ENDED = 100;
 
 export interface UnderWay {
-  /** What metrics call requests like this one: a name out of few. */
+  /** The name of requests like this one in metrics, out of few. */
   readonly template: string;
 }
 
 export interface RequestsReport {
-  /** How many are under way, by template. */
+  /** The number in progress, by template. */
   readonly underWay: Readonly<Record<string, number>>;
-  /** How many have ended since the last report after {@linkcode LONG_REQUEST_MS} or more. */
+  /** The number that have ended since the last report after {@linkcode LONG_REQUEST_MS} or more. */
   readonly ended: Readonly<Record<string, number>>;
 }
 
@@ -25,12 +24,12 @@ export class RequestsUnderWay {
   readonly #underWay = new Set<UnderWay>();
   #ended: UnderWay[] = [];
 
-  /** It will wait for something. */
+  /** Records a request that will wait for something. */
   add(request: UnderWay): void {
     this.#underWay.add(request);
   }
 
-  /** It has ended, after {@linkcode add} or without waiting for anything. */
+  /** Records its end, after {@linkcode add} or without waiting for anything. */
   ended(request: UnderWay, durationMs: number): void {
     this.#underWay.delete(request);
     if (durationMs >= LONG_REQUEST_MS && this.#ended.length < MAX_ENDED) this.#ended.push(request);
@@ -47,7 +46,7 @@ export class RequestsUnderWay {
     return report;
   }
 
-  /** Those that have ended until now held nobody up. */
+  /** Those that have ended until now blocked nothing. */
   forgetEnded(): void {
     if (this.#ended.length > 0) this.#ended = [];
   }

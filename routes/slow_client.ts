@@ -1,21 +1,20 @@
 /**
  * Clients that do not read: each holds an open file or a connection to the store, and a place among
- * the requests under way. `Deno.serve` waits for them for ever.
+ * the requests in progress. `Deno.serve` waits for them forever.
  *
- * - A small body is in the system's buffers at once, whoever reads it.
- * - A large one that nobody has wanted more of for a while ends itself: what it holds is free then,
- *   and a client that goes on reading finds its answer cut off. For that it must be watched, as a
+ * - A small body fits into the system's buffers, whether the client reads or not.
+ * - A large body that the client has not read from for a while fails: that frees its resources, and
+ *   a client that resumes reading finds its answer cut off. Such a body must be watched, as a
  *   stream of ours, which takes the runtime twice the CPU time of a file's own stream.
- * - So the first {@linkcode MAX_UNWATCHED_BODIES} files at once go out as they are. Once the
- *   runtime has such a stream nobody can see how far it is, and nothing ends it but the end of the
- *   connection. Its place is given to others after the same time; from then on the connection may
- *   be closed when there are too many (server/connections.ts). It is closed in any case when the
- *   client has taken less than {@linkcode MIN_BYTES_PER_SECOND} on average. When clients who do not
- *   read have taken all those places, everybody else's bodies are watched.
+ * - The first {@linkcode MAX_UNWATCHED_BODIES} concurrent files are therefore sent unwatched. The
+ *   progress of such a stream is invisible, and only the end of the connection ends it. Its place
+ *   is given to others after the same time; from then on the connection may be closed when there
+ *   are too many (server/connections.ts). It is closed in any case when the client has read less
+ *   than {@linkcode MIN_BYTES_PER_SECOND} on average. When clients that do not read hold all
+ *   places, all further bodies are watched.
  * - When a body is cut off, so is its connection.
  *
- * KNOWN LIMIT: of an unwatched body the runtime says that it was sent, also when its client hung
- * up.
+ * KNOWN LIMIT: the runtime reports an unwatched body as sent even if its client hung up.
  */
 
 import { isStreamOfBytes, openReader } from "../lib/http/body_reader.ts";
@@ -26,7 +25,9 @@ const LARGE_BODY_BYTES = 1024 * 1024;
 /** With more clients than that, each gets little of the machine anyway. Per thread. */
 export const MAX_UNWATCHED_BODIES = 64;
 
-/** What a client has to take of an unwatched body, beyond the time that its place is kept. */
+/**
+ * The rate at which a client must read an unwatched body, beyond the time that its place is held.
+ */
 export const MIN_BYTES_PER_SECOND = 16 * 1024;
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -49,12 +50,11 @@ export interface Sending {
   /** Called before a watched body fails. */
   readonly onCutOff: () => void;
   /**
-   * Is told when the client of a watched body has gone: over HTTP/1.1, `completed` does not know.
+   * Called when the client of a watched body has gone: over HTTP/1.1, `completed` does not report
+   * it.
    */
   readonly onHungUp: () => void;
-  /**
-   * Is told when an unwatched body has taken too long for its size: it ends with its connection.
-   */
+  /** Called when an unwatched body has taken too long for its size: it ends with its connection. */
   readonly onOverdue: () => void;
 }
 
@@ -75,7 +75,7 @@ export class SlowClients {
     this.#minBytesPerSecond = options.minBytesPerSecond ?? MIN_BYTES_PER_SECOND;
   }
 
-  /** The same answer; a large body of it, if it is watched, fails when its client takes nothing. */
+  /** The same answer; a large body of it, if it is watched, fails when its client stops reading. */
   guard(answer: Answer, sending: Sending): Answer {
     const { completed, onCutOff, onHungUp } = sending;
     const { body, sizeBytes = 0 } = answer;
@@ -113,7 +113,7 @@ export interface CutOffOptions {
   readonly timeoutMs: number;
   /** Called before the body fails. */
   readonly onCutOff: () => void;
-  /** Is told when nobody wants the rest. Default: nobody is. */
+  /** Called when the rest is no longer needed. Default: not called. */
   readonly onHungUp?: () => void;
 }
 

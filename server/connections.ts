@@ -1,65 +1,66 @@
 /**
- * The connections that a thread has from its clients: at most so many, and none that does nothing
- * for long. A client that opens connections and sends no requests must not be able to use up the
- * process's file descriptors, of which the store, git and the other clients need some as well.
+ * Limits a thread's connections from clients: in number, and in the time that one may be unused. A
+ * client that opens connections and sends no requests must not exhaust the process's file
+ * descriptors, which the store, git and other clients need as well.
  *
  * A connection is
  *
  * - _new_ until its first request has arrived. It is closed after {@linkcode REQUEST_TIMEOUT_MS},
  *   whether the client has sent nothing, a part of a TLS handshake, or a part of a request's head.
  * - _busy_ while requests on it are being answered. Answers have deadlines of their own.
- * - _slow_ when a client has not taken a large answer in the time that such an answer has: see
+ * - _slow_ when a client has not read a large answer within that answer's time: see
  *   routes/slow_client.ts.
  * - _idle_ between requests. It is closed after {@linkcode IDLE_TIMEOUT_MS}.
  *
- * When all places are taken, connections that are not busy, or are slow, are closed to make room:
- * those of the address that has the most of them first, of these the new ones before the idle ones,
- * and the oldest first. So a client that fills the places with silent connections loses its own. If
+ * When all places are taken, connections that are slow or not busy are closed to make room: those
+ * of the address with the most of them first, of these the new ones before the idle ones, and the
+ * oldest first. A client that fills the places with silent connections therefore loses its own. If
  * all are busy, there is no room.
  */
 import { describeError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log/log.ts";
 import type { Metrics } from "../lib/log/metrics.ts";
 
-/** From the connection until the head of the first request is there, a TLS handshake included. */
+/**
+ * From the connection until the head of the first request has arrived, including a TLS handshake.
+ */
 export const REQUEST_TIMEOUT_MS = 10_000;
 /**
- * Between requests. Longer than the 90 s of Go's `net/http` client, so that a connection is closed
+ * Between requests. Longer than the 90 s of Go's `net/http` client, so that connections are closed
  * by the side that knows whether it is about to send something.
  */
 export const IDLE_TIMEOUT_MS = 120_000;
 /** How late a deadline may be noticed. */
 const SWEEP_INTERVAL_MS = 1_000;
 /**
- * Of all connections, the part that is closed at once: looking for whom to close costs a look at
- * all.
+ * The fraction of all connections that is closed at once: each search for candidates visits all of
+ * them.
  */
 const ROOM_PART = 1 / 16;
 const WARNING_INTERVAL_MS = 60_000;
 
 /**
- * Above this, connections cost more memory (about 15 kB each) than a proxy of modules has a use
- * for.
+ * Above this, connections cost more memory (about 15 kB each) than a module proxy can make use of.
  */
 const MAX_DEFAULT_CONNECTIONS = 10_000;
-/** A limit on files that leaves fewer than these is too low to serve anybody. */
+/** A limit on files that leaves fewer than these is too low for serving. */
 const MIN_DEFAULT_CONNECTIONS = 16;
 /** Of a git process: standard input, output and error. */
 const FILES_PER_CHILD = 3;
 /** The program itself, 26 when it is idle, and connections to upstreams. */
 const OWN_FILES = 64;
-/** Where the system does not tell: what Linux gives a process if nobody says anything else. */
+/** If the system does not report a limit: the default of Linux. */
 const UNKNOWN_FILE_LIMIT = 1024;
 
 export interface FileUse {
-  /** How many files the process may have open. Null where that is not known. */
+  /** How many files the process may have open. Null if unknown. */
   readonly fileLimit: number | null;
   readonly maxChildProcesses: number;
 }
 
 /**
- * How many connections a process may have: 80 % of the files that it may have open, less those that
- * it needs for something else.
+ * How many connections a process may have: 80 % of the files that it may open, minus those that it
+ * needs for other purposes.
  *
  * @example
  * ```ts
@@ -81,7 +82,7 @@ export interface ConnectionsOptions {
   readonly max: number;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Milliseconds that only grow. Default: `performance.now`. */
+  /** A monotonic clock in milliseconds. Default: `performance.now`. */
   readonly now?: () => number;
   /** Default: {@linkcode REQUEST_TIMEOUT_MS}. */
   readonly requestTimeoutMs?: number;
@@ -107,12 +108,12 @@ export class Connections implements Disposable {
     options.metrics.gauge("gomodproxy_connections", () => this.#open.size);
   }
 
-  /** The time when somebody last looked: cheap, and up to {@linkcode SWEEP_INTERVAL_MS} old. */
+  /** The time of the last look at the clock: cheap, and up to {@linkcode SWEEP_INTERVAL_MS} old. */
   get nowMs(): number {
     return this.#nowMs;
   }
 
-  /** How many are open. */
+  /** The number of open connections. */
   get size(): number {
     return this.#open.size;
   }
@@ -123,7 +124,7 @@ export class Connections implements Disposable {
   }
 
   /**
-   * Takes a connection in, if need be by closing others. Null where all are busy.
+   * Admits a connection, if need be by closing others. Null if all are busy.
    *
    * @param close ends the connection and everything on it, at once
    */
@@ -134,15 +135,15 @@ export class Connections implements Disposable {
     return connection;
   }
 
-  /** Counts a connection that was closed because it could not be taken in. */
+  /** Counts a connection that was closed because it could not be admitted. */
   refused(): void {
     this.#count("refused");
-    this.#warn("closed new connections: all that there may be are busy");
+    this.#warn("closed new connections: the limit is reached and all are busy");
   }
 
-  /** Resolves as soon as {@linkcode admit} may have another answer, and from time to time. */
+  /** Resolves as soon as {@linkcode admit} may give another answer, and from time to time. */
   change(): Promise<void> {
-    this.#warn("new connections wait: all that there may be are busy");
+    this.#warn("new connections wait: the limit is reached and all are busy");
     this.#waiting ??= Promise.withResolvers();
     return this.#waiting.promise;
   }
@@ -153,7 +154,7 @@ export class Connections implements Disposable {
     this.#warn("cannot accept connections", { error: describeError(error) });
   }
 
-  /** Closes connections that nobody needs now. False where there is none. */
+  /** Closes connections that are not in use. False if there are none. */
   makeRoom(): boolean {
     const idle = [...this.#open].filter(({ isBusy, isSlow }) => !isBusy || isSlow);
     const ofAddress = Map.groupBy(this.#open, ({ address }) => address);
@@ -166,7 +167,7 @@ export class Connections implements Disposable {
     return closed.length > 0;
   }
 
-  /** Closes those whose time is over. */
+  /** Closes connections that have timed out. */
   sweep(): void {
     const { requestTimeoutMs = REQUEST_TIMEOUT_MS, idleTimeoutMs = IDLE_TIMEOUT_MS } =
       this.#options;
@@ -206,7 +207,7 @@ export class Connections implements Disposable {
     this.#options.metrics.add("gomodproxy_connections_closed_total", { reason });
   }
 
-  /** An attack would fill the log. */
+  /** An attack must not fill the log. */
   #warn(message: string, facts: Readonly<Record<string, unknown>> = {}): void {
     const nowMs = this.#now();
     if (nowMs < this.#nextWarningMs) return;
@@ -271,7 +272,7 @@ export class Connection {
     this.#sinceMs = this.#all.nowMs;
   }
 
-  /** The client takes too long to take an answer. */
+  /** The client reads an answer too slowly. */
   becameSlow(): void {
     this.#isSlow = true;
   }

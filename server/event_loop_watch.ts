@@ -1,12 +1,11 @@
 /**
- * Watches how long a thread's event loop is held up: by a step of ours that computes for long, and
- * meanwhile nobody is answered. A timer that should fire each {@linkcode INTERVAL_MS} says by how
- * much it is late.
+ * Watches how long a thread's event loop is blocked by a long computation, during which the thread
+ * answers no request. A timer that should fire each {@linkcode INTERVAL_MS} measures its delay.
  *
- * What is late by {@linkcode WARNING_MS} or more is a line in the log, with the requests that were
- * under way and those that have just ended, by their templates: one of them it was, or the start of
- * a git process, or a collection of garbage. On a machine that is out of CPU every thread is late;
- * then all of them warn.
+ * A delay of {@linkcode WARNING_MS} or more is logged, with the requests in progress and those that
+ * have just ended, by their templates: the cause is one of them, the start of a git process, or a
+ * garbage collection. On a machine that is out of CPU time every thread is late, and all of them
+ * warn.
  */
 import type { Logger } from "../lib/log/log.ts";
 import type { Metrics } from "../lib/log/metrics.ts";
@@ -14,14 +13,14 @@ import type { RequestsReport, RequestsUnderWay } from "../routes/requests_under_
 
 export const INTERVAL_MS = 100;
 export const WARNING_MS = 200;
-/** A loop that is late is late again soon. */
+/** Delays come in series. */
 const WARNING_INTERVAL_MS = 10_000;
 
 export interface EventLoopWatchOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly requests: RequestsUnderWay;
-  /** Which of several threads this is, for the log. */
+  /** The name of this thread in the log. */
   readonly thread: string;
 }
 
@@ -43,18 +42,18 @@ export class EventLoopWatch implements Disposable {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** The timer has fired, so much too late. */
+  /** The timer has fired with this delay. */
   tick(nowMs: number, delayMs: number): void {
     const { log, metrics, requests, thread } = this.#options;
     metrics.observe("gomodproxy_event_loop_delay_seconds", {}, delayMs / 1000);
     this.#worstMs = Math.max(this.#worstMs, delayMs);
     if (delayMs < WARNING_MS || nowMs < this.#nextWarningMs) return requests.forgetEnded();
     const report = requests.report();
-    // Nobody has waited: the program is starting, or nobody is there.
+    // No request had to wait: the program is starting, or there are no clients.
     if (!hasAny(report)) return;
     this.#nextWarningMs = nowMs + WARNING_INTERVAL_MS;
     const ms = Math.round(delayMs);
-    log.warn({ ms, thread, ...report }, "the event loop was held up");
+    log.warn({ ms, thread, ...report }, "the event loop was blocked");
   }
 
   #takeWorstSeconds(): number {

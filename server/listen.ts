@@ -39,7 +39,7 @@ export interface ListenOptions {
   readonly signal: AbortSignal;
   /** Called with the URL as soon as it is known. */
   readonly announce: (url: string) => void;
-  /** Those of this thread. */
+  /** The connections of this thread. */
   readonly connections: Connections;
   /** Further threads that share the address; null for none, as with https. */
   readonly threads: SharedAddress | null;
@@ -97,7 +97,7 @@ async function open(app: Handler, options: ListenOptions): Promise<OpenServer> {
   const { config: { tls }, log } = options;
   if (tls !== undefined) return await openTls(app, { ...options, tls });
   if (NativeServer.isAvailable) return openNative(app, options);
-  log.warn("this version of Deno lacks a part that fast answers need: one thread answers, slower");
+  log.warn("this version of Deno lacks the native HTTP server: falling back to one slower thread");
   const server = await openNode(app, options, null);
   return { scheme: "http", addr: server.addr, shutdown: () => server.shutdown() };
 }
@@ -112,7 +112,7 @@ function openNative(app: Handler, options: ListenOptions): OpenServer {
   return { scheme: "http", addr: server.addr, shutdown: () => server.shutdown() };
 }
 
-/** Its code is loaded when it is needed. */
+/** Its code is loaded on demand. */
 async function openNode(app: Handler, options: ListenOptions, tls: NodeServerOptions["tls"]) {
   const { host: hostname, port, log, connections } = options;
   const { NodeServer } = await import("./node_server.ts");

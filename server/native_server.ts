@@ -1,13 +1,13 @@
 /**
- * Plain HTTP in, by the runtime's own server, whose connections this program accepts itself.
+ * Plain HTTP by the runtime's own server, over connections that this program accepts itself.
  *
  * `Deno.serve` accepts as many connections as clients open, has no deadline for any of them, and
  * stops for good, with an exception that ends the process, when the system has no file descriptor
- * left (denoland/deno#10148). Its parts can be had one by one: a listener of `Deno.listen`, whose
- * `accept` fails without harm, and the function that serves HTTP on one connection. The latter is
- * not documented: it belongs to `Deno[Deno.internal]`, where the runtime keeps what its own modules
- * share. A test fails when it is gone, and {@linkcode NativeServer.isAvailable} tells; then
- * node_server.ts takes its place, which holds the same promises at nearly twice the CPU time for
+ * left (denoland/deno#10148). Its parts are available separately: a listener of `Deno.listen`,
+ * whose `accept` fails without harm, and the function that serves HTTP on one connection. The
+ * latter is undocumented: it belongs to `Deno[Deno.internal]`, where the runtime keeps what its own
+ * modules share. A test fails when it is gone, and {@linkcode NativeServer.isAvailable} reports it;
+ * node_server.ts then takes its place, with the same guarantees at nearly twice the CPU time for
  * each request.
  *
  * Measured on 2026-11-29 with Deno 2.9.6 (docs/design/serving.md): requests on open connections
@@ -32,7 +32,7 @@ export interface NativeServerOptions {
   /** Whether other threads of this process listen on the same port. */
   readonly reusePort: boolean;
   readonly connections: Connections;
-  /** Hears what the handler threw; its answer is the client's. */
+  /** Receives what the handler threw; the client gets its answer. */
   readonly onError: (error: unknown) => Response;
 }
 
@@ -59,12 +59,12 @@ export class NativeServer {
     this.#accepting = this.#accept();
   }
 
-  /** Whether this runtime has what it takes. */
+  /** Whether this runtime has the function. */
   static get isAvailable(): boolean {
     return findServeOn() !== null;
   }
 
-  /** Takes no new connections or requests; returns when what is in flight has finished. */
+  /** Stops accepting connections and requests; returns when those in progress have finished. */
   async shutdown(): Promise<void> {
     if (!this.#stopping.signal.aborted) {
       this.#stopping.abort();
@@ -91,7 +91,7 @@ export class NativeServer {
     }
   }
 
-  /** Waits for a place, and lets the runtime have the connection. */
+  /** Waits for a place, and passes the connection to the runtime. */
   async #serve(conn: Deno.TcpConn): Promise<void> {
     const { connections, onError } = this.#options;
     const { signal } = this.#stopping;
@@ -112,14 +112,14 @@ export class NativeServer {
       connection.ended();
       this.#served.delete(http);
     };
-    // It fails when the connection breaks, which is nobody's mistake.
+    // It fails when the connection breaks, which is not an error.
     http.finished.then(end, end);
   }
 }
 
 /**
- * What the app is told of a request on this connection, and the connection of how the request
- * fares.
+ * Tells the app about the connection of a request, and the connection about the state of its
+ * requests.
  */
 function handlerOn(
   connection: Connection,
@@ -168,7 +168,7 @@ class RequestInfo implements ConnectionInfo {
 interface HttpOnConnection {
   /** Settles when the connection has ended. */
   readonly finished: Promise<void>;
-  /** Ends the connection as soon as what is in flight on it has finished. */
+  /** Ends the connection as soon as its requests in progress have finished. */
   shutdown(): Promise<void>;
 }
 
@@ -181,7 +181,7 @@ type ServeOn = (
 ) => HttpOnConnection;
 
 /**
- * What the runtime takes for an AbortSignal, by which it lets a connection go at once. An
+ * An AbortSignal as far as the runtime needs one, by which it drops a connection at once. An
  * AbortController would cost more, and when the connection has just ended, the exception that the
  * runtime then throws in its listener would end the process.
  */
@@ -200,7 +200,7 @@ class Canceller {
     }
   }
 
-  /** The connection has ended: there is nothing left to be cancelled. */
+  /** The connection has ended: there is nothing left to cancel. */
   disable(): void {
     this.#listener = null;
   }

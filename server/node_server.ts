@@ -1,23 +1,23 @@
 /**
- * HTTP/1.1 in by Node's servers: https, with a certificate that can be replaced while it serves,
- * and plain http in a runtime that lacks what native_server.ts stands on.
+ * HTTP/1.1 by Node's servers: https, with a certificate that can be replaced while it serves, and
+ * plain http in a runtime without the parts that native_server.ts uses.
  *
- * - **The certificate.** `setSecureContext` changes that of new connections and touches no old one.
- *   `Deno.serve` has no such thing: a second listener on the same port (`reusePort`) that takes
- *   over from the first cuts the handshakes which are under way. Measured on 2026-11-22, Deno
- *   2.9.6, the `net/http` of Go 1.26.8 with 32 new connections at a time, a new certificate each
- *   200 ms: 287 of 3000 requests failed with the second listener, none of 5000 here. TLS 1.0 and
- *   1.1 do not exist in the TLS that Deno has.
- * - **A half-open handshake** ends when its connection is destroyed. The one of `Deno.listenTls`
- *   does not: whatever is closed, its socket stays until the client goes.
+ * - **The certificate.** `setSecureContext` changes that of new connections and leaves open ones
+ *   alone. `Deno.serve` has no equivalent: a second listener on the same port (`reusePort`) that
+ *   takes over from the first breaks handshakes in progress. Measured on 2026-11-22, Deno 2.9.6,
+ *   the `net/http` of Go 1.26.8 with 32 new connections at a time, a new certificate each 200 ms:
+ *   287 of 3000 requests failed with the second listener, none of 5000 here. Deno's TLS does not
+ *   support TLS 1.0 and 1.1.
+ * - **A half-open handshake** ends when its connection is destroyed. With `Deno.listenTls` it does
+ *   not: whatever is closed, its socket stays until the client goes.
  * - **No HTTP/2.** A server of `node:http2` can be crashed: Deno 2.9.6 aborts in nghttp2, or by a
  *   segmentation fault, when some twenty clients have ended their sessions while other connections
  *   came and went (denoland/deno#36788). Nothing in JavaScript can catch that.
- * - **A listener that has gone deaf.** When the system has no file descriptor for a connection,
- *   Deno's listener for Node stops accepting for good and tells nobody. The limit on connections
- *   keeps that from happening by clients alone. Beyond that, a server that nobody has connected to
- *   for {@linkcode PROBE_INTERVAL_MS} connects to itself, and where it does not see that, it
- *   listens anew. Accepting with `Deno.listen`, as native_server.ts does, was tried: TLS over such
+ * - **A listener that stops accepting.** When the system has no file descriptor for a connection,
+ *   Deno's listener for Node stops accepting for good, without an error. The limit on connections
+ *   keeps clients alone from causing that. In addition, a server without a new connection for
+ *   {@linkcode PROBE_INTERVAL_MS} connects to itself; if it does not see that connection, it
+ *   listens again. Accepting with `Deno.listen`, as native_server.ts does, was tried: TLS over such
  *   a connection takes 30 times as long.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -50,7 +50,7 @@ export interface NodeServerOptions {
   /** Null for plain http. */
   readonly tls: TlsOptions | null;
   readonly connections: Connections;
-  /** Hears what the handler threw; its answer is the client's. */
+  /** Receives what the handler threw; the client gets its answer. */
   readonly onError: (error: unknown) => Response;
   readonly log: Logger;
   /** Default: {@linkcode PROBE_INTERVAL_MS}. */
@@ -62,26 +62,24 @@ export type NodeHandler = (
   connection: NodeConnectionInfo,
 ) => Promise<Response> | Response;
 
-/** What is told about a request, as `Deno.serve` does. */
+/** Information about a request, as from `Deno.serve`. */
 export interface NodeConnectionInfo extends ConnectionInfo {
   readonly remoteAddr: Deno.NetAddr;
   /** Settles when the response has been sent, or could not be. */
   readonly completed: Promise<void>;
 }
 
-/**
- * How long nobody need have connected before the server looks whether it still accepts connections.
- */
+/** After this time without a connection, the server checks whether it still accepts them. */
 export const PROBE_INTERVAL_MS = 5_000;
-/** How long a connection to itself may take until it is seen. */
+/** How long a connection to itself may take to arrive. */
 const PROBE_TIMEOUT_MS = 5_000;
 
 export class NodeServer {
   readonly #options: NodeServerOptions;
   readonly #handler: NodeHandler;
-  /** Those that are open, by the client's address and port. */
+  /** The open ones, by the client's address and port. */
   readonly #connections = new Map<string, Connection>();
-  /** Each ends when a server has stopped listening and its connections have ended. */
+  /** Each settles when a server has stopped listening and its connections have ended. */
   readonly #closing = new Set<Promise<void>>();
   readonly #timer: ReturnType<typeof setInterval>;
   #keyPair: KeyPair | null;
@@ -118,13 +116,13 @@ export class NodeServer {
     return { transport: "tcp", hostname: this.#options.hostname, port: this.#port };
   }
 
-  /** For connections from now on. */
+  /** For new connections. */
   setKeyPair(keyPair: KeyPair): void {
     this.#keyPair = keyPair;
     this.#server?.setKeyPair(keyPair);
   }
 
-  /** Takes no new connections or requests; returns when what is in flight has finished. */
+  /** Stops accepting connections and requests; returns when those in progress have finished. */
   async shutdown(): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#timer);
@@ -199,7 +197,7 @@ export class NodeServer {
   }
 
   /**
-   * Listens anew where nobody has been seen for a while, and a connection of our own is not seen
+   * Listens again if no connection has arrived for a while, and one of our own does not arrive
    * either.
    */
   async #watch(): Promise<void> {
@@ -211,11 +209,11 @@ export class NodeServer {
     this.#isProbing = true;
     try {
       if (await this.#isAccepting() || this.#isStopping) return;
-      log.error("new connections are not seen any more: listening anew");
+      log.error("new connections no longer arrive: listening again");
       this.#stopListening();
       await this.#listen();
     } catch (error) {
-      log.error({ error: describeError(error) }, "cannot listen anew, trying again");
+      log.error({ error: describeError(error) }, "cannot listen again, retrying");
     } finally {
       this.#isProbing = false;
     }
@@ -232,13 +230,13 @@ export class NodeServer {
       await withDeadline(probe, { timeoutMs: PROBE_TIMEOUT_MS, what: "connect to this server" });
       return true;
     } catch (error) {
-      // There are no files for a connection of our own: nothing is known about those of others.
+      // Without a file descriptor for our own connection, nothing is known about those of others.
       return isOutOfFiles(error);
     }
   }
 }
 
-/** A server of Node's, and how its certificate is replaced. */
+/** A server of Node's, and the function that replaces its certificate. */
 interface NodeListener {
   readonly server: NetServer;
   setKeyPair(keyPair: KeyPair): void;
@@ -267,19 +265,19 @@ interface Exchange {
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
   readonly scheme: "http" | "https";
-  /** Null where it has ended already. */
+  /** Null if it has ended already. */
   readonly connection: Connection | null;
   readonly handler: NodeHandler;
   readonly onError: (error: unknown) => Response;
 }
 
-/** Never rejects: what goes wrong is the client's connection, or has been heard by `onError`. */
+/** Never rejects: failures concern the client's connection, or have been passed to `onError`. */
 async function answer(exchange: Exchange): Promise<void> {
   const { incoming, outgoing, scheme, connection, handler, onError } = exchange;
   connection?.begin();
   const hungUp = new AbortController();
   const completed = Promise.withResolvers<void>();
-  // Nobody need care.
+  // A failure is handled elsewhere.
   completed.promise.catch(() => {});
   outgoing.on("close", () => {
     connection?.end();
@@ -288,7 +286,7 @@ async function answer(exchange: Exchange): Promise<void> {
     hungUp.abort(reason);
     completed.reject(reason);
   });
-  // A broken connection is told by "close", too; without a listener an error would end the process.
+  // A broken connection also emits "close"; without a listener an error would end the process.
   incoming.on("error", () => {});
   outgoing.on("error", () => {});
   const info = {
@@ -305,8 +303,8 @@ async function answer(exchange: Exchange): Promise<void> {
   try {
     await send(response, outgoing);
   } catch {
-    // The client hung up, or the body could not be read to its end: then the connection is cut, so
-    // that nobody takes what was sent for the whole. Both show in `completed`.
+    // The client hung up, or the body could not be read to its end: the connection is cut, so that
+    // the client does not mistake the part for the whole. Both show in `completed`.
     outgoing.destroy();
   }
 }
@@ -323,8 +321,8 @@ async function respond(
 }
 
 /**
- * Not by `pipeline` of `node:stream/promises`: after that, over TLS, no further request on the
- * connection is heard (Deno 2.9.6).
+ * Not `pipeline` of `node:stream/promises`: after that, over TLS, no further request on the
+ * connection arrives (Deno 2.9.6).
  */
 async function send(response: Response, outgoing: ServerResponse): Promise<void> {
   outgoing.statusCode = response.status;
@@ -336,7 +334,7 @@ async function send(response: Response, outgoing: ServerResponse): Promise<void>
   const reader = response.body.getReader();
   const closed = Promise.withResolvers<void>();
   outgoing.once("close", closed.resolve);
-  // Whoever makes the body may be slow, and hears at once that nobody waits.
+  // The producer of the body may be slow, and learns at once that its output is not needed.
   void closed.promise.then(() => reader.cancel(new Error("the client hung up")).catch(() => {}));
   for (;;) {
     const { value } = await reader.read();

@@ -119,7 +119,7 @@ for (const protocol of PROTOCOLS) {
       // One warning of each thread, however many there were.
       const warnings = world.server.logs.filter(({ level, msg }) =>
         // That is up to the machine.
-        level !== "info" && msg !== "the event loop was held up"
+        level !== "info" && msg !== "the event loop was blocked"
       );
       assert.deepEqual(
         [...new Set(warnings.map(({ msg }) => msg))],
@@ -154,7 +154,7 @@ for (const protocol of PROTOCOLS) {
     try {
       while (connections.length < ATTACKERS) connections.push(await world.connect(""));
       if (protocol.isTls) {
-        await world.server.log(({ msg }) => String(msg).endsWith("listening anew"));
+        await world.server.log(({ msg }) => String(msg).endsWith("listening again"));
       }
       assert.equal(await world.ask(), 200);
     } finally {

@@ -144,7 +144,7 @@ for (
     assert.equal((await server.kill("SIGTERM")).code, 0);
     const noise = server.logs.filter(({ level, msg }) =>
       // That is up to the machine.
-      level !== "info" && level !== "debug" && msg !== "the event loop was held up"
+      level !== "info" && level !== "debug" && msg !== "the event loop was blocked"
     );
     assert.deepEqual(noise, []);
     // Each request is told of once.
