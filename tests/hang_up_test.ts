@@ -83,7 +83,7 @@ async function startWorld({ isTls, workers }: { isTls: boolean; workers: number 
 }
 
 function request(method: string, path: string, headers: readonly string[] = []): string {
-  return [`${method} ${path} HTTP/1.1`, "Host: proxy.example.com", ...headers, "", ""].join("\r\n");
+  return [`${method} ${path} HTTP/1.1`, "Host: 127.0.0.1", ...headers, "", ""].join("\r\n");
 }
 
 for (
