@@ -28,6 +28,8 @@ export interface KeySetOptions {
   readonly fetch: Fetch;
   /** Milliseconds since any moment. */
   readonly now: () => number;
+  /** Default: that of {@linkcode KEY_SET_LIMITS}. */
+  readonly timeoutMs?: number;
 }
 
 export const MAX_AGE_MS = 10 * 60_000;
@@ -102,10 +104,10 @@ export class KeySet {
   }
 
   async #fetchNow(): Promise<Keys> {
-    const { issuer, now } = this.#options;
+    const { issuer, now, timeoutMs = TIMEOUT_MS } = this.#options;
     try {
       const find = await withDeadline((signal) => this.#download(signal), {
-        timeoutMs: TIMEOUT_MS,
+        timeoutMs,
         what: `get the keys of "${issuer}"`,
       });
       this.#failure = null;
