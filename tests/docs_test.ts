@@ -194,7 +194,7 @@ function programArguments(command: string): string[] | null {
 
 /** Commands that have a test of their own: below, or the one named here. */
 const TESTED_ELSEWHERE: readonly { readonly command: RegExp; readonly by: string }[] = [
-  { command: /^npx -y deno@\S+ task (test|compile)$/, by: ".ci/run, tests/bundle_test.ts" },
+  { command: /^npx -y deno@\S+ task (test|compile|sbom)$/, by: ".ci/run, tests/bundle_test.ts" },
   { command: /^source <\(go-mod-proxy completion (bash|zsh)\)$/, by: "tests/completion_test.ts" },
 ];
 
