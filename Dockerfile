@@ -5,16 +5,19 @@
 #   docker build --tag go-mod-proxy .
 #   docker run --read-only --cap-drop ALL --publish 8080:8080 --volume modules:/var/lib/go-mod-proxy go-mod-proxy
 #
-# The base images are named by version and not by digest, so that a build from scratch has the current security fixes
-# (--pull --no-cache). Everything else is pinned: Deno by its version, the packages by deno.lock.
+# The base images are build arguments, and named by version, so that a build from scratch has the current security fixes
+# (--pull --no-cache). "deno task images pin" writes their digests here for a release (docs/install.md). Everything else
+# is pinned: Deno by its version, the packages by deno.lock.
+ARG NODE_IMAGE=node:24-trixie-slim
+ARG DEBIAN_IMAGE=debian:13-slim
 
 # Deno comes from npm, as all of the other packages do, so that one mirror (--build-arg NPM_CONFIG_REGISTRY=…) is enough.
-FROM node:24-trixie-slim AS deno
+FROM ${NODE_IMAGE} AS deno
 ARG NPM_CONFIG_REGISTRY
 RUN npm install --global --ignore-scripts deno@2.9.6 \
   && cp "$(npm root --global)"/deno/node_modules/@deno/linux-*/deno /usr/local/bin/deno
 
-FROM debian:13-slim
+FROM ${DEBIAN_IMAGE}
 LABEL org.opencontainers.image.title="go-mod-proxy" \
   org.opencontainers.image.description="A Go module proxy for teams with private code" \
   org.opencontainers.image.version="0.1.0" \

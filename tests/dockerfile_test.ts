@@ -9,6 +9,7 @@ import { validate } from "dockerfile-utils";
 import deno from "../deno.json" with { type: "json" };
 import { runProgram, startFlags, startServer, startTask } from "./worlds/server.ts";
 import { runCommand } from "./support/run_command.ts";
+import { baseImages } from "../tools/images.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const TEXT = await Deno.readTextFile(`${ROOT}/Dockerfile`);
@@ -36,9 +37,10 @@ Deno.test("the linter finds nothing in the Dockerfile, and something in a bad on
 });
 
 Deno.test("the base images are named by version", () => {
-  const tags = DOCKERFILE.getFROMs().map((from) => from.getImageTag());
-  assert.equal(tags.length, 2);
-  for (const tag of tags) assert.match(tag ?? "", /^\d+/);
+  assert.equal(DOCKERFILE.getFROMs().length, 2);
+  const images = baseImages(TEXT);
+  assert.equal(images.length, 2);
+  for (const { tagged } of images) assert.match(tagged, /:\d+/);
 });
 
 Deno.test("the image runs as a numeric non-root user", () => {
@@ -107,6 +109,16 @@ Deno.test("the image sets the variables of the start task", async () => {
   for (const [name, value] of Object.entries((await startTask()).env)) {
     assert.ok(variables.includes(`${name}=${value}`), name);
   }
+});
+
+Deno.test("the start script leaves no core dumps, which could hold secrets", async () => {
+  // Where the limit is 0 already, the shell below proves nothing.
+  assert.match(SCRIPT, /^ulimit -c 0$[^]*^exec/m);
+  const { code, stdout, stderr } = await runCommand("sh", {
+    args: ["-c", SCRIPT.replace(/^exec[^]*$/m, "ulimit -c; ulimit -H -c")],
+  });
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, "0\n0\n");
 });
 
 Deno.test("the start script is executable", async () => {
