@@ -66,6 +66,22 @@ const Pod = z.object({
   })),
 });
 
+const Limits = z.object({ limits: z.record(z.string(), z.string()) });
+
+/** What of a pod's specification grants and limits. */
+const Rights = z.object({
+  automountServiceAccountToken: z.boolean(),
+  securityContext: z.unknown(),
+  containers: z.tuple([z.object({
+    securityContext: z.unknown(),
+    resources: Limits,
+    volumeMounts: z.array(z.object({ name: z.string(), readOnly: z.boolean().optional() })),
+  })]),
+});
+
+/** The user and the group of the image. */
+const IMAGE_USER = Number(/^USER (\d+):\1$/m.exec(DOCKERFILE)?.[1]);
+
 async function read(file: string): Promise<unknown> {
   return parse(await Deno.readTextFile(file));
 }
@@ -219,6 +235,77 @@ for (
     assert.ok(Number.parseInt(scratch) > neededGiB, `${neededGiB} GiB in a volume of ${scratch}`);
   });
 }
+
+Deno.test("Kubernetes: the pod has no more rights than it needs", async () => {
+  const template = z.object({ spec: z.object({ template: z.object({ spec: Rights }) }) })
+    .parse(await read(`${KUBERNETES}/deployment.yaml`)).spec.template.spec;
+  assert.equal(template.automountServiceAccountToken, false);
+  assert.deepEqual(template.securityContext, {
+    runAsNonRoot: true,
+    runAsUser: IMAGE_USER,
+    runAsGroup: IMAGE_USER,
+    fsGroup: IMAGE_USER,
+    seccompProfile: { type: "RuntimeDefault" },
+  });
+  const [{ securityContext, resources, volumeMounts }] = template.containers;
+  assert.deepEqual(securityContext, {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ["ALL"] },
+  });
+  // A git that takes all memory ends with its container and not with the machine.
+  assert.deepEqual(Object.keys(resources.limits).sort(), ["ephemeral-storage", "memory"]);
+  // Only the scratch directory can be written to.
+  const writable = volumeMounts.filter(({ readOnly }) => readOnly !== true);
+  assert.deepEqual(writable.map(({ name }) => name), ["scratch"]);
+  const { metadata } = z.object({
+    metadata: z.object({ labels: z.record(z.string(), z.string()) }),
+  }).parse(await read(`${KUBERNETES}/namespace.yaml`));
+  assert.equal(metadata.labels["pod-security.kubernetes.io/enforce"], "restricted");
+});
+
+Deno.test("Kubernetes: the pods' connections are limited in both directions", async () => {
+  const { spec } = z.object({
+    spec: z.object({
+      policyTypes: z.array(z.string()),
+      ingress: z.array(z.object({
+        ports: z.array(z.object({ port: z.union([z.string(), z.number()]) })),
+      })),
+      egress: z.array(z.object({
+        to: z.array(z.object({ ipBlock: z.object({ cidr: z.string() }) })).optional(),
+        ports: z.array(z.object({ port: z.number() })),
+      })),
+    }),
+  }).parse(await read(`${KUBERNETES}/network_policy.yaml`));
+  assert.deepEqual(spec.policyTypes, ["Ingress", "Egress"]);
+  const [port] = pod.containers[0].ports;
+  assert.deepEqual(spec.ingress.flatMap(({ ports }) => ports.map((to) => to.port)), [port.name]);
+  // To any address: names and https. Plain http goes to the addresses of metadata servers alone.
+  const anywhere = spec.egress.filter(({ to }) => to === undefined);
+  const open = new Set(anywhere.flatMap(({ ports }) => ports.map((to) => to.port)));
+  assert.deepEqual(open, new Set([53, 443]));
+  for (const { to = [] } of spec.egress) {
+    for (const { ipBlock } of to) assert.match(ipBlock.cidr, /^169\.254\.\d+\.\d+\/32$/);
+  }
+});
+
+Deno.test("Cloud Run: the instance has an account of its own, and limits", async () => {
+  const { metadata, spec } = z.object({
+    metadata: z.object({ annotations: z.record(z.string(), z.string()) }),
+    spec: z.object({
+      template: z.object({
+        spec: z.object({
+          serviceAccountName: z.string(),
+          containers: z.tuple([z.object({ resources: Limits })]),
+        }),
+      }),
+    }),
+  }).parse(await read(`${DEPLOY}/cloudrun/service.yaml`));
+  assert.match(metadata.annotations["run.googleapis.com/ingress"] ?? "", /^internal/);
+  const { serviceAccountName, containers: [{ resources }] } = spec.template.spec;
+  assert.match(serviceAccountName, /^go-mod-proxy@/);
+  assert.deepEqual(Object.keys(resources.limits).sort(), ["cpu", "memory"]);
+});
 
 Deno.test("Kubernetes waits for the server's end", () => {
   const PRE_STOP_SECONDS = 5;
