@@ -26,6 +26,7 @@ const ROOT = new URL("..", import.meta.url).pathname;
 const FOLDERS = ["cli", "lib", "routes", "server"];
 const DOCUMENTS = [
   "README.md",
+  "SECURITY.md",
   ...await filesBelow("docs", /\.md$/),
   ...await filesBelow("deploy", /\.md$/),
 ];
@@ -100,6 +101,28 @@ function anchorsOf(text: string): Set<string> {
     ),
   );
 }
+
+Deno.test("every threat has a defense in the code, and every promise a test", async (t) => {
+  const rowsOf = async (file: string, heading: string) =>
+    sectionOf(await read(file), heading).split("\n").filter((line) => line.startsWith("| "))
+      .slice(2).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  const threats = await rowsOf("docs/design/threats.md", "Defenses");
+  assert.ok(threats.length > 20);
+  for (const [number = "", , defense = "", shown = ""] of threats) {
+    await t.step(number, () => {
+      assert.match(defense, /\]\(\.\.\/\.\.\/[^)]+\.ts\)/);
+      assert.match(shown, /^(\[[^\]]+\]\(\.\.\/\.\.\/[^)]+_test\.ts\)(, |$))+$/);
+    });
+  }
+  for (
+    const [promise = "", design = "", shown = ""] of await rowsOf("SECURITY.md", "What is promised")
+  ) {
+    await t.step(promise, () => {
+      assert.match(design, /\.md(#[a-z-]+)?\)$/);
+      assert.match(shown, /^(\[[^\]]+\]\([^)]+_test\.ts\)(, |$))+$/);
+    });
+  }
+});
 
 Deno.test("every cell of the comparison has its evidence", async () => {
   const section = sectionOf(await read("docs/comparison.md"), "Features");
