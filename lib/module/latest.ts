@@ -1,8 +1,10 @@
 /**
- * Which of a module's tagged versions is its latest: https://go.dev/ref/mod#version-queries
+ * Which of a module's versions is its latest: https://go.dev/ref/mod#version-queries. That is a
+ * tagged one ({@linkcode pickLatest}), or if there is none, that of the latest commit
+ * ({@linkcode newestCommit}).
  */
 import type { Retraction } from "./go_mod.ts";
-import { isPseudoVersion } from "./pseudo_version.ts";
+import { isPseudoVersion, parsePseudoVersion } from "./pseudo_version.ts";
 import { retractedBy } from "./retraction.ts";
 import { compareParsed, parseSemver, type Semver } from "./semver.ts";
 import { isCanonicalVersion, type Version } from "./version.ts";
@@ -43,6 +45,34 @@ export function* pickLatest(
     if ((best === null || isBetter(candidate, best)) && !isRetracted(version)) best = candidate;
   }
   return best?.version ?? null;
+}
+
+/**
+ * The pseudo-version with the latest commit time, the first of several. Null if there is none;
+ * other versions are skipped. Their order is not that of time: a commit after the tag v0.1.0 has a
+ * higher version than a newer one on a branch without tags. In steps.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { atOnce } from "../async/pace.ts";
+ * const older = "v0.1.1-0.20240102030405-0123456789ab";
+ * const newer = "v0.0.0-20250102030405-abcdef012345";
+ * assert.equal(atOnce(newestCommit([older, newer, "v1.0.0"])), newer);
+ * ```
+ */
+export function* newestCommit(
+  versions: readonly string[],
+): Generator<number, Version | null, void> {
+  let newest: Version | null = null;
+  let newestMs = -Infinity;
+  for (const [i, version] of versions.entries()) {
+    if (i % STEP_ITEMS === 0) yield STEP_ITEMS * ITEM_COST_BYTES;
+    if (!isCanonicalVersion(version)) continue;
+    const timeMs = parsePseudoVersion(version)?.time.getTime() ?? -Infinity;
+    if (timeMs > newestMs) [newest, newestMs] = [version, timeMs];
+  }
+  return newest;
 }
 
 interface Candidate {

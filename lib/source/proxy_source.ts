@@ -8,12 +8,13 @@
 import { atPace, eachStep, Pace, sortSteps, type Steps } from "../async/pace.ts";
 import { LimitExceededError, NotFoundError, UpstreamError } from "../errors.ts";
 import { escapePath, escapeVersion } from "../module/escape.ts";
-import { isGoModOfZip, MAX_GO_MOD_SIZE_BYTES } from "../module/go_mod.ts";
+import { isGoModOfZip, MAX_GO_MOD_SIZE_BYTES, scanGoMod } from "../module/go_mod.ts";
 import { type Info, MAX_INFO_SIZE_BYTES, parseInfo } from "../module/info.ts";
 import { pickLatest } from "../module/latest.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import { isPseudoVersion } from "../module/pseudo_version.ts";
+import { isPseudoVersion, parsePseudoVersion } from "../module/pseudo_version.ts";
+import { timePartsOf } from "../module/rfc3339.ts";
 import {
   compareParsedVersions,
   isVersionOf,
@@ -75,29 +76,46 @@ export class ProxySource implements Source {
   }
 
   async list(path: ModulePath, signal: AbortSignal): Promise<KnownVersions> {
+    const { tagged, freshMs } = await this.#listed(path, signal);
+    return { versions: tagged, freshMs };
+  }
+
+  async #listed(
+    path: ModulePath,
+    signal: AbortSignal,
+  ): Promise<Listed & { readonly freshMs: number }> {
     const { bytes, freshMs } = await this.#upstream.getFresh(url(path, "@v/list"), {
       ...PROXY_READS.list,
       signal,
     });
-    const text = new TextDecoder().decode(bytes);
-    const versions = await atPace(this.#parseList(path, text), new Pace(signal));
-    return { versions, freshMs };
+    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+    return { ...await atPace(this.#parseList(path, text), new Pace(signal)), freshMs };
   }
 
   /**
-   * `@latest` is optional in the protocol; where it is missing, the list decides, as it does for
-   * the `go` command.
+   * `@latest` is optional in the protocol. Where it is missing, the list decides, as for the `go`
+   * command: the latest tagged version that the module has not retracted, else the pseudo-version
+   * of the latest commit.
    */
   async latest(path: ModulePath, signal: AbortSignal): Promise<VersionInfo> {
     try {
       return await this.#info(path, { file: "@latest", signal });
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error;
-      const { versions } = await this.list(path, signal);
-      const version = await atPace(pickLatest(versions, []), new Pace(signal));
+      const version = await this.#latestListed(path, signal);
       if (version === null) throw error;
       return await this.#versionInfo({ path, version: parseVersion(path, version) }, signal);
     }
+  }
+
+  async #latestListed(path: ModulePath, signal: AbortSignal): Promise<Version | null> {
+    const { tagged, newestCommit } = await this.#listed(path, signal);
+    const pace = new Pace(signal);
+    const best = await atPace(pickLatest(tagged, []), pace);
+    if (best === null) return newestCommit;
+    const goMod = await this.#goMod({ path, version: best }, signal);
+    const { retractions } = await atPace(scanGoMod(goMod), pace);
+    return await atPace(pickLatest(tagged, retractions), pace) ?? newestCommit ?? best;
   }
 
   resolve({ path, query }: ModuleQuery, signal: AbortSignal): Promise<VersionInfo> {
@@ -107,11 +125,7 @@ export class ProxySource implements Source {
   async describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {
     const [info, goMod] = await Promise.all([
       this.#versionInfo(module, signal),
-      this.#get(module.path, {
-        file: versionFile(module.version, "mod"),
-        ...PROXY_READS.goMod,
-        signal,
-      }),
+      this.#goMod(module, signal),
     ]);
     return { info, goMod, source: this.description };
   }
@@ -136,6 +150,11 @@ export class ProxySource implements Source {
       throw this.#refusal(module, "the go.mod in its zip differs from its .mod");
     }
     return { ...described, zip };
+  }
+
+  #goMod({ path, version }: ModuleVersion, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const file = versionFile(version, "mod");
+    return this.#get(path, { file, ...PROXY_READS.goMod, signal });
   }
 
   async #versionInfo(module: ModuleVersion, signal: AbortSignal): Promise<VersionInfo> {
@@ -163,14 +182,21 @@ export class ProxySource implements Source {
 
   /**
    * The versions that a list names, in steps and in order. Like the `go` command, it takes the
-   * first word of each line and skips pseudo-versions and lines that are not versions of this
-   * module.
+   * first word of each line and skips lines that are not versions of this module. A second word,
+   * which the protocol does not document, is the time of a commit.
    */
-  *#parseList(path: ModulePath, text: string): Steps<Version[]> {
+  *#parseList(path: ModulePath, text: string): Steps<Listed> {
     const versions = new Map<Version, ParsedVersion>();
+    let newestCommit: Version | null = null;
+    let newestMs = -Infinity;
     yield* eachStep(linesOf(`${text}\n`), (line) => {
-      const [word = ""] = line.split(/\s/, 1);
-      if (!isVersionOf(path, word) || isPseudoVersion(word)) return;
+      const [word = "", time] = line.split(/\p{White_Space}+/u, 2);
+      if (!isVersionOf(path, word)) return;
+      if (isPseudoVersion(word)) {
+        const timeMs = timeOfCommit(word, time);
+        if (timeMs > newestMs) [newestCommit, newestMs] = [word, timeMs];
+        return;
+      }
       versions.set(word, parsedVersion(word));
       if (versions.size <= MAX_VERSIONS) return;
       throw new LimitExceededError(
@@ -179,7 +205,7 @@ export class ProxySource implements Source {
       );
     });
     const sorted = yield* sortSteps([...versions.values()], compareParsedVersions);
-    return sorted.map(({ text }) => text);
+    return { tagged: sorted.map(({ text }) => text), newestCommit };
   }
 
   async #inspect(file: string, options: InspectOptions): Promise<ZipSummary> {
@@ -204,12 +230,26 @@ export class ProxySource implements Source {
   }
 }
 
+interface Listed {
+  /** Lowest first. */
+  readonly tagged: readonly Version[];
+  /** Of those of commits without a tag, which some proxies list too, the newest by time. */
+  readonly newestCommit: Version | null;
+}
+
+/** In milliseconds; -Infinity for what has no time. */
+function timeOfCommit(version: Version, listed: string | undefined): number {
+  if (!listed) return parsePseudoVersion(version)?.time.getTime() ?? -Infinity;
+  const timeMs = timePartsOf(listed) === null ? NaN : Date.parse(listed);
+  return Number.isNaN(timeMs) ? -Infinity : timeMs;
+}
+
 /**
  * The lines of a text that are not blank, without blanks before them, and as far as they can be
  * versions. The last one ends as well.
  */
 function* linesOf(text: string): Generator<string> {
-  const word = /\S/g;
+  const word = /\P{White_Space}/gu;
   for (let match = word.exec(text); match !== null; match = word.exec(text)) {
     const end = text.indexOf("\n", match.index);
     yield text.slice(match.index, Math.min(end, match.index + MAX_LINE_CHARS));
