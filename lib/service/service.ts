@@ -21,10 +21,11 @@ import { describeError, ForbiddenError, NotFoundError, ProxyError } from "../err
 import type { Logger } from "../log/log.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import { scanGoMod } from "../module/go_mod.ts";
-import { pickLatest } from "../module/latest.ts";
+import { newestCommit, pickLatest } from "../module/latest.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { namesByPlace } from "../module/repository_identity.ts";
+import { findStoredCommit } from "./stored_commit.ts";
 import type { Publisher } from "./publisher.ts";
 import type { KnownVersions, ModuleQuery, Source, VersionInfo } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
@@ -115,23 +116,33 @@ export class ModuleService extends StoredModules {
   }
 
   /**
-   * The copy of the version that a branch, tag, commit or version prefix currently resolves to.
-   * Throws as {@linkcode copy}.
+   * The copy of the version that a branch, tag, commit or version prefix currently resolves to. The
+   * hash of a published version's commit is answered from the store when its source fails or has
+   * lost it. Throws as {@linkcode copy}.
    */
   override async query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy> {
     const { path, query } = asked;
-    if (!options.mayFetch) throw notCached(`${path}@${query}`);
-    const info = await this.#queries.run(
-      `${path}@${query}`,
-      (flight) =>
-        this.#ask(
-          `look up ${path}@${query}`,
-          { flight, ask: (signal) => this.#source.resolve(asked, signal) },
-        ),
-      options.signal,
-    );
-    admit(path, { info, options });
-    return await this.copy({ path, version: info.version }, options);
+    try {
+      if (!options.mayFetch) throw notCached(`${path}@${query}`);
+      const info = await this.#queries.run(
+        `${path}@${query}`,
+        (flight) =>
+          this.#ask(
+            `look up ${path}@${query}`,
+            { flight, ask: (signal) => this.#source.resolve(asked, signal) },
+          ),
+        options.signal,
+      );
+      admit(path, { info, options });
+      return await this.copy({ path, version: info.version }, options);
+    } catch (error) {
+      const { signal } = options;
+      const stored = await findStoredCommit(this.#copies, { path, query, signal });
+      if (stored === null) throw error;
+      this.#tolerate(error, `look up ${path}@${query}`, options);
+      options.facts["source"] = stored.manifest.source;
+      return stored;
+    }
   }
 
   /**
@@ -240,8 +251,11 @@ export class ModuleService extends StoredModules {
     const pace = new Pace(signal);
     const best = await atPace(pickLatest(tagged, []), pace);
     if (best === null) {
-      const pseudo = (await this.#copies.listPseudo(path, { signal })).at(-1);
-      return pseudo === undefined
+      const pseudo = await atPace(
+        newestCommit(await this.#copies.listPseudo(path, { signal })),
+        pace,
+      );
+      return pseudo === null
         ? null
         : await this.#copies.read({ path, version: pseudo }, { signal });
     }
