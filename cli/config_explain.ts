@@ -14,6 +14,7 @@ import type { PrivateModules } from "../lib/credentials/config.ts";
 import { describeSecret } from "../lib/credentials/secret.ts";
 import { ForbiddenError, InvalidRequestError } from "../lib/errors.ts";
 import { display } from "../lib/http/client.ts";
+import { parsePathList } from "../lib/module/glob.ts";
 import {
   hasPathPrefix,
   type ModulePath,
@@ -112,15 +113,21 @@ function explainSource(
       ["zips", "eager: with the rest"],
     ];
   }
+  const isUnknown = parsePathList(publicModules.noSumDatabase ?? "")(path);
   return [
     ["source", `${describeUpstreams(config, env)}: no private prefix covers the path`],
-    ["database", describeDatabase(publicModules.sumDatabase)],
+    [
+      "database",
+      isUnknown
+        ? "none: publicModules.noSumDatabase has the path"
+        : describeDatabase(publicModules.sumDatabase),
+    ],
     ...(own?.combined
       ? [["database", `${own.name} (privateSumDatabase), for clients that verify with it`] as const]
       : []),
     [
       "zips",
-      publicModules.sumDatabase === "off"
+      publicModules.sumDatabase === "off" || isUnknown
         ? "eager: fetching later needs the hash of a checksum database"
         : publicModules.zips === "lazy"
         ? "lazy: on the first request, if the database has the hash"

@@ -147,6 +147,22 @@ privateSumDatabase: { name: sum.example.com, privateKey: hidden }
       "access      everyone: clientAuth.enabled is false",
     ],
   },
+  {
+    name: "a module that no database knows",
+    asked: {
+      module: "internal.example.com/m",
+      yaml: 'publicModules: { noSumDatabase: "*.example.com" }',
+      env: { GOPROXY: "https://proxy.example.com" },
+    },
+    mayRead: true,
+    want: [
+      "module      internal.example.com/m",
+      "source      https://proxy.example.com/ (GOPROXY): no private prefix covers the path",
+      "database    none: publicModules.noSumDatabase has the path",
+      "zips        eager: fetching later needs the hash of a checksum database",
+      "access      everybody: clientAuth.enabled is false",
+    ],
+  },
 ];
 
 for (const { name, asked, mayRead, want } of ROWS) {

@@ -20,7 +20,7 @@ import { forEach } from "../lib/async/workers.ts";
 import { describeError, InvalidRequestError, ProxyError, StorageError } from "../lib/errors.ts";
 import { type GoSumEntry, MAX_GO_SUM_SIZE_BYTES, parseGoSums } from "../lib/module/go_sum.ts";
 import type { H1 } from "../lib/module/h1.ts";
-import type { RecordedHashes } from "../lib/module/hash_database.ts";
+import { type RecordedHashes, unrecordedError } from "../lib/module/hash_database.ts";
 import { nameOf } from "../lib/module/module_version.ts";
 import type { Publisher } from "../lib/service/publisher.ts";
 import { type Copy, InvalidManifestError } from "../lib/store/manifest.ts";
@@ -127,7 +127,9 @@ class Prefetch {
     const { signal } = this.#context;
     const databases = await this.#parts.databases();
     const { path, version, zipH1, goModH1 } = entry;
-    const recorded = await databases.databaseFor(path)?.find({ path, version }, signal) ?? null;
+    const database = databases.databaseFor(path);
+    const recorded = await database?.find({ path, version }, signal) ?? null;
+    if (recorded === "unrecorded") throw unrecordedError(entry, database?.name ?? "");
     if (recorded !== null) {
       compareHashes(entry, { zip: recorded.zipH1, goMod: recorded.goModH1 });
       const { zips } = this.#parts.surroundings.config.publicModules;

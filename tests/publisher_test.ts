@@ -72,6 +72,26 @@ Deno.test("zips: eager fetches the zip with the rest", () =>
     assert.equal(upstream.count(/zip$/), 1);
   }));
 
+for (const zips of ["lazy", "eager"] as const) {
+  Deno.test(`a version that the database has no record of is not published (${zips})`, () =>
+    withApp(
+      () => ({ findHashes: () => Promise.resolve("unrecorded"), zips }),
+      async (app) => {
+        for (const file of ["info", "mod", "zip"]) {
+          const { status, body } = await app.text(`${PATH}/@v/v1.0.0.${file}`);
+          assert.equal(status, 502);
+          assert.match(
+            body,
+            /^Cannot publish \S+@v1\.0\.0: sum\.test has no record of it yet; a new/,
+          );
+          assert.match(body, /publicModules\.noSumDatabase/);
+        }
+        assert.equal((await app.text(`${PATH}/@v/v9.9.9.info`)).status, 404);
+        assert.deepEqual(await app.store.list(`m1/${PATH}/@v`), []);
+      },
+    ));
+}
+
 Deno.test("a version without known hashes is published with its zip", () =>
   withApp(() => ({ findHashes: () => Promise.resolve(null) }), async (app, upstream) => {
     assert.equal((await app.text(`${PATH}/@v/v1.0.0.mod`)).status, 200);

@@ -23,6 +23,7 @@
  */
 import { LRUCache } from "lru-cache";
 import { RE2JS } from "re2js";
+import { modulesSource } from "../module/glob.ts";
 import type { ModulePath } from "../module/path.ts";
 import {
   namesOfPath,
@@ -30,7 +31,6 @@ import {
   withoutSuffixes,
 } from "../module/repository_identity.ts";
 import type { AccessRule } from "./config.ts";
-import { modulesSource } from "./module_pattern.ts";
 
 export interface Decision {
   readonly isAllowed: boolean;

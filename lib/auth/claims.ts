@@ -13,7 +13,7 @@
  * booleans are compared in their JSON form. Of a claim that is a list, one entry must match.
  */
 import { RE2JS } from "re2js";
-import { globSource } from "./glob.ts";
+import { globSource } from "../module/glob.ts";
 
 export type ClaimPatterns = { readonly [claim: string]: readonly string[] | ClaimPatterns };
 

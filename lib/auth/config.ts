@@ -21,7 +21,7 @@ import { textsAt, valuesAt } from "../schema/query.ts";
 import { type NamedSecret, type Secret, secret, secretWarnings } from "../schema/secret.ts";
 import { didYouMean } from "../schema/suggestion.ts";
 import type { ClaimPatterns } from "./claims.ts";
-import { globSource } from "./glob.ts";
+import { globSource } from "../module/glob.ts";
 import { moduleGlobFault, moduleRegexpFault } from "./module_pattern.ts";
 import { PasswordHash } from "./password_hash.ts";
 

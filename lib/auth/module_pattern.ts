@@ -1,12 +1,7 @@
 /** The two kinds of patterns of module paths in a rule of the access list (access_list.ts). */
 import { RE2JS } from "re2js";
 import { messageOf } from "../schema/fields.ts";
-import { globSource } from "./glob.ts";
-
-/** The regular expression of a list of globs as in `GOPRIVATE`. */
-export function modulesSource(globs: readonly string[]): string {
-  return `^(?:${globs.map((glob) => globSource(glob.replace(/\/$/, ""))).join("|")})(?:/|$)`;
-}
+import { globSource } from "../module/glob.ts";
 
 /** The fault of a regular expression, or null. */
 export function moduleRegexpFault(source: string): string | null {

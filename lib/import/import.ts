@@ -14,7 +14,7 @@ import { forEach } from "../async/workers.ts";
 import { DeadlineError, describeError, InvalidRequestError, UpstreamError } from "../errors.ts";
 import { isGoModOfZip } from "../module/go_mod.ts";
 import { InvalidInfoError } from "../module/info.ts";
-import type { DatabaseFor, HashDatabase, RecordedHashes } from "../module/hash_database.ts";
+import type { DatabaseFor, HashDatabase } from "../module/hash_database.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { Copies } from "../store/copies.ts";
 import { type Copy, InvalidManifestError, makeCopy } from "../store/manifest.ts";
@@ -116,6 +116,9 @@ async function checkKnownHashes(
   if (database === null) return;
   const hashes = await findHashes(database, { module: { path, version }, signal });
   if (hashes === null) return;
+  if (hashes === "unrecorded") {
+    throw new ImportError(`${database.name} has no record of it; see publicModules.noSumDatabase`);
+  }
   if (hashes.zipH1 !== zip.h1) {
     throw new ImportError(`its zip has ${zip.h1}, and the checksum database ${hashes.zipH1}`);
   }
@@ -129,7 +132,7 @@ async function checkKnownHashes(
 async function findHashes(
   database: HashDatabase,
   { module, signal }: { module: ModuleVersion; signal: AbortSignal },
-): Promise<RecordedHashes | null> {
+): ReturnType<HashDatabase["find"]> {
   try {
     return await database.find(module, signal);
   } catch (cause) {

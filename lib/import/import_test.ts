@@ -123,9 +123,9 @@ const ROWS: readonly Row[] = [
     refusal: /not JSON/,
   },
   {
-    name: "an .info without a time",
+    name: "an .info with a time that is none",
     kind: "gomodcache",
-    tree: { ...cache, [`${CACHE}.info`]: JSON.stringify({ Version: VERSION }) },
+    tree: { ...cache, [`${CACHE}.info`]: JSON.stringify({ Version: VERSION, Time: "now" }) },
     refusal: /no Time/,
   },
   {
@@ -312,7 +312,12 @@ Deno.test("importVersions() believes the checksum database more than a directory
         return Promise.resolve({ zipH1: zip.h1, goModH1 });
       },
     },
-    { name: "no record", find: () => Promise.resolve(null) },
+    { name: "nobody vouches", find: () => Promise.resolve(null) },
+    {
+      name: "no record",
+      find: () => Promise.resolve("unrecorded"),
+      refusal: /sum\.test has no record of it; see publicModules\.noSumDatabase/,
+    },
     {
       name: "another zip",
       find: () => Promise.resolve({ zipH1: otherZip.h1, goModH1 }),

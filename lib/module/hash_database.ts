@@ -2,18 +2,20 @@
  * A checksum database, as seen by code that verifies module versions with it. Which one is asked is
  * known at once, by configuration and by the module path; what it says of a version takes a while.
  */
+import { UpstreamError } from "../errors.ts";
 import type { ModuleHashes } from "./h1.ts";
-import type { ModuleVersion } from "./module_version.ts";
+import { type ModuleVersion, nameOf } from "./module_version.ts";
 import type { ModulePath } from "./path.ts";
 
 export interface HashDatabase {
   readonly name: string;
   /**
-   * The hashes of a module version, or null where the database has no record of it.
+   * The hashes of a module version. Null where nobody vouches for it: the database is our own and
+   * learns of a version when it is published, or no upstream supports the database.
    *
    * @throws {UpstreamError | DeadlineError} when the database cannot say
    */
-  find(module: ModuleVersion, signal: AbortSignal): Promise<RecordedHashes | null>;
+  find(module: ModuleVersion, signal: AbortSignal): Promise<RecordedHashes | "unrecorded" | null>;
 }
 
 export interface RecordedHashes extends ModuleHashes {
@@ -23,6 +25,18 @@ export interface RecordedHashes extends ModuleHashes {
    * cold `.info` takes 77 ms, and took 102 ms when the record was stored first.
    */
   readonly written?: Promise<void>;
+}
+
+/**
+ * Why a version without a record is not published: its tag may still move, and the record of the
+ * moved one would contradict what is published for ever.
+ */
+export function unrecordedError(module: ModuleVersion, database: string): UpstreamError {
+  return new UpstreamError(
+    `Cannot publish ${nameOf(module)}: ${database} has no record of it yet; ` +
+      "a new version has one in a few minutes; for modules that the database cannot know, " +
+      "the server needs publicModules.noSumDatabase",
+  );
 }
 
 /** The database to verify modules of a path with; null where none is to be asked. */

@@ -96,13 +96,12 @@ async function publicHashes(
   { module, signal }: { module: ModuleVersion; signal: AbortSignal },
 ): Promise<ModuleHashes> {
   const hashes = await databases.databaseFor(module.path)?.find(module, signal) ?? null;
-  if (hashes !== null) return hashes;
-  // Asking may have shown that no upstream supports it.
-  if (databases.databaseFor(module.path) !== null) {
+  if (hashes === "unrecorded") {
     throw new NotFoundError(
       `Cannot look up ${nameOf(module)}: the public checksum database has no record of it`,
     );
   }
+  if (hashes !== null) return hashes;
   throw new UpstreamError(
     `Cannot look up ${
       nameOf(module)

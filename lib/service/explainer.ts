@@ -226,7 +226,8 @@ export class Explainer {
       `ask ${name}`,
       { work: (signal) => database.find(module, signal), signal },
     );
-    if (hashes === null) return { name, record: null };
+    if (hashes === null) return null;
+    if (hashes === "unrecorded") return { name, record: null };
     const { zipH1, goModH1 } = hashes;
     const isAsPublished = published === null
       ? null

@@ -8,8 +8,11 @@
  *   database confirms its hashes. With the hashes known, the manifest can be published from `.info`
  *   and `.mod` alone (*lazy*), and the zip is fetched on the first request: walking a module graph
  *   costs no zips.
- * - **It has none**, or it is off, or the module is private: zip and `.mod` are fetched together
- *   (*eager*), must agree, and are what this server vouches for from now on.
+ * - **It has none**: nothing is published. A tag that was just made may still be moved, and the
+ *   record that the database then makes of it would contradict ours for ever.
+ * - **It is not asked**, because it is off, nobody supports it, or the path is private or one of
+ *   `publicModules.noSumDatabase`: zip and `.mod` are fetched together (*eager*), must agree, and
+ *   are what this server vouches for from now on.
  */
 import { withDeadline } from "../async/deadline.ts";
 import type { Flight } from "../async/single_flight.ts";
@@ -17,7 +20,12 @@ import { NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import type { H1 } from "../module/h1.ts";
-import type { DatabaseFor, RecordedHashes } from "../module/hash_database.ts";
+import {
+  type DatabaseFor,
+  type HashDatabase,
+  type RecordedHashes,
+  unrecordedError,
+} from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ScratchQuota } from "../scratch/scratch_quota.ts";
@@ -86,7 +94,7 @@ export class Publisher {
       if (database === null) {
         return await this.#createEagerly(job, { fetched: await this.#fetch(job), known: null });
       }
-      const hashes = database.find(module, job.signal);
+      const hashes = recorded(database, { module, signal: job.signal });
       if (zips === "eager" || isEager?.(module.path)) {
         const [fetched, known] = await both(this.#fetch(job), hashes);
         return await this.#createEagerly(job, { fetched, known });
@@ -239,6 +247,16 @@ export class Publisher {
       "another copy of this version was published first: its tag was moved, or the upstream changed its content",
     );
   }
+}
+
+/** Null where nobody vouches for the version. */
+async function recorded(
+  database: HashDatabase,
+  { module, signal }: { module: ModuleVersion; signal: AbortSignal },
+): Promise<RecordedHashes | null> {
+  const hashes = await database.find(module, signal);
+  if (hashes === "unrecorded") throw unrecordedError(module, database.name);
+  return hashes;
 }
 
 /**

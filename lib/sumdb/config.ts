@@ -4,6 +4,7 @@
  * ```yaml
  * publicModules:
  *   sumDatabase: { name: sum.example.com, publicKey: 033de0ae+Ac4…, url: https://sum.example.com }
+ *   noSumDatabase: "internal.example.com,*.corp.example/lib"  # as in GONOSUMDB
  * sumDatabaseProxy:
  *   sumDatabases:
  *     - { name: sum.b.example.com, publicKey: 1a2b3c4d+AQ…, url: https://sum.b.example.com }
@@ -22,8 +23,9 @@
  * accepted as well.
  */
 import { z } from "zod";
+import { parsePathList } from "../module/glob.ts";
 import type { Fault, Placed } from "../schema/fault.ts";
-import { expected, faultOf, httpUrl } from "../schema/fields.ts";
+import { expected, faultOf, httpUrl, textFor } from "../schema/fields.ts";
 import { textsAt, valuesAt } from "../schema/query.ts";
 import { secret, secretWarnings } from "../schema/secret.ts";
 import { VerifierKey } from "./note.ts";
@@ -58,6 +60,13 @@ const sumDatabase = z.strictObject({
 
 export type SumDatabaseConfig = z.output<typeof sumDatabase>;
 
+/** As in `GONOSUMDB`. */
+const pathList = textFor((text) => {
+  if (/\s/.test(text)) throw new Error("patterns are separated by commas, without white space");
+  if (/(?:^|,)\/|\/\//.test(text)) throw new Error("a pattern has an empty element");
+  parsePathList(text);
+});
+
 export const publicModules = z.strictObject({
   /** Default: the `go` command's own, if an upstream supports it. */
   sumDatabase: z.union(
@@ -65,6 +74,8 @@ export const publicModules = z.strictObject({
     expected("expected {name, publicKey, url} or off"),
   )
     .exactOptional(),
+  /** Paths that no checksum database knows or may learn of. Default: none. */
+  noSumDatabase: pathList.exactOptional(),
   /** When zips of verified modules are fetched: on the first request, or with the other files. */
   zips: z.enum(["lazy", "eager"]).default("lazy"),
 });
@@ -91,7 +102,10 @@ export type PrivateSumDatabaseConfig = z.output<typeof privateSumDatabase>;
 
 /** The sections that configure databases of others. */
 export interface SumDatabasesConfig {
-  readonly publicModules: { readonly sumDatabase?: SumDatabaseConfig | "off" | undefined };
+  readonly publicModules: {
+    readonly sumDatabase?: SumDatabaseConfig | "off" | undefined;
+    readonly noSumDatabase?: string | undefined;
+  };
   readonly sumDatabaseProxy: { readonly sumDatabases: readonly SumDatabaseConfig[] };
 }
 

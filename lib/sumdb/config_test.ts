@@ -144,3 +144,24 @@ Deno.test("isDatabaseName() takes hosts with a port and a path", () => {
   ];
   for (const name of others) assert.ok(!isDatabaseName(name), name);
 });
+
+Deno.test("publicModules.noSumDatabase is a list as in GONOSUMDB", () => {
+  for (const text of ["a.example.com", "a.example.com/b/,*.example.com,", ""]) {
+    const { publicModules } = parseConfig(`publicModules: { noSumDatabase: "${text}" }`);
+    assert.equal(publicModules.noSumDatabase, text);
+  }
+  const rows = [
+    { input: "a.example.com, b.example.com", fault: /without white space/ },
+    { input: "/a", fault: /empty element/ },
+    { input: "a.example.com,/b", fault: /empty element/ },
+    { input: "a.example.com//b", fault: /empty element/ },
+    { input: "a[", fault: /noSumDatabase: a \[ without its \]/ },
+  ];
+  for (const { input, fault } of rows) {
+    const yaml = `publicModules: { noSumDatabase: "${input}" }`;
+    assert.throws(
+      () => parseConfig(yaml),
+      (error) => error instanceof ConfigError && fault.test(error.message),
+    );
+  }
+});

@@ -42,6 +42,7 @@ export interface SumDatabasesOptions {
   /** The database that public modules are verified with; null: none. */
   readonly verifier: Verifier | null;
   readonly ways: SumdbWays;
+  /** Whether no database may learn of a path. */
   readonly isPrivate: (path: ModulePath) => boolean;
   readonly metrics?: Metrics | undefined;
 }
@@ -61,8 +62,8 @@ export class SumDatabases {
   }
 
   /**
-   * The database that modules of a path are verified with; null for private paths, if none is
-   * configured, and if no upstream is known to support it.
+   * The database that modules of a path are verified with; null for paths that it must not learn
+   * of, if none is configured, and if no upstream is known to support it.
    */
   databaseFor(path: ModulePath): HashDatabase | null {
     const { verifier, isPrivate, ways } = this.#options;
@@ -79,10 +80,11 @@ export class SumDatabases {
   async #find(
     { database, isRequired }: Verifier,
     { module, signal }: { module: ModuleVersion; signal: AbortSignal },
-  ): Promise<RecordedHashes | null> {
+  ): Promise<RecordedHashes | "unrecorded" | null> {
     const isSupported = isRequired ||
       await this.#options.ways.through(database.name, signal) !== null;
-    return isSupported ? await this.#counted(() => database.find(module, signal)) : null;
+    if (!isSupported) return null;
+    return await this.#counted(() => database.find(module, signal)) ?? "unrecorded";
   }
 
   async #counted(find: () => Promise<RecordedHashes | null>): Promise<RecordedHashes | null> {

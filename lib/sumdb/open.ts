@@ -1,6 +1,7 @@
 /** Opens the checksum databases of the configuration (config.ts). */
 import type { Logger } from "../log/log.ts";
 import type { Metrics } from "../log/metrics.ts";
+import { parsePathList } from "../module/glob.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import {
@@ -29,8 +30,13 @@ export interface OpenSumDatabasesOptions {
 
 export function openSumDatabases(
   config: SumDatabasesConfig,
-  options: OpenSumDatabasesOptions,
+  outer: OpenSumDatabasesOptions,
 ): SumDatabases {
+  const isUnknown = parsePathList(config.publicModules.noSumDatabase ?? "");
+  const options: OpenSumDatabasesOptions = {
+    ...outer,
+    isPrivate: (path) => outer.isPrivate(path) || isUnknown(path),
+  };
   const ways = new SumdbWays(options.upstreams);
   const known = new Map<string, SumDatabase>();
   for (const database of [...configured(config), DEFAULT_SUM_DATABASE]) {

@@ -25,8 +25,10 @@ function config(
 }
 
 /** What the verifying database has of a module; undefined if there is no such database. */
-function find(databases: SumDatabases, module = moduleOf(A)) {
-  return databases.databaseFor(module.path)?.find(module, signal);
+async function find(databases: SumDatabases, module = moduleOf(A)) {
+  const found = await databases.databaseFor(module.path)?.find(module, signal);
+  assert.ok(found !== "unrecorded");
+  return found ?? null;
 }
 
 interface Opened {
@@ -124,7 +126,8 @@ Deno.test("databaseFor() gives the database that verifies, and none for private 
     zipH1: A.h1,
     goModH1: A.goModH1,
   });
-  assert.equal(await find(databases, moduleOf(recordOf("example.com/x"))), null);
+  const x = moduleOf(recordOf("example.com/x"));
+  assert.equal(await databases.databaseFor(x.path)?.find(x, signal), "unrecorded");
   sumdb.requests.length = 0;
   assert.equal(databases.databaseFor(moduleOf(PRIVATE).path), null);
   assert.deepEqual([sumdb.requests, other.requests], [[], []]);
@@ -132,4 +135,32 @@ Deno.test("databaseFor() gives the database that verifies, and none for private 
   const off = open(config("off", configOf(sumdb)), { servers });
   assert.equal(off.databases.databaseFor(moduleOf(A).path), null);
   assert.deepEqual(off.direct, []);
+});
+
+Deno.test("the default database's missing record counts where an upstream supports it", async () => {
+  const sumdb = new Sumdb({ name: DEFAULT_SUM_DATABASE.name });
+  const { databases } = open(config(), { upstreams: [supporting(sumdb)] });
+  const module = moduleOf(A);
+  assert.equal(await databases.databaseFor(module.path)?.find(module, signal), "unrecorded");
+  const other = open(config(), { upstreams: [supporting(new Sumdb({ name: "other.example" }))] });
+  assert.equal(await other.databases.databaseFor(module.path)?.find(module, signal), null);
+});
+
+Deno.test("databaseFor() gives none for a path of noSumDatabase, which no database is told of", async () => {
+  const sumdb = new Sumdb();
+  sumdb.append(A);
+  const publicModules = { sumDatabase: configOf(sumdb), noSumDatabase: "*.com/b,example.com/a/" };
+  const opened = open({ publicModules, sumDatabaseProxy: { sumDatabases: [] } }, {
+    servers: [sumdb],
+  });
+  for (const path of ["example.com/a", "example.com/a/sub", "example.com/b"]) {
+    const module = moduleOf(recordOf(path));
+    assert.equal(opened.databases.databaseFor(module.path), null);
+    const lookup = opened.databases.find(sumdb.name).lookup(module, signal);
+    await assert.rejects(lookup, NotFoundError);
+  }
+  assert.deepEqual(opened.direct, []);
+  for (const path of ["example.com/ab", "example.com/c", "a.example.com/c"]) {
+    assert.notEqual(opened.databases.databaseFor(moduleOf(recordOf(path)).path), null);
+  }
 });

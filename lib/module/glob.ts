@@ -48,6 +48,16 @@ export function globSource(glob: string): string {
   return source;
 }
 
+/**
+ * The regular expression of a list of globs of module paths, as in `GOPRIVATE`: each covers the
+ * paths whose first elements it matches, and all below them.
+ *
+ * @throws {GlobError}
+ */
+export function modulesSource(globs: readonly string[]): string {
+  return `^(?:${globs.map((glob) => globSource(glob.replace(/\/$/, ""))).join("|")})(?:/|$)`;
+}
+
 /** The class in brackets that begins at `start`, and where its `]` is. */
 function classSource(
   characters: readonly string[],
@@ -102,4 +112,26 @@ function rangeSource(low: string, high: string): string {
 
 function hex(character: string): string {
   return (character.codePointAt(0) ?? 0).toString(16);
+}
+
+/**
+ * Whether a module path is in a list as in `GOPRIVATE`: globs, separated by commas. Empty ones
+ * cover nothing.
+ *
+ * @throws {GlobError}
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const isInternal = parsePathList("internal.example.com,*.corp.example/a");
+ * assert.ok(isInternal("internal.example.com/lib/v2"));
+ * assert.ok(!isInternal("internal.example.com.evil.example/lib"));
+ * assert.ok(!isInternal("git.corp.example/b"));
+ * ```
+ */
+export function parsePathList(text: string): (path: string) => boolean {
+  const globs = text.split(",").filter((glob) => glob !== "");
+  if (globs.length === 0) return () => false;
+  const pattern = RE2JS.compile(modulesSource(globs));
+  return (path) => pattern.test(path);
 }
