@@ -10,6 +10,7 @@ export type Meaning =
   | "invalid"
   | "malformed"
   | "not-found"
+  | "unusable"
   | "unauthenticated"
   | "forbidden"
   | "too-many-requests"
@@ -52,6 +53,15 @@ export class MalformedBodyError extends ProxyError {
  */
 export class NotFoundError extends ProxyError {
   readonly meaning = "not-found";
+}
+
+/**
+ * The thing exists at its source, and no module version can be made of it: a go.mod that is too
+ * large, a file name that no module zip may have. Asking again does not help until its author
+ * changes it.
+ */
+export class UnusableError extends ProxyError {
+  readonly meaning = "unusable";
 }
 
 /** No credentials, or wrong ones. */

@@ -6,6 +6,9 @@
  * `GOPROXY`, in the worst case with a private module path to a public place. So 404 means "known
  * not to exist" and nothing else; a cause that may pass is 5xx and is never cached. An invalid
  * request stays invalid (an hour); what does not exist may exist in seconds.
+ *
+ * 422 means that a version exists and cannot be a module. It stops the `go` command and is not worth
+ * a retry, which clients and proxies in between make after a 5xx.
  */
 import type { Meaning } from "../lib/errors.ts";
 
@@ -20,6 +23,7 @@ export const FAILURE_STATUSES: Readonly<Record<Meaning, FailureStatus>> = {
   "invalid": { status: 404, cacheControl: "public, max-age=3600" },
   "malformed": { status: 400, cacheControl: "no-store" },
   "not-found": { status: 404, cacheControl: "public, max-age=10" },
+  "unusable": { status: 422, cacheControl: "public, max-age=10" },
   "unauthenticated": { status: 401, cacheControl: "no-store" },
   "forbidden": { status: 403, cacheControl: "no-store" },
   "too-many-requests": { status: 429, cacheControl: "no-store", retryAfterSeconds: 30 },

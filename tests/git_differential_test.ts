@@ -11,7 +11,7 @@
  * go-get pages come from an HTTP proxy that answers them itself.
  */
 import assert from "node:assert/strict";
-import { ProxyError } from "../lib/errors.ts";
+import { NotFoundError, UnusableError } from "../lib/errors.ts";
 import { formatInfo, type Origin, parseInfo } from "../lib/module/info.ts";
 import { hasPathPrefix, parseModulePath } from "../lib/module/path.ts";
 import { isPseudoVersion } from "../lib/module/pseudo_version.ts";
@@ -215,7 +215,8 @@ async function askUs(git: TestGitSource, question: string): Promise<Outcome> {
       h1: copy.zip.h1,
     };
   } catch (error) {
-    if (error instanceof ProxyError && error.meaning === "not-found") return error.message;
+    const isKnown = error instanceof NotFoundError || error instanceof UnusableError;
+    if (isKnown) return error.message;
     throw error;
   } finally {
     await Deno.remove(directory, { recursive: true });

@@ -2,7 +2,7 @@
  * The git source with real git, where repositories change or fail while they are read.
  */
 import assert from "node:assert/strict";
-import { NotFoundError, UpstreamError } from "../lib/errors.ts";
+import { NotFoundError, UnusableError, UpstreamError } from "../lib/errors.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { parseVersion } from "../lib/module/version.ts";
 import { GitServer, type GitServerOptions } from "./fakes/git_server.ts";
@@ -109,12 +109,12 @@ testWith(
   },
 );
 
-testWith(MISSING, "a version that no zip can hold does not exist", async () => {
+testWith(MISSING, "a version that no zip can hold exists and cannot be used", async () => {
   await using scene = await Scene.start();
   await scene.repo.commit({ "a.go": "package a", "A.go": "package a" }, { tag: "v1.0.0" });
   await assert.rejects(
     scene.fetch(),
-    (error) => error instanceof NotFoundError && /differ only by case/.test(error.message),
+    (error) => error instanceof UnusableError && /differ only by case/.test(error.message),
   );
 });
 

@@ -10,7 +10,7 @@
  * comparisons (`>=v1.2.0`), which clients do.
  */
 import assert from "node:assert/strict";
-import { ProxyError } from "../lib/errors.ts";
+import { NotFoundError, UnusableError } from "../lib/errors.ts";
 import { type ModulePath, parseModulePath } from "../lib/module/path.ts";
 import { parseQuery, parseVersion } from "../lib/module/version.ts";
 import type { VersionInfo } from "../lib/source/source.ts";
@@ -135,7 +135,7 @@ async function checkRefusal(promise: Promise<unknown>, want: string): Promise<vo
   await assert.rejects(
     promise,
     (error) => {
-      assert.ok(error instanceof ProxyError && error.meaning === "not-found", String(error));
+      assert.ok(error instanceof NotFoundError || error instanceof UnusableError, String(error));
       assert.ok(error.message.includes(want), `${error.message}\nwant ${want}`);
       return true;
     },

@@ -1,7 +1,7 @@
 /**
  * Reads a commit in a bare repository.
  */
-import { UpstreamError } from "../errors.ts";
+import { UnusableError } from "../errors.ts";
 import type { BareRepository } from "./bare_repository.ts";
 import { isHash } from "./refs.ts";
 import type { CallOptions, Commit } from "./repository.ts";
@@ -13,7 +13,7 @@ export const FATAL = 128;
  * The commit that a revision leads to, through tags; null when there is none.
  *
  * @param revision a full hash or ref name
- * @throws {UpstreamError} when the commit has no time that git can read
+ * @throws {UnusableError} when the commit has no time that git can read
  */
 export async function readCommit(
   repository: BareRepository,
@@ -28,7 +28,7 @@ export async function readCommit(
   const [hash = "", tree = "", time = ""] = new TextDecoder().decode(stdout).split("\n");
   const timeSeconds = Number(time);
   if (!isHash(hash) || !isHash(tree) || time === "" || !Number.isSafeInteger(timeSeconds)) {
-    throw new UpstreamError(`Cannot read commit ${revision}: it has no valid time`);
+    throw new UnusableError(`Cannot use commit ${revision}: it has no valid time`);
   }
   return { hash, tree, timeSeconds };
 }

@@ -3,6 +3,7 @@
  * the go.mod files in them, the tags before them and what the module has retracted.
  */
 import { atPace, Pace } from "../async/pace.ts";
+import { LimitExceededError, UnusableError } from "../errors.ts";
 import type { Hash, Refs } from "../git/refs.ts";
 import type { History, Repository, Snapshot } from "../git/repository.ts";
 import { MAX_GO_MOD_SIZE_BYTES, type Retraction, scanGoMod } from "../module/go_mod.ts";
@@ -132,11 +133,19 @@ export class GitCommit implements ModuleCommit {
     return file;
   }
 
-  #readGoMod(dir: string): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.snapshot.readFile(dir === "" ? "go.mod" : `${dir}/go.mod`, {
-      limitBytes: MAX_GO_MOD_SIZE_BYTES,
-      signal: this.#signal,
-    });
+  async #readGoMod(dir: string): Promise<Uint8Array<ArrayBuffer> | null> {
+    const file = dir === "" ? "go.mod" : `${dir}/go.mod`;
+    try {
+      return await this.snapshot.readFile(file, {
+        limitBytes: MAX_GO_MOD_SIZE_BYTES,
+        signal: this.#signal,
+      });
+    } catch (cause) {
+      if (!(cause instanceof LimitExceededError)) throw cause;
+      const limit = `${MAX_GO_MOD_SIZE_BYTES / 2 ** 20} MiB`;
+      const message = `Cannot use commit ${this.hash}: ${file} is larger than ${limit}`;
+      throw new UnusableError(message, { cause });
+    }
   }
 
   async tagsBefore(): Promise<readonly string[]> {

@@ -7,7 +7,7 @@
  * with new refs).
  */
 import { atPace, eachStep, Pace } from "../async/pace.ts";
-import { NotFoundError } from "../errors.ts";
+import { NotFoundError, UnusableError } from "../errors.ts";
 import type { Hash, Refs } from "../git/refs.ts";
 import type { Repository, Snapshot } from "../git/repository.ts";
 import type { Origin } from "../module/info.ts";
@@ -163,10 +163,14 @@ export class GitModule {
     { query, ref, revision = hash }: { query: string; ref: string | null; revision?: string },
   ): Promise<FoundVersion> {
     const commit = await this.#commits.at(hash);
-    if (commit === null) throw this.#invalid(query, `unknown revision ${revision}`);
+    if (commit === null) {
+      throw ref === null
+        ? this.#invalid(query, `unknown revision ${revision}`)
+        : this.#unusable(query, `${ref} does not lead to a commit`);
+    }
     const { time, snapshot } = commit;
     if (!(time.getUTCFullYear() >= 0 && time.getUTCFullYear() <= 9999)) {
-      throw this.#invalid(query, "the year of its commit time does not have four digits");
+      throw this.#unusable(query, "the year of its commit time does not have four digits");
     }
     const { version, dir } = await versionOfCommit(this.#layout, commit, query);
     const info = {
@@ -202,7 +206,9 @@ export class GitModule {
   /** Whether a tagged version of the root has a go.mod there. */
   async #hasGoMod(version: string): Promise<boolean> {
     const commit = await this.#commits.tagged(version);
-    if (commit === null) throw this.#invalid(version, `unknown revision ${version}`);
+    if (commit === null) {
+      throw this.#unusable(version, `refs/tags/${version} does not lead to a commit`);
+    }
     return await commit.goMod("") !== null;
   }
 
@@ -211,8 +217,17 @@ export class GitModule {
   }
 
   #invalid(query: string, fault: string): NotFoundError {
+    return new NotFoundError(this.#fault(query, fault));
+  }
+
+  /** For what a tag or branch leads to. */
+  #unusable(query: string, fault: string): UnusableError {
+    return new UnusableError(this.#fault(query, fault));
+  }
+
+  #fault(query: string, fault: string): string {
     const asked = query === "" ? "HEAD" : query;
-    return new NotFoundError(`${this.#layout.path}@${asked}: invalid version: ${fault}`);
+    return `${this.#layout.path}@${asked}: invalid version: ${fault}`;
   }
 }
 

@@ -3,8 +3,9 @@
  * about the module that {@linkcode GitModule} finds there.
  */
 import { atPace, Pace } from "../async/pace.ts";
-import { NotFoundError } from "../errors.ts";
-import type { Repository } from "../git/repository.ts";
+import { UnusableError } from "../errors.ts";
+import { GitError } from "../git/errors.ts";
+import type { Repository, Snapshot } from "../git/repository.ts";
 import { scanGoMod, syntheticGoMod } from "../module/go_mod.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
@@ -94,9 +95,32 @@ export class RepositorySource implements Source {
         signal,
       });
     } catch (cause) {
+      if (cause instanceof GitError) throw await explain(cause, { snapshot, module, signal });
       if (!(cause instanceof ZipError)) throw cause;
-      // The commit will not change: a version that no zip can hold does not exist.
-      throw new NotFoundError(`${nameOf(module)}: ${cause.message}`, { cause });
+      throw new UnusableError(`${nameOf(module)}: ${cause.message}`, { cause });
     }
   }
+}
+
+/**
+ * Elements of paths that git has no part in: `.git`, also as Windows spells it, and `.` and `..`
+ * (verify_path in git's read-cache.c). `git archive` fails if a commit has one anywhere.
+ */
+const REFUSED_ELEMENT = /^(?:\.{1,2}|(?:\.git|git~1)[ .]*(?::.*)?)$/i;
+
+/** What it means that git could not pack a commit. */
+async function explain(
+  failure: GitError,
+  { snapshot, module, signal }: {
+    readonly snapshot: Snapshot;
+    readonly module: ModuleVersion;
+    readonly signal: AbortSignal;
+  },
+): Promise<Error> {
+  for await (const { path } of snapshot.listTree("", { signal })) {
+    if (!path.split("/").some((element) => REFUSED_ELEMENT.test(element))) continue;
+    const fault = `git does not check out a file named "${path}"`;
+    return new UnusableError(`${nameOf(module)}: ${fault}`, { cause: failure });
+  }
+  return failure;
 }
