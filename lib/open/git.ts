@@ -191,6 +191,7 @@ async function openGitSource(context: Context, parts: SourceParts): Promise<Open
       pathPrefix: prefix.pathPrefix,
       remote: parseRemoteUrl(repository.href, { isHttpAllowed }),
     }],
+    privatePrefix: prefix?.pathPrefix,
     isHttpAllowed,
   });
   const gitSource = new GitSource({

@@ -12,6 +12,11 @@
  * exist"; any other status, and a host that cannot be reached, is an {@linkcode UpstreamError}: it
  * is unknown.
  *
+ * For private paths it is unknown in more cases. Servers hide what they have behind login pages and
+ * 404, and what a page names may exist and not be readable, such as another version control system.
+ * A page without a tag then means "does not exist" only if the page of a shorter private path says
+ * where the code is: the repository is known, and the path is no module of it.
+ *
  * Pages are fetched by https, by http only from hosts for which the configuration allows it, and
  * cached for a minute.
  */
@@ -19,7 +24,13 @@ import { LRUCache } from "lru-cache";
 import type { ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
-import { DeadlineError, InvalidRequestError, NotFoundError, UpstreamError } from "../errors.ts";
+import {
+  DeadlineError,
+  InvalidRequestError,
+  NotFoundError,
+  type ProxyError,
+  UpstreamError,
+} from "../errors.ts";
 import { parseRemoteUrl, type RemoteUrl } from "../git/remote_url.ts";
 import { display, type Fetch } from "../http/client.ts";
 import { hasPathPrefix, type ModulePath } from "../module/path.ts";
@@ -49,6 +60,8 @@ export interface ConfiguredRepository {
 export interface DiscoveryOptions {
   readonly fetch: Fetch;
   readonly repositories?: readonly ConfiguredRepository[];
+  /** All paths that are asked for have this private prefix. Default: they are public. */
+  readonly privatePrefix?: string | undefined;
   /**
    * Whether pages and repositories of this host (`host` or `host:port`) may be fetched by plain
    * http. Default: none.
@@ -76,6 +89,7 @@ export class Discovery {
   readonly #fetch: Fetch;
   readonly #pageTimeoutMs: number;
   readonly #repositories: readonly ConfiguredRepository[];
+  readonly #privatePrefix: string | null;
   readonly #isHttpAllowed: (host: string) => boolean;
   /** The tags of pages that have any, by the page's path. */
   readonly #pages: LRUCache<string, readonly GoImport[]>;
@@ -87,6 +101,7 @@ export class Discovery {
     // The longest prefix first.
     this.#repositories = (options.repositories ?? [])
       .toSorted((a, b) => b.pathPrefix.length - a.pathPrefix.length);
+    this.#privatePrefix = options.privatePrefix ?? null;
     this.#isHttpAllowed = options.isHttpAllowed ?? (() => false);
     this.#pages = new LRUCache<string, readonly GoImport[]>({
       ttl: CACHE_TTL_MS,
@@ -116,25 +131,57 @@ export class Discovery {
 
   /** The go-import tag for the path. */
   async #lookUp(path: ModulePath, signal: AbortSignal): Promise<GoImport> {
-    const found = matchGoImport(await this.#page(path, signal), path);
-    if (found === null) throw unrecognized(path, "no go-import meta tag of its page matches it");
+    const found = matchGoImport(await this.#ownPage(path, signal), path);
+    if (found === null) {
+      throw this.#unrecognized(path, "no go-import meta tag of its page matches it");
+    }
     if (found.prefix !== path) {
-      const confirmed = matchGoImport(await this.#page(found.prefix, signal), path);
+      const imports = await this.#page(found.prefix, signal).catch((error) => {
+        if (error instanceof NoTagError) throw this.#unrecognized(path, error.reason);
+        throw error;
+      });
+      const confirmed = matchGoImport(imports, path);
       if (confirmed === null || !sameGoImport(found, confirmed)) {
         const pages = `https://${path} and https://${found.prefix}`;
-        throw unrecognized(path, `${pages} disagree about go-import for ${found.prefix}`);
+        throw this.#unrecognized(path, `${pages} disagree about go-import for ${found.prefix}`);
       }
     }
     return found;
   }
 
+  /** The tags of a path's page, of which there is at least one. */
+  async #ownPage(path: ModulePath, signal: AbortSignal): Promise<readonly GoImport[]> {
+    try {
+      return await this.#page(path, signal);
+    } catch (error) {
+      if (!(error instanceof NoTagError)) throw error;
+      if (await this.#isInsideKnown(path, signal)) throw absent(path, error.reason);
+      throw this.#unrecognized(path, error.reason);
+    }
+  }
+
+  /** Whether the page of a shorter private path says where the code of a path is. */
+  async #isInsideKnown(path: ModulePath, signal: AbortSignal): Promise<boolean> {
+    if (this.#privatePrefix === null) return false;
+    for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+      const parent = path.slice(0, end);
+      if (!hasPathPrefix(parent, this.#privatePrefix)) return false;
+      const imports = await this.#page(parent, signal).catch((error) => {
+        if (error instanceof NoTagError) return [];
+        throw error;
+      });
+      if (matchGoImport(imports, path) !== null) return true;
+    }
+    return false;
+  }
+
   #locationOf(path: ModulePath, { prefix, vcs, url, subdir }: GoImport): ModuleLocation {
-    if (/^[/-]/.test(subdir)) throw unrecognized(path, `invalid subdirectory "${subdir}"`);
+    if (/^[/-]/.test(subdir)) throw this.#unrecognized(path, `invalid subdirectory "${subdir}"`);
     if (vcs === "mod") return { kind: "proxy", url: this.#proxyUrl(path, url) };
     if (vcs !== "git") {
       // Of what a page says, no more is passed on than the names that it may have.
       const system = OTHER_VCS.has(vcs) ? `"${vcs}"` : "unknown";
-      throw unrecognized(
+      throw this.#unrecognized(
         path,
         `its version control system is ${system}, and only git is supported`,
       );
@@ -148,7 +195,7 @@ export class Discovery {
     } catch (cause) {
       if (!(cause instanceof InvalidRequestError)) throw cause;
       // Not an https URL: the code may exist, but not for this server.
-      throw unrecognized(path, cause.message, { cause });
+      throw this.#unrecognized(path, cause.message, { cause });
     }
   }
 
@@ -157,7 +204,16 @@ export class Discovery {
     const isAllowed = url !== null && url.username === "" && url.password === "" &&
       (url.protocol === "https:" || url.protocol === "http:" && this.#isHttpAllowed(url.host));
     if (isAllowed) return url;
-    throw unrecognized(path, "its module proxy has no https URL, or one with a password");
+    throw this.#unrecognized(path, "its module proxy has no https URL, or one with a password");
+  }
+
+  #unrecognized(path: string, reason: string, options?: ErrorOptions): ProxyError {
+    if (this.#privatePrefix === null) return absent(path, reason, options);
+    return new UpstreamError(
+      `Cannot find the repository of "${path}": ${reason}; set "repository" for ` +
+        `"${this.#privatePrefix}", or correct the page`,
+      options,
+    );
   }
 
   async #page(path: string, signal: AbortSignal): Promise<readonly GoImport[]> {
@@ -171,16 +227,16 @@ export class Discovery {
   async #fetchPage(path: string): Promise<readonly GoImport[]> {
     const url = new URL(`https://${path}?go-get=1`);
     try {
-      return await this.#fetchUrl(path, url);
+      return await this.#fetchUrl(url);
     } catch (error) {
       const failed = error instanceof UpstreamError || error instanceof DeadlineError;
       if (!failed || !this.#isHttpAllowed(url.host)) throw error;
       url.protocol = "http:";
-      return await this.#fetchUrl(path, url);
+      return await this.#fetchUrl(url);
     }
   }
 
-  #fetchUrl(path: string, url: URL): Promise<readonly GoImport[]> {
+  #fetchUrl(url: URL): Promise<readonly GoImport[]> {
     const what = `fetch ${display(url)}?go-get=1`;
     return withDeadline(async (signal) => {
       const response = await this.#fetch(url, { signal });
@@ -190,17 +246,27 @@ export class Discovery {
       // A substring keeps the whole page in memory; a clone does not.
       if (imports.length > 0) return structuredClone(imports);
       if (response.status === 200) {
-        throw unrecognized(path, `no go-import meta tag at ${display(url)}`);
+        throw new NoTagError(`no go-import meta tag at ${display(url)}`);
       }
       if (response.status === 404 || response.status === 410) {
-        throw unrecognized(path, `${display(url)} answered ${response.status}`);
+        throw new NoTagError(`${display(url)} answered ${response.status}`);
       }
       throw new UpstreamError(`Cannot ${what}: status ${response.status}`);
     }, { timeoutMs: this.#pageTimeoutMs, what });
   }
 }
 
-function unrecognized(path: string, reason: string, options?: ErrorOptions): NotFoundError {
+/** A page that says nothing about where code is. The reason completes a message about a path. */
+class NoTagError extends Error {
+  readonly reason: string;
+
+  constructor(reason: string) {
+    super(`Cannot use a page: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+function absent(path: string, reason: string, options?: ErrorOptions): NotFoundError {
   return new NotFoundError(`unrecognized import path "${path}": ${reason}`, options);
 }
 

@@ -217,6 +217,79 @@ Deno.test("Discovery.locate() knows what does not exist, or not for it", async (
   }
 });
 
+const hidden: readonly { name: string; path: string; web?: Web; want: RegExp }[] = [
+  {
+    name: "another system",
+    path: "x.y/team/a",
+    web: { "https://x.y/team/a": tag("x.y/team/a hg https://g.x/a") },
+    want: /its version control system is "hg".*set "repository" for "x\.y\/team"/,
+  },
+  { name: "another system by the path", path: "x.y/team/a.svn/b", want: /"svn"/ },
+  {
+    name: "ssh",
+    path: "x.y/team/a",
+    web: { "https://x.y/team/a": tag("x.y/team/a git ssh://g.x/a") },
+    want: /scheme ssh/,
+  },
+  {
+    name: "a page without a tag",
+    path: "x.y/team/a",
+    web: { "https://x.y/team/a": "<title>Sign in</title>", "https://x.y/team": "" },
+    want: /no go-import meta tag at https:\/\/x\.y\/team\/a/,
+  },
+  ...[404, 410].map((status) => ({
+    name: `a page with status ${status}`,
+    path: "x.y/team/a",
+    web: {
+      "https://x.y/team/a": () => new Response("", { status }),
+      "https://x.y/team": () => new Response("", { status }),
+    },
+    want: new RegExp(`answered ${status}`),
+  })),
+  {
+    name: "the prefix itself",
+    path: "x.y/team",
+    web: { "https://x.y/team": () => new Response("", { status: 404 }) },
+    want: /answered 404/,
+  },
+  {
+    name: "a tag for another path",
+    path: "x.y/team/a",
+    web: { "https://x.y/team/a": tag("x.y/team/b git https://g.x/b") },
+    want: /no go-import meta tag of its page matches it/,
+  },
+  {
+    name: "a prefix's page without the tag",
+    path: "x.y/team/a/b",
+    web: {
+      "https://x.y/team/a/b": tag("x.y/team/a git https://g.x/a"),
+      "https://x.y/team/a": "",
+    },
+    want: /no go-import meta tag/,
+  },
+];
+
+Deno.test("Discovery.locate() takes no page's word that a private path does not exist", async (t) => {
+  for (const { name, path, web = {}, want } of hidden) {
+    await t.step(name, async () => {
+      const isUnknown = (error: unknown) =>
+        error instanceof UpstreamError && want.test(error.message);
+      await assert.rejects(locate(path, web, { privatePrefix: "x.y/team" }), isUnknown);
+      await assert.rejects(locate(path, web), NotFoundError);
+    });
+  }
+});
+
+Deno.test("Discovery.locate() knows that a directory of a known private repository is no module", async () => {
+  const tagOfA = tag("x.y/team/a git https://g.x/a");
+  const web = {
+    "https://x.y/team/a": () => new Response(tagOfA),
+    "https://x.y/team/a/b": () => new Response("", { status: 404 }),
+    "https://x.y/team/a/b/c": "",
+  };
+  await assert.rejects(locate("x.y/team/a/b/c", web, { privatePrefix: "x.y/team" }), NotFoundError);
+});
+
 function notFound(want: RegExp) {
   return (error: unknown) => error instanceof NotFoundError && want.test(error.message);
 }
