@@ -8,7 +8,7 @@ import type { CommandContext } from "./command.ts";
 import { load, type Loaded } from "./load_config.ts";
 import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } from "./options.ts";
 import { printLine } from "./print.ts";
-import { contextOf, originOf } from "../lib/credentials/provider.ts";
+import { contextOf, type Credentials, originOf } from "../lib/credentials/provider.ts";
 import { describeError } from "../lib/errors.ts";
 import { parseModulePath } from "../lib/module/path.ts";
 import { openScratch } from "../lib/scratch/scratch.ts";
@@ -99,25 +99,37 @@ export async function checkSource(options: CheckSourceOptions): Promise<boolean>
 async function stepsOfGit(
   steps: Steps,
   { prefix, mirrors }: OpenedGit,
-  { remote, signal }: { remote: Parameters<OpenedGit["mirrors"]["open"]>[0]; signal: AbortSignal },
+  { remote: configured, signal }: {
+    remote: Parameters<OpenedGit["mirrors"]["open"]>[0];
+    signal: AbortSignal;
+  },
 ): Promise<boolean> {
-  if (prefix !== null) {
-    const context = contextOf(new URL(remote));
-    const onStep = (text: string) => steps.detail(text);
-    const credentials = await steps.take(
-      "credentials",
-      async () => ({ found: await prefix.provider.credentials(context, { signal, onStep }) }),
-      {
-        says: ({ found }) =>
-          found === null
-            ? `none for ${originOf(context)}`
-            : `user "${found.username}" and a password (not shown)`,
-        remedy: "follow the message, or check the secret that the configuration names",
-      },
+  await using lease = await mirrors.open(configured);
+  const first = await askProvider(prefix, { remote: configured, signal });
+  const moved = await steps.takeQuietly("moved", () => lease.repository.movedTo({ signal }), {
+    says: (moved) => moved === null ? null : `to ${moved}, which is used instead`,
+    remedy: 'set "repository" for the prefix to the URL of the repository',
+  });
+  if (moved === "failed") return false;
+  if (moved !== null) {
+    steps.detail(
+      prefix?.repository
+        ? `change "repository" of "${prefix.pathPrefix}" to ${moved}`
+        : `configure ${moved} as "repository" of a private prefix for this path`,
     );
+  }
+  const asked = moved === null ? first : await askProvider(prefix, { remote: moved, signal });
+  if (asked !== null) {
+    for (const detail of asked.details) steps.detail(detail);
+    const credentials = await steps.take("credentials", () => asked.result(), {
+      says: ({ found }) =>
+        found === null
+          ? `none for ${asked.origin}`
+          : `user "${found.username}" and a password (not shown)`,
+      remedy: "follow the message, or check the secret that the configuration names",
+    });
     if (credentials === null) return false;
   }
-  await using lease = await mirrors.open(remote);
   const refs = await steps.take("refs", () => lease.repository.refs({ signal }), {
     says: (refs) => {
       const count = (kind: string) => [...refs.keys()].filter((ref) => ref.startsWith(kind)).length;
@@ -130,9 +142,35 @@ async function stepsOfGit(
   return refs !== null;
 }
 
-interface StepOptions<T> {
+interface AskedProvider {
+  readonly origin: string;
+  readonly details: readonly string[];
+  /** Throws what the provider threw. */
+  readonly result: () => { readonly found: Credentials | null };
+}
+
+/** Asks for the credentials of a remote; null if the prefix is not private. */
+async function askProvider(
+  prefix: OpenedGit["prefix"],
+  { remote, signal }: { readonly remote: string; readonly signal: AbortSignal },
+): Promise<AskedProvider | null> {
+  if (prefix === null) return null;
+  const context = contextOf(new URL(remote));
+  const details: string[] = [];
+  const onStep = (text: string) => void details.push(text);
+  const [asked] = await Promise.allSettled([
+    prefix.provider.credentials(context, { signal, onStep }),
+  ]);
+  const result = () => {
+    if (asked.status === "rejected") throw asked.reason;
+    return { found: asked.value };
+  };
+  return { origin: originOf(context), details, result };
+}
+
+interface StepOptions<T, Text = string> {
   /** Describes the result. */
-  readonly says: (result: T) => string;
+  readonly says: (result: T) => Text;
   /** What to do if the step fails. */
   readonly remedy: string;
 }
@@ -146,6 +184,21 @@ class Steps {
 
   detail(text: string): void {
     this.#print(`${" ".repeat(16)}${text}`);
+  }
+
+  /** The result of a step that is only printed if it says something, or fails. */
+  async takeQuietly<T>(
+    name: string,
+    work: () => Promise<T>,
+    { says, remedy }: StepOptions<T, string | null>,
+  ): Promise<T | "failed"> {
+    const [outcome] = await Promise.allSettled([work()]);
+    if (outcome.status === "fulfilled" && says(outcome.value) === null) return outcome.value;
+    const taken = await this.take(name, () => {
+      if (outcome.status === "rejected") throw outcome.reason;
+      return { value: outcome.value };
+    }, { says: ({ value }) => says(value) ?? "", remedy });
+    return taken === null ? "failed" : taken.value;
   }
 
   /** The result of a step, or null if it failed; the failure has been printed then. */

@@ -160,7 +160,7 @@ privateSumDatabase: { name: sum.example.com, privateKey: hidden }
       "source      https://proxy.example.com/ (GOPROXY): no private prefix covers the path",
       "database    none: publicModules.noSumDatabase has the path",
       "zips        eager: fetching later needs the hash of a checksum database",
-      "access      everybody: clientAuth.enabled is false",
+      "access      everyone: clientAuth.enabled is false",
     ],
   },
 ];

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { type GoCommand, goCommand, goTest } from "./support/go_command.ts";
 import { GitServer } from "./fakes/git_server.ts";
+import { Loopback } from "./fakes/loopback.ts";
 import { FakeGitHubApi } from "./fakes/github_api.ts";
 import type { TestRepo } from "./worlds/git_repo.ts";
 import { runProgram, type Server, startServer } from "./worlds/server.ts";
@@ -292,5 +293,111 @@ Deno.test("check-source says step by step how a private module is found", async 
     const { code, stdout } = await check("not a path");
     assert.equal(code, 1);
     assert.match(stdout, /^module path +FAILED: /m);
+  });
+});
+
+/** Status and text of an answer about {@linkcode LIB}. */
+async function askLib({ server }: World, file: string): Promise<{ code: number; body: string }> {
+  const response = await fetch(`${server.url}/${LIB}/@v/${file}`);
+  return { code: response.status, body: await response.text() };
+}
+
+Deno.test("a token that is revoked is replaced, and nobody notices", async () => {
+  await using world = await startWorld();
+  const { api, lib } = world;
+  assert.deepEqual(await askLib(world, "list"), { code: 200, body: "v1.0.0\nv1.1.0\n" });
+  const [first] = api.tokens.splice(0);
+  assert.ok(first !== undefined);
+  await lib.commit({ "new.go": "package lib\n" }, { tag: "v1.2.0" });
+  assert.deepEqual(await askLib(world, "list"), { code: 200, body: "v1.0.0\nv1.1.0\nv1.2.0\n" });
+  api.tokens.splice(0);
+  assert.equal((await askLib(world, "v1.2.0.zip")).code, 200);
+  assert.equal(api.tokens.length, 1);
+
+  // A server that refuses every token costs one, and not one for each request.
+  api.tokens.splice(0);
+  world.git.authorize = () => false;
+  for (let i = 0; i < 3; i++) assert.equal((await askLib(world, "v9.0.0.info")).code, 502);
+  assert.equal(api.tokens.length, 1);
+});
+
+Deno.test("a repository that is taken out of the App's selection is not 'not found'", async () => {
+  await using world = await startWorld();
+  const { api, git } = world;
+  assert.equal((await askLib(world, "list")).code, 200);
+  for (const installation of api.installations.values()) installation.selected = ["other"];
+  // GitHub hides what a token is not for.
+  git.misbehave = ({ repo }) =>
+    repo === "my-org/lib.git" ? new Response("not found\n", { status: 404 }) : null;
+  for (let i = 0; i < 2; i++) {
+    const { code, body } = await askLib(world, "v1.1.0.info");
+    assert.equal(code, 502);
+    assert.match(body, /not among those selected for GitHub App 12345; add it to the installation/);
+  }
+  // The owner of all repositories knows.
+  for (const installation of api.installations.values()) {
+    delete installation.selected;
+    installation.repositories = ["other"];
+  }
+  const until = performance.now() + 20_000;
+  let code = 0;
+  while (code !== 404 && performance.now() < until) {
+    code = (await askLib(world, "v1.1.0.info")).code;
+  }
+  assert.equal(code, 404);
+});
+
+Deno.test("a repository that is renamed is read with a token for its new name", async (t) => {
+  await using world = await startWorld();
+  const { api, git } = world;
+  const rename = async () => {
+    await Deno.rename(`${git.folder}/my-org/lib.git`, `${git.folder}/my-org/new.git`);
+    for (const installation of api.installations.values()) {
+      installation.repositories = ["new", "other"];
+    }
+    git.misbehave = ({ repo, target }) => {
+      if (repo !== "my-org/lib.git") return null;
+      const location = target.replace("/my-org/lib.git", "/my-org/new.git");
+      return new Response(null, { status: 301, headers: { location } });
+    };
+  };
+
+  await t.step("while the server has a token for its old name", async () => {
+    assert.equal((await askLib(world, "list")).code, 200);
+    await rename();
+    const { code, body } = await askLib(world, "v1.1.0.zip");
+    assert.equal(code, 200, body);
+    assert.deepEqual(api.tokens.at(-1)?.repositories, ["My-Org/new"]);
+    assert.equal((await askLib(world, "list")).code, 200);
+  });
+
+  await t.step("check-source says where it is, and what to change", async () => {
+    const args = ["check-source", "--config-file", world.configFile, LIB];
+    const { code, stdout, stderr } = await runProgram(args);
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, /^moved +to http:\S+\/my-org\/new\.git, which is used instead$/m);
+    assert.match(
+      stdout,
+      /^ +change "repository" of "go\.example\.com\/team\/lib" to http:\S+\/new\.git$/m,
+    );
+    assert.match(stdout, /^versions +v1\.0\.0 v1\.1\.0$/m);
+    assertNoSecret(world, stdout + stderr);
+  });
+
+  await t.step("to another host: refused, without the token", async () => {
+    const authorizations: (string | null)[] = [];
+    await using other = new Loopback((request) => {
+      authorizations.push(request.headers.get("Authorization"));
+      return new Response("hello\n");
+    });
+    git.misbehave = ({ target }) =>
+      new Response(null, { status: 301, headers: { location: other.url + target } });
+    const { code, body } = await askLib(world, "v9.0.0.info");
+    assert.equal(code, 502);
+    assert.match(
+      body,
+      /its server redirects to http:\/\/127\.0\.0\.1:\d+, which gets no credentials/,
+    );
+    assert.ok(authorizations.every((value) => value === null));
   });
 });

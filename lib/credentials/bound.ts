@@ -33,7 +33,11 @@ export class BoundProvider implements CredentialProvider {
     return null;
   }
 
-  forget(context: CredentialContext): void {
-    this.#provider.forget(context);
+  accept(context: CredentialContext, credentials: Credentials): void {
+    this.#provider.accept(context, credentials);
+  }
+
+  forget(context: CredentialContext, credentials: Credentials): boolean {
+    return this.#provider.forget(context, credentials);
   }
 }

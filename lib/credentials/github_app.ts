@@ -18,7 +18,12 @@
  * A repository that an installation on *all* of its owner's repositories does not find is known not
  * to exist. One that is not among the *selected* repositories may exist, and so may one of an owner
  * without the App: that is never "not found", because it would send the `go` command to the next
- * proxy. KNOWN LIMIT: the old name of a renamed repository counts as not existing.
+ * proxy. KNOWN LIMIT: the old name of a renamed repository
+ * counts as not existing, unless the git server redirects it (git/remote.ts).
+ *
+ * A token that was remembered proves nothing when a git server refuses it, or finds nothing with it:
+ * it may have been revoked, or the repository may have been taken out of the selection. The API is
+ * asked again then ({@linkcode GitHubApp.forget}).
  *
  * **What is remembered.** A token until {@linkcode MIN_REMAINING_MS} before it expires; a failure
  * for {@linkcode FAILURE_TTL_MS}, so that an App that has just been installed works at the next
@@ -73,7 +78,10 @@ export interface GitHubAppOptions {
  * How long a failure is remembered: long enough to protect the API from a build that keeps asking.
  */
 export const FAILURE_TTL_MS = 5_000;
-/** A token younger than this is kept even if a git server refuses it. */
+/**
+ * A token younger than this that no git server has accepted is kept even if one refuses it. One
+ * that was accepted before has been revoked, or is no longer for the repository.
+ */
 export const MIN_AGE_TO_FORGET_MS = 30_000;
 /** Repositories whose token or failure is remembered. */
 const MAX_REMEMBERED = 10_000;
@@ -141,18 +149,31 @@ export class GitHubApp implements CredentialProvider {
     );
   }
 
-  forget(context: CredentialContext): void {
-    const key = parseRepository(context.path)?.key ?? "";
+  accept(context: CredentialContext, { password }: Credentials): void {
+    const known = this.#outcomes.get(keyOf(context));
+    if (known !== undefined && "credentials" in known && known.credentials.password === password) {
+      known.isAccepted = true;
+    }
+  }
+
+  forget(context: CredentialContext, { password }: Credentials): boolean {
+    const key = keyOf(context);
     const known = this.#outcomes.get(key);
-    if (known === undefined) return;
+    // Somebody else has had the same refusal, and GitHub has been asked since.
+    if (known === undefined) return true;
+    if (!("credentials" in known) || known.credentials.password !== password) return true;
     // Otherwise a repository that refuses every token would cost a new one for each request.
-    if (this.#options.now() - known.sinceMs >= MIN_AGE_TO_FORGET_MS) this.#outcomes.delete(key);
+    const isOld = this.#options.now() - known.sinceMs >= MIN_AGE_TO_FORGET_MS;
+    if (!known.isAccepted && !isOld) return false;
+    this.#outcomes.delete(key);
+    return true;
   }
 
   async #mint(repository: Repository, onStep: OnStep): Promise<Outcome> {
     const outcome = await this.#createToken(repository, onStep).then(
       (credentials) => ({
         credentials,
+        isAccepted: false,
         sinceMs: this.#options.now(),
         untilMs: credentials.expiresAt.getTime() - MIN_REMAINING_MS,
       }),
@@ -336,7 +357,10 @@ type ExpiringCredentials = Required<Credentials>;
 /** The result of the last request for a token, and how long it is valid. */
 type Outcome =
   & { readonly sinceMs: number; readonly untilMs: number }
-  & ({ readonly credentials: Credentials } | { readonly error: unknown });
+  & (
+    | { readonly credentials: Credentials; isAccepted: boolean }
+    | { readonly error: unknown }
+  );
 
 function unwrap(outcome: Outcome): Credentials {
   if ("error" in outcome) throw outcome.error;
@@ -350,6 +374,11 @@ interface Repository {
   readonly name: string;
   /** The same for all spellings: GitHub names are case-insensitive. */
   readonly key: string;
+}
+
+/** The same for all spellings of a repository; empty for what is none. */
+function keyOf({ path }: CredentialContext): string {
+  return parseRepository(path)?.key ?? "";
 }
 
 function parseRepository(path: string): Repository | null {

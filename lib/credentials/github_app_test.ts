@@ -386,15 +386,33 @@ Deno.test("GitHubApp still hands out a token it has while GitHub fails", async (
 Deno.test("GitHubApp.forget() leads to a new token, but not for each refusal", async () => {
   await using setup = new Setup();
   const first = await setup.ask();
-  setup.app.forget(remoteAt("my-org/lib"));
-  assert.deepEqual(await setup.ask(), first, "too young to forget");
+  assert.ok(first !== null);
+  assert.equal(setup.app.forget(remoteAt("my-org/lib"), first), false, "too young to forget");
+  assert.deepEqual(await setup.ask(), first);
 
   setup.nowMs += MIN_AGE_TO_FORGET_MS;
-  setup.app.forget(remoteAt("my-org/other"));
+  assert.equal(setup.app.forget(remoteAt("my-org/other"), first), true);
   assert.deepEqual(await setup.ask(), first, "another repository");
-  setup.app.forget(remoteAt("MY-ORG/lib.git"));
-  assert.notEqual((await setup.ask())?.password, first?.password);
+  assert.equal(setup.app.forget(remoteAt("MY-ORG/lib.git"), first), true);
+  const second = await setup.ask();
+  assert.ok(second !== null);
+  assert.notEqual(second.password, first.password);
+  assert.equal(setup.app.forget(remoteAt("my-org/lib"), first), true, "there is a newer one");
+  assert.deepEqual(await setup.ask(), second);
   assert.equal(setup.api.tokens.length, 2);
+});
+
+Deno.test("GitHubApp.forget() drops a young token that a git server has accepted", async () => {
+  await using setup = new Setup();
+  const first = await setup.ask();
+  assert.ok(first !== null);
+  setup.app.accept(remoteAt("my-org/lib"), { ...first, password: "another" });
+  assert.equal(setup.app.forget(remoteAt("my-org/lib"), first), false);
+  setup.app.accept(remoteAt("My-Org/lib.git"), first);
+  assert.equal(setup.app.forget(remoteAt("my-org/lib"), first), true);
+  const second = await setup.ask();
+  assert.ok(second !== null && second.password !== first.password);
+  assert.equal(setup.app.forget(remoteAt("my-org/lib"), second), false, "nobody has accepted it");
 });
 
 Deno.test("GitHubApp uses a new private key at once", async () => {

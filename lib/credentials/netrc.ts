@@ -106,7 +106,12 @@ export class NetrcProvider implements CredentialProvider {
     return { username: entry.login, password: entry.password };
   }
 
-  forget(): void {}
+  accept(): void {}
+
+  /** Nothing is remembered: what was refused was read just now. */
+  forget(): boolean {
+    return false;
+  }
 }
 
 function parentOf(prefix: string): string {

@@ -54,8 +54,16 @@ export interface CredentialProvider {
 
   credentials(context: CredentialContext, options: CredentialsOptions): Promise<Credentials | null>;
 
-  /** The remote has refused the last credentials: the next call must not use a cache. */
-  forget(context: CredentialContext): void;
+  /** The remote has accepted these credentials. */
+  accept(context: CredentialContext, credentials: Credentials): void;
+
+  /**
+   * The remote has refused these credentials, or has found nothing with them, which proves nothing
+   * if they were remembered: they may have been revoked or may no longer be for this repository.
+   *
+   * @returns whether their owner is asked at the next call, so that another attempt makes sense
+   */
+  forget(context: CredentialContext, credentials: Credentials): boolean;
 }
 
 /**

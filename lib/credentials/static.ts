@@ -51,7 +51,12 @@ export class TokenProvider implements CredentialProvider {
     return { username, password };
   }
 
-  forget(): void {}
+  accept(): void {}
+
+  /** Nothing is remembered: what was refused was read just now. */
+  forget(): boolean {
+    return false;
+  }
 }
 
 /** `auth: { userPassword: { user, password: Secret } }` */
@@ -77,7 +82,12 @@ export class UserPasswordProvider implements CredentialProvider {
     return { username: this.#user, password };
   }
 
-  forget(): void {}
+  accept(): void {}
+
+  /** Nothing is remembered: what was refused was read just now. */
+  forget(): boolean {
+    return false;
+  }
 }
 
 /** `auth: { none: true }`: private by policy, readable without credentials. */
@@ -87,5 +97,6 @@ export const NO_CREDENTIALS: CredentialProvider = {
     onStep?.("no credentials are configured here");
     return Promise.resolve(null);
   },
-  forget: () => {},
+  accept: () => {},
+  forget: () => false,
 };

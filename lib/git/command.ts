@@ -290,7 +290,11 @@ export class Git implements AsyncDisposable {
       config.push([`remote.${ORIGIN}.url`, remote]);
       config.push([`remote.${ORIGIN}.followRemoteHEAD`, "never"]);
     }
-    if (credential) config.push(["credential.helper", credential.helper]);
+    if (credential) {
+      config.push(["credential.helper", credential.helper]);
+      // It would find no credentials there: remote.ts follows redirects with those of the target.
+      config.push(["http.followRedirects", "false"]);
+    }
     const numbered = config.flatMap(([key, value], i) => [
       [`GIT_CONFIG_KEY_${i}`, key],
       [`GIT_CONFIG_VALUE_${i}`, value],

@@ -56,12 +56,18 @@ export interface Grants {
    * @throws what its {@linkcode CredentialProvider} throws, and {@linkcode DeadlineError}
    */
   grant(remote: RemoteUrl, signal?: AbortSignal): Promise<Grant | null>;
-  /** The remote has refused the last credentials. */
-  forget(remote: RemoteUrl): void;
+  /** {@linkcode CredentialProvider.accept} */
+  accept(remote: RemoteUrl, credentials: Credentials): void;
+  /** {@linkcode CredentialProvider.forget} */
+  forget(remote: RemoteUrl, credentials: Credentials): boolean;
 }
 
 /** For repositories that everyone may read. */
-export const NO_GRANTS: Grants = { grant: () => Promise.resolve(null), forget: () => {} };
+export const NO_GRANTS: Grants = {
+  grant: () => Promise.resolve(null),
+  accept: () => {},
+  forget: () => false,
+};
 
 /** The right to ask for the credentials of one repository. Disposing of it ends it. */
 export interface Grant extends CredentialAccess, Disposable {
@@ -140,7 +146,8 @@ export class CredentialServer implements AsyncDisposable {
         );
         return credentials === null ? null : this.#grant(remote, credentials);
       },
-      forget: (remote) => provider.forget(contextOf(new URL(remote))),
+      accept: (remote, credentials) => provider.accept(contextOf(new URL(remote)), credentials),
+      forget: (remote, credentials) => provider.forget(contextOf(new URL(remote)), credentials),
     };
   }
 

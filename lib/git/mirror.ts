@@ -64,6 +64,10 @@ export class Mirror implements Repository {
     }, signal);
   }
 
+  async movedTo({ signal }: CallOptions = {}): Promise<RemoteUrl | null> {
+    return await this.#remote.movedTo(signal);
+  }
+
   async history(refs: Refs, options: CallOptions = {}): Promise<History> {
     return await this.#history.at(refs, options);
   }

@@ -76,6 +76,13 @@ export interface Repository {
    */
   refs(options?: RefsOptions): Promise<Refs>;
 
+  /**
+   * Where the server says that the repository is now; null where it has not moved.
+   *
+   * @throws {UpstreamError} when that is on another host
+   */
+  movedTo(options?: CallOptions): Promise<RemoteUrl | null>;
+
   /** The history that `refs` lead to. */
   history(refs: Refs, options?: CallOptions): Promise<History>;
 

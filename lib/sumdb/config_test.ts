@@ -155,7 +155,7 @@ Deno.test("publicModules.noSumDatabase is a list as in GONOSUMDB", () => {
     { input: "/a", fault: /empty element/ },
     { input: "a.example.com,/b", fault: /empty element/ },
     { input: "a.example.com//b", fault: /empty element/ },
-    { input: "a[", fault: /noSumDatabase: a \[ without its \]/ },
+    { input: "a[", fault: /publicModules\.noSumDatabase: .*\[/ },
   ];
   for (const { input, fault } of rows) {
     const yaml = `publicModules: { noSumDatabase: "${input}" }`;

@@ -47,6 +47,10 @@ export class MemoryRepository implements Repository {
   readonly #commits = new Map<Hash, StoredCommit>();
   readonly #refs = new Map<string, Hash>();
 
+  movedTo(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   commit(
     { files = {}, parents = [], timeSeconds, refs = [], hash: start = "" }: MemoryCommit,
   ): Hash {

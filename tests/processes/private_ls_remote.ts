@@ -37,7 +37,8 @@ await using git = new Git({
 const grants = server.grantsFrom({
   description: "the password on standard input",
   credentials: () => Promise.resolve({ username, password }),
-  forget: () => {},
+  accept: () => {},
+  forget: () => false,
 });
 using credential = await grants.grant(remote);
 const { stdout } = await git.run(["ls-remote", "--end-of-options", remote], {

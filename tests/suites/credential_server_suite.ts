@@ -61,7 +61,8 @@ async function start(password: string | null = PASSWORD): Promise<Started> {
     description: "the password of the test",
     credentials: () =>
       Promise.resolve(password === null ? null : { username: "x-access-token", password }),
-    forget: () => {},
+    accept: () => {},
+    forget: () => false,
   });
   return {
     grants,

@@ -68,7 +68,8 @@ export class TestMirrors implements AsyncDisposable {
       git,
       grants: {
         grant: async (remote) => shellGrant(await options.credentialsFor?.(remote)),
-        forget: () => {},
+        accept: () => {},
+        forget: () => false,
       },
       fetch: loopbackFetch,
       limits: { ...DEFAULT_GIT_LIMITS, ...options.limits },
