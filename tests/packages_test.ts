@@ -83,3 +83,18 @@ Deno.test("dev.lock has the packages of deno.lock, and those of tests", async ()
   }
   for (const specifier of FOR_TESTS) assert.ok(specifier in dev.specifiers, specifier);
 });
+
+Deno.test("whatever runs in this project refuses packages that are not in its lock", async () => {
+  const taking = /\bdeno (run|test|check|install|bundle) (?!.*--frozen\b)/;
+  for (const [name, task] of Object.entries(deno.tasks)) {
+    // It writes the locks.
+    if (name === "lock") continue;
+    for (const command of task.split(" && ")) assert.doesNotMatch(command, taking, name);
+  }
+  for (const file of [".ci/run", "Dockerfile", "deploy/container/go-mod-proxy"]) {
+    const text = (await Deno.readTextFile(`${ROOT}/${file}`)).replaceAll("\\\n", " ");
+    for (const line of text.split("\n").filter((line) => !line.startsWith("#"))) {
+      assert.doesNotMatch(line, taking, file);
+    }
+  }
+});
