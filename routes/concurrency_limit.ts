@@ -122,11 +122,11 @@ export class ConcurrencyLimit {
 
   #refusedStranger(): Error {
     this.#metrics.add("gomodproxy_limited_requests_total", { limit: "unauthenticated" });
-    const what = `${this.#ofStrangers} of clients that have not authenticated are under way`;
+    const what = `${this.#ofStrangers} of clients that have not authenticated are in progress`;
     return this.#freeToStrangers <= 0
       ? new OverloadedError(`Cannot take another request: ${what}`)
       : new TooManyRequestsError(
-        `Cannot take another request of yours: ${what}, too many of them from your address`,
+        `Cannot take another request from this client: ${what}, too many of them from your address`,
         RETRY_AFTER_SECONDS,
       );
   }

@@ -66,7 +66,7 @@ export class SingleFlight<T> {
     const owner = currentOwner();
     if (!this.#share.mayTake(owner, this.#maxFlights - this.#size)) {
       return Promise.reject(
-        new OverloadedError(`Cannot start another fetch: ${this.#size} are under way`),
+        new OverloadedError(`Cannot start another fetch: ${this.#size} are in progress`),
       );
     }
     this.#size++;
