@@ -12,6 +12,7 @@ import { configFileOption } from "./options.ts";
 import { plural, printLine } from "./print.ts";
 import { resolve } from "node:path";
 import { withDeadline } from "../lib/async/deadline.ts";
+import { readRevoked } from "../lib/auth/revocations.ts";
 import { clientAuthSecretUses } from "../lib/auth/open.ts";
 import { type Config, type ConfigReading, findingText } from "../lib/config/config.ts";
 import { exposureFaults, exposureWarnings } from "../lib/config/exposure.ts";
@@ -152,6 +153,11 @@ async function checkSecrets(
   ];
   for (const fault of await secretFaults(uses, secretPlaces(options))) {
     report.faults.push(findingText(locate(fault)));
+  }
+  const { revoked } = clientAuth;
+  if (clientAuth.enabled && revoked !== undefined) {
+    const file = resolve(configDirectory, revoked);
+    await report.resultOf(["clientAuth", "revoked"], () => readRevoked(file));
   }
   for (const warning of await secretFileWarnings(secretsOf(config), secretPlaces(options))) {
     report.warnings.push(findingText(locate(warning)));

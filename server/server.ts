@@ -110,7 +110,12 @@ export async function serve(options: ServeOptions): Promise<void> {
       via: surroundings.via,
       main: {
         app,
-        recognize: (header) => auth?.recognize(header) ?? null,
+        recognize: (header) => {
+          const session = auth?.recognize(header) ?? null;
+          if (auth === null || session === null) return null;
+          const endsMs = Math.min(session.endsMs, Date.now() + auth.recognizedForMs);
+          return { ...session, endsMs };
+        },
         knownVersions: (path) => service.lists.known(path),
         onSeen: (module) => index?.add(module),
       },

@@ -48,6 +48,7 @@ clientAuth:
     fetch: createFetch({ userAgent: "test", via: "1.1 test" }),
     now: Date.now,
     log: createLogger("error", { write: () => {} }),
+    opened: new AsyncDisposableStack(),
   });
 }
 

@@ -21,7 +21,7 @@ import {
   type SecretPlaces,
 } from "../credentials/secret.ts";
 import { UnauthenticatedError } from "../errors.ts";
-import type { Authenticator, Proof } from "./authenticator.ts";
+import { type Authenticator, type Proof, provenToken } from "./authenticator.ts";
 import type { Credentials } from "./credentials.ts";
 import { isWrongSignature, tokenFault } from "./token_fault.ts";
 
@@ -40,6 +40,8 @@ export interface AccessTokensOptions {
 export interface AccessToken {
   readonly token: string;
   readonly expiresInSeconds: number;
+  /** The claim `jti`, by which it can be revoked. */
+  readonly id: string;
 }
 
 const ISSUER = "go-mod-proxy";
@@ -64,6 +66,7 @@ export class AccessTokens implements Authenticator {
     if (first === undefined) throw new Error("There is no secret to sign with");
     const issuedAt = Math.floor(now() / 1000);
     const expiresInSeconds = Math.floor(timeToLiveMs / 1000);
+    const id = crypto.randomUUID();
     const token = await new SignJWT()
       .setProtectedHeader({ alg: ALGORITHM, typ: TYPE })
       .setIssuer(ISSUER)
@@ -71,9 +74,9 @@ export class AccessTokens implements Authenticator {
       .setSubject(identity)
       .setIssuedAt(issuedAt)
       .setExpirationTime(issuedAt + expiresInSeconds)
-      .setJti(crypto.randomUUID())
+      .setJti(id)
       .sign(await readSigningSecret(first, places));
-    return { token, expiresInSeconds };
+    return { token, expiresInSeconds, id };
   }
 
   async authenticate(credentials: Credentials): Promise<Proof | null> {
@@ -82,7 +85,7 @@ export class AccessTokens implements Authenticator {
     let fault: unknown;
     for (const secret of secrets) {
       try {
-        const { sub = "", exp = 0 } = await this.#verify(
+        const { sub = "", exp = 0, ...claims } = await this.#verify(
           credentials.token,
           await readSigningSecret(secret, places),
         );
@@ -91,7 +94,7 @@ export class AccessTokens implements Authenticator {
             `Cannot accept the access token: its identity no longer exists`,
           );
         }
-        return { identity: sub, expiresMs: exp * 1000 };
+        return { identity: sub, expiresMs: exp * 1000, token: provenToken(claims) };
       } catch (error) {
         fault = error;
         if (!isWrongSignature(error)) break;

@@ -29,9 +29,13 @@ function accessTokens(
 }
 
 Deno.test("AccessTokens: what is issued is accepted until it ends", async () => {
-  const { token, expiresInSeconds } = await accessTokens().issue("ci");
+  const { token, expiresInSeconds, id } = await accessTokens().issue("ci");
   assert.equal(expiresInSeconds, 60);
-  const proof = { identity: "ci", expiresMs: (NOW + 60) * 1000 };
+  const proof = {
+    identity: "ci",
+    expiresMs: (NOW + 60) * 1000,
+    token: { id, issuedMs: NOW * 1000 },
+  };
   const credentials = tokenCredentials(token);
   assert.deepEqual(await accessTokens().authenticate(credentials), proof);
   assert.deepEqual(await accessTokens({ now: NOW + 59 }).authenticate(credentials), proof);

@@ -28,4 +28,22 @@ export interface Proof {
   readonly identity: string;
   /** When it expires, in milliseconds since 1970. Infinity: never. */
   readonly expiresMs: number;
+  /** The token that proves it; absent where none does. */
+  readonly token?: ProvenToken | undefined;
+}
+
+/** By what a token can be revoked. */
+export interface ProvenToken {
+  /** The claim `jti`, if there is one. */
+  readonly id: string | null;
+  /** The claim `iat`, in milliseconds since 1970, if there is one. */
+  readonly issuedMs: number | null;
+}
+
+/** The claims of a verified token that revocations are about. */
+export function provenToken({ jti, iat }: {
+  readonly jti?: string | undefined;
+  readonly iat?: number | undefined;
+}): ProvenToken {
+  return { id: jti ?? null, issuedMs: iat === undefined ? null : iat * 1000 };
 }

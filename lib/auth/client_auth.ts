@@ -24,10 +24,13 @@ import type { Authenticator, LoginMethod, Proof } from "./authenticator.ts";
 import { type Credentials, parseAuthorization } from "./credentials.ts";
 import { FailedLogins } from "./failed_logins.ts";
 import type { Access, Client, ClientRequest, Guard } from "./guard.ts";
+import type { Revocations } from "./revocations.ts";
 import { type Session, Sessions } from "./sessions.ts";
 
 /** A revoked password remains valid for this long; a token never beyond its expiry. */
 export const VERIFIED_FOR_MS = 60_000;
+/** Where tokens can be revoked: together with the file's check, a revocation counts after 7 s. */
+const RECOGNIZED_FOR_MS = 5_000;
 /** How many different credentials may be verified at once. */
 const MAX_UNDER_WAY = 1_000;
 
@@ -38,6 +41,8 @@ export interface ClientAuthOptions {
   readonly accessList: AccessList;
   /** Null: none are issued. */
   readonly accessTokens: AccessTokens | null;
+  /** Tokens that are not accepted any more. Default: there are none. */
+  readonly revocations?: Pick<Revocations, "isRevoked"> | null;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly log: Logger;
@@ -84,7 +89,7 @@ export class ClientAuth implements Guard {
       );
     }
     const key = this.#sessions.keyOf(header);
-    const session = this.#sessions.find(key);
+    const session = this.#find(key);
     if (session !== null) return this.#permitted(session, { request, access });
     // Those who wait for their turn have no identity yet.
     const owner = `address ${networkOf(request.address ?? "")}`;
@@ -101,7 +106,12 @@ export class ClientAuth implements Guard {
    * The session of a header that was verified a moment ago. Verifies, counts and logs nothing.
    */
   recognize(header: string): Session | null {
-    return this.#sessions.find(this.#sessions.keyOf(header));
+    return this.#find(this.#sessions.keyOf(header));
+  }
+
+  /** For how long others may remember what {@linkcode recognize} says, in milliseconds. */
+  get recognizedForMs(): number {
+    return this.#options.revocations ? RECOGNIZED_FOR_MS : VERIFIED_FOR_MS;
   }
 
   /** Whether a login method is configured, by its name below `/auth/`. */
@@ -130,11 +140,18 @@ export class ClientAuth implements Guard {
       const { identity } = await this.#prove(credentials, { request, authenticators: own });
       const token = await accessTokens.issue(identity);
       const { address, requestId: id } = request;
-      log.info({ audit: "log-in", method, identity, address, id }, "issued an access token");
+      const { id: jti } = token;
+      log.info({ audit: "log-in", method, identity, jti, address, id }, "issued an access token");
       return token;
     } catch (error) {
       throw this.#audited(error, { request, method, ...this.#shownUser(credentials.user) });
     }
+  }
+
+  /** A session that was remembered, unless its token has been revoked since. */
+  #find(key: string): Session | null {
+    const session = this.#sessions.find(key);
+    return session === null || this.#options.revocations?.isRevoked(session) ? null : session;
   }
 
   /**
@@ -146,11 +163,12 @@ export class ClientAuth implements Guard {
     const { request } = denied;
     try {
       return await this.#underWay.run(key, async () => {
-        const { identity, expiresMs } = await this.#prove(parseAuthorization(header), {
+        const { identity, expiresMs, token } = await this.#prove(parseAuthorization(header), {
           request,
           authenticators,
         });
-        const session = { identity, endsMs: Math.min(expiresMs, now() + VERIFIED_FOR_MS) };
+        const endsMs = Math.min(expiresMs, now() + VERIFIED_FOR_MS);
+        const session = { identity, endsMs, ...(token === undefined ? {} : { token }) };
         this.#sessions.add(key, session);
         return session;
       });
@@ -177,6 +195,9 @@ export class ClientAuth implements Guard {
     try {
       const proof = await firstProof(credentials, authenticators);
       this.#checkUser(credentials, proof);
+      if (this.#options.revocations?.isRevoked(proof)) {
+        throw new UnauthenticatedError("Cannot accept the token: it was revoked");
+      }
       outcome = "right";
       return proof;
     } catch (error) {

@@ -139,6 +139,8 @@ export const clientAuth = z.strictObject({
   acl: z.array(accessRule).default([]),
   authenticators: authenticators.prefault({}),
   identities: z.array(identity).default([]),
+  /** A file with tokens that are no longer accepted (revocations.ts), reloaded when it changes. */
+  revoked: nonEmpty.exactOptional(),
 });
 
 export type ClientAuthConfig = Omit<z.output<typeof clientAuth>, "enabled">;

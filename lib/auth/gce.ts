@@ -13,7 +13,7 @@
  * could have got it.
  */
 import { UnauthenticatedError } from "../errors.ts";
-import type { Authenticator, Proof } from "./authenticator.ts";
+import { type Authenticator, type Proof, provenToken } from "./authenticator.ts";
 import { type Claims, claimsMatcher } from "./claims.ts";
 import type { Credentials } from "./credentials.ts";
 import { type IdentityTokenRules, verifyIdentityToken } from "./identity_token.ts";
@@ -73,7 +73,7 @@ export class Gce implements Authenticator {
     if (!identity.fits(instance)) {
       throw refused("its project, zone or instance does not match the identity");
     }
-    return { identity: identity.name, expiresMs: exp * 1000 };
+    return { identity: identity.name, expiresMs: exp * 1000, token: provenToken(claims) };
   }
 }
 

@@ -223,6 +223,7 @@ for (const [name, contestant] of [["Oidc", oidc], ["Gce", gce]] as const) {
         {
           identity: "ci",
           expiresMs: (row.exp ?? 0) * 1000,
+          token: { id: row.jti ?? null, issuedMs: row.iat === undefined ? null : row.iat * 1000 },
         },
       );
     }
@@ -230,7 +231,11 @@ for (const [name, contestant] of [["Oidc", oidc], ["Gce", gce]] as const) {
       await authenticator.authenticate(
         tokenCredentials(await issuer.token(claims, { kid: null })),
       ),
-      { identity: "ci", expiresMs: (NOW + 300) * 1000 },
+      {
+        identity: "ci",
+        expiresMs: (NOW + 300) * 1000,
+        token: { id: null, issuedMs: claims.iat === undefined ? null : claims.iat * 1000 },
+      },
       "an issuer with one key need not name it",
     );
   });

@@ -4,7 +4,7 @@
  * identity; of several that match, the first in the configuration.
  */
 import { UnauthenticatedError } from "../errors.ts";
-import type { Authenticator, Proof } from "./authenticator.ts";
+import { type Authenticator, type Proof, provenToken } from "./authenticator.ts";
 import { type ClaimPatterns, type Claims, claimsMatcher } from "./claims.ts";
 import type { Credentials } from "./credentials.ts";
 import { type IdentityTokenRules, verifyIdentityToken } from "./identity_token.ts";
@@ -33,7 +33,9 @@ export class Oidc implements Authenticator {
     if (credentials.kind !== "token" || credentials.claimedIssuer !== issuer) return null;
     const claims = await verifyIdentityToken(credentials.token, this.#options);
     const identity = this.#identities.find(({ fits }) => fits(claims));
-    if (identity !== undefined) return { identity: identity.name, expiresMs: claims.exp * 1000 };
+    if (identity !== undefined) {
+      return { identity: identity.name, expiresMs: claims.exp * 1000, token: provenToken(claims) };
+    }
     throw new UnauthenticatedError(
       `Cannot log in: the claims of this token of "${name}" match no identity`,
     );

@@ -2,12 +2,14 @@
  * Opens the guard from the section `clientAuth` of the configuration (config.ts). Every secret is
  * read once, so that a wrong one is found at startup and not by the first build.
  */
+import { resolve } from "node:path";
 import {
   checkSecrets,
   readSecretLine,
   type SecretPlaces,
   type SecretUse,
 } from "../credentials/secret.ts";
+import { ConfigError, describeError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
 import type { Logger } from "../log/log.ts";
 import { AccessList } from "./access_list.ts";
@@ -27,6 +29,7 @@ import { KeySet } from "./key_set.ts";
 import { Oidc } from "./oidc.ts";
 import { PasswordHash } from "./password_hash.ts";
 import { Passwords } from "./passwords.ts";
+import { Revocations } from "./revocations.ts";
 
 export interface OpenClientAuthOptions {
   readonly places: SecretPlaces;
@@ -34,6 +37,8 @@ export interface OpenClientAuthOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly log: Logger;
+  /** Takes what has to be closed. */
+  readonly opened: Pick<AsyncDisposableStack, "use">;
 }
 
 /** @throws {SecretError} that names the key of each secret that cannot be used */
@@ -45,14 +50,30 @@ export async function openClientAuth(
   const { now, log } = options;
   const identities = new Set(config.identities.map(({ name }) => name));
   const accessTokens = openAccessTokens(config, { ...options, identities });
+  const revocations = await openRevocations(config, options);
   return new ClientAuth({
     authenticators: openAuthenticators(config, { ...options, accessTokens }),
     identities,
     accessList: new AccessList(config.acl),
     accessTokens,
+    revocations,
     now,
     log,
   });
+}
+
+/** @throws {ConfigError} when the file cannot be used */
+async function openRevocations(
+  { revoked }: ClientAuthConfig,
+  { places, log, opened }: OpenClientAuthOptions,
+): Promise<Revocations | null> {
+  if (revoked === undefined) return null;
+  try {
+    const revocations = await Revocations.open({ file: resolve(places.directory, revoked), log });
+    return opened.use(revocations);
+  } catch (cause) {
+    throw new ConfigError(`clientAuth.revoked: ${describeError(cause)}`, { cause });
+  }
 }
 
 function openAccessTokens(

@@ -20,7 +20,13 @@ const SECRET = "a secret of thirty-two bytes and more";
 function open(yaml: string, { directory = ".", env = {} as Record<string, string> } = {}) {
   const { clientAuth } = parseConfig(yaml);
   const places = { directory, env: (name: string) => env[name] };
-  return openClientAuth(clientAuth, { places, fetch, now: Date.now, log });
+  return openClientAuth(clientAuth, {
+    places,
+    fetch,
+    now: Date.now,
+    log,
+    opened: new AsyncDisposableStack(),
+  });
 }
 
 async function identityOf(auth: ClientAuth, authorization: string): Promise<string | null> {

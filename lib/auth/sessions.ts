@@ -6,12 +6,15 @@
  */
 import { LRUCache } from "lru-cache";
 import { hash, randomBytes } from "node:crypto";
+import type { ProvenToken } from "./authenticator.ts";
 
 /** A verified identity. */
 export interface Session {
   readonly identity: string;
   /** When it must be verified again, in milliseconds since 1970. */
   readonly endsMs: number;
+  /** The token that it was verified by, if any. */
+  readonly token?: ProvenToken | undefined;
 }
 
 const MAX_SESSIONS = 10_000;

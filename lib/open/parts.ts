@@ -229,7 +229,13 @@ export class Parts implements AsyncDisposable {
     if (this.#replaced.auth !== undefined) return this.#replaced.auth;
     const { config: { clientAuth }, secretPlaces: places, fetch, log } = this.surroundings;
     if (!clientAuth.enabled) return null;
-    return await openClientAuth(clientAuth, { places, fetch, now: Date.now, log });
+    return await openClientAuth(clientAuth, {
+      places,
+      fetch,
+      now: Date.now,
+      log,
+      opened: this.#opened,
+    });
   });
 
   async [Symbol.asyncDispose](): Promise<void> {
