@@ -16,7 +16,11 @@ import { readRevoked } from "../lib/auth/revocations.ts";
 import { clientAuthSecretUses } from "../lib/auth/open.ts";
 import { type Config, type ConfigReading, findingText } from "../lib/config/config.ts";
 import { exposureFaults, exposureWarnings } from "../lib/config/exposure.ts";
-import { type Certificate, readCertificate } from "../lib/credentials/certificate.ts";
+import {
+  type Certificate,
+  readAuthorities,
+  readCertificate,
+} from "../lib/credentials/certificate.ts";
 import { credentialsSecrets } from "../lib/credentials/config.ts";
 import { readSecretLine, secretFaults, type SecretUse } from "../lib/credentials/secret.ts";
 import { secretsOf } from "../lib/config/secrets.ts";
@@ -158,6 +162,11 @@ async function checkSecrets(
   if (clientAuth.enabled && revoked !== undefined) {
     const file = resolve(configDirectory, revoked);
     await report.resultOf(["clientAuth", "revoked"], () => readRevoked(file));
+  }
+  const ca = clientAuth.authenticators.clientCertificate?.ca;
+  if (clientAuth.enabled && ca !== undefined) {
+    const path = ["clientAuth", "authenticators", "clientCertificate", "ca"];
+    await report.resultOf(path, () => readAuthorities(ca, secretPlaces(options)));
   }
   for (const warning of await secretFileWarnings(secretsOf(config), secretPlaces(options))) {
     report.warnings.push(findingText(locate(warning)));

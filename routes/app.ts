@@ -101,6 +101,8 @@ export interface ConnectionInfo {
   becameSlow?(): void;
   /** Closes the connection, with everything on it, at once. */
   close?(): void;
+  /** The certificate that the client has shown, verified, in DER; null if it has not. */
+  clientCertificate?(): Uint8Array | null;
 }
 
 /** What an app needs of a Request. */
@@ -427,6 +429,10 @@ class IncomingRequest implements RouteRequest {
 
   get address(): string | null {
     return addressOf(this.#exchange);
+  }
+
+  get certificate(): Uint8Array | null {
+    return this.#exchange.connection.clientCertificate?.() ?? null;
   }
 
   get origin(): string {

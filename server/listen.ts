@@ -11,9 +11,10 @@ import {
   type Certificate,
   type CertificateConfig,
   CertificateWatch,
+  readAuthorities,
   readCertificate,
 } from "../lib/credentials/certificate.ts";
-import type { SecretPlaces } from "../lib/credentials/secret.ts";
+import type { Secret, SecretPlaces } from "../lib/credentials/secret.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
 import { internalError } from "./internal_error.ts";
 import type { Connections } from "./connections.ts";
@@ -31,6 +32,8 @@ export interface ListenOptions {
   readonly config: Pick<Config["listen"], "tls">;
   /** Where the certificate and its key are read from. */
   readonly places: SecretPlaces;
+  /** The authorities of client certificates, by https. Default: clients are asked for none. */
+  readonly clientCa?: Secret | undefined;
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
@@ -130,10 +133,18 @@ async function openTls(
   const certificate = await readCertificate(tls, places).catch((cause) => {
     throw new ConfigError(`listen.tls: ${describeError(cause)}`, { cause });
   });
+  const { clientCa } = options;
+  const authorities = clientCa === undefined
+    ? undefined
+    : await readAuthorities(clientCa, places).catch((cause) => {
+      const message = `clientAuth.authenticators.clientCertificate.ca: ${describeError(cause)}`;
+      throw new ConfigError(message, { cause });
+    });
   logCertificate(certificate, log);
   const server = await openNode(app, options, {
     keyPair: certificate,
     minVersion: tls.minVersion,
+    clientCa: authorities,
   });
   const watch = new CertificateWatch(certificate, { config: tls, places });
   const stopFollowing = follow(watch, { log, use: (next) => server.setKeyPair(next) });

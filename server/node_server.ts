@@ -23,6 +23,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { Server as NetServer, Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { withDeadline } from "../lib/async/deadline.ts";
 import { describeError, isOutOfFiles } from "../lib/errors.ts";
 import type { Logger } from "../lib/log/log.ts";
@@ -41,6 +42,11 @@ export type TlsVersion = "TLS1.2" | "TLS1.3";
 export interface TlsOptions {
   readonly keyPair: KeyPair;
   readonly minVersion: TlsVersion;
+  /**
+   * PEM: the authorities of client certificates. Clients are asked for one then; they need not have
+   * one, and one of another authority counts as none. Default: nobody is asked.
+   */
+  readonly clientCa?: string | undefined;
 }
 
 export interface NodeServerOptions {
@@ -157,15 +163,16 @@ export class NodeServer {
     if (tls === null || this.#keyPair === null) {
       return { server: createServer(KEEP_ALIVE), setKeyPair: () => {} };
     }
-    const { minVersion } = tls;
     const server = createSecureServer({
-      ...secureContext(this.#keyPair, minVersion),
+      ...secureContext(this.#keyPair, tls),
       ...KEEP_ALIVE,
+      // Whoever has no certificate, or another authority's, may have other credentials.
+      ...tls.clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: false },
       handshakeTimeout: REQUEST_TIMEOUT_MS,
     });
     return {
       server,
-      setKeyPair: (keyPair) => server.setSecureContext(secureContext(keyPair, minVersion)),
+      setKeyPair: (keyPair) => server.setSecureContext(secureContext(keyPair, tls)),
     };
   }
 
@@ -256,9 +263,30 @@ function loopbackOf(hostname: string): string {
   return hostname === "0.0.0.0" ? "127.0.0.1" : hostname === "::" ? "::1" : hostname;
 }
 
-function secureContext({ certificate, privateKey }: KeyPair, minVersion: TlsVersion) {
+function secureContext(
+  { certificate, privateKey }: KeyPair,
+  { minVersion, clientCa }: Pick<TlsOptions, "minVersion" | "clientCa">,
+) {
   const version = minVersion === "TLS1.3" ? "TLSv1.3" as const : "TLSv1.2" as const;
-  return { cert: certificate, key: privateKey, minVersion: version };
+  const ca = clientCa === undefined ? {} : { ca: clientCa };
+  return { cert: certificate, key: privateKey, minVersion: version, ...ca };
+}
+
+/** Of connections, looked for once. */
+const clientCertificates = new WeakMap<TLSSocket, Uint8Array | null>();
+
+/**
+ * Authorized: the runtime has checked that the client has its key, the signature of the authority,
+ * its purpose and its dates. Without the key there is no handshake; with anything else wrong, the
+ * client counts as one without a certificate.
+ */
+function clientCertificateOf({ socket }: IncomingMessage): Uint8Array | null {
+  if (!(socket instanceof TLSSocket)) return null;
+  const known = clientCertificates.get(socket);
+  if (known !== undefined) return known;
+  const found = socket.authorized ? socket.getPeerCertificate().raw ?? null : null;
+  clientCertificates.set(socket, found);
+  return found;
 }
 
 interface Exchange {
@@ -294,6 +322,7 @@ async function answer(exchange: Exchange): Promise<void> {
     completed: completed.promise,
     becameSlow: () => connection?.becameSlow(),
     close: () => connection?.close(),
+    clientCertificate: () => clientCertificateOf(incoming),
   };
   const { signal } = hungUp;
   const response = await respond(

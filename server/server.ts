@@ -98,6 +98,9 @@ export async function serve(options: ServeOptions): Promise<void> {
   await listen(app, {
     config: config.listen,
     places: surroundings.secretPlaces,
+    clientCa: config.clientAuth.enabled
+      ? config.clientAuth.authenticators.clientCertificate?.ca
+      : undefined,
     host,
     port,
     log,

@@ -8,7 +8,7 @@ import type { Credentials } from "./credentials.ts";
 /** The login methods, by their names below `/auth/`; a login returns an access token. */
 export const LOGIN_METHODS = ["userpassword", "gce", "oidc"] as const;
 export type LoginMethod = (typeof LOGIN_METHODS)[number];
-export type Method = LoginMethod | "access-token";
+export type Method = LoginMethod | "access-token" | "client-certificate";
 
 export interface Authenticator {
   readonly method: Method;

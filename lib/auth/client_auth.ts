@@ -7,6 +7,7 @@
  *
  * The log has an `audit` line for each log-in and each denial.
  */
+import { hash } from "node:crypto";
 import { workFor } from "../async/owner.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import {
@@ -65,6 +66,7 @@ export class ClientAuth implements Guard {
   readonly #clients: ReadonlyMap<string, KnownClient>;
   readonly #underWay = new SingleFlight<Session>(MAX_UNDER_WAY);
   readonly #failedLogins: FailedLogins;
+  readonly #acceptsCertificates: boolean;
 
   constructor(options: ClientAuthOptions) {
     this.#options = options;
@@ -77,29 +79,31 @@ export class ClientAuth implements Guard {
       admitTo: null,
     }]));
     this.#failedLogins = new FailedLogins(now);
+    this.#acceptsCertificates = options.authenticators
+      .some(({ method }) => method === "client-certificate");
   }
 
   admit(request: ClientRequest, access: Access): Client | Promise<Client> {
     if (access.kind === "anyone") return STRANGER;
-    const header = request.headers.get("Authorization");
-    if (header === null) {
+    const shown = this.#shownBy(request);
+    if (shown === null) {
       throw this.#audited(
         new UnauthenticatedError("Cannot answer without credentials: log in with netrc or GOAUTH"),
         { request, access },
       );
     }
-    const key = this.#sessions.keyOf(header);
+    const key = this.#sessions.keyOf(shown.text);
     const session = this.#find(key);
     if (session !== null) return this.#permitted(session, { request, access });
     // Those who wait for their turn have no identity yet.
     const owner = `address ${networkOf(request.address ?? "")}`;
-    return workFor(owner, () => this.#open(key, header, { request, access }))
+    return workFor(owner, () => this.#open({ key, ...shown }, { request, access }))
       .then((opened) => this.#permitted(opened, { request, access }));
   }
 
-  recognizes({ headers }: ClientRequest): boolean {
-    const header = headers.get("Authorization");
-    return header !== null && this.recognize(header) !== null;
+  recognizes(request: ClientRequest): boolean {
+    const shown = this.#shownBy(request);
+    return shown !== null && this.recognize(shown.text) !== null;
   }
 
   /**
@@ -148,6 +152,20 @@ export class ClientAuth implements Guard {
     }
   }
 
+  /** What a client shows: the header, else a certificate. */
+  #shownBy(request: ClientRequest): Shown | null {
+    const header = request.headers.get("Authorization");
+    if (header !== null) return { text: header, read: () => parseAuthorization(header) };
+    if (!this.#acceptsCertificates) return null;
+    const { certificate = null } = request;
+    if (certificate === null) return null;
+    return {
+      // No header has this character.
+      text: `\0${hash("sha256", certificate)}`,
+      read: () => ({ kind: "certificate", certificate, user: null }),
+    };
+  }
+
   /** A session that was remembered, unless its token has been revoked since. */
   #find(key: string): Session | null {
     const session = this.#sessions.find(key);
@@ -158,12 +176,12 @@ export class ClientAuth implements Guard {
    * Verifies credentials and remembers their identity. Concurrent requests with the same
    * credentials share the work.
    */
-  async #open(key: string, header: string, denied: Denied): Promise<Session> {
+  async #open({ key, read }: Shown & { key: string }, denied: Denied): Promise<Session> {
     const { authenticators, now } = this.#options;
     const { request } = denied;
     try {
       return await this.#underWay.run(key, async () => {
-        const { identity, expiresMs, token } = await this.#prove(parseAuthorization(header), {
+        const { identity, expiresMs, token } = await this.#prove(read(), {
           request,
           authenticators,
         });
@@ -285,6 +303,14 @@ function isDenial(
     error instanceof TooManyRequestsError;
 }
 
+/** What a client shows to prove who it is. */
+interface Shown {
+  /** Different for different ones. */
+  readonly text: string;
+  /** @throws {UnauthenticatedError} when it cannot be read */
+  read(): Credentials;
+}
+
 /** What was denied, and to which client. */
 interface Denied {
   readonly request: ClientRequest;
@@ -310,12 +336,14 @@ async function firstProof(
       refusal ??= error;
     }
   }
-  throw refusal ?? new UnauthenticatedError(
-    credentials.kind === "password"
-      ? "Cannot log in: no passwords are configured"
-      : "Cannot accept the token: its issuer is not configured",
-  );
+  throw refusal ?? new UnauthenticatedError(UNKNOWN[credentials.kind]);
 }
+
+const UNKNOWN: Readonly<Record<Credentials["kind"], string>> = {
+  password: "Cannot log in: no passwords are configured",
+  token: "Cannot accept the token: its issuer is not configured",
+  certificate: "Cannot log in: no client certificates are configured",
+};
 
 /** The user name that a client claims in Basic, for the log. */
 function claimedUser(headers: Headers): string | null {

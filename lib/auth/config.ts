@@ -86,6 +86,12 @@ const oidc = z.strictObject({
   jwksUri: httpUrl.exactOptional(),
 });
 
+/** Certificates that clients show in the TLS handshake. */
+const clientCertificate = z.strictObject({
+  /** PEM: the authorities that sign them. */
+  ca: secret,
+});
+
 /** A claim that is an object has claims of its own. */
 const claims: z.ZodType<ClaimPatterns> = z.lazy(() =>
   z.record(
@@ -111,6 +117,16 @@ const identity = z.strictObject({
   }).exactOptional(),
   /** Holders of a token of this issuer whose claims match all of these. */
   oidcBinding: z.strictObject({ issuer: nonEmpty, claims }).exactOptional(),
+  /** Holders of a client certificate with these names; those that are given must match. */
+  clientCertificateBinding: z.strictObject({
+    /** For the common name of the subject. */
+    subject: globs.exactOptional(),
+    /** For the subject's alternative names: `DNS:ci.example.com`, `URI:spiffe://…`, `email:…`. */
+    san: globs.exactOptional(),
+  }).refine((value) => countKeys(value, ["subject", "san"]) > 0, {
+    message: "subject or san is needed",
+    when: keysAreKnown,
+  }).exactOptional(),
 }).refine((value) => countKeys(value, ["password", "passwordHash"]) < 2, {
   message: "password or passwordHash, not both",
   when: keysAreKnown,
@@ -131,6 +147,7 @@ const authenticators = z.strictObject({
   accessToken: accessToken.exactOptional(),
   gceInstanceIdentity: gceInstanceIdentity.exactOptional(),
   oidc: z.array(oidc).default([]),
+  clientCertificate: clientCertificate.exactOptional(),
 });
 
 export const clientAuth = z.strictObject({
@@ -156,7 +173,7 @@ function passwordHashFault(hash: Secret): string | null {
 
 /** Reports contradictory settings. @param config anything */
 export function clientAuthFaults(config: unknown): Fault[] {
-  return [...identityFaults(config), ...issuerFaults(config)];
+  return [...identityFaults(config), ...issuerFaults(config), ...certificateFaults(config)];
 }
 
 function identityFaults(config: unknown): Fault[] {
@@ -196,6 +213,18 @@ function issuerFaults(config: unknown): Fault[] {
         path,
         message: `"${value}" is not an issuer in authenticators.oidc${didYouMean(value, urls)}`,
       })),
+  ];
+}
+
+function certificateFaults(config: unknown): Fault[] {
+  const path = "clientAuth.authenticators.clientCertificate";
+  const authenticators = valuesAt(config, path);
+  const hasTls = valuesAt(config, "listen.tls").length > 0;
+  const bindings = valuesAt(config, "clientAuth.identities.*.clientCertificateBinding");
+  return [
+    ...(hasTls ? [] : authenticators).map(({ path }) => ({ path, message: "it needs listen.tls" })),
+    ...(authenticators.length > 0 ? [] : bindings)
+      .map(({ path }) => ({ path, message: "it needs authenticators.clientCertificate" })),
   ];
 }
 

@@ -158,6 +158,18 @@ Deno.test("B16: parseConfig() names the place of each fault in clientAuth", asyn
       ],
     },
     {
+      yaml: "authenticators: { clientCertificate: { ca: { file: ca.pem } } }",
+      want: [/^clientAuth\.authenticators\.clientCertificate: it needs listen\.tls/m],
+    },
+    {
+      yaml: "identities: [{ name: x, clientCertificateBinding: { subject: x } }]",
+      want: [/clientCertificateBinding: it needs authenticators\.clientCertificate/m],
+    },
+    {
+      yaml: "identities: [{ name: x, clientCertificateBinding: {} }]",
+      want: [/clientCertificateBinding: subject or san is needed/m],
+    },
+    {
       yaml: "authenticators: { accessToken: { secret: { file: s }, secrets: [], timeToLive: 15 } }",
       want: [
         /^clientAuth\.authenticators\.accessToken\.audience: /m,

@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import { decodeJwt } from "jose";
 import { UnauthenticatedError } from "../errors.ts";
 
-export type Credentials = PasswordCredentials | TokenCredentials;
+export type Credentials = PasswordCredentials | TokenCredentials | CertificateCredentials;
 
 export interface PasswordCredentials {
   readonly kind: "password";
@@ -28,6 +28,14 @@ export interface TokenCredentials {
 }
 
 /** Larger than real tokens; a longer header is rejected unread. */
+/** A certificate of the TLS handshake, whose signature and dates have been verified. */
+export interface CertificateCredentials {
+  readonly kind: "certificate";
+  /** DER. */
+  readonly certificate: Uint8Array;
+  readonly user: null;
+}
+
 export const MAX_AUTHORIZATION_LENGTH = 16 * 1024;
 
 /** @throws {UnauthenticatedError} with the reason, which does not quote the header */

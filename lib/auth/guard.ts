@@ -22,6 +22,8 @@ export interface ClientRequest {
   readonly headers: Headers;
   /** The address of the connection; null if there is none, in tests. */
   readonly address: string | null;
+  /** What the client has shown in the TLS handshake, verified, in DER. Absent or null: nothing. */
+  readonly certificate?: Uint8Array | null;
   /** The id of this request in the log, from the client or assigned to it. */
   readonly requestId: string;
 }

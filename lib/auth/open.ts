@@ -16,6 +16,7 @@ import { AccessList } from "./access_list.ts";
 import { AccessTokens, readSigningSecret } from "./access_tokens.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { ClientAuth } from "./client_auth.ts";
+import { ClientCertificates } from "./client_certificates.ts";
 import {
   type ClientAuthConfig,
   clientAuthSecrets,
@@ -86,7 +87,8 @@ function openAccessTokens(
 }
 
 function openAuthenticators(
-  { identities, authenticators: { gceInstanceIdentity, oidc } }: ClientAuthConfig,
+  { identities, authenticators: { gceInstanceIdentity, oidc, clientCertificate } }:
+    ClientAuthConfig,
   options: OpenClientAuthOptions & { readonly accessTokens: AccessTokens | null },
 ): Authenticator[] {
   const { places, accessTokens } = options;
@@ -99,8 +101,22 @@ function openAuthenticators(
     ...(gceInstanceIdentity === undefined
       ? []
       : [openGce(gceInstanceIdentity, { ...options, identities })]),
+    ...(clientCertificate === undefined ? [] : [openClientCertificates(identities, options)]),
     ...oidc.map((issuer) => openOidc(issuer, { ...options, identities })),
   ];
+}
+
+/** The TLS server has the authorities (server/listen.ts). */
+function openClientCertificates(
+  identities: readonly IdentityConfig[],
+  { now }: Pick<OpenClientAuthOptions, "now">,
+): ClientCertificates {
+  return new ClientCertificates(
+    identities.flatMap(({ name, clientCertificateBinding: binding }) =>
+      binding === undefined ? [] : [{ name, ...binding }]
+    ),
+    now,
+  );
 }
 
 interface OpenIssuerOptions extends Pick<OpenClientAuthOptions, "fetch" | "now"> {

@@ -92,6 +92,17 @@ export class CertificateWatch {
   }
 }
 
+/**
+ * The authorities of client certificates, in PEM.
+ *
+ * @throws {SecretError} when it cannot be read, or is something else
+ */
+export async function readAuthorities(secret: Secret, places: SecretPlaces): Promise<string> {
+  const pem = await readSecret(secret, places);
+  if (parseChain(pem) !== null) return pem;
+  throw new SecretError(`Cannot use ${describeSecret(secret)}: it is not certificates in PEM`);
+}
+
 /** The first certificate; null unless all blocks are certificates. */
 function parseChain(pem: string): X509Certificate | null {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
