@@ -7,8 +7,8 @@
  * not to exist" and nothing else; a cause that may pass is 5xx and is never cached. An invalid
  * request stays invalid (an hour); what does not exist may exist in seconds.
  *
- * 422 means that a version exists and cannot be a module. It stops the `go` command and is not worth
- * a retry, which clients and proxies in between make after a 5xx.
+ * 422 means that a version exists and cannot be a module. It stops the `go` command and is not
+ * worth a retry, which clients and proxies in between make after a 5xx.
  */
 import type { Meaning } from "../lib/errors.ts";
 

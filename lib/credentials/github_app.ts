@@ -21,9 +21,9 @@
  * proxy. KNOWN LIMIT: the old name of a renamed repository
  * counts as not existing, unless the git server redirects it (git/remote.ts).
  *
- * A token that was remembered proves nothing when a git server refuses it, or finds nothing with it:
- * it may have been revoked, or the repository may have been taken out of the selection. The API is
- * asked again then ({@linkcode GitHubApp.forget}).
+ * A token that was remembered proves nothing when a git server refuses it, or finds nothing with
+ * it: it may have been revoked, or the repository may have been taken out of the selection. The API
+ * is asked again then ({@linkcode GitHubApp.forget}).
  *
  * **What is remembered.** A token until {@linkcode MIN_REMAINING_MS} before it expires; a failure
  * for {@linkcode FAILURE_TTL_MS}, so that an App that has just been installed works at the next
