@@ -25,6 +25,8 @@ import type { ConnectionInfo } from "../routes/app.ts";
 
 /** A large zip on a slow line may take this long to finish. */
 export const SHUTDOWN_TIMEOUT_MS = 30_000;
+/** How long whoever may listen on our port already may take to accept a connection. */
+const PORT_CHECK_TIMEOUT_MS = 2_000;
 /** How often the certificate's files are read again. */
 const CERTIFICATE_CHECK_MS = 2_000;
 
@@ -99,20 +101,45 @@ interface OpenServer {
 async function open(app: Handler, options: ListenOptions): Promise<OpenServer> {
   const { config: { tls }, log } = options;
   if (tls !== undefined) return await openTls(app, { ...options, tls });
-  if (NativeServer.isAvailable) return openNative(app, options);
+  if (NativeServer.isAvailable) return await openNative(app, options);
   log.warn("this version of Deno lacks the native HTTP server: falling back to one slower thread");
   const server = await openNode(app, options, null);
   return { scheme: "http", addr: server.addr, shutdown: () => server.shutdown() };
 }
 
-function openNative(app: Handler, options: ListenOptions): OpenServer {
+async function openNative(app: Handler, options: ListenOptions): Promise<OpenServer> {
   const { host: hostname, port, log, connections, threads } = options;
   const reusePort = threads !== null;
-  // With reusePort, another process that has the port would not be noticed.
-  if (reusePort) Deno.listen({ hostname, port }).close();
+  if (reusePort) await refuseTakenPort({ hostname, port });
   const onError = (error: unknown) => internalError(error, log);
   const server = new NativeServer({ hostname, port, reusePort, connections, onError }, app);
   return { scheme: "http", addr: server.addr, shutdown: () => server.shutdown() };
+}
+
+/**
+ * With SO_REUSEPORT the system lets two servers of one user listen on a port, each with a part of
+ * the connections. So the port is asked first. To listen without it and close again, as was done
+ * before, resets the connections that come in between.
+ *
+ * @throws {Deno.errors.AddrInUse} when somebody listens there
+ */
+async function refuseTakenPort(
+  { hostname, port }: { readonly hostname: string; readonly port: number },
+): Promise<void> {
+  if (port === 0) return;
+  try {
+    const signal = AbortSignal.timeout(PORT_CHECK_TIMEOUT_MS);
+    using _connection = await Deno.connect({ hostname: ownAddress(hostname), port, signal });
+  } catch {
+    // Nobody answers. What else there may be, such as an address that is not ours, listen reports.
+    return;
+  }
+  throw new Deno.errors.AddrInUse("Address already in use");
+}
+
+/** Where this machine reaches what listens on an address. */
+function ownAddress(hostname: string): string {
+  return hostname === "0.0.0.0" ? "127.0.0.1" : hostname === "::" ? "::1" : hostname;
 }
 
 /** Its code is loaded on demand. */
@@ -201,7 +228,7 @@ function untilAborted(signal: AbortSignal): Promise<void> {
 }
 
 function urlOf(scheme: string, { hostname, port }: Deno.NetAddr): string {
-  const isEverywhere = hostname === "0.0.0.0" || hostname === "::";
-  const host = isEverywhere ? "127.0.0.1" : hostname.includes(":") ? `[${hostname}]` : hostname;
+  const own = ownAddress(hostname);
+  const host = own.includes(":") ? `[${own}]` : own;
   return `${scheme}://${host}:${port}`;
 }

@@ -1,6 +1,7 @@
 /** The process: its start, its error messages, and its end. */
 import assert from "node:assert/strict";
 import { tap } from "./fakes/behaviours.ts";
+import { eventually } from "./support/eventually.ts";
 import { runProgram, startServer } from "./worlds/server.ts";
 import { startUpstream } from "./fakes/upstream.ts";
 
@@ -205,6 +206,15 @@ Deno.test("a port that is in use is reported", async () => {
   );
 });
 
+Deno.test("a port that another server of the same user shares is reported", async () => {
+  await using first = await startServer({ args: ["--workers", "2"] });
+  const { port } = new URL(first.url);
+  await assert.rejects(
+    startServer({ args: ["--workers", "2", "--port", port] }),
+    new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port}: .*in use`, "i"),
+  );
+});
+
 Deno.test("M6: a name that a web page had resolve to loopback is not answered, on any thread", async () => {
   await using upstream = await startUpstream({ modules: [MODULE] });
   await using server = await startServer({
@@ -232,3 +242,29 @@ Deno.test("M6: a name that a web page had resolve to loopback is not answered, o
   assert.equal((await statusFor("a b", "/")).status, 400);
   assert.equal((await statusFor("attacker.example", "/metrics")).status, 403);
 });
+
+Deno.test("the first connection that is accepted at the start is answered", async () => {
+  const { port } = freePort();
+  const starting = startServer({ args: ["--workers", "2", "--port", String(port)] });
+  let answer = "";
+  try {
+    await eventually("the port to accept a connection", async () => {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => null);
+      if (connection === null) return false;
+      using _open = connection;
+      const request = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+      await connection.write(new TextEncoder().encode(request));
+      answer = await new Response(connection.readable).text();
+      return true;
+    });
+  } finally {
+    await (await starting)[Symbol.asyncDispose]();
+  }
+  assert.match(answer, /^HTTP\/1\.1 200 /);
+});
+
+/** A port that nobody listens on now. */
+function freePort(): Deno.NetAddr {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr;
+}
