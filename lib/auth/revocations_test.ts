@@ -83,7 +83,12 @@ Deno.test("Revocations read a file that has changed, and keep the last good one"
 Deno.test("Revocations.open() refuses a file that cannot be used", async () => {
   const log = createLogger("error", { write: () => {} });
   await assert.rejects(Revocations.open({ file: "/nonexistent/revoked", log }), ConfigError);
-  await assert.rejects(Revocations.open({ file: "/dev", log }), /not a regular file/);
+  const directory = await Deno.makeTempDir({ prefix: "revoked-" });
+  try {
+    await assert.rejects(Revocations.open({ file: directory, log }), /not a regular file/);
+  } finally {
+    await Deno.remove(directory);
+  }
 });
 
 interface World {
