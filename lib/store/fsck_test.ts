@@ -169,10 +169,10 @@ Deno.test("fsck() names each kind of damage", async (t) => {
       want: [["fault", good.zipKey, /the zip is missing/]],
     },
     {
-      name: "a zip that nobody has asked for yet",
+      name: "a zip that has not been requested yet",
       objects: { [good.manifestKey]: good.manifest },
       mayLackZip: true,
-      want: [["note", good.zipKey, /fetched when somebody asks/]],
+      want: [["note", good.zipKey, /fetched on the first request/]],
     },
     {
       name: "a zip without a manifest",
