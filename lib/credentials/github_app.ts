@@ -18,8 +18,8 @@
  * A repository that an installation on *all* of its owner's repositories does not find is known not
  * to exist. One that is not among the *selected* repositories may exist, and so may one of an owner
  * without the App: that is never "not found", because it would send the `go` command to the next
- * proxy. KNOWN LIMIT: the old name of a renamed repository
- * counts as not existing, unless the git server redirects it (git/remote.ts).
+ * proxy. KNOWN LIMIT: the old name of a renamed repository counts as not existing, unless the git
+ * server redirects it (git/remote.ts).
  *
  * A token that was remembered proves nothing when a git server refuses it, or finds nothing with
  * it: it may have been revoked, or the repository may have been taken out of the selection. The API

@@ -123,11 +123,15 @@ export class ProxySource implements Source {
   }
 
   async describe(module: ModuleVersion, signal: AbortSignal): Promise<DescribedCopy> {
-    const [info, goMod] = await Promise.all([
+    const [info, mod] = await Promise.allSettled([
       this.#versionInfo(module, signal),
       this.#goMod(module, signal),
     ]);
-    return { info, goMod, source: this.description };
+    // As for the go command, which asks for .info first: where that fails, an absent .mod does not
+    // mean that there is no such version.
+    if (info.status === "rejected") throw info.reason;
+    if (mod.status === "rejected") throw mod.reason;
+    return { info: info.value, goMod: mod.value, source: this.description };
   }
 
   async fetchZip(

@@ -16,7 +16,7 @@ export type Outcome = Answer | "absent" | "failed";
 
 export interface Answer {
   readonly version: string;
-  /** Null where the `go` command prints none. */
+  /** In UTC and milliseconds. Null where the `go` command prints none. */
   readonly time: string | null;
   /** Both null for `go list -m`, which does not fetch them. */
   readonly h1: string | null;
@@ -69,6 +69,7 @@ export async function askThrough(
   const { stdout, stderr } = await go.run([...COMMANDS[operation], ...questions], {
     deadlineMs: DEADLINE_MS,
   });
+  if (stdout === "") throw new Error(`go said nothing: ${stderr}`);
   const printed = stdout.split(/^(?=\{)/m).filter((text) => text !== "")
     .map((text): Printed => JSON.parse(text));
   return await Promise.all(questions.map(async (question) => {
@@ -76,15 +77,21 @@ export async function askThrough(
     const found = printed.find((module) =>
       module.Path === path && (module.Query ?? query) === query
     );
-    if (found === undefined) throw new Error(`go said nothing about ${question}: ${stderr}`);
-    if (found.Error !== undefined) return passedOn.has(escapeCase(path)) ? "absent" : "failed";
+    // Of an .info without a version the command says nothing at all, or that there is an empty one.
+    if (!found?.Version || found.Error !== undefined) {
+      return passedOn.has(escapeCase(path)) ? "absent" : "failed";
+    }
     return {
-      version: found.Version ?? "",
-      time: found.Time ?? (found.Info === undefined ? null : await timeIn(found.Info)),
+      version: found.Version,
+      time: inUtc(found.Time ?? (found.Info === undefined ? null : await timeIn(found.Info))),
       h1: found.Sum ?? null,
       goModH1: found.GoModSum ?? null,
     };
   }));
+}
+
+function inUtc(time: string | null): string | null {
+  return time === null ? null : new Date(time).toISOString();
 }
 
 async function timeIn(file: string): Promise<string | null> {
