@@ -54,9 +54,11 @@ interface Printed {
  */
 export async function askThrough(
   proxy: string,
-  { operation, questions }: {
+  { operation, questions, env = {} }: {
     readonly operation: Operation;
     readonly questions: readonly string[];
+    /** How a proxy elsewhere is reached. Default: it is on this machine. */
+    readonly env?: Readonly<Record<string, string>>;
   },
 ): Promise<Outcome[]> {
   const passedOn = new Set<string>();
@@ -65,7 +67,7 @@ export async function askThrough(
     passedOn.add(path);
     return new Response("not found\n", { status: 404 });
   });
-  await using go = await goCommand({ proxy: `${proxy},${next.url}` });
+  await using go = await goCommand({ proxy: `${proxy},${next.url}`, env });
   const { stdout, stderr } = await go.run([...COMMANDS[operation], ...questions], {
     deadlineMs: DEADLINE_MS,
   });
