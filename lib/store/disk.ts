@@ -311,9 +311,7 @@ export class DiskStore implements ObjectStore {
     try {
       return await result;
     } catch (error) {
-      const isAbsent = error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.NotADirectory;
-      if (!isAbsent) throw error;
+      if (!isAbsence(error)) throw error;
       await Deno.lstat(this.#temporaries);
       return null;
     }
@@ -327,14 +325,12 @@ export class DiskStore implements ObjectStore {
    * what is read is checked.
    */
   async #openPlain({ key, path }: { key: string; path: string }): Promise<Deno.FsFile | null> {
-    try {
-      if (await Deno.realPath(path) === path) return await this.#unlessAbsent(Deno.open(path));
-    } catch (error) {
-      const isLoop = error instanceof Deno.errors.FilesystemLoop;
-      if (!isLoop) await this.#unlessAbsent(Promise.reject(error));
-    }
+    const real = await realPathOrNull(path);
+    if (real === path) return await this.#unlessAbsent(Deno.open(path));
     const info = await this.#unlessAbsent(Deno.lstat(path));
     if (info === null) return null;
+    // It has been created since it was looked for: at that moment it was absent.
+    if (real === null && info.isFile) return null;
     if (!info.isSymlink || !this.#checked.covers(key)) throw linked(key);
     await this.#checked.setAside({ key, path }, "a symbolic link is in its place");
     return null;
@@ -460,6 +456,20 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /** Of a key or a folder. */
+function isAbsence(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}
+
+/** Null where nothing is, and where links lead nowhere or in a circle. */
+async function realPathOrNull(path: string): Promise<string | null> {
+  try {
+    return await Deno.realPath(path);
+  } catch (error) {
+    if (isAbsence(error) || error instanceof Deno.errors.FilesystemLoop) return null;
+    throw error;
+  }
+}
+
 function linked(place: string): StorageError {
   return new StorageError(`Cannot use "${place}": a symbolic link is in its place or on the way`);
 }

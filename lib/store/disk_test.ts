@@ -48,6 +48,23 @@ Deno.test("DiskStore.open() makes the directory, for its owner only", async () =
   }
 });
 
+Deno.test("DiskStore.get() of an object that is being created finds nothing, or all of it", async () => {
+  await using root = await tempDir();
+  const [here, there] = [await DiskStore.open(root), await DiskStore.open(root)];
+  const bytes = new Uint8Array(10).fill(7);
+  for (let i = 0; i < 100; i++) {
+    const key = `a/object-${i}`;
+    const gets = Array.from({ length: 8 }, async () => {
+      const object = await there.get(key);
+      return object === null ? null : await readAll(object);
+    });
+    await here.create(key, bytesContent(bytes));
+    for (const got of await Promise.all(gets)) {
+      if (got !== null) assert.deepEqual(got, bytes);
+    }
+  }
+});
+
 Deno.test("DiskStore.open() removes temporaries that nobody writes to any more, and nothing else", async () => {
   await using root = await tempDir();
   const store = await DiskStore.open(root);
