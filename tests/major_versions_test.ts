@@ -1,6 +1,6 @@
 /**
- * Bots ask for every major version of a module. What one of them is depends on its own source alone,
- * and one that a repository does not have costs no more than the list of its refs.
+ * Bots ask for every major version of a module. What one of them is depends on its own source
+ * alone, and one that a repository does not have costs no more than the list of its refs.
  */
 import assert from "node:assert/strict";
 import { NotFoundError, UpstreamError } from "../lib/errors.ts";
