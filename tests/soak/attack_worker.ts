@@ -42,7 +42,8 @@ class AttackWorker {
     this.#attack?.controller.abort();
     const outcomes = await this.#attack?.outcomes ?? {};
     const asked = [...this.#servers?.asked ?? []];
-    await this.#servers?.[Symbol.asyncDispose]();
+    // Answers that never end must not keep the report back; the thread is ended anyway.
+    void this.#servers?.[Symbol.asyncDispose]();
     return { kind: "stopped", outcomes, asked };
   }
 }

@@ -92,7 +92,10 @@ class Attackers {
         this.#times(2, (user) => this.#askGit(user === 0 ? eve : mallory, kind))
       ),
     ];
-    await Promise.all(loops.map((loop, i) => this.#loop(loop, i)));
+    const all = Promise.all(loops.map((loop, i) => this.#loop(loop, i)));
+    // What hangs all the same ends with this thread.
+    const stopped = this.#pause(2 ** 30).then(() => this.#grace());
+    await Promise.race([all, stopped]);
   }
 
   #times(count: number, loop: (i: number) => Promise<void>): (() => Promise<void>)[] {
@@ -106,6 +109,10 @@ class Attackers {
       await round();
       await this.#pause(PAUSE_MS);
     }
+  }
+
+  #grace(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, GRACE_MS));
   }
 
   #pause(ms: number): Promise<void> {
@@ -140,11 +147,12 @@ class Attackers {
       if (drip !== undefined) socket.write(drip);
     }, DRIP_INTERVAL_MS);
     try {
-      await closed;
+      await Promise.race([closed, this.#pause(2 ** 30)]);
     } finally {
       clearInterval(timer);
     }
     this.#count(attack, this.#signal.aborted ? "still open" : "closed");
+    await this.#pause(HOLD_PAUSE_MS);
   }
 
   async #doNotRead(path: string): Promise<void> {
@@ -262,6 +270,10 @@ class Attackers {
 
 /** Between two rounds of a loop: attackers have a connection to the network too. */
 const PAUSE_MS = 500;
+/** Until a connection that was closed is opened again: some hundred handshakes come in a second. */
+const HOLD_PAUSE_MS = 3_000;
+/** For the attackers to count what they were at when they were stopped. */
+const GRACE_MS = 1_000;
 const DRIP_INTERVAL_MS = 500;
 const LOG_IN =
   "POST /auth/userpassword HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{";

@@ -17,13 +17,15 @@ export async function usageOf(pid: number): Promise<Usage> {
   if (code !== 0) throw new Error(`Cannot look at process ${pid}: ${stderr}`);
   const [files = "", ...lines] = stdout.trim().split("\n");
   const processes = lines.map((line) => line.trim().split(/\s+/).map(Number));
-  const tree = new Set([pid]);
-  let residentKiB = 0;
-  // Parents come before their children, unless the numbers have started again.
-  for (const [own = 0, parent = 0, rss = 0] of processes.sort(([a = 0], [b = 0]) => a - b)) {
-    if (own !== pid && !tree.has(parent)) continue;
-    tree.add(own);
-    residentKiB += rss;
+  const byParent = Map.groupBy(processes, ([, parent]) => parent);
+  const pids = [pid];
+  let residentKiB = processes.find(([own]) => own === pid)?.[2] ?? 0;
+  // It grows while it is gone through.
+  for (const parent of pids) {
+    for (const [own = 0, , rss = 0] of byParent.get(parent) ?? []) {
+      pids.push(own);
+      residentKiB += rss;
+    }
   }
-  return { residentBytes: residentKiB * 1024, files: Number(files), children: tree.size - 1 };
+  return { residentBytes: residentKiB * 1024, files: Number(files), children: pids.length - 1 };
 }
