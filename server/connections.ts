@@ -47,8 +47,15 @@ const MAX_DEFAULT_CONNECTIONS = 10_000;
 const MIN_DEFAULT_CONNECTIONS = 16;
 /** Of a git process: standard input, output and error. */
 const FILES_PER_CHILD = 3;
-/** The program itself, 26 when it is idle, and connections to upstreams. */
+/** The program itself, 26 when it is idle, and its connections to the store. */
 const OWN_FILES = 64;
+/**
+ * A request in progress has files besides its connection: one to an upstream, what it spools. That
+ * is a quarter of the limit, and not more than what all fetches that may run at once need. With
+ * 512 files and 255 connections, 100 slow requests used up all files; with 160 they did not.
+ */
+const REQUESTS_PART = 1 / 4;
+const MAX_REQUEST_FILES = 3_000;
 /** If the system does not report a limit: the default of Linux. */
 const UNKNOWN_FILE_LIMIT = 1024;
 
@@ -65,12 +72,14 @@ export interface FileUse {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * assert.equal(defaultMaxConnections({ fileLimit: 1024, maxChildProcesses: 30 }), 665);
+ * assert.equal(defaultMaxConnections({ fileLimit: 1024, maxChildProcesses: 30 }), 409);
  * ```
  */
 export function defaultMaxConnections({ fileLimit, maxChildProcesses }: FileUse): number {
-  const files = Math.floor((fileLimit ?? UNKNOWN_FILE_LIMIT) * 0.8);
-  const free = files - OWN_FILES - maxChildProcesses * FILES_PER_CHILD;
+  const limit = fileLimit ?? UNKNOWN_FILE_LIMIT;
+  const ofRequests = Math.min(Math.floor(limit * REQUESTS_PART), MAX_REQUEST_FILES);
+  const free = Math.floor(limit * 0.8) - OWN_FILES - ofRequests -
+    maxChildProcesses * FILES_PER_CHILD;
   return Math.min(Math.max(free, MIN_DEFAULT_CONNECTIONS), MAX_DEFAULT_CONNECTIONS);
 }
 

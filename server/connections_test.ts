@@ -113,8 +113,9 @@ Deno.test("Connections warns once a minute", () => {
 Deno.test("defaultMaxConnections() leaves files for everything else", () => {
   const ROWS = [
     { fileLimit: 64, want: 16 },
-    { fileLimit: 256, want: 50 },
-    { fileLimit: null, want: 665 },
+    { fileLimit: 256, want: 16 },
+    { fileLimit: 512, want: 127 },
+    { fileLimit: null, want: 409 },
     { fileLimit: 20_000, want: 10_000 },
     { fileLimit: 1_048_576, want: 10_000 },
   ];
