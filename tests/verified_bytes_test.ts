@@ -106,7 +106,11 @@ Deno.test("a range of a damaged zip is never wrong", () =>
     const headers = { Range: "bytes=999999-1000001" };
     const given = await bytesAt(url, { headers });
     assert.ok(given === null || equal(given, right.slice(999_999, 1_000_002)));
-    assert.deepEqual(await bytesAt(url, { headers }), right.slice(999_999, 1_000_002));
+    await eventually("the zip to be repaired", async () => {
+      const repaired = await bytesAt(url, { headers });
+      assert.ok(repaired === null || equal(repaired, right.slice(999_999, 1_000_002)));
+      return repaired !== null;
+    });
   }));
 
 Deno.test("a store of an earlier version is verified by the hashes of its zips", (t) =>
