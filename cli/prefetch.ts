@@ -16,7 +16,7 @@ import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
 import { load, type Loaded } from "./load_config.ts";
 import { type CommonFlags, configFileOption, logLevelOption, scratchDirOption } from "./options.ts";
-import { forEach } from "../lib/async/workers.ts";
+import { each, forEach } from "../lib/async/workers.ts";
 import { describeError, InvalidRequestError, ProxyError, StorageError } from "../lib/errors.ts";
 import { type GoSumEntry, MAX_GO_SUM_SIZE_BYTES, parseGoSums } from "../lib/module/go_sum.ts";
 import type { H1 } from "../lib/module/h1.ts";
@@ -87,7 +87,7 @@ class Prefetch {
   async run(entries: readonly GoSumEntry[]): Promise<boolean> {
     const { progress, signal } = this.#context;
     const counts = { fetched: 0, known: 0, failed: 0 };
-    await forEach(inTurn(entries), {
+    await forEach(each(entries), {
       workers: WORKERS,
       work: async (entry) => {
         signal.throwIfAborted();
@@ -182,8 +182,4 @@ async function readGoSum(file: string): Promise<string> {
   throw new InvalidRequestError(
     `Cannot read "${file}": it is larger than ${MAX_GO_SUM_SIZE_BYTES} bytes`,
   );
-}
-
-async function* inTurn<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
 }

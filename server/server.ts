@@ -62,6 +62,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       inspectZip: (file, options) => threads.inspectZip(file, options),
     },
   });
+  // A wrong upstream list is reported before the store is touched.
   parts.upstreams();
   const store = await openProbedStore(parts);
   const auth = await parts.auth();

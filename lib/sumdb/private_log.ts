@@ -35,7 +35,7 @@
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
-import { forEach } from "../async/workers.ts";
+import { each, forEach } from "../async/workers.ts";
 import { describeError, OverloadedError, StorageError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import type { ModuleHashes } from "../module/h1.ts";
@@ -393,14 +393,6 @@ export class PrivateLog {
   async #forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
     await forEach(each(items), { workers: this.#limits.workers, work });
   }
-}
-
-/**
- * A stream would be simpler, but its reader hangs when two callers ask for an item past its end
- * (Deno 2.9.6).
- */
-async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
 }
 
 /** The folder of a database's log in the store. */
