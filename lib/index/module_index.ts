@@ -82,7 +82,8 @@ export class ModuleIndex implements IndexReader {
   readonly #following = new SingleFlight<void>(1);
   /** What was read so far, all batches before number {@linkcode #next}. */
   readonly #entries: IndexEntry[] = [];
-  readonly #names = new Set<string>();
+  /** The time of each entry, by the name of its version. */
+  readonly #times = new Map<string, number>();
   #next = 0;
   readonly #pending = new Map<string, ModuleVersion>();
   #writing: Promise<void> | null = null;
@@ -101,7 +102,7 @@ export class ModuleIndex implements IndexReader {
   /** Sees to it that a published version has its entry, in a while. */
   add({ path, version }: ModuleVersion): void {
     const name = nameOf({ path, version });
-    if (this.#names.has(name) || this.#pending.has(name) || !this.#options.isListed(path)) return;
+    if (this.#times.has(name) || this.#pending.has(name) || !this.#options.isListed(path)) return;
     if (this.#pending.size === MAX_PENDING_ENTRIES) {
       this.#options.log.warn(
         { module: path, version },
@@ -128,9 +129,19 @@ export class ModuleIndex implements IndexReader {
     return this.#slice(sinceMs, limit);
   }
 
+  /**
+   * When a version got its entry, in milliseconds since 1970; null if it has none. Throws as
+   * {@linkcode follow}.
+   */
+  async timeOf(module: ModuleVersion): Promise<number | null> {
+    const name = nameOf(module);
+    if (!this.#times.has(name)) await this.follow();
+    return this.#times.get(name) ?? null;
+  }
+
   /** Whether a published version belongs in the index and is not in what was read of it. */
   lacks(module: ModuleVersion): boolean {
-    return this.#options.isListed(module.path) && !this.#names.has(nameOf(module));
+    return this.#options.isListed(module.path) && !this.#times.has(nameOf(module));
   }
 
   /**
@@ -181,7 +192,7 @@ export class ModuleIndex implements IndexReader {
   #keep({ path, version, timeMs }: IndexEntry): void {
     const name = nameOf({ path, version });
     this.#pending.delete(name);
-    this.#names.add(name);
+    this.#times.set(name, timeMs);
     this.#entries.push({ path, version, timeMs });
   }
 

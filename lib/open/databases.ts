@@ -5,6 +5,7 @@ import { Upstream } from "../source/upstream.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
 import { openSumDatabases } from "../sumdb/open.ts";
+import type { OnTree } from "../sumdb/trusted_log.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { proxiesOf } from "./upstreams.ts";
 
@@ -12,11 +13,12 @@ export interface OpenDatabasesOptions {
   readonly upstreams: readonly SourceEntry[];
   readonly store: ObjectStore;
   readonly isPrivate: (path: ModulePath) => boolean;
+  readonly onTree: OnTree | undefined;
 }
 
 export function openDatabases(
   { config, fetch, log, metrics }: Surroundings,
-  { upstreams, store, isPrivate }: OpenDatabasesOptions,
+  { upstreams, store, isPrivate, onTree }: OpenDatabasesOptions,
 ): SumDatabases {
   return openSumDatabases(config, {
     upstreams: proxiesOf(upstreams),
@@ -24,6 +26,7 @@ export function openDatabases(
     store,
     isPrivate,
     now: () => performance.now(),
+    onTree,
     log,
     metrics,
   });

@@ -36,7 +36,7 @@ import {
   type SumRecord,
 } from "./record.ts";
 import { type DataTile, formatTilePath, recordsUpTo, type Tile, TILE_WIDTH } from "./tile.ts";
-import { type FetchFile, type Head, TrustedLog } from "./trusted_log.ts";
+import { type FetchFile, type Head, type OnTree, TrustedLog } from "./trusted_log.ts";
 
 /**
  * Gets a file of a database by its path in the protocol: `latest`, `lookup/…`, `tile/…`, not
@@ -58,6 +58,7 @@ export interface SumDatabaseOptions {
   readonly isPrivate: (path: ModulePath) => boolean;
   /** Milliseconds since any moment. */
   readonly now: () => number;
+  readonly onTree?: OnTree | undefined;
   readonly log: Logger;
   readonly limits?: Partial<SumDatabaseLimits>;
 }
@@ -99,6 +100,8 @@ export interface Lookup extends ModuleHashes {
 
 /** The hashes of a proven record. */
 export interface VerifiedHashes extends RecordedHashes {
+  /** The number of the record in the log, from 0. */
+  readonly id: number;
   /**
    * Settles when the record is in the store; rejects with a StorageError if it could not be stored.
    */
@@ -124,7 +127,7 @@ export class SumDatabase {
   readonly #refreshes = new SingleFlight<Head>(1);
   #latestAtMs = -Infinity;
 
-  constructor({ key, fetch, store, isPrivate, now, log, ...options }: SumDatabaseOptions) {
+  constructor({ key, fetch, store, isPrivate, now, onTree, log, ...options }: SumDatabaseOptions) {
     const limits = { ...SUM_DATABASE_LIMITS, ...options.limits };
     this.name = key.name;
     this.#isPrivate = isPrivate;
@@ -142,6 +145,7 @@ export class SumDatabase {
       fetch: this.#fetch,
       kept: this.#kept,
       now,
+      onTree,
       log,
       stateTtlMs: limits.stateTtlMs,
       tileCacheBytes: limits.tileCacheBytes,

@@ -37,6 +37,13 @@ export interface Verifier {
   readonly isRequired: boolean;
 }
 
+/** Where a record is. */
+export interface RecordPosition {
+  readonly database: string;
+  /** Its number in the log, from 0. */
+  readonly id: number;
+}
+
 export interface SumDatabasesOptions {
   readonly known: readonly SumDatabase[];
   /** The database that public modules are verified with; null: none. */
@@ -71,6 +78,22 @@ export class SumDatabases {
     const { database: { name }, isRequired } = verifier;
     if (!isRequired && ways.isKnownUnsupported(name)) return null;
     return { name, find: (module, signal) => this.#find(verifier, { module, signal }) };
+  }
+
+  /**
+   * The number of a version's record in the log of the database that verifies it. "unrecorded" if
+   * it has none yet; null where no database is asked. Throws as {@linkcode SumDatabase.find}.
+   */
+  async positionOf(
+    module: ModuleVersion,
+    signal: AbortSignal,
+  ): Promise<RecordPosition | "unrecorded" | null> {
+    const { verifier, isPrivate, ways } = this.#options;
+    if (verifier === null || isPrivate(module.path)) return null;
+    const { database, isRequired } = verifier;
+    if (!isRequired && await ways.through(database.name, signal) === null) return null;
+    const found = await database.find(module, signal);
+    return found === null ? "unrecorded" : { database: database.name, id: found.id };
   }
 
   /**

@@ -13,6 +13,7 @@ import {
 import { SumDatabase, type SumdbFetch } from "./database.ts";
 import { SumDatabases, type Verifier } from "./databases.ts";
 import { directly, type SumdbUpstream, SumdbWays } from "./fetch_order.ts";
+import type { OnTree } from "./trusted_log.ts";
 
 export interface OpenSumDatabasesOptions {
   /** Proxies that may support databases, in the order in which they are asked. */
@@ -24,6 +25,7 @@ export interface OpenSumDatabasesOptions {
   readonly isPrivate: (path: ModulePath) => boolean;
   /** Milliseconds since any moment. */
   readonly now: () => number;
+  readonly onTree?: OnTree | undefined;
   readonly log: Logger;
   readonly metrics?: Metrics | undefined;
 }
@@ -59,14 +61,24 @@ function verifierOf(
 
 function openSumDatabase(
   config: SumDatabaseConfig,
-  { ways, openServer, store, isPrivate, now, log }: OpenSumDatabasesOptions & { ways: SumdbWays },
+  { ways, openServer, store, isPrivate, now, onTree, log }: OpenSumDatabasesOptions & {
+    ways: SumdbWays;
+  },
 ): SumDatabase {
   const straight = directly(openServer(new URL(config.url)));
   const fetch: SumdbFetch = async (path, options) => {
     const way = await ways.through(config.name, options.signal) ?? straight;
     return await way(path, options);
   };
-  return new SumDatabase({ key: verifierKeyOf(config), fetch, store, isPrivate, now, log });
+  return new SumDatabase({
+    key: verifierKeyOf(config),
+    fetch,
+    store,
+    isPrivate,
+    now,
+    onTree,
+    log,
+  });
 }
 
 /** The databases of the configuration. */

@@ -52,12 +52,17 @@ const MAX_WAIT_MS = 60_000;
  */
 export type FetchFile = (path: string, limitBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
 
+/** Takes note of a signed tree that has been compared with all others. */
+export type OnTree = (database: string, tree: Pick<SignedTree, "size" | "hash">) => void;
+
 export interface TrustedLogOptions {
   readonly key: VerifierKey;
   readonly fetch: FetchFile;
   readonly kept: KeptDatabase;
   /** Milliseconds since any moment. */
   readonly now: () => number;
+  /** Takes note of a signed tree that the database has now. Default: nobody does. */
+  readonly onTree?: OnTree | undefined;
   readonly log: Logger;
   /** How long data stored by other replicas may go unnoticed. */
   readonly stateTtlMs: number;
@@ -136,6 +141,7 @@ export class TrustedLog {
     const tree = openTree(note, this.#options.key);
     await this.#readStore();
     const head = await this.#compare(tree, null);
+    this.#options.onTree?.(this.#options.key.name, tree);
     await this.#readStore();
     return this.#head ?? head;
   }
