@@ -16,24 +16,17 @@
  * passwords with 429. A login method that the server is not configured for is answered with 404.
  */
 import { z } from "zod";
-import { withDeadline } from "../lib/async/deadline.ts";
 import { LOGIN_METHODS, type LoginMethod } from "../lib/auth/authenticator.ts";
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
 import { type Credentials, parseAuthorization } from "../lib/auth/credentials.ts";
 import { ANYONE } from "../lib/auth/guard.ts";
-import {
-  DeadlineError,
-  HungUpError,
-  MalformedBodyError,
-  ProxyError,
-  UnauthenticatedError,
-} from "../lib/errors.ts";
+import { MalformedBodyError, UnauthenticatedError } from "../lib/errors.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
+import { readRequestBody } from "./request_body.ts";
 import { noteAnswer } from "./respond.ts";
 
 export const MAX_BODY_BYTES = 4096;
-const BODY_TIMEOUT_MS = 10_000;
 
 export function authRoute(auth: Pick<ClientAuth, "logIn">): Route {
   return {
@@ -69,7 +62,7 @@ async function logIn(auth: Pick<ClientAuth, "logIn">, request: RouteRequest): Pr
 const passwordBody = z.strictObject({ user: z.string(), password: z.string() });
 
 async function readPassword(request: RouteRequest): Promise<Credentials> {
-  const text = await readBody(request);
+  const text = await readRequestBody(request, { maxBytes: MAX_BODY_BYTES });
   let body;
   try {
     body = passwordBody.parse(JSON.parse(text));
@@ -87,33 +80,4 @@ function bearerOf(headers: Headers): Credentials {
   throw new UnauthenticatedError(
     "Cannot log in without the header Authorization: Bearer <identity token>",
   );
-}
-
-async function readBody({ body, signal }: RouteRequest): Promise<string> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  const reader = body?.getReader();
-  try {
-    await withDeadline(async () => {
-      let sizeBytes = 0;
-      for (;;) {
-        const { value } = await reader?.read() ?? {};
-        if (value === undefined) return;
-        sizeBytes += value.length;
-        if (sizeBytes > MAX_BODY_BYTES) {
-          throw new MalformedBodyError(
-            `Cannot read the body: larger than ${MAX_BODY_BYTES} bytes`,
-          );
-        }
-        chunks.push(value);
-      }
-    }, { timeoutMs: BODY_TIMEOUT_MS, what: "read the body", signal });
-  } catch (cause) {
-    await reader?.cancel().catch(() => {
-      // The connection broke before; the error has been reported.
-    });
-    if (cause instanceof DeadlineError) throw new MalformedBodyError(cause.message, { cause });
-    if (cause instanceof ProxyError) throw cause;
-    throw new HungUpError("Cannot read the body: the client hung up", { cause });
-  }
-  return await new Blob(chunks).text();
 }
