@@ -17,6 +17,7 @@ export type Meaning =
   | "bad-upstream"
   | "timeout"
   | "overloaded"
+  | "undetermined"
   | "store"
   | "hung-up"
   | "internal";

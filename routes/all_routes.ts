@@ -2,7 +2,8 @@
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
 import type { Explainer } from "../lib/service/explainer.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
-import type { ModuleService } from "../lib/service/service.ts";
+import type { CopyNames } from "../lib/service/copy_names.ts";
+import type { ModuleAnswers } from "../lib/service/stored_modules.ts";
 import type { SumDatabases } from "../lib/sumdb/databases.ts";
 import type { Route } from "./app.ts";
 import { authRoute } from "./auth.ts";
@@ -12,6 +13,7 @@ import { homeRoute } from "./home.ts";
 import { indexRoute } from "./index.ts";
 import { type MetricsPage, metricsRoute } from "./metrics.ts";
 import { moduleRoute } from "./module.ts";
+import { type PolicyRouteOptions, policyRoutes } from "./policy.ts";
 import { sumdbRoute } from "./sumdb.ts";
 
 /** What the routes need. */
@@ -21,22 +23,25 @@ export interface RouteParts extends HealthOptions {
   readonly metrics: MetricsPage;
   /** Null if the configuration turns it off. */
   readonly index: IndexReader | null;
+  /** Null without a policy. */
+  readonly policy: PolicyRouteOptions | null;
   readonly explainer: Explainer;
   readonly databases: Pick<SumDatabases, "find">;
-  readonly service: ModuleService;
+  readonly modules: ModuleAnswers;
+  readonly copyNames: CopyNames;
 }
 
 export function allRoutes(parts: RouteParts): Route[] {
-  const { auth, metrics, index, explainer, databases, service } = parts;
-  const { copyNames } = service;
+  const { auth, metrics, index, policy, explainer, databases, modules, copyNames } = parts;
   return [
     ...healthRoutes(parts),
     homeRoute(),
     ...auth === null ? [] : [authRoute(auth)],
     metricsRoute(metrics),
     ...index === null ? [] : [indexRoute({ index, copyNames })],
+    ...policy === null ? [] : policyRoutes(policy),
     explainRoute(explainer),
     sumdbRoute({ databases, copyNames }),
-    moduleRoute(service),
+    moduleRoute(modules),
   ];
 }

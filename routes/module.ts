@@ -81,6 +81,7 @@ export function moduleRoute(service: ModuleAnswers): Route {
         answerAtOnce: (client) => answerFromMemory(answers, { target, request, options, client }),
         answer: (client) => {
           options.admitTo = client.admitTo;
+          options.identity = client.identity;
           return answer(answers, { target, request, options, client });
         },
       };
@@ -93,6 +94,7 @@ class RequestOptions implements ServiceOptions {
   readonly mayFetch: boolean;
   readonly facts: Record<string, unknown>;
   admitTo: AdmitTo | null = null;
+  identity: string | null = null;
   readonly #request: RouteRequest;
 
   constructor(request: RouteRequest, mayFetch: boolean) {
@@ -170,7 +172,7 @@ function answerFromMemory(
   { target, request, options, client }: Context<Target>,
 ): Answer | null {
   if (target.file === "list" && options.mayFetch) {
-    const versions = answers.service.rememberedList(target.path);
+    const versions = answers.service.rememberedList(target.path, client.identity);
     if (versions === null || !answers.admitted.mayHaveList(client, versions)) return null;
     request.facts["cache"] = "hit";
     return listAnswer(answers, { versions, request, stale: false });
@@ -178,12 +180,12 @@ function answerFromMemory(
   if (!("version" in target) || target.module === null) return null;
   const { service } = answers;
   const { module, version, file } = target;
-  const copy = service.remembered(module);
+  const copy = service.remembered(module, client.identity);
   if (copy === null || !answers.admitted.mayHave(client, copy)) return null;
   request.facts["version"] = version;
   noteHit(copy, request.facts);
   if (file !== "zip") return copyAnswer(textsOf(answers, copy), { file, request });
-  const bytes = service.rememberedZip(copy);
+  const bytes = service.rememberedZip(copy, client.identity);
   return bytes === null ? null : wholeBlobAnswer(bytes, zipOptions(copy.manifest.zip, request));
 }
 

@@ -6,6 +6,7 @@
  * cause comes first, the request id last.
  */
 import { meaningOf, ProxyError, StorageError, TooManyRequestsError } from "../lib/errors.ts";
+import { PolicyDeniedError } from "../lib/policy/denial.ts";
 import type { StoredObject } from "../lib/store/object_store.ts";
 import type { Answer } from "./answer.ts";
 import { ReadyText } from "./ready_text.ts";
@@ -37,6 +38,7 @@ export function errorAnswer(
       "Cache-Control": cacheControl,
       "Vary": VARY,
       ...retryAfter === undefined ? {} : { "Retry-After": String(retryAfter) },
+      ...error instanceof PolicyDeniedError ? { [POLICY_HEADER]: error.rule } : {},
     },
   });
   return {
@@ -46,6 +48,9 @@ export function errorAnswer(
   };
 }
 
+/** The rule of the policy that decided. */
+export const POLICY_HEADER = "X-Go-Mod-Proxy-Policy";
+
 const CHALLENGES = ['Basic realm="go-mod-proxy"', 'Bearer realm="go-mod-proxy"'];
 
 /** Requests with different values of these headers may get different answers. */
@@ -53,8 +58,10 @@ const VARY = "Accept-Encoding, Disable-Module-Fetch";
 
 function reason(error: unknown, status: number): string {
   const text = shownText(error);
-  const shown = text
-    .replaceAll(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]+/gu, " ")
+  // The lines of a denial are made to be lines; others would be text of somebody else.
+  const lines = error instanceof PolicyDeniedError ? text.split("\n") : [text];
+  const shown = lines.map((line) => line.replaceAll(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]+/gu, " "))
+    .join("\n")
     .slice(0, MAX_REASON_LENGTH);
   // The words by which people and tools distinguish a missing module from a failing proxy.
   return status === 404 ? `not found: ${shown}` : shown;

@@ -30,6 +30,8 @@ export const FAILURE_STATUSES: Readonly<Record<Meaning, FailureStatus>> = {
   "bad-upstream": { status: 502, cacheControl: "no-store" },
   "timeout": { status: 504, cacheControl: "no-store" },
   "overloaded": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
+  // A fact that the policy asks for: neither allowed nor denied.
+  "undetermined": { status: 503, cacheControl: "no-store", retryAfterSeconds: 30 },
   "store": { status: 503, cacheControl: "no-store", retryAfterSeconds: 5 },
   // Nobody hears it. It is nginx's number for a client that did not wait, for logs and metrics.
   "hung-up": { status: 499, cacheControl: "no-store" },

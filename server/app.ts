@@ -36,15 +36,18 @@ export async function openApp(
     await parts.databases(),
     await parts.ownDatabase(),
   ];
+  const policy = await parts.policy();
   const routes = allRoutes({
     checkStore: (signal) => checkStore(store, signal),
     isStopping,
     auth,
     metrics: metricsPage,
     index: index === undefined ? await parts.index() : index,
+    policy: policy && { records: policy, ...config.policy },
     explainer: await parts.explainer(),
     databases: { find: (name) => name === own?.name ? own : databases.find(name) },
-    service: await parts.service(),
+    modules: await parts.modules(),
+    copyNames: (await parts.service()).copyNames,
   });
   const findClientAddress = clientAddressFinder(config.listen.trustedProxies);
   const app = createApp({

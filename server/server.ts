@@ -26,6 +26,7 @@ import { Connections, defaultMaxConnections } from "./connections.ts";
 import { EventLoopWatch } from "./event_loop_watch.ts";
 import { listen, type SharedAddress } from "./listen.ts";
 import { Prometheus } from "./prometheus.ts";
+import type { ThreadPolicy } from "./threads/protocol.ts";
 import { type MainParts, Threads } from "./threads/threads.ts";
 
 export interface ServeOptions extends ProcessSettings {
@@ -68,6 +69,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const auth = await parts.auth();
   const index = await parts.index();
   const service = await parts.service();
+  const policy = await parts.policy();
+  policy?.onChange(() => threads?.policyChanged());
   const requestLog = new RequestLog({ log, metrics, gathers: true });
   atProgramEnd(() => requestLog.flush());
   const requests = new RequestsUnderWay();
@@ -122,7 +125,9 @@ export async function serve(options: ServeOptions): Promise<void> {
         },
         knownVersions: (path) => service.lists.known(path),
         onSeen: (module) => index?.add(module),
+        decider: policy?.decider ?? null,
       },
+      policy: policy?.judge ?? null,
       auth,
     }),
   });
@@ -151,11 +156,12 @@ interface Shared {
   readonly via: string;
   readonly main: MainParts;
   readonly auth: ClientAuth | null;
+  readonly policy: ThreadPolicy | null;
 }
 
 function shareWith(
   threads: Threads,
-  { options, maxConnections, via, main, auth }: Shared,
+  { options, maxConnections, via, main, auth, policy }: Shared,
 ): SharedAddress {
   const { config, env, host, log } = options;
   return {
@@ -170,6 +176,8 @@ function shareWith(
         threads: options.threads,
         maxConnections,
         isGuarded: auth !== null,
+        policy: policy &&
+          { gate: policy.gate, dependsOnIdentity: policy.dependsOnIdentity },
       }, main),
     stop: () => threads.stop(),
   };

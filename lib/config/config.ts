@@ -25,6 +25,7 @@ import {
   tls,
 } from "../http/config.ts";
 import { index } from "../index/config.ts";
+import { policy, policyFaults, policyWarnings } from "../policy/config.ts";
 import { check } from "../schema/check.ts";
 import { type Fault, pathText } from "../schema/fault.ts";
 import { valuesAt } from "../schema/query.ts";
@@ -55,6 +56,7 @@ export const schema = z.strictObject({
   sumDatabaseProxy: sumDatabaseProxy.prefault({}),
   privateSumDatabase: privateSumDatabase.exactOptional(),
   index,
+  policy: policy.prefault({}),
   clientAuth: clientAuth.prefault({}),
   gitMirrors: gitMirrors.prefault({}),
   limits: limits.prefault({}),
@@ -164,7 +166,7 @@ export function parseConfig(text: string): Config {
 function checkValue(value: unknown): { config: Config | null; faults: Fault[] } {
   const { value: config, faults } = check(schema, value);
   const faulty = new Set(faults.map(({ path, at = path }) => pathText(at)));
-  const together = [credentialsFaults, sumDatabaseFaults, clientAuthFaults]
+  const together = [credentialsFaults, sumDatabaseFaults, clientAuthFaults, policyFaults]
     .flatMap((faultsOf) => faultsOf(value))
     .concat(config === null ? [] : limitsFaults(config))
     .filter(({ path, see = path }) => !faulty.has(pathText(path)) && !faulty.has(pathText(see)));
@@ -186,6 +188,7 @@ function warningsAbout(config: Config, value: unknown): Fault[] {
     ...(parentProxy === undefined ? [] : parentProxyWarnings(parentProxy)),
     ...credentialsWarnings(config),
     ...(privateSumDatabase === undefined ? [] : privateSumDatabaseWarnings(privateSumDatabase)),
+    ...policyWarnings(config.policy),
     ...(clientAuth.enabled ? clientAuthWarnings(clientAuth) : openServerWarnings(config, value)),
   ];
 }

@@ -4,8 +4,8 @@
  * how numbers are kept is behind {@linkcode Metrics}.
  *
  * Names follow prometheus.io/docs/practices/naming: a unit at the end, `_total` for what only
- * grows. Labels have few values, all of them known from the code: no module path, version, host or
- * identity is ever one.
+ * grows. Labels have few values, all of them known from the code, or names that the configuration
+ * gives: no module path, version, host or identity is ever one.
  */
 import { type Meaning, meaningOf } from "../errors.ts";
 import { inSpan } from "./trace.ts";
@@ -50,6 +50,10 @@ export const METRICS = {
   gomodproxy_http_response_bytes_total: counter(
     "Bytes of response bodies that were sent completely.",
     ["route"],
+  ),
+  gomodproxy_policy_decisions_total: counter(
+    "Decisions about zips by rules of the policy.",
+    ["rule", "action", "mode"],
   ),
   gomodproxy_http_aborted_requests_total: counter(
     "Requests whose client disconnected, or was disconnected, before the end of the response.",

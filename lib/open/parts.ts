@@ -25,16 +25,24 @@ import type { Explainer } from "../service/explainer.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher, type PublisherOptions } from "../service/publisher.ts";
 import { ModuleService, type ServiceLimits } from "../service/service.ts";
 import type { SourceEntry } from "../source/open.ts";
+import { ClockLog } from "../policy/clock_log.ts";
+import { isEmptyPolicy } from "../policy/config.ts";
+import type { Facts } from "../policy/facts.ts";
+import { GovernedModules } from "../service/governed_modules.ts";
+import type { ModuleAnswers } from "../service/stored_modules.ts";
 import type { UpstreamTimes } from "../source/upstream.ts";
 import { Copies } from "../store/copies.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import { probeStore } from "../store/probe.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
+import type { OnTree } from "../sumdb/trusted_log.ts";
 import type { PrivateSumDatabase } from "../sumdb/private_database.ts";
 import type { InspectZip } from "../zip/read.ts";
 import { openDatabases } from "./databases.ts";
 import { openExplainer } from "./explainer.ts";
+import { openFacts } from "./facts.ts";
 import { openIndex } from "./index.ts";
+import { type OpenedPolicy, openPolicy } from "./policy.ts";
 import { type OpenedPrivateSumDatabase, openPrivateSumDatabase } from "./private_sum_database.ts";
 import { type OpenedSources, openSources } from "./sources.ts";
 import { openConfiguredStore } from "./store.ts";
@@ -65,6 +73,10 @@ export interface Replacements {
   readonly upstreamTimes?: UpstreamTimes;
   readonly serviceLimits?: Partial<ServiceLimits>;
   readonly publishTimeoutMs?: number;
+  /** Facts that a policy asks for. */
+  readonly facts?: Partial<Facts>;
+  /** The clock of a policy, in milliseconds since 1970. */
+  readonly now?: () => number;
 }
 
 export class Parts implements AsyncDisposable {
@@ -72,11 +84,13 @@ export class Parts implements AsyncDisposable {
   readonly #options: PartsOptions;
   readonly #replaced: Replacements;
   readonly #opened = new AsyncDisposableStack();
+  readonly #now: () => number;
 
   constructor(surroundings: Surroundings, options: PartsOptions = {}) {
     this.surroundings = surroundings;
     this.#options = options;
     this.#replaced = options.replaced ?? {};
+    this.#now = this.#replaced.now ?? Date.now;
     const prefixes = new PrivatePrefixes(surroundings.config.privateModules);
     this.isPrivate = this.#replaced.isPrivate ?? ((path) => prefixes.find(path) !== null);
     this.checkPath = prefixes.checkPath;
@@ -146,6 +160,7 @@ export class Parts implements AsyncDisposable {
       upstreams: this.upstreams(),
       store: await this.store(),
       isPrivate: this.isPrivate,
+      onTree: isEmptyPolicy(this.surroundings.config.policy) ? undefined : await this.#onTree(),
     })
   );
 
@@ -197,6 +212,54 @@ export class Parts implements AsyncDisposable {
       metrics: this.surroundings.metrics,
     })
   );
+
+  /** Null where the configuration denies nothing. */
+  readonly policy = once(async (): Promise<OpenedPolicy | null> => {
+    if (isEmptyPolicy(this.surroundings.config.policy)) return null;
+    const opened = await openPolicy(this.surroundings, {
+      store: await this.store(),
+      facts: await this.facts(),
+      now: this.#now,
+    });
+    return this.#opened.use(opened);
+  });
+
+  readonly facts = once(async (): Promise<Facts> => ({
+    ...openFacts({
+      service: await this.service(),
+      databases: await this.databases(),
+      index: await this.index(),
+      clockOf: await this.#clockOf(),
+      isPrivate: this.isPrivate,
+      now: this.#now,
+    }),
+    ...this.#replaced.facts,
+  }));
+
+  /** The answers of the module protocol: the service, under the policy if there is one. */
+  readonly modules = once(async (): Promise<ModuleAnswers> => {
+    const [modules, policy] = [await this.service(), await this.policy()];
+    if (policy === null) return modules;
+    const { metrics } = this.surroundings;
+    return new GovernedModules({ modules, judge: policy.judge, explains: true, metrics });
+  });
+
+  readonly #clockOf = once(async (): Promise<(database: string) => ClockLog> => {
+    const clocks = new Map<string, ClockLog>();
+    const store = await this.store();
+    return (database) => {
+      const { log } = this.surroundings;
+      const clock = clocks.get(database) ??
+        new ClockLog({ store, database, now: this.#now, log });
+      clocks.set(database, clock);
+      return clock;
+    };
+  });
+
+  readonly #onTree = once(async (): Promise<OnTree> => {
+    const clockOf = await this.#clockOf();
+    return (database, tree) => clockOf(database).see(tree);
+  });
 
   readonly explainer = once(async (): Promise<Explainer> =>
     openExplainer(this.surroundings, {

@@ -21,6 +21,8 @@ export interface ServiceOptions {
   /** Whether a source may be asked. If not, only the store is used. */
   readonly mayFetch: boolean;
   readonly signal: AbortSignal;
+  /** The client's; null or missing without client authentication. */
+  readonly identity?: string | null;
   /**
    * Asked once a source has said where the code of a query's answer is, before anything of it is
    * sent. Null or missing if it makes no difference.
@@ -56,13 +58,14 @@ export interface LatestCopy {
 
 /**
  * Answers of the module protocol. The `remembered` methods answer synchronously from memory:
- * published copies never change, so they are current. Null: not available here.
+ * published copies never change, so they are current. Null: not available here. `identity` is the
+ * client's, null without client authentication.
  */
 export interface ModuleAnswers {
-  remembered(module: ModuleVersion): Copy | null;
-  rememberedZip(copy: Copy): Uint8Array<ArrayBuffer> | null;
+  remembered(module: ModuleVersion, identity: string | null): Copy | null;
+  rememberedZip(copy: Copy, identity: string | null): Uint8Array<ArrayBuffer> | null;
   /** Lowest first. The array stays the same object as long as the list does not change. */
-  rememberedList(path: ModulePath): readonly Version[] | null;
+  rememberedList(path: ModulePath, identity: string | null): readonly Version[] | null;
   /** The copy of a version. */
   copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy | null>;
   zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip | null>;

@@ -11,8 +11,14 @@ import type { Config } from "../../lib/config/config.ts";
 import type { LogLevel } from "../../lib/log/log_level.ts";
 import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
+import type { Version } from "../../lib/module/version.ts";
+import type { JudgeOptions } from "../../lib/policy/judge.ts";
+import type { FilteredList } from "../../lib/policy/policy.ts";
+import type { Verdict } from "../../lib/policy/verdict.ts";
 import type { KnownVersions } from "../../lib/source/source.ts";
 import type { ZipSummary } from "../../lib/zip/read.ts";
+
+export type ThreadPolicy = Pick<JudgeOptions, "gate" | "dependsOnIdentity">;
 
 /** Sent to a thread when it starts. */
 export interface ThreadStart {
@@ -27,6 +33,8 @@ export interface ThreadStart {
   readonly threads: number;
   /** How many connections this thread may have. */
   readonly maxConnections: number;
+  /** What the thread must know of the policy; null if there is none. */
+  readonly policy: ThreadPolicy | null;
   /** Whether clients must authenticate, which the main thread verifies. */
   readonly isGuarded: boolean;
 }
@@ -57,8 +65,23 @@ export interface MainMethods {
    * asked.
    */
   readonly knownVersions: Method<ModulePath, KnownVersions | null>;
+  /** What the policy decides about a version; null if that cannot be determined. */
+  readonly judge: Method<JudgeRequest, Verdict | null>;
+  /** What the policy leaves of a list; null if that cannot be determined. */
+  readonly filterList: Method<FilterRequest, FilteredList | null>;
   /** A manifest was read from the store. */
   readonly seen: Method<ModuleVersion, null>;
+}
+
+export interface JudgeRequest {
+  readonly module: ModuleVersion;
+  readonly identity: string | null;
+}
+
+export interface FilterRequest {
+  readonly path: ModulePath;
+  readonly versions: readonly Version[];
+  readonly identity: string | null;
 }
 
 /** What {@linkcode InspectZip} is about. */
@@ -75,6 +98,8 @@ export interface ThreadMethods {
   /** Returns when the thread listens. */
   readonly start: Method<ThreadStart, null>;
   readonly inspectZip: Method<SentZip, InspectedZip>;
+  /** Remembered verdicts of the policy do not count any more. */
+  readonly policyChanged: Method<null, null>;
   /** Returns when all requests have ended. */
   readonly stop: Method<null, null>;
   readonly metrics: Method<null, MetricObjectWithValues<MetricValue<string>>[]>;

@@ -20,6 +20,8 @@ import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import { PrivatePrefixes } from "../../lib/module/private_prefixes.ts";
 import { atProgramEnd } from "../../lib/log/at_exit.ts";
+import { type Decider, RememberingJudge, UndecidedError } from "../../lib/policy/judge.ts";
+import { GovernedModules } from "../../lib/service/governed_modules.ts";
 import { StoredModules } from "../../lib/service/stored_modules.ts";
 import { Copies } from "../../lib/store/copies.ts";
 import { inspectZip, ZipError } from "../../lib/zip/read.ts";
@@ -45,6 +47,8 @@ interface Serving {
   readonly server: NativeServer;
   readonly requestLog: RequestLog;
   readonly log: Logger;
+  /** Null without a policy. */
+  readonly judge: RememberingJudge | null;
 }
 
 const methods: ThreadMethods = {
@@ -59,6 +63,10 @@ const methods: ThreadMethods = {
       if (!(error instanceof ZipError)) throw error;
       return { value: { fault: error.message } };
     }
+  },
+  policyChanged: () => {
+    serving?.judge?.forget();
+    return { value: null };
   },
   stop: async () => {
     await serving?.server.shutdown();
@@ -90,12 +98,24 @@ async function serve(start: ThreadStart): Promise<Serving> {
     threads: start.threads,
     knownVersions: (path) => main.call("knownVersions", { value: path }),
   });
+  const judge = start.policy === null ? null : new RememberingJudge({
+    ...start.policy,
+    contact: undefined,
+    decider: MAIN_THREAD,
+    now: Date.now,
+  });
   const requestLog = new RequestLog({ log, metrics, gathers: true });
   atProgramEnd(() => requestLog.flush());
   const requests = new RequestsUnderWay();
   new EventLoopWatch({ log, metrics, requests, thread: "further" });
   const app = createApp({
-    routes: [moduleRoute(stored)],
+    routes: [
+      moduleRoute(
+        judge === null
+          ? stored
+          : new GovernedModules({ modules: stored, judge, explains: false, metrics }),
+      ),
+    ],
     guard: guardOf(start),
     checkPath: new PrivatePrefixes(config.privateModules).checkPath,
     log,
@@ -115,8 +135,24 @@ async function serve(start: ThreadStart): Promise<Serving> {
     { hostname: host, port, reusePort: true, connections, onError },
     app,
   );
-  return { server, requestLog, log };
+  return { server, requestLog, log, judge };
 }
+
+/** Decides by the policy. What cannot be determined here is answered there, with the reason. */
+const MAIN_THREAD: Decider = {
+  decide: async (module, { identity, signal }) => {
+    const { path, version } = module;
+    const value = { module: { path, version }, identity };
+    const verdict = await main.call("judge", { value }, signal);
+    if (verdict === null) throw new UndecidedError("the main thread must answer");
+    return verdict;
+  },
+  filter: async (path, { versions, identity, signal }) => {
+    const list = await main.call("filterList", { value: { path, versions, identity } }, signal);
+    if (list === null) throw new UndecidedError("the main thread must answer");
+    return list;
+  },
+};
 
 /**
  * Admits clients that the main thread has authenticated recently, to what the access list allows.

@@ -10,10 +10,11 @@ import { AggregatorRegistry } from "prom-client";
 import { type MessagePlace, Peer } from "./rpc.ts";
 import { pause } from "../../lib/async/pause.ts";
 import type { Session } from "../../lib/auth/sessions.ts";
-import { describeError } from "../../lib/errors.ts";
+import { describeError, ProxyError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log/log.ts";
 import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
+import type { Decider } from "../../lib/policy/judge.ts";
 import type { KnownVersions } from "../../lib/source/source.ts";
 import { type InspectOptions, inspectZip, ZipError, type ZipSummary } from "../../lib/zip/read.ts";
 import type { App } from "../../routes/app.ts";
@@ -63,6 +64,8 @@ export interface MainParts {
    */
   readonly knownVersions: (path: ModulePath) => KnownVersions | null;
   readonly onSeen: (module: ModuleVersion) => void;
+  /** What decides by the policy; null if there is none. */
+  readonly decider: Decider | null;
 }
 
 export class Threads {
@@ -88,6 +91,11 @@ export class Threads {
     await Promise.all([...this.#running].map((thread) => thread.stop()));
   }
 
+  /** Rules, exceptions or facts of the policy have changed. */
+  policyChanged(): void {
+    for (const thread of this.#running) thread.policyChanged();
+  }
+
   /** The combined page of metrics of all threads. */
   async renderMetrics(own: Prometheus): Promise<string> {
     const others = await Promise.all([...this.#running].map((thread) => thread.metrics()));
@@ -106,11 +114,17 @@ export class Threads {
     return await thread?.inspectZip(file, options) ?? await inspectZip(file, options);
   }
 
-  #methods({ app, recognize, knownVersions, onSeen }: MainParts): MainMethods {
+  #methods({ app, recognize, knownVersions, onSeen, decider }: MainParts): MainMethods {
     return {
       answer: (request, signal) => answer(app, { request, signal }),
       recognize: (header) => ({ value: recognize(header) }),
       knownVersions: (path) => ({ value: knownVersions(path) }),
+      judge: async ({ module, identity }, signal) => ({
+        value: await determined(decider?.decide(module, { identity, signal })),
+      }),
+      filterList: async ({ path, ...list }, signal) => ({
+        value: await determined(decider?.filter(path, { ...list, signal })),
+      }),
       seen: (module) => {
         onSeen(module);
         return { value: null };
@@ -208,6 +222,11 @@ class Thread {
     return inspected?.summary ?? null;
   }
 
+  policyChanged(): void {
+    // One that is crashing forgets everything.
+    void this.#peer.call("policyChanged", { value: null }).catch(() => {});
+  }
+
   /** Stops it gracefully. One that no longer answers has ended. */
   async stop(): Promise<void> {
     try {
@@ -235,6 +254,16 @@ class Thread {
     this.#worker.terminate();
     this.#peer.close(reason);
     this.#crash.resolve(reason);
+  }
+}
+
+/** Null where it cannot be determined: the other thread then asks for the whole answer. */
+async function determined<T>(decision: Promise<T> | undefined): Promise<T | null> {
+  try {
+    return await decision ?? null;
+  } catch (error) {
+    if (error instanceof ProxyError) return null;
+    throw error;
   }
 }
 

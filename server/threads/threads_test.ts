@@ -20,6 +20,7 @@ const START: ThreadStart = {
   threads: 2,
   maxConnections: 10,
   isGuarded: false,
+  policy: null,
 };
 const CRASHING = "../../tests/processes/crashing_thread.ts";
 
@@ -50,6 +51,7 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
       recognize: () => null,
       knownVersions: () => null,
       onSeen: () => void count++,
+      decider: null,
     },
     started: async (wanted) => {
       await eventually(`${wanted} threads to have started`, () => count >= wanted);

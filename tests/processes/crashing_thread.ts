@@ -18,6 +18,7 @@ const methods: ThreadMethods = {
     await main.call("seen", { value: { path, version: parseVersion(path, "v1.0.0") } });
     return { value: null };
   },
+  policyChanged: () => ({ value: null }),
   stop: () => ({ value: null }),
   metrics: crash,
   inspectZip: ({ module: { version } }) => {

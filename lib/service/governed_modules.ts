@@ -1,0 +1,202 @@
+/**
+ * Answers of the module protocol under a policy (policy/policy.ts):
+ *
+ * | answer | what a denial does |
+ * | --- | --- |
+ * | list | the version is not in it |
+ * | `@latest` | the highest allowed version instead |
+ * | `.info`, `.mod` | nothing, unless the gate is `all` |
+ * | zip | the {@linkcode PolicyDeniedError} that says why |
+ *
+ * `.info` and `.mod` stay readable because the `go` command needs those of versions whose code it
+ * never uses: without them it cannot load the module graph, and every command fails.
+ */
+import { NotFoundError } from "../errors.ts";
+import { type Metrics, NO_METRICS } from "../log/metrics.ts";
+import { pickLatest } from "../module/latest.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
+import type { ModulePath } from "../module/path.ts";
+import type { RepositoryName } from "../module/repository_identity.ts";
+import type { Version } from "../module/version.ts";
+import { atPace, Pace } from "../async/pace.ts";
+import { denial, type PolicyDeniedError } from "../policy/denial.ts";
+import { type RememberingJudge, UndecidedError } from "../policy/judge.ts";
+import { isDenied, type Verdict } from "../policy/verdict.ts";
+import type { ModuleQuery } from "../source/source.ts";
+import type { Copy } from "../store/manifest.ts";
+import { namesOfCopy } from "./copy_names.ts";
+import type {
+  LatestCopy,
+  ModuleAnswers,
+  ModuleList,
+  ModuleZip,
+  ServiceOptions,
+} from "./stored_modules.ts";
+
+export interface GovernedModulesOptions {
+  readonly modules: ModuleAnswers;
+  readonly judge: RememberingJudge;
+  /**
+   * Whether a denial is given here, with its text. If not, the answer is null, and the main thread
+   * must be asked.
+   */
+  readonly explains: boolean;
+  readonly metrics?: Metrics;
+}
+
+export class GovernedModules implements ModuleAnswers {
+  readonly #modules: ModuleAnswers;
+  readonly #judge: RememberingJudge;
+  readonly #explains: boolean;
+  readonly #metrics: Metrics;
+
+  constructor({ modules, judge, explains, metrics = NO_METRICS }: GovernedModulesOptions) {
+    this.#modules = modules;
+    this.#judge = judge;
+    this.#explains = explains;
+    this.#metrics = metrics;
+  }
+
+  remembered(module: ModuleVersion, identity: string | null): Copy | null {
+    const copy = this.#modules.remembered(module, identity);
+    if (copy === null || this.#judge.gate === "zip") return copy;
+    return this.#isKnownToBeAllowed(module, identity) ? copy : null;
+  }
+
+  rememberedZip(copy: Copy, identity: string | null): Uint8Array<ArrayBuffer> | null {
+    const bytes = this.#modules.rememberedZip(copy, identity);
+    if (bytes === null || !this.#isKnownToBeAllowed(copy.manifest, identity)) return null;
+    this.#count(this.#judge.remembered(copy.manifest, identity));
+    return bytes;
+  }
+
+  rememberedList(path: ModulePath, identity: string | null): readonly Version[] | null {
+    const versions = this.#modules.rememberedList(path, identity);
+    return versions === null ? null : this.#judge.rememberedList(versions, identity);
+  }
+
+  async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy | null> {
+    if (this.#judge.gate === "zip") return await this.#modules.copy(module, options);
+    return await this.#admit(module, options) ? await this.#modules.copy(module, options) : null;
+  }
+
+  async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip | null> {
+    return await this.#admit(module, options) ? await this.#modules.zip(module, options) : null;
+  }
+
+  async query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy | null> {
+    const copy = await this.#modules.query(asked, options);
+    if (copy === null || this.#judge.gate === "zip") return copy;
+    return await this.#admit(copy.manifest, options) ? copy : null;
+  }
+
+  async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList | null> {
+    const list = await this.#modules.list(path, options);
+    if (list === null) return null;
+    const versions = await orUndecided(this.#filter(path, { versions: list.versions, options }));
+    return versions === null ? null : { ...list, versions };
+  }
+
+  publishedNames(path: ModulePath, signal: AbortSignal): Promise<readonly RepositoryName[]> {
+    return this.#modules.publishedNames(path, signal);
+  }
+
+  async latest(path: ModulePath, options: ServiceOptions): Promise<LatestCopy | null> {
+    const latest = await this.#modules.latest(path, options);
+    if (latest === null) return null;
+    const module = latest.copy.manifest;
+    const verdict = await this.#judge.judge(module, asking(options));
+    if (!isDenied(verdict)) return latest;
+    const allowed = await this.#allowedVersions(path, options);
+    const best = await atPace(pickLatest(allowed, []), new Pace(options.signal));
+    if (best === null) throw await this.#denial(module, { verdict, options });
+    const copy = await this.#modules.copy({ path, version: best }, options);
+    return copy === null ? null : { copy, stale: latest.stale };
+  }
+
+  #isKnownToBeAllowed(module: ModuleVersion, identity: string | null): boolean {
+    const verdict = this.#judge.remembered(module, identity);
+    return verdict !== null && !isDenied(verdict);
+  }
+
+  /**
+   * False where another thread must answer.
+   *
+   * @throws {PolicyDeniedError}
+   * @throws {UnknownFactError}
+   */
+  async #admit(module: ModuleVersion, options: ServiceOptions): Promise<boolean> {
+    const verdict = await orUndecided(this.#judge.judge(module, asking(options)));
+    if (verdict === null) return false;
+    const isWithheld = isDenied(verdict);
+    if (isWithheld && !this.#explains) return false;
+    this.#count(verdict);
+    if (verdict.rule !== null) {
+      const { rule, action, isEnforced, reason } = verdict;
+      options.facts["policy"] = { rule, action, isEnforced, reason };
+    }
+    if (isWithheld) throw await this.#denial(module, { verdict, options });
+    return true;
+  }
+
+  #count(verdict: Verdict | null): void {
+    if (verdict === null || verdict.rule === null) return;
+    const { rule, action, isEnforced } = verdict;
+    this.#metrics.add("gomodproxy_policy_decisions_total", {
+      rule,
+      action,
+      mode: isEnforced ? "enforce" : "audit",
+    });
+  }
+
+  async #denial(
+    { path, version }: ModuleVersion,
+    { verdict, options }: { verdict: Verdict; options: ServiceOptions },
+  ): Promise<PolicyDeniedError> {
+    // The denial does not fail because nobody can say what to take instead.
+    const allowed = await this.#allowedVersions(path, options).catch((error) => {
+      if (options.signal.aborted) throw error;
+      return null;
+    });
+    const { contact } = this.#judge;
+    const error = denial({ path, version }, { verdict, allowed, contact });
+    const copy = this.#modules.remembered({ path, version }, options.identity ?? null);
+    if (copy !== null) error.names = namesOfCopy(copy.manifest);
+    return error;
+  }
+
+  async #allowedVersions(path: ModulePath, options: ServiceOptions): Promise<readonly Version[]> {
+    // The facts of the access log are about what was asked for.
+    const list = await this.#modules.list(path, withOwnFacts(options)).catch((error) => {
+      if (error instanceof NotFoundError) return null;
+      throw error;
+    });
+    return list === null ? [] : await this.#filter(path, { versions: list.versions, options });
+  }
+
+  async #filter(
+    path: ModulePath,
+    { versions, options }: { versions: readonly Version[]; options: ServiceOptions },
+  ): Promise<readonly Version[]> {
+    return await this.#judge.filter(path, { versions, ...asking(options) });
+  }
+}
+
+/** Null where another thread must decide. */
+async function orUndecided<T>(decision: Promise<T>): Promise<T | null> {
+  try {
+    return await decision;
+  } catch (error) {
+    if (error instanceof UndecidedError) return null;
+    throw error;
+  }
+}
+
+function asking({ identity = null, signal }: ServiceOptions) {
+  return { identity, signal };
+}
+
+function withOwnFacts(options: ServiceOptions): ServiceOptions {
+  const { mayFetch, signal, identity = null, admitTo = null } = options;
+  return { mayFetch, signal, identity, admitTo, facts: {} };
+}

@@ -1,0 +1,185 @@
+/**
+ * What the `go` command does when a version is withheld: each of its commands that reads modules,
+ * with the version named, as the newest one, selected, and only in the graph.
+ *
+ * The world: `a` from v1.0.0 to v1.3.0, of which rules withhold v1.2.0 and v1.3.0; `b` requires
+ * a v1.2.0, and so does `old`, whose go.mod is of Go 1.16.
+ */
+import assert from "node:assert/strict";
+import { startUpstream } from "../fakes/upstream.ts";
+import { type GoCommand, goCommand, type GoResult } from "../support/go_command.ts";
+import { startServer } from "../worlds/server.ts";
+
+const A = "example.com/a";
+const B = "example.com/b";
+const OLD = "example.com/old";
+
+const CONFIG = `
+policy:
+  contact: "#go-platform"
+  rules:
+    - { name: broken, modules: [${A}], versions: "1.2.0", action: deny, reason: it loses data }
+    - { name: unwanted, modules: [${A}], versions: ">=1.3.0", action: deny }
+publicModules: { sumDatabase: off }
+`;
+
+const library = (path: string, goMod = "") => ({
+  "go.mod": `module ${path}\n\ngo 1.20\n${goMod}`,
+  "lib.go": `package ${path.split("/").at(-1)}\n\nconst V = 1\n`,
+});
+
+export async function policyClientSuite(
+  t: Deno.TestContext,
+  { env = {} }: { env?: Readonly<Record<string, string>> } = {},
+): Promise<void> {
+  await using upstream = await startUpstream({
+    modules: [
+      ...["v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0"].map((version) => ({
+        path: A,
+        version,
+        files: library(A),
+      })),
+      {
+        path: B,
+        version: "v1.0.0",
+        files: {
+          "go.mod": `module ${B}\n\ngo 1.20\n\nrequire ${A} v1.2.0\n`,
+          "lib.go": `package b\n\nimport "${A}"\n\nconst V = a.V\n`,
+        },
+      },
+      {
+        path: OLD,
+        version: "v1.0.0",
+        files: {
+          "go.mod": `module ${OLD}\n\ngo 1.16\n\nrequire ${A} v1.2.0\n`,
+          "lib.go": "package old\n\nconst V = 1\n",
+          "other/other.go": `package other\n\nimport "${A}"\n\nconst V = a.V\n`,
+        },
+      },
+    ],
+  });
+  const dir = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${dir}/config.yaml`, CONFIG);
+  await using server = await startServer({
+    args: ["--config-file", `${dir}/config.yaml`],
+    env: { GOPROXY: upstream.url },
+  });
+  await using commands = new AsyncDisposableStack();
+  const newGo = async (goMod: string, code = "") =>
+    commands.use(
+      await goCommand({
+        proxy: server.url,
+        env: { GONOSUMDB: "example.com", ...env },
+        files: {
+          "go.mod": `module example.com/main\n\ngo 1.20\n\n${goMod}`,
+          // A library: nothing is linked, and so the runtime is not compiled.
+          "lib.go": `package lib\n\n${code}\n`,
+        },
+      }),
+    );
+  const useA = `import _ "${A}"\n`;
+  const useB = `import _ "${B}"\n`;
+  const useOld = `import _ "${OLD}"\n`;
+
+  await t.step("go list -m -versions has what is allowed", async () => {
+    const go = await newGo("");
+    const { stdout } = await succeed(go, "list", "-m", "-versions", A);
+    assert.equal(stdout, `${A} v1.0.0 v1.1.0\n`);
+  });
+
+  await t.step("go get takes the newest allowed version", async () => {
+    const go = await newGo("");
+    await succeed(go, "get", `${A}@latest`);
+    assert.equal((await succeed(go, "list", "-m", A)).stdout, `${A} v1.1.0\n`);
+  });
+
+  await t.step("go get -u takes the newest allowed version", async () => {
+    const go = await newGo(`require ${A} v1.0.0\n`, useA);
+    await succeed(go, "get", "-u", "./...");
+    assert.equal((await succeed(go, "list", "-m", A)).stdout, `${A} v1.1.0\n`);
+  });
+
+  await t.step("go get of a withheld version says why, and what to take", async () => {
+    const go = await newGo("");
+    const before = await go.readFile("go.mod");
+    const { code, stderr } = await go.run(["get", `${A}@v1.2.0`]);
+    assert.equal(code, 1);
+    assertDenial(stderr);
+    assert.equal(await go.readFile("go.mod"), before);
+  });
+
+  await t.step("go list -m -u all works with a withheld version selected", async () => {
+    const go = await newGo(`require ${A} v1.2.0\n`, useA);
+    const { stdout } = await succeed(go, "list", "-mod=mod", "-m", "-u", "all");
+    assert.match(stdout, /^example\.com\/a v1\.2\.0$/m);
+  });
+
+  await t.step("go mod tidy and go mod graph work where the code is not used", async () => {
+    const go = await newGo(`require ${OLD} v1.0.0\n`, useOld);
+    await succeed(go, "mod", "tidy");
+    assert.match((await succeed(go, "mod", "graph")).stdout, /example\.com\/a@v1\.2\.0/);
+    await succeed(go, "build", "./...");
+  });
+
+  await t.step("go build fails at the import, with the text", async () => {
+    const go = await newGo(`require ${B} v1.0.0\n\nrequire ${A} v1.2.0\n`, useB);
+    const { code, stderr } = await go.run(["build", "-mod=mod", "./..."]);
+    assert.equal(code, 1);
+    assertDenial(stderr);
+  });
+
+  await t.step("go mod download -json reports it, and downloads the others", async () => {
+    const go = await newGo(`require ${B} v1.0.0\n\nrequire ${A} v1.2.0\n`, useB);
+    const { code, stdout } = await go.run(["mod", "download", "-json", "all"]);
+    assert.equal(code, 1);
+    const reports = stdout.split(/^(?=\{)/m).map((text) => JSON.parse(text));
+    const byPath = new Map(reports.map((report) => [report.Path, report]));
+    assertDenial(byPath.get(A).Error);
+    assert.match(byPath.get(B).Sum, /^h1:/);
+  });
+
+  await t.step("go mod vendor fails with the text", async () => {
+    const unaware = await newGo(`require ${B} v1.0.0\n`, useB);
+    const tidied = await unaware.run(["mod", "tidy"], { env: { GOPROXY: upstream.url } });
+    assert.equal(tidied.code, 0, tidied.stderr);
+    const go = await newGo("", useB);
+    for (const name of ["go.mod", "go.sum"]) await go.writeFile(name, await unaware.readFile(name));
+    const { code, stderr } = await go.run(["mod", "vendor"]);
+    assert.equal(code, 1);
+    assertDenial(stderr);
+  });
+
+  await t.step("go install of a program fails with the text", async () => {
+    const go = await newGo("");
+    const { code, stderr } = await go.run(["install", `${A}@v1.2.0`]);
+    assert.equal(code, 1);
+    assertDenial(stderr);
+  });
+
+  await t.step("what is in the client's module cache is not asked for", async () => {
+    const go = await newGo(`require ${A} v1.2.0\n`, useA);
+    const direct = await go.run(["mod", "download", A], { env: { GOPROXY: upstream.url } });
+    assert.equal(direct.code, 0, direct.stderr);
+    await succeed(go, "build", "-mod=mod", "./...");
+  });
+  await Deno.remove(dir, { recursive: true });
+}
+
+function assertDenial(text: string): void {
+  const lines = text.split("\n").map((line) => line.trim());
+  const start = lines.findIndex((line) => line.includes("is not allowed by policy rule"));
+  assert.ok(start >= 0, text);
+  assert.deepEqual(lines.slice(start, start + 4), [
+    `${A}@v1.2.0 is not allowed by policy rule "broken"`,
+    "it loses data",
+    `newest allowed version: go get ${A}@v1.1.0`,
+    "questions: #go-platform",
+  ], text);
+  assert.match(lines[start + 4] ?? "", /^request id: /);
+}
+
+async function succeed(go: GoCommand, ...args: string[]): Promise<GoResult> {
+  const result = await go.run(args);
+  assert.equal(result.code, 0, `go ${args.join(" ")}: ${result.stderr}`);
+  return result;
+}
