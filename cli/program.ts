@@ -47,6 +47,11 @@ const COMMANDS: readonly Row[] = [
     load: () => import("./import.ts"),
   },
   {
+    name: "import-policy",
+    description: "Print the policy that does what another proxy's filter does.",
+    load: () => import("./import_policy.ts"),
+  },
+  {
     name: "prefetch",
     description: "Fetch every version that go.sum files name; exit with 1 if any fails.",
     load: () => import("./prefetch.ts"),
