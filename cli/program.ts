@@ -92,6 +92,11 @@ const COMMANDS: readonly Row[] = [
     load: () => import("./hash_password.ts"),
   },
   {
+    name: "doctor",
+    description: "Find settings of a go command that lead around the proxy; exit with 1 if any do.",
+    load: () => import("./doctor.ts"),
+  },
+  {
     name: "healthcheck",
     description: "Check the health of the server on this machine; exit with 1 if it is unhealthy.",
     load: () => import("./health_check.ts"),
