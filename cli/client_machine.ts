@@ -35,16 +35,21 @@ export function openMachine(env: Env, client: Deno.HttpClient): Machine {
   };
 }
 
-export function openPost(client: Deno.HttpClient): Post {
-  return (url, init) => ask(url, { ...init, method: "POST", client });
+/** @param maxBytes of an answer. Default: what a token needs */
+export function openPost(
+  client: Deno.HttpClient,
+  { maxBytes = ANSWER_LIMITS.maxBytes }: { readonly maxBytes?: number } = {},
+): Post {
+  return (url, init) => ask(url, { ...init, method: "POST", client, maxBytes });
 }
 
 /** Follows no redirects, and sends nothing unencrypted except to this machine. */
 async function ask(
   url: URL,
-  { headers, ...init }: RequestInit & {
+  { headers, maxBytes = ANSWER_LIMITS.maxBytes, ...init }: RequestInit & {
     readonly headers: Readonly<Record<string, string>>;
     readonly client: Deno.HttpClient;
+    readonly maxBytes?: number;
   },
 ): Promise<HttpAnswer> {
   const what = `ask ${display(url)}`;
@@ -60,7 +65,10 @@ async function ask(
     }).catch((cause) => {
       throw new UpstreamError(`Cannot ${what}: no connection`, { cause });
     });
-    const body = await readBody(response, { limits: ANSWER_LIMITS, what: display(url) });
+    const body = await readBody(response, {
+      limits: { ...ANSWER_LIMITS, maxBytes },
+      what: display(url),
+    });
     return { status: response.status, body: new TextDecoder().decode(body) };
   }, { timeoutMs: ANSWER_TIMEOUT_MS, what });
 }

@@ -1,6 +1,7 @@
 /** Flags that several commands have. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ProviderName, PROVIDERS } from "../lib/client/providers.ts";
+import { parseSpanMs } from "../lib/policy/time_text.ts";
 import { LOG_LEVELS, type LogLevel, parseLogLevel } from "../lib/log/log_level.ts";
 
 /** Of all commands that use the store or the sources of a configuration. */
@@ -30,6 +31,17 @@ export function logLevelOption(level: LogLevel): Option {
       const parsed = parseLogLevel(text);
       if (parsed !== null) return parsed;
       throw new InvalidArgumentError(`It must be one of ${LOG_LEVELS.join(", ")}.`);
+    });
+}
+
+export function sinceOption(value: string): Option {
+  return new Option("--since <span>", "how far back, in hours, days or weeks: 12h, 7d, 2w")
+    .default(parseSpanMs(value), value).argParser((text) => {
+      try {
+        return parseSpanMs(text);
+      } catch {
+        throw new InvalidArgumentError("It must be a span as in 12h, 7d or 2w.");
+      }
     });
 }
 

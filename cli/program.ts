@@ -77,6 +77,21 @@ const COMMANDS: readonly Row[] = [
     load: () => import("./config_explain.ts"),
   },
   {
+    name: "policy report",
+    description: "Show what the rules of the policy have decided, and about whose requests.",
+    load: () => import("./policy_report.ts"),
+  },
+  {
+    name: "policy try",
+    description: "Compare a changed policy with the current one; exit with 1 if it denies more.",
+    load: () => import("./policy_try.ts"),
+  },
+  {
+    name: "audit",
+    description: "Ask a server for its policy about go.sum files; exit with 1 if any is denied.",
+    load: () => import("./audit.ts"),
+  },
+  {
     name: "goauth",
     description: "Log the go command in to a server; for GOAUTH, with Go 1.24 or newer.",
     load: () => import("./goauth.ts"),
@@ -114,7 +129,21 @@ const COMMANDS: readonly Row[] = [
   },
 ];
 
-const GROUPS: Readonly<Record<string, string>> = { config: "Work with the configuration." };
+interface Group {
+  readonly description: string;
+  readonly example: string;
+}
+
+const GROUPS: Readonly<Record<string, Group>> = {
+  config: {
+    description: "Work with the configuration.",
+    example: "config check --config-file config.yaml",
+  },
+  policy: {
+    description: "Work with the policy.",
+    example: "policy report --config-file config.yaml --since 7d",
+  },
+};
 const DEFAULT_COMMAND = "serve";
 
 export interface RunOptions extends Pick<CommandContext, "environment" | "program"> {
@@ -181,11 +210,12 @@ async function defineProgram(args: readonly string[], context: CommandContext): 
 }
 
 function groupOf(root: Command, name: string): Command {
+  const { description = "", example = "" } = GROUPS[name] ?? {};
   return root.commands.find((command) => command.name() === name) ??
     root.command(name)
-      .description(GROUPS[name] ?? "")
+      .description(description)
       .helpCommand(false)
-      .addHelpText("after", "\nExample:\n  go-mod-proxy config check --config-file config.yaml");
+      .addHelpText("after", `\nExample:\n  go-mod-proxy ${example}`);
 }
 
 /** Whether the command's file is needed. `completion` and `help` need all commands. */

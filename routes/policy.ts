@@ -17,8 +17,10 @@ import { ForbiddenError, MalformedBodyError } from "../lib/errors.ts";
 import { parseJson } from "../lib/module/json.ts";
 import { type ExceptionConfig, exceptionSchema } from "../lib/policy/config.ts";
 import type { ExceptionRecords } from "../lib/policy/exception_log.ts";
+import type { RememberingJudge } from "../lib/policy/judge.ts";
 import type { Answer } from "./answer.ts";
 import type { Route, RouteRequest } from "./app.ts";
+import { auditRoute } from "./audit.ts";
 import { readRequestBody } from "./request_body.ts";
 import { noteAnswer, textAnswer } from "./respond.ts";
 
@@ -29,31 +31,36 @@ const REVOKE = /^-\/policy\/exceptions\/(\d{1,12})\/revoke$/;
 
 export interface PolicyRouteOptions {
   readonly records: ExceptionRecords;
+  readonly judge: RememberingJudge;
   /** Of the configuration file. */
   readonly exceptions: readonly ExceptionConfig[];
   readonly approvers: readonly string[];
 }
 
 export function policyRoutes(options: PolicyRouteOptions): Route[] {
-  return [{
-    name: "policy",
-    methods: ["GET", "HEAD", "POST"],
-    matches: (path) => path === PATH,
-    read: (request) => ({
-      access: ANY_CLIENT,
-      answer: (client) =>
-        request.method === "POST" ? record(options, { request, client }) : list(options, request),
-    }),
-  }, {
-    name: "policy",
-    methods: ["POST"],
-    matches: (path) => REVOKE.test(path),
-    read: (request) => ({
-      template: `/${PATH}/{number}/revoke`,
-      access: ANY_CLIENT,
-      answer: (client) => revoke(options, { request, client }),
-    }),
-  }];
+  return [
+    {
+      name: "policy",
+      methods: ["GET", "HEAD", "POST"],
+      matches: (path) => path === PATH,
+      read: (request) => ({
+        access: ANY_CLIENT,
+        answer: (client) =>
+          request.method === "POST" ? record(options, { request, client }) : list(options, request),
+      }),
+    },
+    auditRoute(options.judge),
+    {
+      name: "policy",
+      methods: ["POST"],
+      matches: (path) => REVOKE.test(path),
+      read: (request) => ({
+        template: `/${PATH}/{number}/revoke`,
+        access: ANY_CLIENT,
+        answer: (client) => revoke(options, { request, client }),
+      }),
+    },
+  ];
 }
 
 function list({ records, exceptions }: PolicyRouteOptions, request: RouteRequest): Answer {

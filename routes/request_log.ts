@@ -8,6 +8,8 @@
  */
 import type { Logger } from "../lib/log/log.ts";
 import type { Metrics } from "../lib/log/metrics.ts";
+import type { Verdict } from "../lib/policy/verdict.ts";
+import type { UsageKey } from "../lib/usage/usage_row.ts";
 
 export const MAX_DELAY_MS = 10;
 /** A larger number is not faster. */
@@ -36,6 +38,8 @@ export interface RequestLogOptions {
   readonly metrics: Metrics;
   /** Whether requests are recorded together; otherwise each at once. */
   readonly gathers: boolean;
+  /** Takes note of usage. Default: nobody does. */
+  readonly onUsage?: ((usage: UsageKey) => void) | undefined;
 }
 
 export class RequestLog {
@@ -63,7 +67,39 @@ export class RequestLog {
     const requests = this.#gathered.splice(0);
     for (const request of requests) count(request, metrics);
     for (const request of requests) write(request, log);
+    const { onUsage } = this.#options;
+    if (onUsage === undefined) return;
+    for (const request of requests) {
+      const usage = usageOf(request);
+      if (usage !== null) onUsage(usage);
+    }
   }
+}
+
+const KINDS: Readonly<Record<string, UsageKey["kind"]>> = {
+  "/{module}/@v/{version}.mod": "mod",
+  "/{module}/@v/{version}.zip": "zip",
+};
+
+/** The usage that a request is; null for requests that got nothing, and for others. */
+function usageOf({ template, status, facts }: EndedRequest): UsageKey | null {
+  const kind = KINDS[template];
+  if (kind === undefined) return null;
+  const { module, version, identity, policy } = facts as Partial<UsageFacts>;
+  if (module === undefined || version === undefined) return null;
+  // Ranges, redirects and what the client has already are usage, and so is what the policy denies.
+  if (status >= 400 && policy === undefined) return null;
+  const key = { module, version, kind, identity: identity ?? null };
+  if (policy === undefined) return key;
+  const { rule, action, isEnforced } = policy;
+  return { ...key, rule, action, mode: isEnforced ? "enforce" : "audit" };
+}
+
+interface UsageFacts {
+  readonly module: string;
+  readonly version: string;
+  readonly identity: string;
+  readonly policy: Pick<Verdict, "action" | "isEnforced"> & { readonly rule: string };
 }
 
 function count(request: EndedRequest, metrics: Metrics): void {

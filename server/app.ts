@@ -43,7 +43,7 @@ export async function openApp(
     auth,
     metrics: metricsPage,
     index: index === undefined ? await parts.index() : index,
-    policy: policy && { records: policy, ...config.policy },
+    policy: policy && { records: policy, judge: policy.judge, ...config.policy },
     explainer: await parts.explainer(),
     databases: { find: (name) => name === own?.name ? own : databases.find(name) },
     modules: await parts.modules(),

@@ -16,6 +16,7 @@ import { openSurroundings, type ProcessSettings, secretPlaces } from "../lib/ope
 import { VERSION } from "../lib/open/version.ts";
 import { type Fault, pathText } from "../lib/schema/fault.ts";
 import type { ObjectStore } from "../lib/store/object_store.ts";
+import type { UsageLog } from "../lib/usage/usage_log.ts";
 import { ConcurrencyLimit } from "../routes/concurrency_limit.ts";
 import { hostCheck } from "../routes/host_check.ts";
 import { RequestLog } from "../routes/request_log.ts";
@@ -71,7 +72,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   const service = await parts.service();
   const policy = await parts.policy();
   policy?.onChange(() => threads?.policyChanged());
-  const requestLog = new RequestLog({ log, metrics, gathers: true });
+  await using usage = await parts.openUsage(() => threads?.takeUsage() ?? Promise.resolve([]));
+  const requestLog = new RequestLog({
+    log,
+    metrics,
+    gathers: true,
+    onUsage: usage === null ? undefined : (key) => usage.counter.add(key),
+  });
   atProgramEnd(() => requestLog.flush());
   const requests = new RequestsUnderWay();
   using _watch = new EventLoopWatch({ log, metrics, requests, thread: "main" });
@@ -128,6 +135,7 @@ export async function serve(options: ServeOptions): Promise<void> {
         decider: policy?.decider ?? null,
       },
       policy: policy?.judge ?? null,
+      usage,
       auth,
     }),
   });
@@ -157,11 +165,12 @@ interface Shared {
   readonly main: MainParts;
   readonly auth: ClientAuth | null;
   readonly policy: ThreadPolicy | null;
+  readonly usage: UsageLog | null;
 }
 
 function shareWith(
   threads: Threads,
-  { options, maxConnections, via, main, auth, policy }: Shared,
+  { options, maxConnections, via, main, auth, policy, usage }: Shared,
 ): SharedAddress {
   const { config, env, host, log } = options;
   return {
@@ -179,7 +188,9 @@ function shareWith(
         policy: policy &&
           { gate: policy.gate, dependsOnIdentity: policy.dependsOnIdentity },
       }, main),
-    stop: () => threads.stop(),
+    stop: async () => {
+      for (const { count, ...key } of await threads.stop()) usage?.counter.add(key, count);
+    },
   };
 }
 

@@ -22,7 +22,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
 for (
   const { words, want } of [
     { words: ["pre"], want: ["prefetch"] },
-    { words: ["imp"], want: ["import"] },
+    { words: ["imp"], want: ["import", "import-policy"] },
     { words: ["cred"], want: [] },
     { words: ["import", ""], want: ["gomodcache", "athens", "original"] },
     { words: ["import", "a"], want: ["athens"] },

@@ -26,6 +26,7 @@ export const LAYERS: readonly (readonly string[])[] = [
     "lib/auth/",
     "lib/index/",
     "lib/policy/",
+    "lib/usage/",
     "lib/import/",
     "lib/client/",
   ],

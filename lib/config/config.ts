@@ -38,6 +38,7 @@ import {
   sumDatabaseFaults,
   sumDatabaseProxy,
 } from "../sumdb/config.ts";
+import { usage } from "../usage/config.ts";
 import { limits, limitsFaults } from "./limits.ts";
 import { type Spot, YamlFile } from "./yaml_file.ts";
 
@@ -57,6 +58,7 @@ export const schema = z.strictObject({
   privateSumDatabase: privateSumDatabase.exactOptional(),
   index,
   policy: policy.prefault({}),
+  usage,
   clientAuth: clientAuth.prefault({}),
   gitMirrors: gitMirrors.prefault({}),
   limits: limits.prefault({}),

@@ -14,6 +14,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       clientAuth: { enabled: false, acl: [], authenticators: { oidc: [] }, identities: [] },
       gitMirrors: { maxSizeMiB: 20_480 },
       index: "private",
+      usage: "off",
       policy: { mode: "enforce", gate: "zip", rules: [], exceptions: [], approvers: [] },
       listen: { trustedProxies: [], hosts: [], insecure: false },
       tls: {},

@@ -13,6 +13,7 @@
  * verifies with its log: that circle is closed here, by {@linkcode Parts.ownDatabase}.
  */
 import { once } from "../async/once.ts";
+import { pause } from "../async/pause.ts";
 import type { ClientAuth } from "../auth/client_auth.ts";
 import { openClientAuth } from "../auth/open.ts";
 import type { ModuleIndex } from "../index/module_index.ts";
@@ -26,7 +27,9 @@ import { PUBLISH_TIMEOUT_MS, Publisher, type PublisherOptions } from "../service
 import { ModuleService, type ServiceLimits } from "../service/service.ts";
 import type { SourceEntry } from "../source/open.ts";
 import { ClockLog } from "../policy/clock_log.ts";
-import { isEmptyPolicy } from "../policy/config.ts";
+import { isEmptyPolicy, type PolicyConfig } from "../policy/config.ts";
+import { Exceptions } from "../policy/exceptions.ts";
+import { Policy } from "../policy/policy.ts";
 import type { Facts } from "../policy/facts.ts";
 import { GovernedModules } from "../service/governed_modules.ts";
 import type { ModuleAnswers } from "../service/stored_modules.ts";
@@ -37,12 +40,14 @@ import { probeStore } from "../store/probe.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
 import type { OnTree } from "../sumdb/trusted_log.ts";
 import type { PrivateSumDatabase } from "../sumdb/private_database.ts";
+import { UsageLog } from "../usage/usage_log.ts";
+import type { UsageRow } from "../usage/usage_row.ts";
 import type { InspectZip } from "../zip/read.ts";
 import { openDatabases } from "./databases.ts";
 import { openExplainer } from "./explainer.ts";
 import { openFacts } from "./facts.ts";
 import { openIndex } from "./index.ts";
-import { type OpenedPolicy, openPolicy } from "./policy.ts";
+import { type OpenedPolicy, openHook, openPolicy } from "./policy.ts";
 import { type OpenedPrivateSumDatabase, openPrivateSumDatabase } from "./private_sum_database.ts";
 import { type OpenedSources, openSources } from "./sources.ts";
 import { openConfiguredStore } from "./store.ts";
@@ -224,6 +229,18 @@ export class Parts implements AsyncDisposable {
     return this.#opened.use(opened);
   });
 
+  /** Another policy, over the same facts; without what is recorded, and without remembering. */
+  async newPolicy(config: PolicyConfig): Promise<Policy> {
+    const exceptions = new Exceptions(config.exceptions);
+    return new Policy({
+      config,
+      facts: await this.facts(),
+      exceptions: () => exceptions,
+      hook: openHook(this.surroundings, config, this.#now),
+      now: this.#now,
+    });
+  }
+
   readonly facts = once(async (): Promise<Facts> => ({
     ...openFacts({
       service: await this.service(),
@@ -243,6 +260,25 @@ export class Parts implements AsyncDisposable {
     const { metrics } = this.surroundings;
     return new GovernedModules({ modules, judge: policy.judge, explains: true, metrics });
   });
+
+  /**
+   * Writes usage until it is disposed of; null where the configuration wants none.
+   *
+   * @param collect takes what other threads have counted
+   */
+  async openUsage(collect: () => Promise<readonly UsageRow[]>): Promise<UsageLog | null> {
+    const { config, log } = this.surroundings;
+    if (config.usage === "off") return null;
+    return new UsageLog({
+      store: await this.store(),
+      mode: config.usage,
+      replica: crypto.randomUUID().slice(0, 12).replace("-", ""),
+      collect,
+      now: this.#now,
+      pause,
+      log,
+    });
+  }
 
   readonly #clockOf = once(async (): Promise<(database: string) => ClockLog> => {
     const clocks = new Map<string, ClockLog>();

@@ -1,7 +1,7 @@
 /** Opens the policy of the configuration: its exceptions, and what remembers verdicts. */
 import { pause } from "../async/pause.ts";
 import { describeError } from "../errors.ts";
-import { type ExceptionConfig, isEmptyPolicy } from "../policy/config.ts";
+import { type ExceptionConfig, isEmptyPolicy, type PolicyConfig } from "../policy/config.ts";
 import {
   ExceptionLog,
   type ExceptionRecords,
@@ -25,20 +25,14 @@ export interface OpenPolicyOptions {
 
 /** Null where the configuration denies nothing. */
 export async function openPolicy(
-  { config, fetch, log }: Surroundings,
+  surroundings: Surroundings,
   { store, facts, now }: OpenPolicyOptions,
 ): Promise<OpenedPolicy | null> {
-  const { policy: section } = config;
+  const { config: { policy: section }, log } = surroundings;
   if (isEmptyPolicy(section)) return null;
   const recorded = new ExceptionLog({ store, now });
   let exceptions = new Exceptions(section.exceptions);
-  const hook = section.hook === undefined ? null : new Hook({
-    config: section.hook,
-    isEnforced: section.mode === "enforce",
-    fetch,
-    log,
-    now,
-  });
+  const hook = openHook(surroundings, section, now);
   const policy = new Policy({ config: section, facts, exceptions: () => exceptions, hook, now });
   const judge = new RememberingJudge({
     decider: policy,
@@ -65,6 +59,17 @@ export async function openPolicy(
     exceptions = new Exceptions([...section.exceptions, ...found]);
     opened.changed();
   }
+}
+
+/** Null where the policy has none. */
+export function openHook(
+  { fetch, log }: Surroundings,
+  { hook, mode }: PolicyConfig,
+  now: () => number,
+): Hook | null {
+  return hook === undefined
+    ? null
+    : new Hook({ config: hook, isEnforced: mode === "enforce", fetch, log, now });
 }
 
 interface OpenedPolicyOptions {

@@ -64,10 +64,10 @@ export class GovernedModules implements ModuleAnswers {
   }
 
   rememberedZip(copy: Copy, identity: string | null): Uint8Array<ArrayBuffer> | null {
-    const bytes = this.#modules.rememberedZip(copy, identity);
-    if (bytes === null || !this.#isKnownToBeAllowed(copy.manifest, identity)) return null;
-    this.#count(this.#judge.remembered(copy.manifest, identity));
-    return bytes;
+    const verdict = this.#judge.remembered(copy.manifest, identity);
+    // What a rule has decided is recorded where there is time for it.
+    if (verdict === null || verdict.rule !== null) return null;
+    return this.#modules.rememberedZip(copy, identity);
   }
 
   rememberedList(path: ModulePath, identity: string | null): readonly Version[] | null {
@@ -139,9 +139,8 @@ export class GovernedModules implements ModuleAnswers {
     return true;
   }
 
-  #count(verdict: Verdict | null): void {
-    if (verdict === null || verdict.rule === null) return;
-    const { rule, action, isEnforced } = verdict;
+  #count({ rule, action, isEnforced }: Verdict): void {
+    if (rule === null) return;
     this.#metrics.add("gomodproxy_policy_decisions_total", {
       rule,
       action,

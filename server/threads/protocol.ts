@@ -16,6 +16,7 @@ import type { JudgeOptions } from "../../lib/policy/judge.ts";
 import type { FilteredList } from "../../lib/policy/policy.ts";
 import type { Verdict } from "../../lib/policy/verdict.ts";
 import type { KnownVersions } from "../../lib/source/source.ts";
+import type { UsageRow } from "../../lib/usage/usage_row.ts";
 import type { ZipSummary } from "../../lib/zip/read.ts";
 
 export type ThreadPolicy = Pick<JudgeOptions, "gate" | "dependsOnIdentity">;
@@ -98,9 +99,11 @@ export interface ThreadMethods {
   /** Returns when the thread listens. */
   readonly start: Method<ThreadStart, null>;
   readonly inspectZip: Method<SentZip, InspectedZip>;
+  /** The usage that was counted since the last call. */
+  readonly usage: Method<null, UsageRow[]>;
   /** Remembered verdicts of the policy do not count any more. */
   readonly policyChanged: Method<null, null>;
-  /** Returns when all requests have ended. */
-  readonly stop: Method<null, null>;
+  /** Returns when all requests have ended, with the usage that is left. */
+  readonly stop: Method<null, UsageRow[]>;
   readonly metrics: Method<null, MetricObjectWithValues<MetricValue<string>>[]>;
 }

@@ -24,6 +24,8 @@ import { type Decider, RememberingJudge, UndecidedError } from "../../lib/policy
 import { GovernedModules } from "../../lib/service/governed_modules.ts";
 import { StoredModules } from "../../lib/service/stored_modules.ts";
 import { Copies } from "../../lib/store/copies.ts";
+import { UsageCounter } from "../../lib/usage/usage_counter.ts";
+import type { UsageKey } from "../../lib/usage/usage_row.ts";
 import { inspectZip, ZipError } from "../../lib/zip/read.ts";
 import { createApp, type HttpRequest } from "../../routes/app.ts";
 import { ConcurrencyLimit } from "../../routes/concurrency_limit.ts";
@@ -41,6 +43,7 @@ import { VERSION } from "../../lib/open/version.ts";
 import type { MainMethods, ThreadMethods, ThreadStart } from "./protocol.ts";
 
 const metrics = new Prometheus({ version: VERSION });
+let usage: UsageCounter | null = null;
 let serving: Serving | null = null;
 
 interface Serving {
@@ -64,6 +67,10 @@ const methods: ThreadMethods = {
       return { value: { fault: error.message } };
     }
   },
+  usage: () => {
+    serving?.requestLog.flush();
+    return { value: usage?.take() ?? [] };
+  },
   policyChanged: () => {
     serving?.judge?.forget();
     return { value: null };
@@ -73,7 +80,7 @@ const methods: ThreadMethods = {
     // The main thread then terminates this one.
     serving?.requestLog.flush();
     serving?.log.flush();
-    return { value: null };
+    return { value: usage?.take() ?? [] };
   },
   metrics: async () => {
     serving?.requestLog.flush();
@@ -104,7 +111,9 @@ async function serve(start: ThreadStart): Promise<Serving> {
     decider: MAIN_THREAD,
     now: Date.now,
   });
-  const requestLog = new RequestLog({ log, metrics, gathers: true });
+  const counter = usage = new UsageCounter(config.usage);
+  const onUsage = config.usage === "off" ? undefined : (key: UsageKey) => counter.add(key);
+  const requestLog = new RequestLog({ log, metrics, gathers: true, onUsage });
   atProgramEnd(() => requestLog.flush());
   const requests = new RequestsUnderWay();
   new EventLoopWatch({ log, metrics, requests, thread: "further" });

@@ -16,6 +16,7 @@ import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import type { Decider } from "../../lib/policy/judge.ts";
 import type { KnownVersions } from "../../lib/source/source.ts";
+import type { UsageRow } from "../../lib/usage/usage_row.ts";
 import { type InspectOptions, inspectZip, ZipError, type ZipSummary } from "../../lib/zip/read.ts";
 import type { App } from "../../routes/app.ts";
 import type { Prometheus } from "../prometheus.ts";
@@ -85,10 +86,15 @@ export class Threads {
     this.#options.log.info({ threads: count + 1 }, "all threads listen");
   }
 
-  /** Resolves when the requests of all threads have ended. */
-  async stop(): Promise<void> {
+  /** Resolves when the requests of all threads have ended, with the usage that is left. */
+  async stop(): Promise<UsageRow[]> {
     this.#stopping.abort();
-    await Promise.all([...this.#running].map((thread) => thread.stop()));
+    return (await Promise.all([...this.#running].map((thread) => thread.stop()))).flat();
+  }
+
+  /** The usage that was counted since the last call. */
+  async takeUsage(): Promise<UsageRow[]> {
+    return (await Promise.all([...this.#running].map((thread) => thread.takeUsage()))).flat();
   }
 
   /** Rules, exceptions or facts of the policy have changed. */
@@ -222,19 +228,32 @@ class Thread {
     return inspected?.summary ?? null;
   }
 
+  /** None if it cannot answer. */
+  async takeUsage(): Promise<UsageRow[]> {
+    try {
+      const timeout = AbortSignal.timeout(CALL_TIMEOUT_MS);
+      return await this.#peer.call("usage", { value: null }, timeout);
+    } catch {
+      // It has crashed or is crashing: its numbers are lost.
+      return [];
+    }
+  }
+
   policyChanged(): void {
     // One that is crashing forgets everything.
     void this.#peer.call("policyChanged", { value: null }).catch(() => {});
   }
 
   /** Stops it gracefully. One that no longer answers has ended. */
-  async stop(): Promise<void> {
+  async stop(): Promise<UsageRow[]> {
+    let usage: UsageRow[] = [];
     try {
-      await this.#peer.call("stop", { value: null });
+      usage = await this.#peer.call("stop", { value: null });
     } catch {
       // It has crashed meanwhile; there is nothing left to stop.
     }
     this.terminate(new Error("it was stopped"));
+    return usage;
   }
 
   /** Null if it cannot answer. */

@@ -56,7 +56,7 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
     started: async (wanted) => {
       await eventually(`${wanted} threads to have started`, () => count >= wanted);
     },
-    [Symbol.asyncDispose]: () => threads.stop(),
+    [Symbol.asyncDispose]: async () => void await threads.stop(),
   };
 }
 

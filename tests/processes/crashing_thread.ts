@@ -18,8 +18,9 @@ const methods: ThreadMethods = {
     await main.call("seen", { value: { path, version: parseVersion(path, "v1.0.0") } });
     return { value: null };
   },
+  usage: () => ({ value: [] }),
   policyChanged: () => ({ value: null }),
-  stop: () => ({ value: null }),
+  stop: () => ({ value: [] }),
   metrics: crash,
   inspectZip: ({ module: { version } }) => {
     if (version === "v1.0.0") {

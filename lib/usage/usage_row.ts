@@ -1,0 +1,50 @@
+/**
+ * Rows of usage: how often a file of a version was requested by a client within an hour, and what
+ * the policy decided. One JSON line each, sorted.
+ *
+ * ```text
+ * {"module":"example.com/a","version":"v1.0.0","kind":"zip","identity":"ci","count":3}
+ * {"module":"example.com/a","version":"v1.1.0","kind":"zip","identity":"ci","count":1,
+ *  "rule":"cool-down","action":"hold","mode":"audit"}
+ * ```
+ */
+import { z } from "zod";
+
+const row = z.object({
+  module: z.string(),
+  version: z.string(),
+  kind: z.enum(["mod", "zip"]),
+  /** Null: not recorded, or no client authentication. */
+  identity: z.string().nullable(),
+  count: z.number().int().min(1),
+  /** The rule of the policy that decided, if one did. */
+  rule: z.string().exactOptional(),
+  action: z.enum(["allow", "warn", "hold", "deny"]).exactOptional(),
+  mode: z.enum(["enforce", "audit"]).exactOptional(),
+});
+
+export type UsageRow = Readonly<z.output<typeof row>>;
+
+/** What rows are counted by. */
+export type UsageKey = Omit<UsageRow, "count">;
+
+export function keyText({ module, version, kind, identity, rule, action, mode }: UsageKey): string {
+  return JSON.stringify([module, version, kind, identity, rule, action, mode]);
+}
+
+export function formatRows(rows: readonly UsageRow[]): string {
+  return rows.map((row) => `${JSON.stringify(row)}\n`).sort().join("");
+}
+
+/** The rows of a text. Lines that are no rows are of a later version of this program. */
+export function parseRows(text: string): UsageRow[] {
+  return text.split("\n").flatMap((line) => {
+    if (line === "") return [];
+    try {
+      const parsed = row.safeParse(JSON.parse(line));
+      return parsed.success ? [parsed.data] : [];
+    } catch {
+      return [];
+    }
+  });
+}
