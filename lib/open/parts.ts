@@ -302,6 +302,7 @@ export class Parts implements AsyncDisposable {
       copies: await this.copies(),
       sources: await this.sources(),
       databases: await this.databases(),
+      policy: (await this.policy())?.policy ?? null,
     })
   );
 

@@ -35,18 +35,19 @@ export async function audit(
     readonly decide: (module: ModuleVersion, asking: Asking) => Promise<Verdict>;
   },
 ): Promise<Audited[]> {
-  const audited = new Map<string, Audited>();
+  const found = new Map<string, Audited>();
   await forEach(each(modules), {
     workers: WORKERS,
     work: async (module) => {
       asking.signal.throwIfAborted();
-      audited.set(nameOf(module), await auditOne(module, () => decide(module, asking)));
+      found.set(nameOf(module), await audited(module, () => decide(module, asking)));
     },
   });
-  return modules.flatMap((module) => audited.get(nameOf(module)) ?? []);
+  return modules.flatMap((module) => found.get(nameOf(module)) ?? []);
 }
 
-async function auditOne(
+/** A verdict as it is shown; unknown where a fact cannot be determined. */
+export async function audited(
   { path, version }: ModuleVersion,
   decide: () => Promise<Verdict>,
 ): Promise<Audited> {

@@ -66,6 +66,9 @@ export interface ModuleStatus {
   readonly version: string | null;
 }
 
+/** What a rule may ask for. */
+export type FactName = Exclude<keyof Facts, "isPrivate">;
+
 /** Each throws an {@linkcode UnknownFactError} where the fact cannot be determined. */
 export interface Facts {
   isPrivate(path: ModulePath): boolean;

@@ -11,6 +11,8 @@ import type { ModulePath } from "../module/path.ts";
 import type { Version } from "../module/version.ts";
 import type { Question } from "./conditions.ts";
 import type { PolicyConfig } from "./config.ts";
+import { audited } from "./audit.ts";
+import { explainFact, explainRule, type PolicyPart } from "./explain.ts";
 import type { Exceptions } from "./exceptions.ts";
 import type { Facts } from "./facts.ts";
 import type { Hook } from "./hook.ts";
@@ -113,6 +115,26 @@ export class Policy {
     };
   }
 
+  /** What each rule about the module says, and the facts that they ask for. */
+  async explain(module: ModuleVersion, asking: Asking): Promise<PolicyPart> {
+    const { facts, exceptions, now } = this.#options;
+    const nowMs = now();
+    const asked = { module, ...asking, nowMs, forList: false, isKnownOld: false };
+    const rules = this.#rules.about(module.path);
+    const names = new Set(rules.flatMap((rule) => rule.facts));
+    return {
+      verdict: await audited(module, () => this.decide(module, asking)),
+      rules: await Promise.all(rules.map((rule) =>
+        explainRule(rule, {
+          asked,
+          facts,
+          exception: exceptions().find(module, { rule: rule.name, nowMs }),
+        })
+      )),
+      facts: await Promise.all([...names].map((name) => explainFact(name, { asked, facts }))),
+    };
+  }
+
   async #byRules(
     asked: Question,
     rules: readonly Rule[] = this.#rules.about(asked.module.path),
@@ -147,7 +169,7 @@ export class Policy {
   async #isOld(asked: Question, rules: readonly Rule[]): Promise<boolean> {
     const { maxMinAgeMs } = this.#rules;
     if (maxMinAgeMs === 0 || this.#options.facts.isPrivate(asked.module.path)) return true;
-    if (!rules.some((rule) => rule.asksAge)) return true;
+    if (!rules.some((rule) => rule.facts.includes("age"))) return true;
     const age = await this.#options.facts.age(asked.module, asked.signal).catch(() => null);
     return age !== null && asked.nowMs - age.provenAtMs >= maxMinAgeMs;
   }

@@ -4,6 +4,7 @@ import { parseModulePath } from "../module/path.ts";
 import { parseVersion, type Version } from "../module/version.ts";
 import { policy as schema } from "./config.ts";
 import { Exceptions } from "./exceptions.ts";
+import { policyLines } from "./explain.ts";
 import { type Advisory, type Facts, UnknownFactError } from "./facts.ts";
 import { Policy } from "./policy.ts";
 import { isDenied } from "./verdict.ts";
@@ -315,4 +316,45 @@ Deno.test("filter() gives the same array back where nothing is withheld", async 
   const versions = [parseVersion(PATH, "v1.0.0")];
   const policy = open({ rules: [{ name: "x", modules: ["example.com/b"], action: "deny" }] });
   assert.equal((await policy.filter(PATH, { versions, ...asking })).versions, versions);
+});
+
+Deno.test("explain() shows each rule and each fact that they ask for", async () => {
+  const policy = open({
+    rules: [
+      { name: "elsewhere", modules: ["example.com/b"], action: "deny" },
+      { name: "malware", advisories: { malicious: true }, action: "deny" },
+      { name: "cool-down", minAge: "7d", action: "hold", mode: "audit" },
+      { name: "licences", licences: { deny: ["MIT"] }, action: "deny" },
+    ],
+    exceptions: [{
+      modules: ["example.com/a"],
+      rules: ["cool-down"],
+      reason: "an outage",
+      until: "2026-12-31",
+      by: "alice",
+    }],
+  }, {
+    advisories: () => [],
+    age: () => Promise.resolve({ provenAtMs: NOW - DAY, basis: "sum.test had it" }),
+  });
+  const lines = policyLines(await policy.explain(module("v1.0.0"), asking));
+  assert.deepEqual(lines, [
+    ["policy", "unknown, no rule applies"],
+    ["rule malware", "does not apply"],
+    [
+      "rule cool-down",
+      "applies (hold, audit): it is known for 24 hours, and 7 days are required " +
+      "(sum.test had it); exception: an outage (alice, until 2026-12-31)",
+    ],
+    [
+      "rule licences",
+      "unknown: Cannot determine the licences that the policy asks for: the test has none",
+    ],
+    ["advisories", "none"],
+    ["age", "24 hours (sum.test had it)"],
+    [
+      "licences",
+      "unknown: Cannot determine the licences that the policy asks for: the test has none",
+    ],
+  ]);
 });

@@ -10,7 +10,7 @@ import {
   type Question,
 } from "./conditions.ts";
 import { type PolicyConfig, type RuleConfig, TOOLCHAINS_RULE } from "./config.ts";
-import { type Facts, UnknownFactError } from "./facts.ts";
+import { type FactName, type Facts, UnknownFactError } from "./facts.ts";
 import { goVersionOf, TOOLCHAIN_MODULE } from "./toolchain.ts";
 import { parseSpanMs } from "./time_text.ts";
 import type { Action } from "./verdict.ts";
@@ -23,8 +23,8 @@ export interface Rule {
   readonly name: string;
   readonly action: Action;
   readonly isEnforced: boolean;
-  /** Whether it asks for the age of versions. */
-  readonly asksAge: boolean;
+  /** What it asks for. */
+  readonly facts: readonly FactName[];
   /** Null: what the condition that holds says. */
   readonly reason: string | null;
   isAbout(path: ModulePath): boolean;
@@ -73,7 +73,7 @@ function compile(config: RuleConfig, mode: PolicyConfig["mode"]): Rule {
     action,
     reason,
     isEnforced: (config.mode ?? mode) === "enforce",
-    asksAge: config.minAge !== undefined,
+    facts: factsOf(config),
     isAbout: pathCondition(config),
     test: (asked, facts) => {
       if (!plain(asked, facts.isPrivate(asked.module.path))) return null;
@@ -81,6 +81,19 @@ function compile(config: RuleConfig, mode: PolicyConfig["mode"]): Rule {
       return testAll(conditions, { asked, facts, unknown });
     },
   };
+}
+
+function factsOf(
+  { advisories, licences, retracted, deprecated, minAge, moduleMinAge }: RuleConfig,
+): FactName[] {
+  const asked: Readonly<Record<FactName, unknown>> = {
+    age: minAge,
+    moduleAge: moduleMinAge,
+    advisories,
+    licences,
+    status: retracted ?? deprecated,
+  };
+  return (Object.keys(asked) as FactName[]).filter((name) => asked[name] !== undefined);
 }
 
 async function testAll(
@@ -115,7 +128,7 @@ function toolchainsRule(text: string, isEnforced: boolean): Rule {
     name: TOOLCHAINS_RULE,
     action: "deny",
     isEnforced,
-    asksAge: false,
+    facts: [],
     reason: null,
     isAbout: (path) => path === TOOLCHAIN_MODULE,
     test: ({ module }) => {

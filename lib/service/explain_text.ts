@@ -1,4 +1,5 @@
 /** An {@linkcode Explanation} as text, one line for each finding. */
+import { policyLines } from "../policy/explain.ts";
 import type { AccessPart, DatabasePart, Explanation, Failed, PublishedPart } from "./explainer.ts";
 
 export function explanationText(explanation: Explanation): string {
@@ -14,6 +15,7 @@ export function explanationText(explanation: Explanation): string {
     ...sources.map((said): [string, string] => [`now at ${said.source}`, sourceText(said)]),
     ["checksum database", databaseText(checksumDatabase)],
     ...accessLines(explanation.access),
+    ...policyPartLines(explanation.policy),
   ];
   const width = Math.min(24, Math.max(...lines.map(([name]) => name.length)));
   const rows = lines.map(([name, text]) => `${name.padEnd(width)}  ${text}\n`);
@@ -60,6 +62,11 @@ function accessLines(access: readonly AccessPart[] | null): [string, string][] {
     (rule === null ? "default: no rule applies" : `clientAuth.acl[${rule}]`) +
     (name === undefined ? "" : `, by its name ${name}`),
   ]);
+}
+
+function policyPartLines(policy: Explanation["policy"]): [string, string][] {
+  if (policy === null) return [];
+  return "failed" in policy ? [["policy", failure(policy)]] : policyLines(policy);
 }
 
 function failure({ failed, reason }: Failed): string {

@@ -17,6 +17,8 @@ import type { DatabaseFor } from "../module/hash_database.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { namesByPlace, type RepositoryName } from "../module/repository_identity.ts";
+import type { PolicyPart } from "../policy/explain.ts";
+import type { Policy } from "../policy/policy.ts";
 import type { Version } from "../module/version.ts";
 import type { Source } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
@@ -51,6 +53,8 @@ export interface Explanation {
   readonly checksumDatabase: DatabasePart | Failed | null;
   /** Null without client authentication. */
   readonly access: readonly AccessPart[] | null;
+  /** For the first of the identities. Null without a policy. */
+  readonly policy: PolicyPart | Failed | null;
 }
 
 export interface PublishedPart {
@@ -95,6 +99,8 @@ export interface ExplainerOptions {
   readonly databaseFor: DatabaseFor;
   /** Null: everyone may read everything. */
   readonly accessList: AccessList | null;
+  /** Null without a policy. */
+  readonly policy: Pick<Policy, "explain"> | null;
   /** Takes the whole reason of what could not be found out. */
   readonly log: Logger;
   readonly limits?: Partial<ExplainLimits>;
@@ -118,7 +124,7 @@ export const EXPLAIN_LIMITS: ExplainLimits = {
 export class Explainer {
   readonly #options: ExplainerOptions;
   readonly #limits: ExplainLimits;
-  readonly #flights: SingleFlight<Omit<Explanation, "access">>;
+  readonly #flights: SingleFlight<Omit<Explanation, "access" | "policy">>;
 
   constructor(options: ExplainerOptions) {
     this.#options = options;
@@ -144,13 +150,18 @@ export class Explainer {
       identity,
       ...accessList.decide(identity, module.path, facts.names),
     }));
-    return { ...facts, access };
+    const [identity = null] = identities;
+    const policy = this.#options.policy === null ? null : await this.#orFailure(
+      async () => await this.#options.policy?.explain(module, { identity, signal }) ?? null,
+      { names: undefined, signal },
+    );
+    return { ...facts, access, policy };
   }
 
   async #lookInto(
     module: ModuleVersion,
     { signal }: Flight,
-  ): Promise<Omit<Explanation, "access">> {
+  ): Promise<Omit<Explanation, "access" | "policy">> {
     const orFailure = <T>(work: () => Promise<T>, names?: Set<RepositoryName>) =>
       this.#orFailure(work, { names, signal });
     const { path, version } = module;

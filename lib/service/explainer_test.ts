@@ -43,6 +43,7 @@ Deno.test("Explainer tells no paths of this machine and no words of git", async 
     }),
     databaseFor: () => null,
     accessList: null,
+    policy: null,
     log: createLogger("info", { write: (line) => void log.push(line) }),
   });
   const { published, sources } = await explainer.explain(
