@@ -12,7 +12,8 @@ import {
 import { printLine } from "./print.ts";
 import { Parts } from "../lib/open/parts.ts";
 import { openSurroundings } from "../lib/open/surroundings.ts";
-import { PolicyReport, reportText } from "../lib/usage/policy_report.ts";
+import { BypassReport, bypassText, type SuspectedBypass } from "../lib/usage/bypass_report.ts";
+import { PolicyReport, type ReportedRule, reportText } from "../lib/usage/policy_report.ts";
 import { readUsage } from "../lib/usage/usage_log.ts";
 
 interface Flags extends CommonFlags {
@@ -31,27 +32,37 @@ export function define(command: Command, context: CommandContext): void {
       "after",
       `
 Reads the usage that the servers have recorded (usage: identities in the configuration). With a policy in audit mode, it
-shows what enforcing the policy would deny, and to whom.
+shows what enforcing the policy would deny, and to whom. It also names clients that seem to download modules elsewhere.
 
 Example:
   go-mod-proxy policy report --config-file config.yaml --since 7d`,
     )
     .action(context.action(async ({ since, json, ...flags }: Flags) => {
-      const report = await runReport({
-        ...await load(flags, context),
-        sinceMs: Date.now() - since,
-      });
-      const found = { rules: report.rules(), requests: report.requests };
-      if (json) printLine(JSON.stringify(found, null, 2));
-      else for (const line of reportText(found)) printLine(line);
+      const found = await runReport({ ...await load(flags, context), sinceMs: Date.now() - since });
+      if (json) return printLine(JSON.stringify(found, null, 2));
+      for (const line of [...reportText(found), ...bypassText(found.suspected)]) printLine(line);
     }));
 }
 
-async function runReport(options: Loaded & { readonly sinceMs: number }): Promise<PolicyReport> {
+interface Report {
+  readonly rules: readonly ReportedRule[];
+  /** All zips that were requested. */
+  readonly requests: number;
+  readonly suspected: readonly SuspectedBypass[];
+}
+
+async function runReport(options: Loaded & { readonly sinceMs: number }): Promise<Report> {
   const { signal, sinceMs } = options;
   await using parts = new Parts(await openSurroundings(options), { isReadOnly: true });
-  const report = new PolicyReport();
+  const [report, bypasses] = [new PolicyReport(), new BypassReport()];
   const rows = readUsage(await parts.store(), { sinceMs, nowMs: Date.now(), signal });
-  for await (const row of rows) report.add(row);
-  return report;
+  for await (const row of rows) {
+    report.add(row);
+    bypasses.add(row);
+  }
+  return {
+    rules: report.rules(),
+    requests: report.requests,
+    suspected: bypasses.suspected(),
+  };
 }

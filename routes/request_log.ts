@@ -79,6 +79,7 @@ export class RequestLog {
 const KINDS: Readonly<Record<string, UsageKey["kind"]>> = {
   "/{module}/@v/{version}.mod": "mod",
   "/{module}/@v/{version}.zip": "zip",
+  "/sumdb/{database}/lookup/{module}@{version}": "lookup",
 };
 
 /** The usage that a request is; null for requests that got nothing, and for others. */

@@ -53,6 +53,10 @@ export function sumdbRoute(options: SumdbRouteOptions): Route {
     read: (request) => {
       const target = parseSumdbPath(request.path.slice("sumdb/".length));
       request.facts["database"] = target.database;
+      if (target.file === "lookup") {
+        request.facts["module"] = target.module.path;
+        request.facts["version"] = target.module.version;
+      }
       return {
         template: TEMPLATES[target.file],
         access: accessTo(target),

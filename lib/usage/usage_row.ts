@@ -1,6 +1,6 @@
 /**
- * Rows of usage: how often a file of a version was requested by a client within an hour, and what
- * the policy decided. One JSON line each, sorted.
+ * Rows of usage: how often a file of a version, or its record in a checksum database, was requested
+ * by a client within an hour, and what the policy decided. One JSON line each, sorted.
  *
  * ```text
  * {"module":"example.com/a","version":"v1.0.0","kind":"zip","identity":"ci","count":3}
@@ -13,7 +13,8 @@ import { z } from "zod";
 const row = z.object({
   module: z.string(),
   version: z.string(),
-  kind: z.enum(["mod", "zip"]),
+  /** `lookup`: of its record in a checksum database. */
+  kind: z.enum(["mod", "zip", "lookup"]),
   /** Null: not recorded, or no client authentication. */
   identity: z.string().nullable(),
   count: z.number().int().min(1),
