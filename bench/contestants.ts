@@ -39,6 +39,7 @@ interface Place {
   /** Of private modules, by module path. */
   readonly repositoryUrls: ReadonlyMap<string, string>;
   readonly clientAuth: object;
+  readonly policy: object;
   /** When ours fetches zips. */
   readonly zips: "lazy" | "eager";
   /** Where ours keeps modules, as its configuration says it. */
@@ -48,7 +49,7 @@ interface Place {
 
 const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
   "ours": async (place) => {
-    const { upstream, folder, port, denoFlags, repositoryUrls, clientAuth, zips } = place;
+    const { upstream, folder, port, denoFlags, repositoryUrls, clientAuth, policy, zips } = place;
     const { storage, env } = place;
     const privateModules = [...repositoryUrls].map(([pathPrefix, repository]) => (
       { pathPrefix, auth: { none: true }, repository }
@@ -56,6 +57,7 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
     const config = {
       privateModules,
       clientAuth,
+      policy,
       storage,
       parentProxy: { url: upstream.url },
       publicModules: {
@@ -142,6 +144,8 @@ export interface StartOptions {
   readonly repositoryUrls?: ReadonlyMap<string, string>;
   /** The section of our configuration. Default: nobody is asked who they are. */
   readonly clientAuth?: object;
+  /** The section of our configuration. Default: nothing is denied. */
+  readonly policy?: object;
   /** When ours fetches zips. Default: as it does by default. */
   readonly zips?: "lazy" | "eager";
   /** The section of our configuration. Default: a folder of its own. */
@@ -177,8 +181,14 @@ export class Contestant implements AsyncDisposable {
   }
 
   static async start(name: Name, options: StartOptions) {
-    const { upstream, files = "", repositoryUrls = new Map(), clientAuth = {}, denoFlags = [] } =
-      options;
+    const {
+      upstream,
+      files = "",
+      repositoryUrls = new Map(),
+      clientAuth = {},
+      policy = {},
+      denoFlags = [],
+    } = options;
     const { untilAnswers = name === "ours" ? "healthz" : undefined, zips = "lazy" } = options;
     const folder = await Deno.makeTempDir({ prefix: `bench-${name}-` });
     const home = join(folder, "home");
@@ -191,6 +201,7 @@ export class Contestant implements AsyncDisposable {
       files,
       repositoryUrls,
       clientAuth,
+      policy,
       denoFlags,
       zips,
       storage: options.storage ?? { disk: { path: join(folder, "data") } },

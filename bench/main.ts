@@ -19,6 +19,7 @@ import { benchAuth } from "./auth.ts";
 import { benchCold } from "./cold.ts";
 import { benchGit } from "./git.ts";
 import { benchMemory } from "./memory.ts";
+import { benchPolicy } from "./policy.ts";
 import { benchPrivate } from "./private.ts";
 import { type Facts, type Report, toJson, toMarkdown } from "./report.ts";
 import type { BenchOptions } from "./suite.ts";
@@ -35,6 +36,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["cold", benchCold],
   ["git", benchGit],
   ["memory", benchMemory],
+  ["policy", benchPolicy],
   ["private", benchPrivate],
   ["start", benchStart],
   ["storage", benchStorage],

@@ -1,8 +1,8 @@
 /**
- * Clients that seem to download modules elsewhere. A `go` command whose `GOPROXY` goes on to another
- * proxy or to `direct` still asks this server for the checksum of what it has downloaded there. So a
- * client that has looked up a version, and requested neither its `.mod` nor its zip, got it elsewhere,
- * or had it in its module cache without a line in go.sum.
+ * Clients that seem to download modules elsewhere. A `go` command whose `GOPROXY` goes on to
+ * another proxy or to `direct` still asks this server for the checksum of what it has downloaded
+ * there. So a client that has looked up a version, and requested neither its `.mod` nor its zip,
+ * got it elsewhere, or had it in its module cache without a line in go.sum.
  */
 import type { UsageRow } from "./usage_row.ts";
 
