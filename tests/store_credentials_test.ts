@@ -3,13 +3,15 @@
  * place of theirs, and with the permissions that the product runs with. The tests show that the
  * libraries work with these permissions, not how they work.
  *
- * Not here: a Google service account's key, whose tokens the library asks for at Google's own
+ * Not here: tokens by a Google service account's key, which the library asks for at Google's own
  * address only.
  */
 import assert from "node:assert/strict";
+import { createSign } from "node:crypto";
 import { Loopback } from "./fakes/loopback.ts";
+import { faultOf, ServiceAccount } from "./fakes/signed_bucket.ts";
 import { denoDir, startFlags } from "./worlds/server.ts";
-import { runCommand } from "./support/run_command.ts";
+import { runCommand, type RunResult } from "./support/run_command.ts";
 import { dirname } from "node:path";
 
 const MAIN = new URL("./processes/store_credentials_main.ts", import.meta.url).href;
@@ -142,10 +144,61 @@ Deno.test("S3Store finds Amazon's usual credentials", async (t) => {
   }
 });
 
-async function headersOf(
-  store: "gcs" | "s3",
-  { files = {}, env }: Row,
-): Promise<Record<string, string>> {
+Deno.test("GcsStore signs URLs with Google's usual credentials", async (t) => {
+  const account = new ServiceAccount();
+  const signedBy: string[] = [];
+  await using server = new Loopback(async (request) => {
+    const { pathname } = new URL(request.url);
+    switch (pathname) {
+      case "/computeMetadata/v1/instance/service-accounts/default/email":
+        return new Response(account.email, { headers: { "Metadata-Flavor": "Google" } });
+      case `/accounts/${account.email}:signBlob`: {
+        signedBy.push(request.headers.get("Authorization") ?? "");
+        const { payload } = await request.json();
+        const signer = createSign("RSA-SHA256").update(Uint8Array.fromBase64(payload));
+        return Response.json({ signedBlob: signer.sign(account.privateKey, "base64") });
+      }
+      default:
+        return handOut(request);
+    }
+  });
+  const rows: (Row & { want: string[] })[] = [
+    {
+      name: "a service account's key signs here",
+      files: { "key.json": account.keyFile },
+      env: { GOOGLE_APPLICATION_CREDENTIALS: "HOME/key.json" },
+      want: [],
+    },
+    {
+      name: "IAM signs for an account without a key",
+      env: {
+        GCE_METADATA_HOST: new URL(server.url).host,
+        SIGNING_ENDPOINT: `${server.url}/accounts/`,
+      },
+      want: ["Bearer google-token"],
+    },
+  ];
+  for (const { want, ...row } of rows) {
+    await t.step(row.name, async () => {
+      const { stdout, stderr } = await outputOf("gcs-url", row);
+      const url = new URL(stdout.trim());
+      assert.equal(
+        url.origin + url.pathname,
+        "https://storage.googleapis.com/modules/z1/a%40v/x%2By",
+      );
+      assert.equal(faultOf(new Request(url), account), null);
+      assert.deepEqual(signedBy, want);
+      // It would stand between the lines of our log.
+      assert.equal(stderr, "");
+    });
+  }
+});
+
+async function headersOf(store: "gcs" | "s3", row: Row): Promise<Record<string, string>> {
+  return JSON.parse((await outputOf(store, row)).stdout);
+}
+
+async function outputOf(kind: string, { files = {}, env }: Row): Promise<RunResult> {
   const home = await Deno.makeTempDir();
   try {
     for (const [name, content] of Object.entries(files)) {
@@ -153,8 +206,8 @@ async function headersOf(
       await Deno.writeTextFile(`${home}/${name}`, content.replace("HOME", home));
     }
     const inHome = Object.entries(env).map(([name, value]) => [name, value.replace("HOME", home)]);
-    const { code, stdout, stderr } = await runCommand(Deno.execPath(), {
-      args: ["run", ...await startFlags(), MAIN, store],
+    const result = await runCommand(Deno.execPath(), {
+      args: ["run", ...await startFlags(), MAIN, kind],
       clearEnv: true,
       env: {
         PATH: Deno.env.get("PATH") ?? "",
@@ -164,8 +217,8 @@ async function headersOf(
         ...Object.fromEntries(inHome),
       },
     });
-    assert.equal(code, 0, stderr);
-    return JSON.parse(stdout);
+    assert.equal(result.code, 0, result.stderr);
+    return result;
   } finally {
     await Deno.remove(home, { recursive: true });
   }

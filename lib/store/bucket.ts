@@ -9,7 +9,8 @@
  *   the object that is there tells our own earlier write from another writer's.
  */
 import { Budget, type ReadLimits } from "../async/budget.ts";
-import { LimitExceededError } from "../errors.ts";
+import { withDeadline } from "../async/deadline.ts";
+import { LimitExceededError, StorageError } from "../errors.ts";
 import type { Metrics } from "../log/metrics.ts";
 import { crc32c, crc32cText } from "./crc32c.ts";
 import { keysBelow, namesIn } from "./listing.ts";
@@ -24,6 +25,7 @@ import {
   type ObjectStore,
   openExactly,
   readAll,
+  type SignedUrlOptions,
   type StoredObject,
   type WalkOptions,
 } from "./object_store.ts";
@@ -47,6 +49,8 @@ export interface BucketOptions {
   readonly metrics?: Metrics | undefined;
   /** Milliseconds since any moment. */
   readonly now?: () => number;
+  /** Milliseconds since 1970, as the server knows them. */
+  readonly date?: () => number;
   /** Default {@linkcode SINGLE_REQUEST_LIMIT_BYTES}. */
   readonly singleRequestLimitBytes?: number;
   /** Default {@linkcode PART_SIZE_BYTES}. */
@@ -117,6 +121,16 @@ export interface BucketProtocol {
   ): Promise<boolean>;
   /** Like {@linkcode create}, in parts; false also where the upload was lost. */
   upload(object: NewObject, content: ContentParts, options: SendOptions): Promise<boolean>;
+  /** A URL that carries its own signature: a GET of the object, for anyone who has the URL. */
+  readonly signUrl: SignUrl;
+}
+
+export type SignUrl = (name: string, options: SignUrlOptions) => Promise<URL>;
+
+export interface SignUrlOptions {
+  /** Milliseconds since 1970. */
+  readonly startMs: number;
+  readonly lifetimeSeconds: number;
 }
 
 /** What an object is created with. */
@@ -178,6 +192,7 @@ export class BucketStore implements ObjectStore {
   readonly #singleRequestLimitBytes: number;
   readonly #partSizeBytes: number;
   readonly #now: () => number;
+  readonly #date: () => number;
   #bucketSeenMs = -Infinity;
 
   constructor(protocol: BucketProtocol, options: BucketOptions) {
@@ -190,6 +205,7 @@ export class BucketStore implements ObjectStore {
     this.#singleRequestLimitBytes = options.singleRequestLimitBytes ?? SINGLE_REQUEST_LIMIT_BYTES;
     this.#partSizeBytes = options.partSizeBytes ?? PART_SIZE_BYTES;
     this.#now = options.now ?? (() => performance.now());
+    this.#date = options.date ?? Date.now;
   }
 
   async get(key: string, { range, signal }: GetOptions = {}): Promise<StoredObject | null> {
@@ -239,6 +255,32 @@ export class BucketStore implements ObjectStore {
     const prefix = this.#prefix;
     const query = { prefix, isFlat: false, after: "", limit: Infinity };
     yield* keysBelow(this.#pages(query, { what: "walk through", signal }), prefix);
+  }
+
+  /** What is signed is not asked about, so it is looked up first. */
+  async signedUrl(
+    key: string,
+    { lifetimeSeconds, signal }: SignedUrlOptions,
+  ): Promise<URL | null> {
+    assertKey(key);
+    signal?.throwIfAborted();
+    const name = this.#prefix + key;
+    const what = `sign a URL of "${key}" on`;
+    if (await this.#look(name, { what, signal }) === null) return null;
+    try {
+      // Credentials may have to be asked for, and libraries that do so have no deadline.
+      return await withDeadline(
+        () => this.#protocol.signUrl(name, { startMs: this.#date(), lifetimeSeconds }),
+        {
+          timeoutMs: this.#client.times.requestTimeoutMs,
+          what: `${what} ${this.description}`,
+          signal,
+        },
+      );
+    } catch (cause) {
+      if (signal?.aborted) throw signal.reason;
+      throw new StorageError(`Cannot ${what} ${this.description}`, { cause });
+    }
   }
 
   async #createAtOnce(

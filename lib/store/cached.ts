@@ -29,6 +29,7 @@ import {
   type GetOptions,
   type ListOptions,
   type ObjectStore,
+  type SignedUrlOptions,
   type StoredObject,
   type WalkOptions,
 } from "./object_store.ts";
@@ -116,6 +117,11 @@ export class CachedStore implements ObjectStore {
 
   walk(options?: WalkOptions): AsyncIterable<string> {
     return this.#store.walk(options);
+  }
+
+  /** Whoever has the URL reads from the store, whatever is here. */
+  async signedUrl(key: string, options: SignedUrlOptions): Promise<URL | null> {
+    return await this.#store.signedUrl?.(key, options) ?? null;
   }
 
   /** A space is in no key. */

@@ -105,6 +105,17 @@ Deno.test("CachedStore serves from the store when its folder is of no use", asyn
   assert.equal(cache.warnings, 1);
 });
 
+Deno.test("CachedStore signs URLs as its store does, whatever it has itself", async () => {
+  await using cache = await TestCache.make();
+  const memory = new MemoryStore();
+  assert.equal(await cache.before(memory).signedUrl(KEY, { lifetimeSeconds: 9 }), null);
+  const signedUrl = (key: string, { lifetimeSeconds }: { lifetimeSeconds: number }) =>
+    Promise.resolve(new URL(`https://bucket.example.com/${key}?${lifetimeSeconds}`));
+  const store = cache.before(Object.assign(memory, { signedUrl }));
+  const url = await store.signedUrl(KEY, { lifetimeSeconds: 9 });
+  assert.equal(url?.href, `https://bucket.example.com/${KEY}?9`);
+});
+
 Deno.test("CachedStore of one bucket has nothing of another's", async () => {
   await using cache = await TestCache.make();
   const one = cache.before(new MemoryStore(), "https://storage.example.com/one/");

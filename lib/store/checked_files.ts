@@ -123,6 +123,17 @@ export class CheckedFiles {
     }
   }
 
+  /**
+   * Whether a file, which stays open, is one to hand to another program: it has sums and the size
+   * that they say, or has been judged now. Its blocks are not compared. False where it was damaged
+   * and has been set aside.
+   *
+   * @throws {StorageError} when it is damaged and must stay where it is
+   */
+  async isWhole(opened: OpenedFile, signal: AbortSignal | undefined): Promise<boolean> {
+    return (await this.#sumsOf(opened) ?? await this.#judge(opened, signal)) !== null;
+  }
+
   /** The sums of a file that is about to get its name. */
   async sumsOfNew(path: string): Promise<BlockSums> {
     using file = await Deno.open(path);

@@ -220,6 +220,49 @@ Deno.test("DiskStore leaves an object alone that was made anew while a damaged o
   assert.deepEqual(await read(await world.open(), key), bytes);
 });
 
+Deno.test("DiskStore.fileOf() names only files that another program may send", async (t) => {
+  const bytes = noise(LARGE_BYTES);
+  const key = keyOf(bytes);
+  const rows: {
+    name: string;
+    damage: (file: string, sums: string) => Promise<void>;
+    want: string | null;
+    judged: number;
+  }[] = [
+    { name: "whole", damage: async () => {}, want: key, judged: 0 },
+    { name: "without sums", damage: (_, sums) => Deno.remove(sums), want: key, judged: 1 },
+    { name: "cut off", damage: (file) => Deno.truncate(file, 10), want: null, judged: 1 },
+    {
+      name: "a symbolic link",
+      damage: async (file) => {
+        await Deno.rename(file, `${file}-moved`);
+        await Deno.symlink(`${file}-moved`, file);
+      },
+      want: null,
+      judged: 0,
+    },
+    { name: "gone", damage: (file) => Deno.remove(file), want: null, judged: 0 },
+  ];
+  for (const { name, damage, want, judged } of rows) {
+    await t.step(name, async () => {
+      await using world = await World.make();
+      await (await world.open()).create(key, bytesContent(bytes));
+      await damage(world.file(key), sumsOf(world, key));
+      const store = await world.open();
+      assert.equal(await store.fileOf(key), want);
+      assert.equal(world.judged.length, judged);
+      // What was set aside is fetched anew.
+      if (want === null) assert.equal(await store.create(key, bytesContent(bytes)), "created");
+    });
+  }
+  await t.step("an object that is not checked", async () => {
+    await using world = await World.make();
+    const store = await world.open();
+    await store.create("y/other", bytesContent(bytes));
+    assert.equal(await store.fileOf("y/other"), "y/other");
+  });
+});
+
 Deno.test("DiskStore follows no symbolic link", async (t) => {
   await using world = await World.make();
   await using other = await World.make();

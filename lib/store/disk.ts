@@ -54,6 +54,7 @@ import {
   assertRange,
   type Content,
   type CreateOptions,
+  type FileOptions,
   type GetOptions,
   type IsUnchanged,
   keyFault,
@@ -239,6 +240,24 @@ export class DiskStore implements ObjectStore {
       if (real !== null && real !== path) throw linked(folder);
       const names = await this.#unlessAbsent(namesIn(path, signal)) ?? [];
       return names.filter((name) => name > after).sort().slice(0, limit);
+    }, signal);
+  }
+
+  /** The key, because objects lie at their keys. */
+  async fileOf(key: string, { signal }: FileOptions = {}): Promise<string | null> {
+    assertKey(key);
+    signal?.throwIfAborted();
+    return await this.#io(`find the file of "${key}" on`, async () => {
+      const path = `${this.#root}/${key}`;
+      const file = await this.#openPlain({ key, path });
+      if (file === null) return null;
+      using opened = file;
+      const info = await opened.stat();
+      signal?.throwIfAborted();
+      if (!info.isFile) return null;
+      const isWhole = !this.#checked.covers(key) ||
+        await this.#checked.isWhole({ key, path, file, info }, signal);
+      return isWhole ? key : null;
     }, signal);
   }
 

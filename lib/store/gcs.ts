@@ -15,7 +15,8 @@
  *   metadata server), found by google-auth-library, which is loaded for the first request. An
  *   endpoint with plain http is an emulator on this machine and gets no credentials.
  *
- * The SDK, @google-cloud/storage, is not used: docs/design/object_storage.md has the measurements.
+ * The SDK, @google-cloud/storage, signs URLs (gcs_signed_url.ts) and does nothing else:
+ * docs/design/object_storage.md has the measurements.
  *
  * Limits: uploads that are given up are left to the server, which drops them after a week.
  */
@@ -33,7 +34,9 @@ import {
   type ObjectFacts,
   type Page,
   type PageQuery,
+  type SignUrl,
 } from "./bucket.ts";
+import { googleUrlSigner } from "./gcs_signed_url.ts";
 import {
   LostAnswerError,
   type SendOptions,
@@ -49,6 +52,8 @@ export interface GcsStoreOptions extends BucketOptions {
   readonly emulatorHost?: string | undefined;
   /** An access token. Default: Google's usual credentials. */
   readonly token?: () => Promise<string>;
+  /** Default: {@linkcode googleUrlSigner} with Google's usual credentials. */
+  readonly signUrl?: SignUrl;
 }
 
 const GOOGLE_ENDPOINT = "https://storage.googleapis.com";
@@ -88,12 +93,14 @@ class GcsProtocol implements BucketProtocol {
   readonly url: string;
   readonly #endpoint: string;
   readonly #bucket: string;
+  readonly signUrl: SignUrl;
 
   constructor(options: GcsStoreOptions) {
     const { bucket, prefix = "" } = options;
     this.#endpoint = endpointOf(options);
     this.#bucket = encodeURIComponent(bucket);
     this.url = `${this.#endpoint}/${this.#bucket}/`;
+    this.signUrl = options.signUrl ?? googleUrlSigner({ bucket, endpoint: this.#endpoint });
     const token = options.token ?? googleToken();
     this.client = bucketClient(`gcs ${bucket}${prefix === "" ? "" : `/${prefix}`}`, options, {
       authorize: this.#endpoint.startsWith("http:")

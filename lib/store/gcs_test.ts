@@ -5,8 +5,12 @@ import { ConfigError, StorageError } from "../errors.ts";
 import { bytesContent } from "./object_store.ts";
 import { probeStore } from "./probe.ts";
 import { emulatorTests, FAKE_GCS_SERVER, startGcs } from "../../tests/worlds/emulator.ts";
+import { SignedBucket } from "../../tests/fakes/signed_bucket.ts";
+import { signedUrlSuite } from "../../tests/suites/signed_url_suite.ts";
 import { storeContract } from "../../tests/suites/store_contract.ts";
+import { GoogleAuth, JWT } from "google-auth-library";
 import { GcsStore, type GcsStoreOptions } from "./gcs.ts";
+import { googleUrlSigner } from "./gcs_signed_url.ts";
 
 const BUCKET = "modules";
 /** The least that the API takes. */
@@ -50,6 +54,29 @@ emulatorTests(FAKE_GCS_SERVER, (program) => {
     isPart: ({ headers }) => /^bytes 0-/.test(headers.get("Content-Range") ?? ""),
     isCompletion: ({ headers }) => /^bytes [1-9]/.test(headers.get("Content-Range") ?? ""),
   });
+
+  for (const prefix of ["", "a/b"]) {
+    signedUrlSuite({
+      name: prefix === "" ? "GcsStore" : "GcsStore with a prefix",
+      parameters: { signature: "X-Goog-Signature", expires: "X-Goog-Expires" },
+      start: async () => {
+        const server = new SignedBucket(await startGcs(program, BUCKET));
+        const { email, privateKey: key } = server.account;
+        // As if it had found the account's file; its options for one print warnings.
+        const authClient = new GoogleAuth({ authClient: new JWT({ email, key }) });
+        authClient.jsonContent = { client_email: email, private_key: key };
+        const signUrl = googleUrlSigner({ bucket: BUCKET, endpoint: server.url, authClient });
+        return {
+          open: ({ lateMs }) => {
+            server.aheadMs = lateMs;
+            return new GcsStore({ bucket: BUCKET, apiEndpoint: server.url, prefix, signUrl });
+          },
+          secret: key,
+          [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+        };
+      },
+    });
+  }
 
   Deno.test("probeStore() refuses a GcsStore whose server ignores the condition", async (t) => {
     const rows = { "uploadType=multipart": "at once", "uploadType=resumable": "in parts" };

@@ -3,10 +3,12 @@ import { type Metrics, timed } from "../log/metrics.ts";
 import type {
   Content,
   CreateOptions,
+  FileOptions,
   GetOptions,
   IsUnchanged,
   ListOptions,
   ObjectStore,
+  SignedUrlOptions,
   StoredObject,
   WalkOptions,
 } from "./object_store.ts";
@@ -45,6 +47,21 @@ export class MeasuredStore implements ObjectStore {
   /** Is no request, and not counted. */
   observe(folder: string): IsUnchanged | null {
     return this.#store.observe?.(folder) ?? null;
+  }
+
+  async signedUrl(key: string, options: SignedUrlOptions): Promise<URL | null> {
+    if (this.#store.signedUrl === undefined) return null;
+    const call = { operation: "sign", key, signal: options.signal };
+    return await this.#measure(
+      call,
+      async () => await this.#store.signedUrl?.(key, options) ?? null,
+    );
+  }
+
+  async fileOf(key: string, options: FileOptions = {}): Promise<string | null> {
+    if (this.#store.fileOf === undefined) return null;
+    const call = { operation: "locate", key, signal: options.signal };
+    return await this.#measure(call, async () => await this.#store.fileOf?.(key, options) ?? null);
   }
 
   #measure<T>({ operation, key, signal }: Call, work: () => Promise<T>): Promise<T> {

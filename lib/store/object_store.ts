@@ -22,6 +22,10 @@
  *   walks; it is for `fsck`.
  * - C10 Where a store has `observe`: as long as what it answered says that the folder is unchanged,
  *   a `list` that began afterwards names the same as it would now. Null says nothing.
+ * - C11 Where a store has `signedUrl`: by the URL, whoever has it can GET this object, and nothing
+ *   else, until its lifetime is over. Null where the object is not there, or the store has no URLs.
+ * - C12 Where a store has `fileOf`: the file is the whole object, and stays so. Null where the
+ *   object is not there, or the store has no files.
  *
  * A new back end is a file beside this one, its schema in `config.ts`, a case in `open.ts` and a
  * test that calls the contract suite.
@@ -108,6 +112,15 @@ export interface WalkOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface SignedUrlOptions {
+  readonly lifetimeSeconds: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface FileOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface ObjectStore {
   /** How messages name this store: `disk ./data`, `gcs my-bucket`. */
   readonly description: string;
@@ -134,6 +147,21 @@ export interface ObjectStore {
   walk(options?: WalkOptions): AsyncIterable<string>;
   /** For stores that can tell without a wait whether anything has come into a folder (C10). */
   observe?(folder: string): IsUnchanged | null;
+  /**
+   * For stores whose server can send an object to a client itself (C11). The URL is a credential:
+   * it belongs in no log and no message.
+   *
+   * @throws {StorageError} when the store cannot say, or cannot sign
+   */
+  signedUrl?(key: string, options: SignedUrlOptions): Promise<URL | null>;
+  /**
+   * For stores whose objects are files that another program of this machine can send (C12): the
+   * path of the object's file below the store's directory. What reading the object would compare
+   * with its checksum, the other program does not.
+   *
+   * @throws {StorageError} when the store cannot say
+   */
+  fileOf?(key: string, options?: FileOptions): Promise<string | null>;
 }
 
 /** Whether a folder is as it was. Once it is not, it will not be again. */

@@ -38,6 +38,7 @@ import {
   type ObjectFacts,
   type Page,
   type PageQuery,
+  type SignUrl,
 } from "./bucket.ts";
 import { sizeIn } from "./object_body.ts";
 import type { SendOptions, StoreAnswer, StoreClient, StoreRequest } from "./store_client.ts";
@@ -77,11 +78,16 @@ export class S3Store extends BucketStore {
 class S3Protocol implements BucketProtocol {
   readonly client: StoreClient;
   readonly url: string;
+  readonly signUrl: SignUrl;
 
   constructor(options: S3StoreOptions) {
     const { bucket, region, prefix = "" } = options;
     this.url = `${bucketUrlOf(options)}/`;
     const credentials = options.credentials ?? usualCredentials();
+    this.signUrl = async (name, { startMs, lifetimeSeconds }) => {
+      const url = this.#url(name, { "X-Amz-Expires": `${lifetimeSeconds}` });
+      return await signQuery({ url, startMs }, { region, ...await credentials() });
+    };
     this.client = bucketClient(`s3 ${bucket}${prefix === "" ? "" : `/${prefix}`}`, options, {
       authorize: async (request) => await sign(request, { region, ...await credentials() }),
       // Another writer is at the same key.
@@ -274,10 +280,12 @@ function encodeSegment(segment: string): string {
     .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
+type SigningAccount = S3Credentials & { readonly region: string };
+
 /** The headers that Signature Version 4 adds to a request. */
 async function sign(
   { method, url, headers = {}, body }: StoreRequest,
-  account: S3Credentials & { region: string },
+  account: SigningAccount,
 ): Promise<Record<string, string>> {
   // What this store sends is text or bytes; a Blob could be hashed only by reading it.
   if (body instanceof Blob) throw new Error("Cannot sign a Blob");
@@ -286,13 +294,34 @@ async function sign(
     method,
     url: url.href,
     headers: { ...headers, "x-amz-content-sha256": hash },
-    service: "s3",
-    region: account.region,
-    accessKeyId: account.accessKeyId,
-    secretAccessKey: account.secretAccessKey,
-    ...(account.sessionToken === undefined ? {} : { sessionToken: account.sessionToken }),
+    ...signatureOptions(account),
   });
   return Object.fromEntries((await signer.sign()).headers);
+}
+
+/** A GET with the signature in its query. Temporary credentials may end before it does. */
+async function signQuery(
+  { url, startMs }: { readonly url: URL; readonly startMs: number },
+  account: SigningAccount,
+): Promise<URL> {
+  const signer = new AwsV4Signer({
+    method: "GET",
+    url: url.href,
+    signQuery: true,
+    datetime: new Date(startMs).toISOString().replace(/[:-]|\.\d{3}/g, ""),
+    ...signatureOptions(account),
+  });
+  return (await signer.sign()).url;
+}
+
+function signatureOptions({ region, accessKeyId, secretAccessKey, sessionToken }: SigningAccount) {
+  return {
+    service: "s3",
+    region,
+    accessKeyId,
+    secretAccessKey,
+    ...(sessionToken === undefined ? {} : { sessionToken }),
+  };
 }
 
 /** Credentials of the usual chain; the library keeps them until they expire. */

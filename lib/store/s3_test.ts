@@ -10,6 +10,7 @@ import {
   startS3,
   VERSITYGW,
 } from "../../tests/worlds/emulator.ts";
+import { signedUrlSuite } from "../../tests/suites/signed_url_suite.ts";
 import { storeContract } from "../../tests/suites/store_contract.ts";
 import { AwsV4Signer } from "aws4fetch";
 import { bytesContent } from "./object_store.ts";
@@ -57,6 +58,22 @@ emulatorTests(VERSITYGW, (program) => {
     isPart: ({ target }) => target.includes("partNumber=1&"),
     isCompletion: ({ method, headers }) => method === "POST" && headers.has("If-None-Match"),
   });
+
+  for (const prefix of ["", "a/b"]) {
+    signedUrlSuite({
+      name: prefix === "" ? "S3Store" : "S3Store with a prefix",
+      parameters: { signature: "X-Amz-Signature", expires: "X-Amz-Expires" },
+      start: async () => {
+        const emulator = await startS3(program, BUCKET);
+        return {
+          open: ({ lateMs }) =>
+            open({ endpoint: emulator.url, prefix, date: () => Date.now() - lateMs }),
+          secret: S3_ACCOUNT.secretAccessKey,
+          [Symbol.asyncDispose]: () => emulator[Symbol.asyncDispose](),
+        };
+      },
+    });
+  }
 
   Deno.test("S3Store aborts an upload that comes to nothing", async (t) => {
     await using emulator = await startS3(program, BUCKET);
@@ -127,6 +144,32 @@ Deno.test("probeStore() refuses an S3Store whose server ignores the condition", 
       });
     });
   }
+});
+
+Deno.test("S3Store.signedUrl() has the session token of temporary credentials in it", async () => {
+  const store = open({
+    endpoint: "http://127.0.0.1",
+    credentials: () => Promise.resolve({ ...S3_ACCOUNT, sessionToken: "session/+=" }),
+    fetch: () => Promise.resolve(new Response(null)),
+    date: () => Date.UTC(2024, 1, 3, 4, 5, 6),
+  });
+  const url = await store.signedUrl("a/b", { lifetimeSeconds: 300 });
+  assert.deepEqual([...url?.searchParams ?? []].filter(([name]) => name !== "X-Amz-Signature"), [
+    ["X-Amz-Expires", "300"],
+    ["X-Amz-Date", "20240203T040506Z"],
+    ["X-Amz-Security-Token", "session/+="],
+    ["X-Amz-Algorithm", "AWS4-HMAC-SHA256"],
+    ["X-Amz-Credential", `tester/20240203/${S3_REGION}/s3/aws4_request`],
+    ["X-Amz-SignedHeaders", "host"],
+  ]);
+});
+
+Deno.test("S3Store.signedUrl() fails as the store does where there are no credentials", async () => {
+  const store = open({
+    endpoint: "http://127.0.0.1",
+    credentials: () => Promise.reject(new Error("nowhere")),
+  });
+  await assert.rejects(store.signedUrl("a/b", { lifetimeSeconds: 300 }), StorageError);
 });
 
 Deno.test("S3Store takes another writer at the same key (409) for a reason to ask again", async () => {
