@@ -15,6 +15,7 @@ import { type MetricsPage, metricsRoute } from "./metrics.ts";
 import { moduleRoute } from "./module.ts";
 import { type PolicyRouteOptions, policyRoutes } from "./policy.ts";
 import { sumdbRoute } from "./sumdb.ts";
+import type { ZipDelivery } from "./zip_delivery.ts";
 
 /** What the routes need. */
 export interface RouteParts extends HealthOptions {
@@ -29,10 +30,12 @@ export interface RouteParts extends HealthOptions {
   readonly databases: Pick<SumDatabases, "find">;
   readonly modules: ModuleAnswers;
   readonly copyNames: CopyNames;
+  readonly delivery: ZipDelivery;
 }
 
 export function allRoutes(parts: RouteParts): Route[] {
-  const { auth, metrics, index, policy, explainer, databases, modules, copyNames } = parts;
+  const { auth, metrics, index, policy, explainer, databases, modules, copyNames, delivery } =
+    parts;
   return [
     ...healthRoutes(parts),
     homeRoute(),
@@ -42,6 +45,6 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...policy === null ? [] : policyRoutes(policy),
     explainRoute(explainer),
     sumdbRoute({ databases, copyNames }),
-    moduleRoute(modules),
+    moduleRoute(modules, delivery),
   ];
 }

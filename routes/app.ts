@@ -42,6 +42,8 @@ export type Method = "GET" | "HEAD" | "POST";
 
 /** What a route needs to know of a request. */
 export interface RouteRequest extends ClientRequest {
+  /** The address at the other end of the connection: the client's, or a proxy's. */
+  readonly peer?: string | null;
   readonly method: Method;
   /** Scheme and host as the client wrote them. */
   readonly origin: string;
@@ -429,6 +431,10 @@ class IncomingRequest implements RouteRequest {
 
   get address(): string | null {
     return addressOf(this.#exchange);
+  }
+
+  get peer(): string | null {
+    return peerOf(this.#exchange.connection);
   }
 
   get certificate(): Uint8Array | null {

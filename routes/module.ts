@@ -47,6 +47,7 @@ import {
   textAnswer,
   wholeBlobAnswer,
 } from "./respond.ts";
+import { SENT_FROM_HERE, type ZipDelivery } from "./zip_delivery.ts";
 
 const CACHED_ONLY = "cached-only/";
 
@@ -58,10 +59,14 @@ const TEMPLATES: Readonly<Record<Target["file"], string>> = {
   zip: "/{module}/@v/{version}.zip",
 };
 
-export function moduleRoute(service: ModuleAnswers): Route {
+export function moduleRoute(
+  service: ModuleAnswers,
+  delivery: ZipDelivery = SENT_FROM_HERE,
+): Route {
   const targetOf = rememberTargets();
   const answers: Answers = {
     service,
+    delivery,
     texts: new WeakMap(),
     listTexts: new WeakMap(),
     admitted: new Admitted(),
@@ -111,6 +116,7 @@ class RequestOptions implements ServiceOptions {
 /** The service, and texts prepared from its answers. */
 interface Answers {
   readonly service: ModuleAnswers;
+  readonly delivery: ZipDelivery;
   /** They stay as long as the copy is remembered (store/copies.ts). */
   readonly texts: WeakMap<Copy, CopyTexts>;
   /** By the list, which is the same array as long as it is the same (version_lists.ts). */
@@ -185,6 +191,7 @@ function answerFromMemory(
   request.facts["version"] = version;
   noteHit(copy, request.facts);
   if (file !== "zip") return copyAnswer(textsOf(answers, copy), { file, request });
+  if (answers.delivery.appliesTo(request)) return null;
   const bytes = service.rememberedZip(copy, client.identity);
   return bytes === null ? null : wholeBlobAnswer(bytes, zipOptions(copy.manifest.zip, request));
 }
@@ -302,7 +309,7 @@ async function versionFile(
   answers: Answers,
   { target, request, options, client }: Context<VersionTarget>,
 ) {
-  const { service, admitted } = answers;
+  const { service, admitted, delivery } = answers;
   const { path, version, file } = target;
   request.facts["version"] = version;
   if (file === "info" && target.module === null) {
@@ -314,7 +321,8 @@ async function versionFile(
   if (file === "zip") {
     const zip = await service.zip(module, options);
     if (zip === null || !admitted.mayHave(client, zip.copy)) return null;
-    return await blobAnswer({ ...zipOptions(zip, request), open: zip.open });
+    const blob = zipOptions(zip, request);
+    return await delivery.answer(zip, blob) ?? await blobAnswer({ ...blob, open: zip.open });
   }
   const copy = await service.copy(module, options);
   if (copy === null || !admitted.mayHave(client, copy)) return null;

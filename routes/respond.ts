@@ -110,7 +110,7 @@ export function textAnswer(
     "Vary": VARY,
     "ETag": etag,
   };
-  if (matches(request.headers.get("If-None-Match"), etag)) {
+  if (isNotModified(request.headers, etag)) {
     return { status: 304, headers, body: null };
   }
   return {
@@ -128,8 +128,12 @@ function acceptsGzip(headers: Headers): boolean {
   });
 }
 
-/** RFC 9110, 13.1.2: weak comparison against a list, or `*`. */
-function matches(condition: string | null, etag: string): boolean {
+/**
+ * Whether the client has what the ETag is of, so that the answer is 304. RFC 9110, 13.1.2: weak
+ * comparison against a list, or `*`.
+ */
+export function isNotModified(headers: Headers, etag: string): boolean {
+  const condition = headers.get("If-None-Match");
   if (condition === null) return false;
   return condition.split(",").some((tag) => {
     const bare = tag.trim().replace(/^W\//, "");
@@ -137,11 +141,14 @@ function matches(condition: string | null, etag: string): boolean {
   });
 }
 
-export interface WholeBlobOptions {
-  readonly request: { readonly method: string; readonly headers: Headers };
+export interface BlobHeaders {
   readonly contentType: string;
   /** Strong: the bytes behind it never change. */
   readonly etag: string;
+}
+
+export interface WholeBlobOptions extends BlobHeaders {
+  readonly request: { readonly method: string; readonly headers: Headers };
 }
 
 export interface BlobOptions extends WholeBlobOptions {
@@ -157,7 +164,7 @@ export async function blobAnswer(
   { request, contentType, etag, open }: BlobOptions,
 ): Promise<Answer | null> {
   const headers = blobHeaders({ contentType, etag });
-  if (matches(request.headers.get("If-None-Match"), etag)) {
+  if (isNotModified(request.headers, etag)) {
     return { status: 304, headers, body: null };
   }
   const whole = await open();
@@ -205,7 +212,7 @@ export function wholeBlobAnswer(
   };
 }
 
-function blobHeaders({ contentType, etag }: { contentType: string; etag: string }) {
+export function blobHeaders({ contentType, etag }: BlobHeaders) {
   return {
     "Content-Type": contentType,
     "Cache-Control": IMMUTABLE,

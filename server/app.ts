@@ -3,10 +3,12 @@ import { OPEN_GUARD } from "../lib/auth/guard.ts";
 import { clientAddressFinder } from "../lib/http/client_address.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
 import type { Parts } from "../lib/open/parts.ts";
+import { redirectOf } from "../lib/store/config.ts";
 import { checkStore } from "../lib/store/probe.ts";
 import { allRoutes } from "../routes/all_routes.ts";
 import { type App, type AppOptions, createApp, type Route } from "../routes/app.ts";
 import type { MetricsPage } from "../routes/metrics.ts";
+import { zipDelivery } from "../routes/zip_delivery.ts";
 
 export interface OpenAppOptions extends
   Pick<
@@ -48,6 +50,7 @@ export async function openApp(
     databases: { find: (name) => name === own?.name ? own : databases.find(name) },
     modules: await parts.modules(),
     copyNames: (await parts.service()).copyNames,
+    delivery: zipDelivery({ ...config.listen, redirect: redirectOf(config.storage) }),
   });
   const findClientAddress = clientAddressFinder(config.listen.trustedProxies);
   const app = createApp({

@@ -187,12 +187,21 @@ function warningsAbout(config: Config, value: unknown): Fault[] {
   const { clientAuth, parentProxy, privateSumDatabase } = config;
   return [
     ...connectionsWarnings(config),
+    ...zipDeliveryWarnings(config),
     ...(parentProxy === undefined ? [] : parentProxyWarnings(parentProxy)),
     ...credentialsWarnings(config),
     ...(privateSumDatabase === undefined ? [] : privateSumDatabaseWarnings(privateSumDatabase)),
     ...policyWarnings(config.policy),
     ...(clientAuth.enabled ? clientAuthWarnings(clientAuth) : openServerWarnings(config, value)),
   ];
+}
+
+/** `listen.accelRedirect` and `storage` are of two subjects. */
+function zipDeliveryWarnings({ listen, storage }: Config): Fault[] {
+  return listen.accelRedirect === undefined || "disk" in storage ? [] : [{
+    path: ["listen", "accelRedirect"],
+    message: "it has no effect with a bucket, which has redirect; it is for storage.disk",
+  }];
 }
 
 /** `enabled: false` in the file is meant. */

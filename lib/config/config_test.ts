@@ -61,6 +61,10 @@ Deno.test("parseConfig() understands each kind of storage", async (t) => {
         cache: { path: "cache", maxMiB: 1 },
       },
     },
+    ...[false, true, { networks: ["10.0.0.0/8", "2001:db8::1"] }].map((redirect) => ({
+      yaml: `s3: { bucket: modules, redirect: ${JSON.stringify(redirect)} }`,
+      want: { s3: { ...s3, bucket: "modules", redirect } },
+    })),
     {
       yaml: "s3: { bucket: modules, region: eu-west-1, forcePathStyle: true }",
       want: { s3: { ...s3, bucket: "modules", region: "eu-west-1", forcePathStyle: true } },
@@ -130,6 +134,29 @@ const FAULTS: { yaml: string; want: RegExp[] }[] = [
     yaml: "storage: { s3: { bucket: modules, endpoint: minio:9000, region: EU } }",
     want: [/^storage\.s3\.endpoint: not an http/m, /^storage\.s3\.region: not the name/m],
   },
+  {
+    yaml: "storage: { gcs: { bucket: modules, redirect: { networks: [10.0.0.1/8, office] } } }",
+    want: [
+      /^storage\.gcs\.redirect\.networks\[0\]: "10\.0\.0\.1\/8" is not an address or CIDR block/m,
+      /^storage\.gcs\.redirect\.networks\[1\]: "office" is not an address or CIDR block/m,
+    ],
+  },
+  {
+    yaml: "storage: { s3: { bucket: modules, redirect: { networks: [] } } }",
+    want: [/^storage\.s3\.redirect\.networks: must not be empty/m],
+  },
+  {
+    yaml: "storage: { s3: { bucket: modules, redirect: near } }",
+    want: [/^storage\.s3\.redirect: expected true, false or \{networks: /m],
+  },
+  {
+    yaml: "storage: { disk: { path: data, redirect: true } }",
+    want: [/^storage\.disk: .*"redirect"/m],
+  },
+  ...["internal", "/internal/", "/a/../b", "/a b", "/", "https://example.com/a"].map((path) => ({
+    yaml: `listen: { accelRedirect: "${path}" }`,
+    want: [/^listen\.accelRedirect: not a path as in "\/internal\/zips"/m],
+  })),
   { yaml: "storage: { disk: { path: '' } }", want: [/^storage\.disk\.path: /m] },
   {
     yaml: "publicModules: { sumDatabase: on }",
@@ -391,6 +418,19 @@ const WARNINGS: { yaml: string; env?: Record<string, string>; want: string[] }[]
   {
     yaml: "listen: { tls: { certificate: c, privateKey: k } }",
     want: ["f:1:46: listen.tls.privateKey: the secret is written in the configuration"],
+  },
+  {
+    yaml: "listen: { accelRedirect: /internal/zips, trustedProxies: [127.0.0.1] }",
+    want: [],
+  },
+  {
+    yaml: "listen: { accelRedirect: /internal/zips }",
+    want: ["f:1:26: listen.accelRedirect: it has no effect without the address of the proxy"],
+  },
+  {
+    yaml: "listen: { accelRedirect: /zips, trustedProxies: [127.0.0.1] }\n" +
+      "storage: { gcs: { bucket: modules } }",
+    want: ["f:1:26: listen.accelRedirect: it has no effect with a bucket"],
   },
   {
     yaml: "privateSumDatabase: { name: sum.example.com, privateKey: k }",

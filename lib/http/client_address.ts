@@ -26,10 +26,9 @@ export type FindClientAddress = (peer: string | null, headers: Headers) => strin
  */
 export function clientAddressFinder(trusted: readonly string[]): FindClientAddress {
   if (trusted.length === 0) return (peer) => peer;
-  const blocks = trusted.map(parseProxyBlock);
-  const isTrusted = (address: string) => blocks.some((block) => isInBlock(address, block));
+  const isTrusted = networkMatcher(trusted);
   return (peer, headers) => {
-    if (peer === null || !isTrusted(plainAddress(peer) ?? "")) return peer;
+    if (!isTrusted(peer)) return peer;
     const header = headers.get("X-Forwarded-For") ?? "";
     let client = peer;
     for (const entry of header.slice(-MAX_LENGTH).split(",").slice(-MAX_HOPS).reverse()) {
@@ -39,6 +38,21 @@ export function clientAddressFinder(trusted: readonly string[]): FindClientAddre
       if (!isTrusted(address)) return client;
     }
     return client;
+  };
+}
+
+/**
+ * Says whether an address, as {@linkcode FindClientAddress} has it, is in one of these networks.
+ * Null is in none.
+ *
+ * @param networks addresses and CIDR blocks
+ * @throws {Error} when one is neither
+ */
+export function networkMatcher(networks: readonly string[]): (address: string | null) => boolean {
+  const blocks = networks.map(parseProxyBlock);
+  return (text) => {
+    const address = text === null ? null : plainAddress(text);
+    return address !== null && blocks.some((block) => isInBlock(address, block));
   };
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { clientAddressFinder } from "./client_address.ts";
+import { clientAddressFinder, networkMatcher } from "./client_address.ts";
 
 const TRUSTED = ["10.0.0.0/8", "192.0.2.1", "2001:db8:1::/48"];
 
@@ -72,6 +72,27 @@ Deno.test("clientAddressFinder() lets no client choose its address", () => {
     headers.append("X-Forwarded-For", "203.0.113.9");
     assert.equal(find("10.0.0.1", headers), "203.0.113.9");
   }));
+});
+
+Deno.test("networkMatcher() finds an address in its networks", async (t) => {
+  const isNear = networkMatcher(TRUSTED);
+  const rows = [
+    { input: "10.255.0.1", want: true },
+    { input: "::ffff:10.0.0.1", want: true },
+    { input: "192.0.2.1", want: true },
+    { input: "2001:db8:1:2::3", want: true },
+    { input: "2001:db8:1::1%eth0", want: true },
+    { input: "11.0.0.1", want: false },
+    { input: "192.0.2.2", want: false },
+    { input: "2001:db8:2::3", want: false },
+    { input: "", want: false },
+    { input: "10.0.0", want: false },
+    { input: null, want: false },
+  ];
+  for (const { input, want } of rows) {
+    await t.step(`${input}`, () => assert.equal(isNear(input), want));
+  }
+  assert.equal(networkMatcher([])("10.0.0.1"), false);
 });
 
 Deno.test("clientAddressFinder() refuses what is not a block", () => {

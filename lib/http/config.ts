@@ -37,6 +37,14 @@ export const listen = z.strictObject({
    */
   trustedProxies: z.array(textFor(parseProxyBlock)).default([]),
   /**
+   * The location of a trusted proxy on this machine, nginx, that sends zips from the directory of a
+   * disk store: they are answered with `X-Accel-Redirect`. Default: this server sends them.
+   */
+  accelRedirect: z.string().regex(
+    /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/,
+    'not a path as in "/internal/zips"',
+  ).exactOptional(),
+  /**
    * Names that the server has besides loopback ones while it listens on a loopback address: those
    * that a reverse proxy on the same machine passes on in `Host`.
    */
@@ -137,6 +145,12 @@ export function connectionsWarnings(config: ConnectionsConfig): Fault[] {
     ...(key === undefined ? [] : [{ path: ["listen", "tls", "privateKey"], secret: key }]),
     ...(password === undefined ? [] : [{ path: ["httpProxy", "password"], secret: password }]),
   ]);
+  if (listen.accelRedirect !== undefined && listen.trustedProxies.length === 0) {
+    warnings.push({
+      path: ["listen", "accelRedirect"],
+      message: "it has no effect without the address of the proxy in listen.trustedProxies",
+    });
+  }
   if (/^TLS1\.3$/i.test(tls.minVersion ?? "")) {
     warnings.push({
       path: ["tls", "minVersion"],

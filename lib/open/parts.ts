@@ -131,6 +131,7 @@ export class Parts implements AsyncDisposable {
     return new Copies(await this.store(), {
       threads: this.#options.threads ?? 1,
       onSeen: (manifest) => index?.add(manifest),
+      log: this.surroundings.log,
     });
   });
 

@@ -209,8 +209,7 @@ export class ModuleService extends StoredModules {
     const copy = await this.copy(module, options);
     const stored = this.zipOf(copy, options);
     return {
-      copy,
-      h1: stored.h1,
+      ...stored,
       open: async (range) => {
         const zip = await stored.open(range);
         if (zip !== null) return zip;

@@ -49,6 +49,10 @@ export interface ModuleZip {
   readonly h1: H1;
   /** Opens the stored zip, or a range of it; null if it is not available here. */
   readonly open: (range?: ByteRange) => Promise<StoredObject | null>;
+  /** {@linkcode Copies.zipUrl} */
+  readonly url: () => Promise<URL | null>;
+  /** {@linkcode Copies.zipFile} */
+  readonly file: () => Promise<string | null>;
 }
 
 export interface LatestCopy {
@@ -156,6 +160,8 @@ export class StoredModules implements ModuleAnswers {
       copy,
       h1: copy.manifest.zip.h1,
       open: (range) => this.#copies.openZip(copy, { range, signal }),
+      url: () => this.#copies.zipUrl(copy, { signal }),
+      file: () => this.#copies.zipFile(copy, { signal }),
     };
   }
 }

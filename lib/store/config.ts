@@ -3,7 +3,15 @@
  * open.ts.
  */
 import { z } from "zod";
-import { countKeys, keysAreKnown, nonEmpty, parseHttpUrl, textFor } from "../schema/fields.ts";
+import { parseProxyBlock } from "../http/client_address.ts";
+import {
+  countKeys,
+  expected,
+  keysAreKnown,
+  nonEmpty,
+  parseHttpUrl,
+  textFor,
+} from "../schema/fields.ts";
 import { keyFault, MAX_KEY_BYTES } from "./object_store.ts";
 
 /** Names in a bucket have at most 1024 bytes, on GCS and on S3. */
@@ -39,6 +47,15 @@ const disk = z.strictObject({
   }).exactOptional(),
 });
 
+/**
+ * Which clients get a redirect to the bucket instead of a zip: all, none, or those whose address is
+ * in one of the networks.
+ */
+const redirect = z.union([
+  z.boolean(),
+  z.strictObject({ networks: z.array(textFor(parseProxyBlock)).min(1) }),
+], expected("expected true, false or {networks: [CIDR block]}"));
+
 /** Google Cloud Storage, with the credentials that Google's clients find. */
 const gcs = z.strictObject({
   bucket,
@@ -48,6 +65,8 @@ const gcs = z.strictObject({
    * Google's.
    */
   apiEndpoint: endpoint,
+  /** Default: false. */
+  redirect: redirect.exactOptional(),
 });
 
 /** Amazon S3 or a server like it, with the credentials that Amazon's clients find. */
@@ -60,6 +79,8 @@ const s3 = z.strictObject({
   endpoint,
   /** Whether URLs have the bucket in their path instead of their host name. */
   forcePathStyle: z.boolean().default(false),
+  /** Default: false. */
+  redirect: redirect.exactOptional(),
 });
 
 /** Keeps what was read from the bucket on a disk of this machine. */
@@ -69,6 +90,8 @@ const cache = z.strictObject({
   /** The most that it takes, in MiB. */
   maxMiB: z.int().positive().default(10 * 1024),
 });
+
+export type RedirectConfig = z.output<typeof redirect>;
 
 const BACK_ENDS = ["disk", "gcs", "s3"];
 
@@ -90,3 +113,9 @@ export const storage = z.strictObject({
   message: "cache is for gcs and s3; disk is on a disk already",
   when: keysAreKnown,
 }).transform((value) => value as StorageConfig);
+
+/** Which clients are redirected to the store; none, where it is a disk. */
+export function redirectOf(config: StorageConfig): RedirectConfig {
+  if ("disk" in config) return false;
+  return ("gcs" in config ? config.gcs : config.s3).redirect ?? false;
+}

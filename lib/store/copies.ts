@@ -7,6 +7,7 @@
 import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
 import { atPace, eachStep, Pace, sortSteps } from "../async/pace.ts";
+import type { Logger } from "../log/log.ts";
 import type { H1 } from "../module/h1.ts";
 import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
@@ -35,6 +36,7 @@ import {
   readCopy,
   storeBlob,
 } from "./publish.ts";
+import { SignedUrls } from "./signed_urls.ts";
 
 export interface CopiesOptions {
   /**
@@ -51,6 +53,8 @@ export interface CopiesOptions {
    * meanwhile, again.
    */
   readonly onSeen?: (manifest: Manifest) => void;
+  /** Logs that URLs of zips cannot be signed. Default: it is not logged. */
+  readonly log?: Pick<Logger, "warn"> | undefined;
   /** How long the store may take to answer a read or a list. Default 20 s. */
   readonly readTimeoutMs?: number;
   /** How long it may take to take a zip of up to 500 MiB and its manifest. Default 10 min. */
@@ -91,6 +95,7 @@ export class Copies {
   /** By their h1, which a copy's one zip has alone. */
   readonly #smallZips: LRUCache<H1, Uint8Array<ArrayBuffer>>;
   readonly #lists: LRUCache<ModulePath, RememberedList>;
+  readonly #urls: SignedUrls;
   readonly #readTimeoutMs: number;
   readonly #writeTimeoutMs: number;
 
@@ -110,6 +115,7 @@ export class Copies {
       maxSize: Math.floor(MAX_LISTED_VERSIONS / threads),
       sizeCalculation: ({ versions }) => versions.length + 1,
     });
+    this.#urls = new SignedUrls(store, { log: options.log });
     this.#onSeen = options.onSeen ?? (() => {});
     this.#readTimeoutMs = options.readTimeoutMs ?? 20_000;
     this.#writeTimeoutMs = options.writeTimeoutMs ?? 600_000;
@@ -201,6 +207,28 @@ export class Copies {
       this.#smallZips.set(zip.h1, bytes);
       return new ObjectInMemory(bytes);
     }, { timeoutMs: this.#readTimeoutMs, what: `read the zip of ${nameOf(manifest)}`, signal });
+  }
+
+  /**
+   * A URL from which anyone who has it can read the zip of a copy, for four minutes at least; null
+   * where the store has no zip, or no URL can be had for it.
+   */
+  async zipUrl({ manifest }: Copy, { signal }: CallOptions = {}): Promise<URL | null> {
+    return await this.#urls.urlOf(zipKey(manifest, manifest.zip.h1), signal);
+  }
+
+  /**
+   * The path, below the store's directory, of the file that is the zip of a copy; null where the
+   * store has no zip, or no files.
+   *
+   * @throws {StorageError | DeadlineError} when the store cannot say
+   */
+  async zipFile({ manifest }: Copy, { signal }: CallOptions = {}): Promise<string | null> {
+    return await withDeadline(
+      async (signal) =>
+        await this.#store.fileOf?.(zipKey(manifest, manifest.zip.h1), { signal }) ?? null,
+      { timeoutMs: this.#readTimeoutMs, what: `find the zip of ${nameOf(manifest)}`, signal },
+    );
   }
 
   /** {@linkcode publishManifest}, to this store. */

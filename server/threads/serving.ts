@@ -23,6 +23,7 @@ import { atProgramEnd } from "../../lib/log/at_exit.ts";
 import { type Decider, RememberingJudge, UndecidedError } from "../../lib/policy/judge.ts";
 import { GovernedModules } from "../../lib/service/governed_modules.ts";
 import { StoredModules } from "../../lib/service/stored_modules.ts";
+import { redirectOf } from "../../lib/store/config.ts";
 import { Copies } from "../../lib/store/copies.ts";
 import { UsageCounter } from "../../lib/usage/usage_counter.ts";
 import type { UsageKey } from "../../lib/usage/usage_row.ts";
@@ -31,6 +32,7 @@ import { createApp, type HttpRequest } from "../../routes/app.ts";
 import { ConcurrencyLimit } from "../../routes/concurrency_limit.ts";
 import { hostCheck } from "../../routes/host_check.ts";
 import { moduleRoute } from "../../routes/module.ts";
+import { zipDelivery } from "../../routes/zip_delivery.ts";
 import { RequestLog } from "../../routes/request_log.ts";
 import { RequestsUnderWay } from "../../routes/requests_under_way.ts";
 import { openConfiguredStore } from "../../lib/open/store.ts";
@@ -99,7 +101,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
   });
   const onSeen = ({ path, version }: ModuleVersion) =>
     void main.call("seen", { value: { path, version } });
-  const copies = new Copies(store, { threads: start.threads, onSeen });
+  const copies = new Copies(store, { threads: start.threads, onSeen, log });
   const stored = new StoredModules({
     copies,
     threads: start.threads,
@@ -123,6 +125,7 @@ async function serve(start: ThreadStart): Promise<Serving> {
         judge === null
           ? stored
           : new GovernedModules({ modules: stored, judge, explains: false, metrics }),
+        zipDelivery({ ...config.listen, redirect: redirectOf(config.storage) }),
       ),
     ],
     guard: guardOf(start),

@@ -90,16 +90,20 @@ export async function startS3(path: string, bucket: string): Promise<Emulator> {
   };
 }
 
-interface Start {
+/** How a program is started that listens on a port. */
+export interface Start {
   readonly path: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
-async function start(plan: (port: number) => Start): Promise<Emulator> {
+/** Starts a program on a port that was free, and waits until it listens. */
+export async function start(
+  plan: (port: number) => Start | Promise<Start>,
+): Promise<Emulator> {
   return await pRetry(async () => {
     const port = freePort();
-    const { path, args, env = {} } = plan(port);
+    const { path, args, env = {} } = await plan(port);
     const child = new Deno.Command(path, {
       args: [...args],
       env,
