@@ -42,6 +42,7 @@ interface Place {
   readonly policy: object;
   /** When ours fetches zips. */
   readonly zips: "lazy" | "eager";
+  readonly listen: object;
   /** Where ours keeps modules, as its configuration says it. */
   readonly storage: object;
   readonly env: Readonly<Record<string, string>>;
@@ -50,7 +51,7 @@ interface Place {
 const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
   "ours": async (place) => {
     const { upstream, folder, port, denoFlags, repositoryUrls, clientAuth, policy, zips } = place;
-    const { storage, env } = place;
+    const { storage, listen, env } = place;
     const privateModules = [...repositoryUrls].map(([pathPrefix, repository]) => (
       { pathPrefix, auth: { none: true }, repository }
     ));
@@ -58,6 +59,7 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
       privateModules,
       clientAuth,
       policy,
+      listen,
       storage,
       parentProxy: { url: upstream.url },
       publicModules: {
@@ -148,6 +150,8 @@ export interface StartOptions {
   readonly policy?: object;
   /** When ours fetches zips. Default: as it does by default. */
   readonly zips?: "lazy" | "eager";
+  /** The section of our configuration. Default: empty. */
+  readonly listen?: object;
   /** The section of our configuration. Default: a folder of its own. */
   readonly storage?: object;
   /** More variables for ours. Default: none. */
@@ -204,6 +208,7 @@ export class Contestant implements AsyncDisposable {
       policy,
       denoFlags,
       zips,
+      listen: options.listen ?? {},
       storage: options.storage ?? { disk: { path: join(folder, "data") } },
       env: options.env ?? {},
     });

@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { type Name, PEERS, versionOf } from "./contestants.ts";
 import { benchAuth } from "./auth.ts";
 import { benchCold } from "./cold.ts";
+import { benchDelivery } from "./delivery.ts";
 import { benchGit } from "./git.ts";
 import { benchMemory } from "./memory.ts";
 import { benchPolicy } from "./policy.ts";
@@ -34,6 +35,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["warm", benchWarm],
   ["auth", benchAuth],
   ["cold", benchCold],
+  ["delivery", benchDelivery],
   ["git", benchGit],
   ["memory", benchMemory],
   ["policy", benchPolicy],

@@ -134,6 +134,12 @@ export class CheckedFiles {
     return (await this.#sumsOf(opened) ?? await this.#judge(opened, signal)) !== null;
   }
 
+  /** Whether what is in the place of an object is the file that {@linkcode isWhole} was true of. */
+  isKnown(key: string, info: Deno.FileInfo): boolean {
+    const known = this.#remembered.get(key);
+    return known !== undefined && info.isFile && isSameFile(known.info, info);
+  }
+
   /** The sums of a file that is about to get its name. */
   async sumsOfNew(path: string): Promise<BlockSums> {
     using file = await Deno.open(path);

@@ -14,6 +14,8 @@ import { withDeadline } from "../../lib/async/deadline.ts";
 export interface Emulator extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`. */
   readonly url: string;
+  /** Of its process. */
+  readonly pid: number;
 }
 
 export interface EmulatorProgram {
@@ -83,6 +85,7 @@ export async function startS3(path: string, bucket: string): Promise<Emulator> {
   }));
   return {
     url: emulator.url,
+    pid: emulator.pid,
     async [Symbol.asyncDispose]() {
       await emulator[Symbol.asyncDispose]();
       await Deno.remove(root, { recursive: true });
@@ -133,7 +136,7 @@ export async function start(
       await end();
       throw error;
     }
-    return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: end };
+    return { url: `http://127.0.0.1:${port}`, pid: child.pid, [Symbol.asyncDispose]: end };
   }, { retries: MAX_STARTS - 1, minTimeout: 0 });
 }
 

@@ -41,6 +41,7 @@ export async function startNginx(path: string, options: NginxOptions): Promise<E
     });
     return {
       url: nginx.url,
+      pid: nginx.pid,
       async [Symbol.asyncDispose]() {
         await nginx[Symbol.asyncDispose]();
         await Deno.remove(folder, { recursive: true });
