@@ -25,7 +25,7 @@ import { credentialsSecrets } from "../lib/credentials/config.ts";
 import { readSecretLine, secretFaults, type SecretUse } from "../lib/credentials/secret.ts";
 import { secretsOf } from "../lib/config/secrets.ts";
 import { secretFileWarnings } from "../lib/credentials/secret_files.ts";
-import { describeError } from "../lib/errors.ts";
+import { describeError, ProxyError } from "../lib/errors.ts";
 import { NO_METRICS } from "../lib/log/metrics.ts";
 import { readSumDatabaseKey } from "../lib/open/private_sum_database.ts";
 import type { Env } from "../lib/open/environment.ts";
@@ -34,6 +34,8 @@ import { readCaCertificates, secretPlaces } from "../lib/open/surroundings.ts";
 import { noUpstreamWarning } from "../lib/open/upstreams.ts";
 import type { Path } from "../lib/schema/fault.ts";
 import { parseSourceList } from "../lib/source/source_list.ts";
+import { redirectOf } from "../lib/store/config.ts";
+import type { ObjectStore } from "../lib/store/object_store.ts";
 import { PROBE_KEY } from "../lib/store/probe.ts";
 
 export function define(command: Command, context: CommandContext): void {
@@ -270,7 +272,37 @@ async function checkStore(
     await object?.body.cancel();
     return store;
   });
-  if (store !== null) report.passed.push(`storage: ${store.description} can be read`);
+  if (store === null) return;
+  report.passed.push(`storage: ${store.description} can be read`);
+  if (redirectOf(storage) !== false) await checkRedirect(store, { config, signal, report });
+}
+
+/**
+ * Signs a URL of the marker, if it is there. That this is not possible is no fault, because `serve`
+ * sends the zips itself then.
+ */
+async function checkRedirect(
+  store: ObjectStore,
+  { config: { storage }, signal, report }: {
+    readonly config: Config;
+    readonly signal: AbortSignal;
+    readonly report: Report;
+  },
+): Promise<void> {
+  try {
+    const url = await withDeadline(
+      async (signal) => await store.signedUrl?.(PROBE_KEY, { lifetimeSeconds: 1, signal }) ?? null,
+      { timeoutMs: STORE_TIMEOUT_MS, what: `sign a URL of ${store.description}`, signal },
+    );
+    if (url === null) return;
+    report.passed.push(`storage: URLs of ${store.description} can be signed`);
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    const path = ["storage", "gcs" in storage ? "gcs" : "s3", "redirect"];
+    report.warnings.push(
+      report.at(path, `${describeError(error)}; serve will send the zips itself`),
+    );
+  }
 }
 
 async function isAbsent(path: string): Promise<boolean> {

@@ -21,7 +21,7 @@ import {
   VERSITYGW,
 } from "./worlds/emulator.ts";
 import { nginxTest, startNginx } from "./worlds/nginx.ts";
-import { type Server, startServer } from "./worlds/server.ts";
+import { runProgram, type Server, startServer } from "./worlds/server.ts";
 
 const BUCKET = "modules";
 const SMALL = { path: "example.com/small", version: "v1.0.0" };
@@ -341,6 +341,8 @@ emulatorTests(FAKE_GCS_SERVER, (program) => {
     readonly sumdb: Sumdb;
     readonly bucket: SignedBucket;
     readonly server: Server;
+    /** What `config check` says. */
+    check(): Promise<string>;
   }
 
   async function withBucket(
@@ -358,36 +360,50 @@ emulatorTests(FAKE_GCS_SERVER, (program) => {
       `${dir}/config.yaml`,
       `storage: { gcs: { bucket: ${BUCKET}, apiEndpoint: "${bucket.url}", redirect: true } }\n`,
     );
+    const configFile = ["--config-file", `${dir}/config.yaml`];
+    const env = { GOPROXY: upstream.url, GOOGLE_APPLICATION_CREDENTIALS: `${dir}/key.json` };
     const server = disposer.use(
-      await startServer({
-        args: ["--config-file", `${dir}/config.yaml`, "--log-level", "trace"],
-        env: { GOPROXY: upstream.url, GOOGLE_APPLICATION_CREDENTIALS: `${dir}/key.json` },
-      }),
+      await startServer({ args: [...configFile, "--log-level", "trace"], env }),
     );
-    await test({ upstream, sumdb, bucket, server });
+    const check = async () => {
+      const { code, stdout, stderr } = await runProgram(["config", "check", ...configFile], {
+        env,
+      });
+      assert.equal(code, 0, stderr);
+      return stdout;
+    };
+    await test({ upstream, sumdb, bucket, server, check });
   }
 
   goTest(
     "the go command downloads zips from a bucket of Google's",
     () =>
-      withBucket(({ account }) => account.keyFile, async ({ upstream, sumdb, bucket, server }) => {
-        await using go = await goCommand({ proxy: server.url, sumdb: sumdb.verifierKey });
-        await downloadBoth(go, upstream);
-        assert.deepEqual(bucket.reads.map(({ status }) => status), [200, 200]);
-        const { headers } = await dispose(await get(`${server.url}/${ZIP_OF_SMALL}`));
-        const url = new URL(headers.get("Location") ?? "");
-        assert.equal(url.searchParams.get("X-Goog-Expires"), "300");
-        await server.kill();
-        const log = server.logs.map((line) => JSON.stringify(line)).join("\n");
-        assert.ok(!log.includes(url.searchParams.get("X-Goog-Signature") ?? "X-Goog-Signature"));
-        assert.ok(!/X-Goog-Signature=/i.test(log));
-        // What the library prints would not be JSON.
-        assert.deepEqual(server.logs.filter(({ raw }) => raw !== undefined), []);
-      }),
+      withBucket(
+        ({ account }) => account.keyFile,
+        async ({ upstream, sumdb, bucket, server, check }) => {
+          assert.match(await check(), /^ok {7}storage: URLs of gcs modules can be signed$/m);
+          await using go = await goCommand({ proxy: server.url, sumdb: sumdb.verifierKey });
+          await downloadBoth(go, upstream);
+          assert.deepEqual(bucket.reads.map(({ status }) => status), [200, 200]);
+          const { headers } = await dispose(await get(`${server.url}/${ZIP_OF_SMALL}`));
+          const url = new URL(headers.get("Location") ?? "");
+          assert.equal(url.searchParams.get("X-Goog-Expires"), "300");
+          await server.kill();
+          const log = server.logs.map((line) => JSON.stringify(line)).join("\n");
+          assert.ok(!log.includes(url.searchParams.get("X-Goog-Signature") ?? "X-Goog-Signature"));
+          assert.ok(!/X-Goog-Signature=/i.test(log));
+          // What the library prints would not be JSON.
+          assert.deepEqual(server.logs.filter(({ raw }) => raw !== undefined), []);
+        },
+      ),
   );
 
   Deno.test("zips are sent from here where no URL can be signed, with a warning", () =>
-    withBucket(() => "{}", async ({ server, bucket }) => {
+    withBucket(() => "{}", async ({ server, bucket, check }) => {
+      assert.match(
+        await check(),
+        /^warning .*: storage\.gcs\.redirect: Cannot sign a URL .*; serve will send the zips itself$/m,
+      );
       for (let i = 0; i < 3; i++) {
         const response = await get(`${server.url}/${ZIP_OF_LARGE}`);
         assert.equal(response.status, 200);
