@@ -129,8 +129,10 @@ clientAuth:
   acl:
     - { access: deny, modules: ["example.com/secret"] }
     - { access: allow }
-  identities: [{ name: dev, password: correct-horse }]
+  identities: [{ name: dev, password: correct-horse }, { name: ci, password: battery }]
   authenticators: { accessToken: { audience: us, secret: "${"s".repeat(32)}" } }
+policy:
+  rules: [{ name: not-them, modules: [example.com/small], identities: [ci], action: deny }]
 publicModules:
   sumDatabase: { name: ${sumdb.name}, publicKey: "${
           sumdb.verifierKey.slice(sumdb.name.length + 1)
@@ -224,14 +226,18 @@ publicModules:
         assert.equal(info.status, 200);
       });
       for (
-        const [name, headers, status] of [
-          ["a client that is denied", { Authorization: authorization }, 403],
-          ["a stranger", {}, 401],
-          ["a wrong password", { Authorization: `Basic ${btoa("dev:x")}` }, 401],
+        const [name, user, path, status] of [
+          ["a client that is denied", "dev:correct-horse", "example.com/secret/@v/v1.0.0.zip", 403],
+          ["a client that the policy denies it", "ci:battery", ZIP_OF_SMALL, 403],
+          ["a stranger", "", ZIP_OF_SMALL, 401],
+          ["a wrong password", "dev:battery", ZIP_OF_SMALL, 401],
         ] as const
       ) {
         await t.step(`${name} gets no URL`, async () => {
-          const response = await ask("example.com/secret/@v/v1.0.0.zip", { headers });
+          const headers: Record<string, string> = user === ""
+            ? {}
+            : { Authorization: `Basic ${btoa(user)}` };
+          const response = await ask(path, { headers });
           assert.equal(response.status, status);
           assert.equal(response.headers.get("Location"), null);
           assert.ok(!/X-Amz/.test(await response.text()));
