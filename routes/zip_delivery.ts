@@ -80,9 +80,9 @@ function redirects(redirect: Exclude<RedirectConfig, false>): ZipDelivery {
 }
 
 /**
- * Go's client (net/http, as browsers do not) sends `Authorization` on where a redirect leads to the
- * same host name, on whatever port, or to one below it. A bucket there would get the credentials,
- * and S3 refuses a request that has them besides its signature.
+ * Go's client (net/http), unlike browsers, keeps `Authorization` when a redirect leads to the same
+ * host name, on whatever port, or to one below it. A bucket there would get the credentials, and S3
+ * refuses a request that has them besides its signature.
  */
 function wouldGetCredentials({ hostname }: URL, { headers, origin }: ZipRequest): boolean {
   if (headers.get("Authorization") === null) return false;
