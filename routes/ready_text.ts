@@ -10,6 +10,8 @@ import { gzipSync } from "node:zlib";
 
 /** Smaller texts gain nothing from compression. */
 const MIN_GZIP_BYTES = 1024;
+/** Larger ones would hold the thread: 20 ms for each megabyte. No usual go.mod or list is. */
+const MAX_GZIP_BYTES = 1024 * 1024;
 /** Digits of a SHA-256: enough that no two texts of one address collide. */
 const ETAG_HEX_DIGITS = 32;
 
@@ -32,7 +34,8 @@ export class ReadyText {
 
   /** @param acceptsGzip whether the client accepts it; called only if it matters */
   form(acceptsGzip: () => boolean): Form {
-    return this.#bytes.length >= MIN_GZIP_BYTES && acceptsGzip()
+    const { length } = this.#bytes;
+    return length >= MIN_GZIP_BYTES && length <= MAX_GZIP_BYTES && acceptsGzip()
       ? this.#compressed()
       : this.#whole();
   }

@@ -1,7 +1,7 @@
 /**
  * No step of our own code holds the thread for long, whatever a stranger sends: each parser, and
  * whatever could be quadratic, works on input at its limit while a probe of the event loop measures
- * how long others wait.
+ * how long others wait. no_long_step_files_test.ts is the same for zips, stores and JSON.
  */
 import assert from "node:assert/strict";
 import { atPace, Pace } from "../lib/async/pace.ts";
@@ -27,11 +27,7 @@ import { MAX_DATA_TILE_BYTES } from "../lib/sumdb/log_folder.ts";
 import { splitRecords } from "../lib/sumdb/record.ts";
 import { selectFiles, type TreeFile } from "../lib/zip/select.ts";
 import { MemoryRepository } from "./fakes/memory_repository.ts";
-
-/** How long others may wait. A step has half of it; a collection of garbage may take the rest. */
-const MAX_DELAY_MS = 100;
-/** The machine may be busy with something else. */
-const ATTEMPTS = 3;
+import { type Suspect, testLongestSteps } from "./suites/longest_step_suite.ts";
 
 const MIB = 1024 * 1024;
 const PATH = parseModulePath("x.y/r");
@@ -43,33 +39,6 @@ const encode = (text: string) => new TextEncoder().encode(text);
 function filled(part: string, { chars = MAX_GO_MOD_SIZE_BYTES, start = "", end = "" } = {}) {
   const room = chars - start.length - end.length;
   return start + part.repeat(Math.floor(room / part.length)) + end;
-}
-
-/** The longest time that a turn of the event loop waited while `work` ran. */
-async function longestDelayMs(work: () => unknown): Promise<number> {
-  let longestMs = 0;
-  let lastMs = performance.now();
-  const look = () => {
-    const nowMs = performance.now();
-    longestMs = Math.max(longestMs, nowMs - lastMs);
-    lastMs = nowMs;
-  };
-  const probe = setInterval(look, 1);
-  try {
-    await new Promise((resolve) => setTimeout(resolve, 1));
-    lastMs = performance.now();
-    await work();
-    look();
-  } finally {
-    clearInterval(probe);
-  }
-  return longestMs;
-}
-
-/** Input is made before it is measured. */
-interface Suspect {
-  readonly name: string;
-  readonly prepare: () => () => unknown;
 }
 
 const pace = () => new Pace(signal);
@@ -323,12 +292,4 @@ const SUSPECTS: readonly Suspect[] = [
   },
 ];
 
-for (const { name, prepare } of SUSPECTS) {
-  Deno.test(`no long step: ${name}`, async () => {
-    const delaysMs: number[] = [];
-    do {
-      delaysMs.push(await longestDelayMs(prepare()));
-    } while (Math.min(...delaysMs) > MAX_DELAY_MS && delaysMs.length < ATTEMPTS);
-    assert.ok(Math.min(...delaysMs) <= MAX_DELAY_MS, `others waited ${delaysMs.join(", ")} ms`);
-  });
-}
+testLongestSteps(SUSPECTS);

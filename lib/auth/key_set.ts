@@ -19,6 +19,7 @@ import type { ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { describeError, UpstreamError } from "../errors.ts";
 import { display, type Fetch, readBody } from "../http/client.ts";
+import { parseForeignJson } from "../module/foreign_json.ts";
 
 export interface KeySetOptions {
   /** For messages. */
@@ -160,7 +161,7 @@ export class KeySet {
       throw new UpstreamError(`Cannot read ${what}: status ${response.status}`);
     }
     try {
-      return JSON.parse(new TextDecoder().decode(bytes));
+      return parseForeignJson(new TextDecoder().decode(bytes));
     } catch (cause) {
       throw new UpstreamError(`Cannot read ${what}: not JSON`, { cause });
     }

@@ -40,8 +40,15 @@ import { z } from "zod";
 import { Budget, type ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
-import { NotFoundError, OverloadedError, ProxyError, UpstreamError } from "../errors.ts";
+import {
+  LimitExceededError,
+  NotFoundError,
+  OverloadedError,
+  ProxyError,
+  UpstreamError,
+} from "../errors.ts";
 import type { Logger } from "../log/log.ts";
+import { hasTooManyValues, MAX_JSON_VALUES } from "../module/foreign_json.ts";
 import {
   type CredentialContext,
   type CredentialProvider,
@@ -460,16 +467,32 @@ function limited(fetch: Fetch): (url: string, init: OctokitInit) => Promise<Resp
       signal,
       ...body === undefined ? {} : { body },
     });
-    const budget = new Budget(API_LIMITS, { what: "an answer of GitHub" });
-    const limit = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
-      transform(chunk, controller) {
-        budget.spendBytes(chunk.length);
-        controller.enqueue(chunk);
-      },
-    });
     const { status, headers: answered } = response;
-    return new Response(response.body?.pipeThrough(limit) ?? null, { status, headers: answered });
+    return new Response(await readJson(response), { status, headers: answered });
   };
+}
+
+/**
+ * The body, which octokit parses, for a status other than 2xx twice.
+ *
+ * @throws {LimitExceededError} when it is too large, or takes too long to parse
+ */
+async function readJson(response: Response): Promise<string | null> {
+  const budget = new Budget(API_LIMITS, { what: "an answer of GitHub" });
+  if (response.body === null) return null;
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of response.body) {
+    budget.spendBytes(chunk.length);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  text += decoder.decode();
+  if (hasTooManyValues(text)) {
+    throw new LimitExceededError(
+      `Cannot read an answer of GitHub: more than ${MAX_JSON_VALUES} values`,
+    );
+  }
+  return text;
 }
 
 /** The options that octokit passes to `fetch`, as far as we use them. */

@@ -6,6 +6,7 @@ import { FakeGitHubApi, type Installation, newKeyPem } from "../../tests/fakes/g
 import {
   DeadlineError,
   describeError,
+  LimitExceededError,
   NotFoundError,
   OverloadedError,
   UpstreamError,
@@ -293,7 +294,21 @@ Deno.test("GitHubApp says what a refusal means", async (t) => {
           account: "x".repeat(1 << 20),
         }),
       }),
-      want: { class: UpstreamError, message: /did not answer like the GitHub API/ },
+      want: {
+        class: LimitExceededError,
+        message: /^Cannot read an answer of GitHub: larger than 1048576 bytes/,
+      },
+    },
+    {
+      name: "an answer that takes too long to parse",
+      misbehave: status(200, {
+        headers: { "content-type": "application/json" },
+        body: "[".repeat(100_000),
+      }),
+      want: {
+        class: LimitExceededError,
+        message: /^Cannot read an answer of GitHub: more than 20000 values$/,
+      },
     },
     {
       name: "a token that is about to expire",

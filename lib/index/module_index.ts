@@ -14,6 +14,7 @@
  * Limits: a process that adds or serves entries keeps all of them in memory, about 150 bytes each.
  * A clock that is far ahead takes the times of all later entries with it; their order stays right.
  */
+import { atPace, Pace, type Steps } from "../async/pace.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { DeadlineError, describeError } from "../errors.ts";
@@ -65,6 +66,8 @@ const MAX_BATCH_ENTRIES = 500;
 const MAX_BATCH_BYTES = MAX_BATCH_ENTRIES * 1024;
 /** What is published within this time goes into one batch. */
 const GATHER_MS = 500;
+/** What it costs to parse an entry, or to look at it, as if it were so much inflated content. */
+const ENTRY_COST_BYTES = 512;
 /** After a failure of the store. */
 const RETRY_MS = 5_000;
 /** How long a reader may have to wait for a process that has much to read first. */
@@ -118,7 +121,8 @@ export class ModuleIndex implements IndexReader {
     { sinceMs, limit }: { sinceMs: number; limit: number },
     signal?: AbortSignal,
   ): Promise<IndexEntry[]> {
-    const known = this.#slice(sinceMs, limit);
+    const pace = new Pace(signal);
+    const known = await atPace(this.#slice(sinceMs, limit), pace);
     if (known.length === limit) return known;
     // If there is much to read, the process continues for the next request.
     await withDeadline(() => this.follow(), {
@@ -126,7 +130,7 @@ export class ModuleIndex implements IndexReader {
       what: "read the index",
       signal,
     });
-    return this.#slice(sinceMs, limit);
+    return await atPace(this.#slice(sinceMs, limit), pace);
   }
 
   /**
@@ -152,9 +156,12 @@ export class ModuleIndex implements IndexReader {
    */
   follow(): Promise<void> {
     return this.#following.run("", async () => {
+      const pace = new Pace(undefined);
       for await (const batch of this.#appendLog.read(this.#next)) {
-        for (const entry of this.#parse(batch)) this.#keep(entry);
+        const entries = this.#parse(batch);
+        for (const entry of entries) this.#keep(entry);
         this.#next++;
+        await pace.spend(entries.length * ENTRY_COST_BYTES);
       }
     });
   }
@@ -196,13 +203,14 @@ export class ModuleIndex implements IndexReader {
     this.#entries.push({ path, version, timeMs });
   }
 
-  #slice(sinceMs: number, limit: number): IndexEntry[] {
+  *#slice(sinceMs: number, limit: number): Steps<IndexEntry[]> {
     const found: IndexEntry[] = [];
     for (let i = this.#firstSince(sinceMs); i < this.#entries.length; i++) {
       const entry = this.#entries[i];
       if (found.length === limit || entry === undefined) break;
       // What was listed once need not be now: the configuration may have changed.
       if (this.#options.isListed(entry.path)) found.push(entry);
+      yield ENTRY_COST_BYTES;
     }
     return found;
   }

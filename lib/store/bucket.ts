@@ -104,7 +104,7 @@ export interface BucketProtocol {
   /** A request for one page of a listing. */
   pageRequest(query: PageQuery): StoreRequest;
   /** What a 200 to {@linkcode pageRequest} says. */
-  pageIn(answer: StoreAnswer, options: SendOptions): Page;
+  pageIn(answer: StoreAnswer, options: SendOptions): Page | Promise<Page>;
   /** Answered with 200 when the bucket exists, whatever is in it. */
   bucketRequest(): StoreRequest;
   /**
@@ -372,7 +372,7 @@ export class BucketStore implements ObjectStore {
       const request = this.#protocol.pageRequest({ ...query, token });
       const answer: StoreAnswer = await this.#client.ask(request, options);
       if (answer.status !== 200) throw this.#client.refusal(answer, options.what);
-      const { names, nextToken }: Page = this.#protocol.pageIn(answer, options);
+      const { names, nextToken }: Page = await this.#protocol.pageIn(answer, options);
       // Who walks through everything keeps nothing of it.
       if (query.isFlat) this.#spend(budget, 1 + names.length, options);
       yield names;

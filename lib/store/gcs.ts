@@ -23,6 +23,7 @@
 import { z } from "zod";
 import { ConfigError } from "../errors.ts";
 import { isLoopback } from "../http/client.ts";
+import { parseForeignJson } from "../module/foreign_json.ts";
 import {
   bucketClient,
   type BucketOptions,
@@ -69,8 +70,13 @@ const objectSchema = z.object({
   metadata: z.object({ nonce: z.string().optional() }).optional(),
 });
 
+/** A page of 1000 objects, from a server that says everything about each. */
+const MAX_ANSWER_VALUES = 100_000;
+
 const pageSchema = z.object({
-  items: z.array(z.object({ name: z.string() })).default([]),
+  // Counted before each is checked.
+  items: z.array(z.unknown()).max(MAX_PAGE_SIZE)
+    .pipe(z.array(z.object({ name: z.string() }))).default([]),
   nextPageToken: z.string().optional(),
 });
 
@@ -249,7 +255,7 @@ class GcsProtocol implements BucketProtocol {
 
   #parse<T>(schema: z.ZodType<T>, { text }: StoreAnswer, { what }: SendOptions): T {
     try {
-      return schema.parse(JSON.parse(text));
+      return schema.parse(parseForeignJson(text, MAX_ANSWER_VALUES));
     } catch (cause) {
       if (!(cause instanceof SyntaxError || cause instanceof z.ZodError)) throw cause;
       throw this.client.failure(what, "the server's answer is not what its API says");

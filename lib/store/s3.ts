@@ -25,6 +25,7 @@
  */
 import { AwsV4Signer } from "aws4fetch";
 import { createHash } from "node:crypto";
+import { atPace, Pace } from "../async/pace.ts";
 import { ConfigError, StorageError } from "../errors.ts";
 import { isLoopback } from "../http/client.ts";
 import {
@@ -42,7 +43,7 @@ import {
 } from "./bucket.ts";
 import { sizeIn } from "./object_body.ts";
 import type { SendOptions, StoreAnswer, StoreClient, StoreRequest } from "./store_client.ts";
-import { escapeXml, parseXml, textOf } from "./xml.ts";
+import { escapeXml, parseXml, textOf, xmlSteps } from "./xml.ts";
 
 export interface S3StoreOptions extends BucketOptions {
   readonly region: string;
@@ -127,8 +128,8 @@ class S3Protocol implements BucketProtocol {
     return { method: "GET", url };
   }
 
-  pageIn({ text }: StoreAnswer, { what }: SendOptions): Page {
-    const root = parseXml(text);
+  async pageIn({ text }: StoreAnswer, { what, signal }: SendOptions): Promise<Page> {
+    const root = await atPace(xmlSteps(text), new Pace(signal));
     // An empty listing is believed, so nothing else may be taken for one.
     if (root?.name !== "ListBucketResult") {
       throw this.client.failure(what, "the server's answer is not what its API says");

@@ -9,12 +9,14 @@
  * Not used: fast-xml-parser (eight packages), saxes (no release for years), @aws-sdk/xml-builder
  * (internal to the SDK; it cuts `&#x10061;` down to "a").
  *
- * Limits: {@linkcode MAX_DEPTH} levels. store_client.ts limits the size of an answer. A reference
- * to a character that XML does not have stays in the text as it is: S3 writes the control
- * characters of a key that way, and one such key must not spoil a listing.
+ * Limits: {@linkcode MAX_DEPTH} levels, {@linkcode MAX_ELEMENTS} elements. store_client.ts limits
+ * the size of an answer. A reference to a character that XML does not have stays in the text as it
+ * is: S3 writes the control characters of a key that way, and one such key must not spoil a
+ * listing. Each costs as much as 100 elements, so there may be {@linkcode MAX_STRANGE_REFERENCES}.
  */
 // @ts-types="npm:@types/sax@1.2.7"
 import sax from "sax";
+import { atOnce, type Steps } from "../async/pace.ts";
 
 export interface XmlElement {
   readonly name: string;
@@ -25,6 +27,17 @@ export interface XmlElement {
 
 /** S3's answers have four levels. */
 export const MAX_DEPTH = 16;
+/** A page of 1000 names has some 10,000. */
+export const MAX_ELEMENTS = 50_000;
+export const MAX_STRANGE_REFERENCES = 10_000;
+/** Errors, and what is said about a single object, are much smaller. */
+export const MAX_SMALL_XML_CHARS = 16 * 1024;
+/** One step. */
+const CHUNK_CHARS = 4 * 1024;
+/** How much longer it takes to parse a character than to inflate a byte. */
+const CHAR_COST_BYTES = 32;
+/** sax makes an error of each. */
+const STRANGE_REFERENCE_COST_BYTES = 1024;
 
 /** XML has these five; sax would take those of HTML, too. `amp` comes first: escapeXml(). */
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -49,7 +62,8 @@ interface SaxStates {
 class XmlError extends Error {}
 
 /**
- * The root of a document, or null where the text is not well-formed XML within the limits.
+ * The root of a small document, or null where the text is longer than
+ * {@linkcode MAX_SMALL_XML_CHARS}, or is not well-formed XML within the limits.
  *
  * @example
  * ```ts
@@ -60,15 +74,23 @@ class XmlError extends Error {}
  * ```
  */
 export function parseXml(xml: string): XmlElement | null {
+  return xml.length > MAX_SMALL_XML_CHARS ? null : atOnce(xmlSteps(xml));
+}
+
+/** As {@linkcode parseXml}, for a document of any size; in steps. */
+export function* xmlSteps(xml: string): Steps<XmlElement | null> {
   let root: XmlElement | null = null;
   const open: OpenElement[] = [];
   let isWritten = false;
+  let elements = 0;
+  let strangeReferences = 0;
   const parser: sax.SAXParser & { readonly state?: unknown } = sax.parser(true, {
     position: false,
   });
   parser.ENTITIES = Object.assign(Object.create(null), ENTITIES);
   parser.onopentag = ({ name }) => {
     if (open.length === MAX_DEPTH) throw new XmlError("it nests too deep");
+    if (++elements > MAX_ELEMENTS) throw new XmlError("it has too many elements");
     const element = { name, text: "", children: [] };
     root ??= element;
     open.at(-1)?.children.push(element);
@@ -86,12 +108,19 @@ export function parseXml(xml: string): XmlElement | null {
   parser.onerror = (cause) => {
     const { STATE } = sax as typeof sax & SaxStates;
     const isReference = !isWritten && parser.state === STATE["TEXT_ENTITY"];
-    if (!isReference) throw new XmlError("it is malformed", { cause });
+    if (!isReference || ++strangeReferences > MAX_STRANGE_REFERENCES) {
+      throw new XmlError("it is malformed", { cause });
+    }
     // The reference is in the text by now. sax goes on when its error is cleared.
     (parser as { error: Error | null }).error = null;
   };
   try {
-    parser.write(xml);
+    for (let at = 0; at < xml.length; at += CHUNK_CHARS) {
+      const strangeBefore = strangeReferences;
+      parser.write(xml.slice(at, at + CHUNK_CHARS));
+      const strange = strangeReferences - strangeBefore;
+      yield CHUNK_CHARS * CHAR_COST_BYTES + strange * STRANGE_REFERENCE_COST_BYTES;
+    }
     isWritten = true;
     parser.close();
   } catch (error) {

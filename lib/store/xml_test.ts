@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { escapeXml, MAX_DEPTH, parseXml, textOf } from "./xml.ts";
+import { atOnce } from "../async/pace.ts";
+import {
+  escapeXml,
+  MAX_DEPTH,
+  MAX_ELEMENTS,
+  MAX_SMALL_XML_CHARS,
+  MAX_STRANGE_REFERENCES,
+  parseXml,
+  textOf,
+  xmlSteps,
+} from "./xml.ts";
 
 /** The text of `<a>` in these documents; null where the document is refused. */
 const documents: readonly { name: string; input: string; want: string | null }[] = [
@@ -54,10 +64,10 @@ const documents: readonly { name: string; input: string; want: string | null }[]
   },
 ];
 
-Deno.test("parseXml()", async (t) => {
+Deno.test("xmlSteps()", async (t) => {
   for (const { name, input, want } of documents) {
     await t.step(name, () => {
-      const root = parseXml(input);
+      const root = atOnce(xmlSteps(input));
       assert.equal(root?.text ?? null, want);
     });
   }
@@ -67,7 +77,29 @@ Deno.test("parseXml() limits the depth", () => {
   const nested = (depth: number) => "<a>".repeat(depth) + "</a>".repeat(depth);
   assert.notEqual(parseXml(nested(MAX_DEPTH)), null);
   assert.equal(parseXml(nested(MAX_DEPTH + 1)), null);
-  assert.equal(parseXml(nested(500_000)), null);
+  assert.equal(atOnce(xmlSteps(nested(500_000))), null);
+});
+
+Deno.test("parseXml() limits the size", () => {
+  const sized = (chars: number) => `<a>${"b".repeat(chars - "<a></a>".length)}</a>`;
+  assert.notEqual(parseXml(sized(MAX_SMALL_XML_CHARS)), null);
+  assert.equal(parseXml(sized(MAX_SMALL_XML_CHARS + 1)), null);
+});
+
+Deno.test("xmlSteps() limits the elements, and the references that XML does not have", () => {
+  const filled = (part: string, count: number) => atOnce(xmlSteps(`<a>${part.repeat(count)}</a>`));
+  assert.notEqual(filled("<b/>", MAX_ELEMENTS - 1), null);
+  assert.equal(filled("<b/>", MAX_ELEMENTS), null);
+  assert.notEqual(filled("&#1;", MAX_STRANGE_REFERENCES), null);
+  assert.equal(filled("&#1;", MAX_STRANGE_REFERENCES + 1), null);
+});
+
+Deno.test("xmlSteps() reads a text of several steps, wherever they end", () => {
+  const text = `${"&lt;\u{1f600}b&#1;".repeat(2000)}`;
+  for (let shift = 0; shift < 16; shift++) {
+    const root = atOnce(xmlSteps(`<a>${"x".repeat(shift)}${text}</a>`));
+    assert.equal(root?.text, "x".repeat(shift) + "<\u{1f600}b&#1;".repeat(2000));
+  }
 });
 
 Deno.test("parseXml() reads back any text that escapeXml() has written", () => {

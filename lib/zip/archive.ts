@@ -26,7 +26,7 @@ import { crc32, createInflateRaw, inflateRawSync } from "node:zlib";
 // @ts-types="npm:@types/yauzl@3.4.0"
 import * as yauzl from "yauzl";
 import { quoted } from "../module/quoted.ts";
-import { Pace } from "../async/pace.ts";
+import { atPace, type Pace, sortSteps } from "../async/pace.ts";
 import { MAX_PLACES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 
 /** Of the directory at the end of a zip. Go has no such limit; it bounds the memory for names. */
@@ -311,11 +311,13 @@ async function readEntries(
   if (sizeBytes !== extent.sizeBytes) {
     throw zipError("its directory has not the size that its end record says");
   }
-  entries.sort((a, b) => a.offset - b.offset);
-  return entries.map((entry, i) => ({
-    ...entry,
-    limitOffset: entries[i + 1]?.offset ?? extent.offset,
-  }));
+  const sorted = await atPace(sortSteps(entries, (a, b) => a.offset - b.offset), pace);
+  const limited: ArchiveEntry[] = [];
+  for (const [i, entry] of sorted.entries()) {
+    limited.push({ ...entry, limitOffset: sorted[i + 1]?.offset ?? extent.offset });
+    await pace.spend(ENTRY_COST_BYTES);
+  }
+  return limited;
 }
 
 function parseHeader(header: yauzl.Entry): Omit<ArchiveEntry, "limitOffset"> {

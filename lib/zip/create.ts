@@ -25,7 +25,7 @@ import { createHash } from "node:crypto";
 import type { H1 } from "../module/h1.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import { quoted } from "../module/quoted.ts";
-import { hashEntries } from "./hash.ts";
+import { hashSteps } from "./hash.ts";
 import { atPace, eachStep, Pace } from "../async/pace.ts";
 import { Contents, entryPrefix, MAX_LICENSE_BYTES, MAX_ZIP_BYTES, ZipError } from "./rules.ts";
 import { isRegular, selectFiles, type TreeFile, type TreeFileKind } from "./select.ts";
@@ -126,7 +126,8 @@ export async function createZip(
   const prefix = entryPrefix(module);
   const pack = async (seed: Seed | null) => {
     const zip = new ZipWriter(handle, { limitBytes: MAX_ZIP_BYTES, pace });
-    await new Packing(zip, { chosen, prefix, seed }).run(commit, { ...options, facts });
+    const packing = new Packing(zip, { chosen, prefix, seed });
+    await packing.run(commit, { ...options, facts, pace });
     return await zip.finish();
   };
   const { sizeBytes, entries } = await pack(seed).catch(async (error) => {
@@ -136,7 +137,7 @@ export async function createZip(
     return await pack(null);
   });
   await seeds?.keep(dir, { file, conversion, files: seedFiles(entries, { chosen, prefix }) });
-  return { file, sizeBytes, h1: hashEntries(entries) };
+  return { file, sizeBytes, h1: await atPace(hashSteps(entries), pace) };
 }
 
 const GO_MOD = "go.mod";
@@ -172,7 +173,10 @@ class Packing {
   readonly #seed: Seed | null;
   readonly #seeded = new Map<string, SeedFile>();
   /** What is not in the zip yet. */
-  readonly #missing: Set<string>;
+  readonly #missing = new Set<string>();
+  /** What is neither in the seed nor given: the names, and their characters together. */
+  readonly #unseeded: string[] = [];
+  #unseededChars = 0;
   /** Judged once more: not all sizes are those of the blobs. */
   readonly #contents = new Contents();
 
@@ -184,11 +188,6 @@ class Packing {
     this.#prefix = prefix;
     this.#chosen = chosen;
     this.#seed = seed;
-    this.#missing = new Set(chosen.keys());
-    for (const [name, file] of chosen) {
-      const seeded = "blob" in file ? seed?.find(name, file.blob) ?? null : null;
-      if (seeded !== null) this.#seeded.set(name, seeded);
-    }
   }
 
   /**
@@ -197,8 +196,9 @@ class Packing {
    */
   async run(
     commit: CommitFiles,
-    { facts, dir, signal }: DirOptions & { readonly facts: ArchiveFacts },
+    { facts, pace, dir, signal }: DirOptions & { readonly facts: ArchiveFacts; pace: Pace },
   ): Promise<void> {
+    await atPace(eachStep(this.#chosen, (file) => this.#divide(file)), pace);
     const archive = this.#archive(commit, dir, { ...facts, signal });
     const others = this.#chosen.keys();
     for await (const { name, sizeBytes, content } of archive === null ? [] : readTar(archive)) {
@@ -219,17 +219,25 @@ class Packing {
     dir: string,
     options: { readonly signal: AbortSignal } & ArchiveFacts,
   ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
-    const names = [...this.#chosen].flatMap(([name, file]) =>
-      "blob" in file && !this.#seeded.has(name) ? [name] : []
-    );
+    const names = this.#unseeded;
     if (this.#seeded.size === 0) return commit.archive(dir, options);
     if (names.length === 0) return null;
-    const paths = names.map((name) => pathIn(dir, name));
-    const chars = paths.reduce((sum, path) => sum + path.length, 0);
-    if (paths.length <= MAX_PATHS && chars <= MAX_PATHS_CHARS) {
-      return commit.archive(dir, { ...options, paths });
+    const chars = this.#unseededChars + names.length * pathIn(dir, "").length;
+    if (names.length <= MAX_PATHS && chars <= MAX_PATHS_CHARS) {
+      return commit.archive(dir, { ...options, paths: names.map((name) => pathIn(dir, name)) });
     }
     return commit.archive(dir, options);
+  }
+
+  #divide([name, file]: readonly [string, ChosenFile]): void {
+    this.#missing.add(name);
+    if (!("blob" in file)) return;
+    const seeded = this.#seed?.find(name, file.blob) ?? null;
+    if (seeded !== null) this.#seeded.set(name, seeded);
+    else {
+      this.#unseeded.push(name);
+      this.#unseededChars += name.length;
+    }
   }
 
   /** Adds what does not come from git, up to the file of a name. */
@@ -267,7 +275,7 @@ async function chooseFiles(
     if (name !== null) files.push({ kind, name, hash, sizeBytes });
     await pace.spend(ENTRY_COST_BYTES);
   }
-  const { conversion, isConverted } = await conversionOf(commit, files, options);
+  const { conversion, isConverted } = await conversionOf(commit, files, { ...options, pace });
   const found = new Map<string, ChosenFile>();
   let largestFileBytes = 0;
   const add = ({ name, hash, sizeBytes }: TreeFile & { readonly hash: string }) => {
@@ -281,11 +289,12 @@ async function chooseFiles(
     found.set(LICENSE, { content: license });
   }
   const chosen = new Map<string, ChosenFile>();
-  const rules = { goVersion: hasGoMod(files) ? goVersion : null, pace };
-  for (const name of await selectFiles(files, rules)) {
+  const choose = (name: string) => {
     const file = found.get(name);
     if (file !== undefined) chosen.set(name, file);
-  }
+  };
+  const rules = { goVersion: hasGoMod(files) ? goVersion : null, pace };
+  await atPace(eachStep(await selectFiles(files, rules), choose), pace);
   return { chosen, conversion, facts: { isConverted, largestFileBytes } };
 }
 
@@ -296,7 +305,7 @@ async function chooseFiles(
 async function conversionOf(
   commit: CommitFiles,
   files: readonly (TreeFile & { readonly hash: string })[],
-  { dir, signal }: DirOptions,
+  { dir, signal, pace }: DirOptions & { readonly pace: Pace },
 ): Promise<{ conversion: string; isConverted: boolean }> {
   const digest = createHash("sha256");
   let isConverted = false;
@@ -310,10 +319,11 @@ async function conversionOf(
   for await (const { path, hash } of dir === "" ? [] : commit.listFiles(above, { signal })) {
     add(hash, path);
   }
-  for (const { name, hash } of files) {
+  const addIfAttributes = ({ name, hash }: TreeFile & { readonly hash: string }) => {
     const isAttributes = name === ATTRIBUTES || name.endsWith(`/${ATTRIBUTES}`);
     if (isAttributes) add(hash, pathIn(dir, name));
-  }
+  };
+  await atPace(eachStep(files, addIfAttributes), pace);
   return { conversion: digest.digest("hex"), isConverted };
 }
 

@@ -14,7 +14,12 @@
  * `go.mod`.
  */
 import { createHash } from "node:crypto";
+import { atOnce, sortSteps, type Steps } from "../async/pace.ts";
 import { type H1, h1Of } from "../module/h1.ts";
+
+/** What an entry, and a character of its name, costs, as if it were so much content. */
+const ENTRY_COST_BYTES = 512;
+const CHAR_COST_BYTES = 16;
 
 /** What the hash needs to know of one entry of a zip. */
 export interface HashedEntry {
@@ -35,12 +40,22 @@ export interface HashedEntry {
  * ```
  */
 export function hashEntries(entries: readonly HashedEntry[]): H1 {
+  return atOnce(hashSteps(entries));
+}
+
+/** As {@linkcode hashEntries}, in steps. */
+export function* hashSteps(entries: readonly HashedEntry[]): Steps<H1> {
+  const keyed: { readonly entry: HashedEntry; readonly key: string }[] = [];
+  for (const entry of entries) {
+    keyed.push({ entry, key: sortKey(entry.name) });
+    yield ENTRY_COST_BYTES + entry.name.length * CHAR_COST_BYTES;
+  }
+  const sorted = yield* sortSteps(keyed, (a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
   const lines = createHash("sha256");
-  const sorted = entries.map((entry) => ({ entry, key: sortKey(entry.name) }))
-    .sort((a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
   for (const { entry: { name, sha256 } } of sorted) {
     if (name.includes("\n")) throw new Error(`Cannot hash zip: newline in ${JSON.stringify(name)}`);
     lines.update(`${sha256}  ${name}\n`);
+    yield ENTRY_COST_BYTES;
   }
   return h1Of(lines.digest());
 }

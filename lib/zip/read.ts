@@ -8,14 +8,11 @@ import type { H1 } from "../module/h1.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import { quoted } from "../module/quoted.ts";
 import { type Archive, type ArchiveEntry, openArchive } from "./archive.ts";
-import { type HashedEntry, hashEntries } from "./hash.ts";
-import { Pace } from "../async/pace.ts";
-import { Contents, entryPrefix, ZipError } from "./rules.ts";
+import { type HashedEntry, hashSteps } from "./hash.ts";
+import { atPace, Pace } from "../async/pace.ts";
+import { Contents, entryPrefix, nameCost, ZipError } from "./rules.ts";
 
 export { ZipError };
-
-/** What checking a name costs, as if it were so much content. */
-const NAME_COST_BYTES = 4 * 1024;
 
 export interface ZipSummary {
   readonly h1: H1;
@@ -54,7 +51,8 @@ export async function inspectZip(file: string, options: InspectOptions): Promise
     hashed.push({ name: entry.name, sha256: await hashContent(archive, { entry, copy }) });
     goMod ??= copy;
   }
-  return { h1: hashEntries(hashed), sizeBytes: archive.sizeBytes, goMod };
+  const h1 = await atPace(hashSteps(hashed), pace);
+  return { h1, sizeBytes: archive.sizeBytes, goMod };
 }
 
 async function checkEntries(
@@ -63,7 +61,7 @@ async function checkEntries(
 ): Promise<void> {
   const contents = new Contents();
   for (const { name, sizeBytes } of entries) {
-    await pace.spend(NAME_COST_BYTES);
+    await pace.spend(nameCost(name));
     const fault = name.startsWith(prefix)
       ? addEntry(contents, { name: name.slice(prefix.length), sizeBytes })
       : `${quoted(name)} is not in ${quoted(prefix)}`;

@@ -144,8 +144,8 @@ export class Seeds {
         ...[entry.crc32, entry.sizeBytes, entry.contentOffset] as const,
         ...[entry.compressedBytes, entry.compressedCrc32] as const,
       ]);
+      if (rows.length > MAX_FILES) return;
     }
-    if (rows.length > MAX_FILES) return;
     const index = indexOf(dir);
     const zip = `${index}-${crypto.randomUUID()}.zip`;
     const text = formatIndex({ format: FORMAT, zip, conversion, files: rows });

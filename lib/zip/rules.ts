@@ -40,6 +40,17 @@ export class ZipError extends Error {
   override readonly name = "ZipError";
 }
 
+/**
+ * What it costs to check a name, as if it were so much content: names are folded and looked up
+ * character by character, and may have 64 KiB.
+ */
+export function nameCost(name: string): number {
+  return NAME_COST_BYTES + name.length * CHAR_COST_BYTES;
+}
+
+const NAME_COST_BYTES = 4 * 1024;
+const CHAR_COST_BYTES = 64;
+
 /** What the name of every entry starts with. */
 export function entryPrefix(module: ModuleVersion): string {
   return `${nameOf(module)}/`;

@@ -12,7 +12,7 @@
  */
 import { caseFold } from "./case_fold.ts";
 import type { Pace } from "../async/pace.ts";
-import { Contents, ZipError } from "./rules.ts";
+import { Contents, nameCost, ZipError } from "./rules.ts";
 import { isVendored } from "./vendored.ts";
 
 /** What lies at a name. A submodule is an empty directory to every program but git. */
@@ -31,9 +31,6 @@ export interface SelectOptions {
   readonly pace: Pace;
 }
 
-/** What checking a name costs, as if it were so much content. */
-const NAME_COST_BYTES = 4 * 1024;
-
 /**
  * The names of the files that belong in the zip, in the order given.
  *
@@ -47,7 +44,7 @@ export async function selectFiles(
   const contents = new Contents();
   const selected: string[] = [];
   for (const { kind, name, sizeBytes } of files) {
-    await pace.spend(NAME_COST_BYTES);
+    await pace.spend(nameCost(name));
     if (kind === "submodule" || isVendored(name, goVersion)) continue;
     if (isBelow(otherModules, name) || name === ".hg_archival.txt") continue;
     const isLink = kind === "symlink";
@@ -62,24 +59,40 @@ export function isRegular(kind: TreeFileKind): boolean {
   return kind === "file" || kind === "executable";
 }
 
-/** The directories that are modules of their own. The root is not among them. */
-async function findOtherModules(
-  files: readonly TreeFile[],
-  pace: Pace,
-): Promise<ReadonlySet<string>> {
-  const directories = new Set<string>();
-  for (const { kind, name } of files) {
-    await pace.spend(NAME_COST_BYTES);
-    const slash = name.lastIndexOf("/");
-    if (slash < 0 || !isRegular(kind)) continue;
-    if (caseFold(name.slice(slash + 1)) === "go.mod") directories.add(name.slice(0, slash));
-  }
-  return directories;
+/** A directory, and whether it is a module of its own, without what is of no interest in it. */
+interface Directory {
+  isModule: boolean;
+  readonly children: Map<string, Directory>;
 }
 
-function isBelow(directories: ReadonlySet<string>, name: string): boolean {
-  for (let slash = name.indexOf("/"); slash >= 0; slash = name.indexOf("/", slash + 1)) {
-    if (directories.has(name.slice(0, slash))) return true;
+/** The directories that are modules of their own, and those above them. The root is none. */
+async function findOtherModules(files: readonly TreeFile[], pace: Pace): Promise<Directory> {
+  const root = { isModule: false, children: new Map() };
+  for (const { kind, name } of files) {
+    await pace.spend(nameCost(name));
+    const slash = name.lastIndexOf("/");
+    if (slash < 0 || !isRegular(kind)) continue;
+    if (caseFold(name.slice(slash + 1)) !== "go.mod") continue;
+    let directory: Directory = root;
+    for (const element of name.slice(0, slash).split("/")) {
+      const next = directory.children.get(element) ?? { isModule: false, children: new Map() };
+      directory.children.set(element, next);
+      directory = next;
+    }
+    directory.isModule = true;
+  }
+  return root;
+}
+
+/** Element by element: to look up each of a long path's directories by its path is quadratic. */
+function isBelow(root: Directory, name: string): boolean {
+  let directory = root;
+  let start = 0;
+  for (let slash = name.indexOf("/"); slash >= 0; slash = name.indexOf("/", start)) {
+    const next = directory.children.get(name.slice(start, slash));
+    if (next === undefined || next.isModule) return next !== undefined;
+    directory = next;
+    start = slash + 1;
   }
   return false;
 }
