@@ -22,12 +22,17 @@
  * object a bad one, and nothing about them needs to be atomic, synced or agreed upon between
  * processes.
  *
+ * While a file that contradicts its sums is judged, it has none, and another time: whoever opens it
+ * from then on, in whichever thread or process, waits for the judgment before anything is sent. So
+ * damage breaks only transfers that had begun when it was found.
+ *
  * A file that is set aside is renamed, and its name is free: whoever asks next finds no object,
  * fetches it anew, and creates it as if it had never been there. That happens to covered objects
  * alone, whose keys say what they must contain.
  *
  * Limits: of a body of more than a block, damage shows when the blocks before it have been sent.
- * The stream fails then, once the file has been judged. A file that is changed back and forth
+ * The stream fails then, once the file has been judged and set aside: whoever asks again gets the
+ * repaired one. A file that is changed back and forth
  * between its judgment and its reading is beyond this.
  */
 import { LRUCache } from "lru-cache";
@@ -79,6 +84,8 @@ export class CheckedFiles {
   readonly #options: CheckedFilesOptions;
   /** Sums of files that are as they were. */
   readonly #remembered = new LRUCache<string, RememberedSums>({ max: MAX_REMEMBERED_SUMS });
+  /** Keys of files that contradict their sums, while they are judged. */
+  readonly #distrusted = new Set<string>();
   readonly #judgments = new SingleFlight<BlockSums | null>(MAX_WAITING_JUDGMENTS);
   readonly #permits = new Semaphore({
     what: "check a stored file",
@@ -204,15 +211,31 @@ export class CheckedFiles {
       const fault = await this.#options.check.findFault(key, path);
       if (fault === null) return await this.#giveSums({ key, path, file, info });
       // Another process may have judged it too, and somebody may have fetched it anew since.
-      const now = await Deno.lstat(path);
-      if (isSameFile(now, info)) await this.setAside({ key, path }, fault);
+      const now = await lstatIfThere(path);
+      if (now !== null && isSameFile(now, info)) await this.setAside({ key, path }, fault);
       return null;
     }, signal);
   }
 
+  /** Takes the sums of a file from all that know them. */
+  async #distrust({ key, path, info }: OpenedFile): Promise<void> {
+    this.#remembered.delete(key);
+    this.#distrusted.add(key);
+    const now = await lstatIfThere(path);
+    if (!this.#options.mayChange || now === null || !isSameFile(now, info)) return;
+    try {
+      await removeIfThere(sumsPath(path));
+      // Those who remember the sums go by the file's time.
+      await Deno.utime(path, new Date(), new Date());
+    } catch (error) {
+      // It was set aside meanwhile.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+
   async #giveSums({ key, path, file, info }: OpenedFile): Promise<BlockSums> {
     const { log, mayChange } = this.#options;
-    const hadSums = await exists(sumsPath(path));
+    const hadSums = this.#distrusted.has(key) || await lstatIfThere(sumsPath(path)) !== null;
     const sums = await sumUp(file);
     this.#remembered.set(key, { info, sums });
     if (hadSums) log.warn({ key }, "the checksums of a stored file were wrong; its hash is right");
@@ -231,13 +254,23 @@ export class CheckedFiles {
     const { sums, index } = reading;
     const block = await sums.read(opened.file, index);
     if (block !== null) return block;
-    const right = await this.#judge(opened);
+    const right = await this.#judgeDistrusted(opened);
     if (right === null) return null;
     await opened.file.seek(index * BLOCK_BYTES, Deno.SeekMode.Start);
     const again = right.sizeBytes === sums.sizeBytes ? await right.read(opened.file, index) : null;
     if (again === null) throw damaged(opened.key, "it changes");
     reading.sums = right;
     return again;
+  }
+
+  /** As {@linkcode #judge}, of a file that contradicts its sums. */
+  async #judgeDistrusted(opened: OpenedFile): Promise<BlockSums | null> {
+    await this.#distrust(opened);
+    try {
+      return await this.#judge(opened);
+    } finally {
+      this.#distrusted.delete(opened.key);
+    }
   }
 
   #bodyOf(
@@ -306,12 +339,11 @@ async function openIfThere(path: string): Promise<Deno.FsFile | null> {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
+async function lstatIfThere(path: string): Promise<Deno.FileInfo | null> {
   try {
-    await Deno.lstat(path);
-    return true;
+    return await Deno.lstat(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
 }

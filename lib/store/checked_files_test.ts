@@ -200,6 +200,54 @@ Deno.test("DiskStore gives of a damaged object only blocks that are whole", asyn
   assert.deepEqual(given, [BLOCK_BYTES]);
 });
 
+for (const other of ["the same thread", "another thread"]) {
+  for (const isDamaged of [true, false]) {
+    const what = isDamaged ? "is damaged" : "has wrong sums";
+    Deno.test(`DiskStore waits, in ${other}, while an object that ${what} is judged`, async () => {
+      await using world = await World.make();
+      const bytes = noise(LARGE_BYTES);
+      const key = keyOf(bytes);
+      const begun = Promise.withResolvers<void>();
+      const verdict = Promise.withResolvers<string | null>();
+      const check: ObjectCheck = {
+        covers: () => true,
+        findFault: () => {
+          begun.resolve();
+          return verdict.promise;
+        },
+      };
+      const store = await world.open({ check });
+      const second = other === "the same thread" ? store : await world.open({ check });
+      if (isDamaged) {
+        await store.create(key, bytesContent(bytes));
+        await Deno.writeFile(world.file(key), flipped(bytes, BLOCK_BYTES));
+      } else {
+        await store.create(key, bytesContent(flipped(bytes, BLOCK_BYTES)));
+        await Deno.writeFile(world.file(key), bytes);
+      }
+      // Both know the sums by now.
+      for (const one of [store, second]) await (await one.get(key))?.body.cancel();
+      const first = read(store, key).catch((error) => {
+        assert.ok(error instanceof StorageError);
+        return null;
+      });
+      await begun.promise;
+      let isOpened = false;
+      const later = second.get(key).finally(() => isOpened = true);
+      // Much longer than it takes to open a file.
+      for (let i = 0; i < 20; i++) await Deno.stat(world.root);
+      assert.ok(!isOpened);
+      verdict.resolve(isDamaged ? "it is damaged" : null);
+      const want = isDamaged ? null : bytes;
+      assert.deepEqual(await first, want);
+      const object = await later;
+      assert.deepEqual(object && await readAll(object), want);
+      const setAside = world.logged.filter((line) => /damaged and was set aside/.test(line));
+      assert.equal(setAside.length, isDamaged ? 1 : 0);
+    });
+  }
+}
+
 Deno.test("DiskStore leaves an object alone that was made anew while a damaged one was judged", async () => {
   await using world = await World.make();
   const bytes = noise(100);
