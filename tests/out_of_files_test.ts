@@ -8,7 +8,7 @@ import { withFileLimit } from "./worlds/server.ts";
 
 const TIMEOUT_MS = 60_000;
 
-Deno.test("without a file left, git and the store fail as overloaded, and work again afterwards", async () => {
+Deno.test("without a file left, git, the store and fetch fail as overloaded, and work again afterwards", async () => {
   const directory = await Deno.makeTempDir({ prefix: "out-of-files-" });
   try {
     const module = fileURLToPath(new URL("processes/out_of_files_main.ts", import.meta.url));
@@ -23,6 +23,7 @@ Deno.test("without a file left, git and the store fail as overloaded, and work a
         "--allow-read",
         "--allow-write",
         "--allow-env",
+        "--allow-net=127.0.0.1",
         "--allow-sys",
         "--allow-run=git",
         module,
@@ -32,9 +33,16 @@ Deno.test("without a file left, git and the store fail as overloaded, and work a
     }).output();
     const decoder = new TextDecoder();
     assert.deepEqual(JSON.parse(decoder.decode(stdout) || "null"), {
-      // Both are answered 503 with Retry-After.
-      without: { git: "overloaded", get: "store", create: "store", list: "store" },
-      after: { git: "ok", get: "ok", create: "ok", list: "ok" },
+      // All are answered 503 with Retry-After.
+      without: {
+        ...{ git: "overloaded", get: "store", create: "store", list: "store" },
+        ...{ fetch: "overloaded", upstream: "overloaded" },
+        ...{ stranger: "overloaded", name: "overloaded" },
+      },
+      after: {
+        ...{ git: "ok", get: "ok", create: "ok", list: "ok" },
+        ...{ fetch: "ok", upstream: "ok", stranger: "ok", name: "ok" },
+      },
     }, decoder.decode(stderr));
   } finally {
     await Deno.remove(directory, { recursive: true });

@@ -17,7 +17,7 @@
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from "jose";
 import type { ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
-import { describeError, UpstreamError } from "../errors.ts";
+import { describeError, OverloadedError, UpstreamError } from "../errors.ts";
 import { display, type Fetch, readBody } from "../http/client.ts";
 import { parseForeignJson } from "../module/foreign_json.ts";
 
@@ -65,7 +65,7 @@ export class KeySet {
    * The key that a token's header names, for jose.
    *
    * @throws {errors.JWKSNoMatchingKey} when the issuer has none
-   * @throws {UpstreamError} when that cannot be determined
+   * @throws {UpstreamError | OverloadedError} when that cannot be determined
    */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     const keys = await this.#current();
@@ -116,7 +116,9 @@ export class KeySet {
       return this.#keys;
     } catch (cause) {
       const reason = describeError(cause);
-      const error = new UpstreamError(
+      // Not the issuer's fault.
+      const Failure = cause instanceof OverloadedError ? OverloadedError : UpstreamError;
+      const error = new Failure(
         `Cannot check the identity token: cannot fetch the keys of issuer "${issuer}": ${reason}`,
         { cause },
       );

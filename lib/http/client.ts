@@ -17,13 +17,14 @@
  * Deadlines, retries and body limits belong to the callers, which know what they fetch.
  */
 import { Budget, type BudgetOptions, type ReadLimits } from "../async/budget.ts";
-import { UpstreamError } from "../errors.ts";
+import { OverloadedError, UpstreamError } from "../errors.ts";
 import { currentRequestId } from "../log/request_id.ts";
 import { openReader, type ReaderOptions } from "./body_reader.ts";
+import { isWantOfFiles } from "./want_of_files.ts";
 
 /**
  * Like the global `fetch`, for a GET or HEAD or a small POST; failures are
- * {@linkcode UpstreamError}.
+ * {@linkcode UpstreamError}, or {@linkcode OverloadedError} without a file descriptor for it.
  */
 export type Fetch = (url: URL, init?: FetchInit) => Promise<Response>;
 
@@ -102,6 +103,12 @@ async function send(
     return await fetch(url, init);
   } catch (cause) {
     if (init.signal?.aborted) throw init.signal.reason;
+    if (isWantOfFiles(cause)) {
+      throw new OverloadedError(
+        `Cannot reach ${url.hostname}: this server has no file descriptor left`,
+        { cause: withoutUrl(cause) },
+      );
+    }
     // States of ports and names in certificates must not be disclosed to strangers.
     const message = isStranger
       ? `Cannot reach ${url.hostname}`

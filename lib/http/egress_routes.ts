@@ -11,10 +11,11 @@ import { LRUCache } from "lru-cache";
 import { withDeadline } from "../async/deadline.ts";
 import { Semaphore } from "../async/semaphore.ts";
 import { SingleFlight } from "../async/single_flight.ts";
-import { ProxyError, UpstreamError } from "../errors.ts";
+import { OverloadedError, ProxyError, UpstreamError } from "../errors.ts";
 import { parseAddress } from "./address.ts";
 import { type Destination, destinationOf, EgressPolicy } from "./egress.ts";
 import { ForwardProxies } from "./forward_proxy.ts";
+import { isWantOfFiles } from "./want_of_files.ts";
 
 /** All addresses of a host name. */
 export type Resolve = (hostname: string) => Promise<readonly string[]>;
@@ -111,6 +112,12 @@ export class EgressRoutes {
         return addresses;
       } catch (cause) {
         if (cause instanceof ProxyError) throw cause;
+        if (isWantOfFiles(cause)) {
+          throw new OverloadedError(
+            `Cannot reach ${hostname}: this server has no file descriptor left`,
+            { cause },
+          );
+        }
         throw new UpstreamError(`Cannot reach ${hostname}`, {
           cause: new Error(`cannot look up ${hostname}`, { cause }),
         });

@@ -18,6 +18,7 @@ import {
   DeadlineError,
   LimitExceededError,
   NotFoundError,
+  OverloadedError,
   ProxyError,
   UpstreamError,
 } from "../errors.ts";
@@ -221,7 +222,8 @@ export class Upstream {
         shouldRetry: ({ error }) => mayPass(error),
       });
     } catch (error) {
-      if (mayPass(error)) this.#distrustedUntilMs = performance.now() + DISTRUST_MS;
+      const isUpstreams = mayPass(error) && !(error instanceof OverloadedError);
+      if (isUpstreams) this.#distrustedUntilMs = performance.now() + DISTRUST_MS;
       throw error;
     }
   }
