@@ -4,57 +4,50 @@
  *
  * - A small body fits into the system's buffers, whether the client reads or not.
  * - A large body that the client has not read from for a while fails: that frees its resources, and
- *   a client that resumes reading finds its answer cut off. Such a body must be watched, as a
- *   stream of ours, which takes the runtime twice the CPU time of a file's own stream.
- * - The first {@linkcode MAX_UNWATCHED_BODIES} concurrent files are therefore sent unwatched. The
- *   progress of such a stream is invisible, and only the end of the connection ends it. Its place
- *   is given to others after the same time; from then on the connection may be closed when there
- *   are too many (server/connections.ts). It is closed in any case when the client has read less
- *   than {@linkcode MIN_BYTES_PER_SECOND} on average. When clients that do not read hold all
- *   places, all further bodies are watched.
+ *   a client that resumes reading finds its answer cut off.
+ * - A client that reads a little of a large body now and then keeps it for longer. After the same
+ *   time, its place is given to others, and its connection may be closed when there are too many
+ *   (server/connections.ts). It is closed in any case when the client has read less than
+ *   {@linkcode MIN_BYTES_PER_SECOND} on average.
  * - When a body is cut off, so is its connection.
  *
- * KNOWN LIMIT: the runtime reports an unwatched body as sent even if its client hung up.
+ * To watch a body, as a stream of ours, takes the runtime twice the CPU time of a file's own
+ * stream. Zips are such streams anyway, because their blocks are checked on the way
+ * (lib/store/block_body.ts).
  */
 
-import { isStreamOfBytes, openReader } from "../lib/http/body_reader.ts";
+import { openReader } from "../lib/http/body_reader.ts";
 import type { Answer } from "./answer.ts";
 
 /** Smaller bodies are left to the system's buffers. */
 const LARGE_BODY_BYTES = 1024 * 1024;
-/** With more clients than that, each gets little of the machine anyway. Per thread. */
-export const MAX_UNWATCHED_BODIES = 64;
-
 /**
- * The rate at which a client must read an unwatched body, beyond the time that its place is held.
+ * The rate at which a client must read a large body, beyond the time that its place is held.
  */
 export const MIN_BYTES_PER_SECOND = 16 * 1024;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface SlowClientsOptions {
-  /** For how long a client may read nothing, or an unwatched body may hold its place. */
+  /** For how long a client may read nothing, or a body may hold its place. */
   readonly timeoutMs: number;
-  /** Default: {@linkcode MAX_UNWATCHED_BODIES}. */
-  readonly maxUnwatched?: number;
   /** Default: {@linkcode MIN_BYTES_PER_SECOND}. */
   readonly minBytesPerSecond?: number;
 }
 
 /** One answer to one client. */
 export interface Sending {
-  /** Settles when the answer has been sent, or could not be. If undefined, the body is watched. */
-  readonly completed: Promise<void> | undefined;
-  /** Called when an unwatched body takes longer than its place is held. The body continues. */
-  readonly onSlow: () => void;
-  /** Called before a watched body fails. */
-  readonly onCutOff: () => void;
   /**
-   * Called when the client of a watched body has gone: over HTTP/1.1, `completed` does not report
-   * it.
+   * Settles when the answer has been sent, or could not be. If undefined, the body's end counts.
    */
+  readonly completed: Promise<void> | undefined;
+  /** Called when a body takes longer than its place is held. The body continues. */
+  readonly onSlow: () => void;
+  /** Called before a body fails of which the client has read nothing for a while. */
+  readonly onCutOff: () => void;
+  /** Called when the client has gone: over HTTP/1.1, `completed` does not report it. */
   readonly onHungUp: () => void;
-  /** Called when an unwatched body has taken too long for its size: it ends with its connection. */
+  /** Called when a body has taken too long for its size: it ends with its connection. */
   readonly onOverdue: () => void;
 }
 
@@ -65,46 +58,44 @@ export function isLarge({ body, sizeBytes = 0 }: Answer): boolean {
 
 export class SlowClients {
   readonly #timeoutMs: number;
-  readonly #maxUnwatched: number;
   readonly #minBytesPerSecond: number;
-  #unwatched = 0;
 
   constructor(options: SlowClientsOptions) {
     this.#timeoutMs = options.timeoutMs;
-    this.#maxUnwatched = options.maxUnwatched ?? MAX_UNWATCHED_BODIES;
     this.#minBytesPerSecond = options.minBytesPerSecond ?? MIN_BYTES_PER_SECOND;
   }
 
-  /** The same answer; a large body of it, if it is watched, fails when its client stops reading. */
+  /** The same answer; a large body of it fails when its client stops reading. */
   guard(answer: Answer, sending: Sending): Answer {
-    const { completed, onCutOff, onHungUp } = sending;
     const { body, sizeBytes = 0 } = answer;
     if (body === null || !isLarge(answer)) return answer;
     const stream = body instanceof Uint8Array ? new Blob([body]).stream() : body;
-    if (
-      completed !== undefined && this.#unwatched < this.#maxUnwatched && isStreamOfBytes(stream)
-    ) {
-      this.#leaveAlone(completed, { ...sending, sizeBytes });
-      return { ...answer, body: stream };
-    }
-    const watched = cutOffSlowClient(stream, { timeoutMs: this.#timeoutMs, onCutOff, onHungUp });
+    const { completed, onCutOff, onHungUp } = sending;
+    const stop = this.#startClock(sizeBytes, sending);
+    completed?.then(stop, stop);
+    const watched = cutOffSlowClient(stream, {
+      timeoutMs: this.#timeoutMs,
+      onCutOff: () => {
+        stop();
+        onCutOff();
+      },
+      onHungUp: () => {
+        stop();
+        onHungUp();
+      },
+      // What the runtime and the system have of it is not sent yet.
+      onEnd: completed === undefined ? stop : () => {},
+    });
     return { ...answer, body: watched };
   }
 
-  #leaveAlone(
-    completed: Promise<void>,
-    { onSlow, onOverdue, sizeBytes }: Sending & { readonly sizeBytes: number },
-  ): void {
-    this.#unwatched++;
+  /** @returns stops it */
+  #startClock(sizeBytes: number, { onSlow, onOverdue }: Sending): () => void {
     let timer = setTimeout(() => {
       onSlow();
       timer = setTimeout(onOverdue, sizeBytes / this.#minBytesPerSecond * 1000);
     }, this.#timeoutMs);
-    const end = () => {
-      clearTimeout(timer);
-      this.#unwatched--;
-    };
-    completed.then(end, end);
+    return () => clearTimeout(timer);
   }
 }
 
@@ -115,12 +106,14 @@ export interface CutOffOptions {
   readonly onCutOff: () => void;
   /** Called when the rest is no longer needed. Default: not called. */
   readonly onHungUp?: () => void;
+  /** Called when all of it was read, or reading it failed. Default: not called. */
+  readonly onEnd?: () => void;
 }
 
 /** The same body, which fails when nothing of it is read for `timeoutMs`. */
 export function cutOffSlowClient(
   body: ReadableStream<Bytes>,
-  { timeoutMs, onCutOff, onHungUp }: CutOffOptions,
+  { timeoutMs, onCutOff, onHungUp, onEnd }: CutOffOptions,
 ): ReadableStream<Bytes> {
   const source = openReader(body);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -137,8 +130,14 @@ export function cutOffSlowClient(
     start: waitForClient,
     async pull(controller) {
       clearTimeout(timer);
-      const chunk = await source.read();
-      if (chunk === null) return controller.close();
+      const chunk = await source.read().catch((error) => {
+        onEnd?.();
+        throw error;
+      });
+      if (chunk === null) {
+        onEnd?.();
+        return controller.close();
+      }
       controller.enqueue(chunk);
       waitForClient(controller);
     },

@@ -86,13 +86,9 @@ function large(body: AnswerBody): Answer {
   return { status: 200, headers: {}, body, sizeBytes: LARGE_BYTES };
 }
 
-/** What gives bytes as files do. */
-function largeFile(): Answer {
-  return large(new ReadableStream({ type: "bytes" }));
-}
-
-async function cancel({ body }: Answer): Promise<void> {
-  if (body instanceof ReadableStream) await body.cancel();
+/** One that never ends. */
+function largeBody(): Answer {
+  return large(new ReadableStream());
 }
 
 function sending(overrides: Partial<Sending> = {}): Sending {
@@ -106,77 +102,79 @@ function sending(overrides: Partial<Sending> = {}): Sending {
   };
 }
 
-Deno.test("SlowClients leaves a few files to the runtime, as they are", async (t) => {
-  const clients = new SlowClients({ timeoutMs: 60_000, maxUnwatched: 1 });
-  const first = Promise.withResolvers<void>();
-  const answers = [largeFile(), largeFile()];
-  const guarded = answers.map((answer) =>
-    clients.guard(answer, sending({ completed: first.promise }))
-  );
-  await t.step("the first", () => assert.equal(guarded[0]?.body, answers[0]?.body));
-  await t.step("no more at once", () => assert.notEqual(guarded[1]?.body, answers[1]?.body));
-  await t.step("the next when the first has failed", async () => {
-    first.reject(new Error("the client has gone"));
-    await first.promise.catch(() => {});
-    const next = largeFile();
-    const { body } = clients.guard(next, sending({ completed: Promise.resolve() }));
-    assert.equal(body, next.body);
-  });
-  for (const answer of guarded.slice(1)) await cancel(answer);
-});
+/** A client that waits for a body that never ends. */
+function waiting(clients: SlowClients, sending: Sending): ReadableStreamDefaultReader<Bytes> {
+  const { body } = clients.guard(largeBody(), sending);
+  assert.ok(body instanceof ReadableStream);
+  const reader = body.getReader();
+  // Ends when the reader is cancelled.
+  void reader.read();
+  return reader;
+}
 
-Deno.test("SlowClients tells when a file has taken too long for its size", async () => {
+Deno.test("SlowClients tells when a body has taken too long for its size", async () => {
   const clients = new SlowClients({ timeoutMs: 1, minBytesPerSecond: 1e12 });
   const slow = Promise.withResolvers<void>();
   const overdue = Promise.withResolvers<void>();
-  clients.guard(largeFile(), sending({ onSlow: slow.resolve, onOverdue: overdue.resolve }));
-  await slow.promise;
-  await overdue.promise;
+  const reader = waiting(
+    clients,
+    sending({ onSlow: slow.resolve, onOverdue: overdue.resolve }),
+  );
+  await within("the client to be found slow", slow.promise);
+  await within("the client to be overdue", overdue.promise);
+  await reader.cancel();
 });
 
-Deno.test("SlowClients watches what is no file, and what nobody can tell the end of", async (t) => {
-  const clients = new SlowClients({ timeoutMs: 60_000 });
-  const rows = [
-    { name: "no stream of bytes", answer: large(new ReadableStream()) },
-    { name: "no end is told", answer: largeFile(), completed: undefined },
-  ];
-  for (const { name, answer, ...rest } of rows) {
+Deno.test("SlowClients has nobody slow whose body has ended", async (t) => {
+  const timeoutMs = 300;
+  const clients = new SlowClients({ timeoutMs });
+  const onSlow = () => assert.fail("nobody is slow here");
+  const untold = sending({ completed: undefined, onSlow });
+  const failing = () =>
+    new ReadableStream<Bytes>({ pull: () => Promise.reject(new Error("disk")) });
+  const ends: Record<string, () => Promise<unknown>> = {
+    "it was sent": async () => {
+      const reader = waiting(clients, sending({ completed: Promise.resolve(), onSlow }));
+      await unread(timeoutMs + 100);
+      await reader.cancel();
+    },
+    "it could not be sent": async () => {
+      const completed = Promise.reject(new Error("the client has gone"));
+      const reader = waiting(clients, sending({ completed, onSlow }));
+      await unread(timeoutMs + 100);
+      await reader.cancel();
+    },
+    "it was read, and nobody tells its end": () =>
+      new Response(clients.guard(large(new Uint8Array(LARGE_BYTES)), untold).body).bytes(),
+    "its source failed, and nobody tells its end": () =>
+      assert.rejects(new Response(clients.guard(large(failing()), untold).body).bytes(), /disk/),
+    "the client has gone": () => waiting(clients, sending({ onSlow })).cancel(),
+  };
+  for (const [name, end] of Object.entries(ends)) {
     await t.step(name, async () => {
-      const guarded = clients.guard(answer, sending(rest));
-      assert.notEqual(guarded.body, answer.body);
-      await cancel(guarded);
+      await end();
+      await unread(timeoutMs + 100);
     });
   }
 });
 
 Deno.test("SlowClients gives the bytes of a large body in memory", async () => {
   const bytes = new Uint8Array(LARGE_BYTES).fill(7);
-  for (const maxUnwatched of [0, 1]) {
-    const clients = new SlowClients({ timeoutMs: 60_000, maxUnwatched });
-    const { body } = clients.guard(large(bytes), sending({ completed: Promise.resolve() }));
-    assert.deepEqual(await new Response(body).bytes(), bytes);
-  }
+  const clients = new SlowClients({ timeoutMs: 60_000 });
+  const { body } = clients.guard(large(bytes), sending({ completed: Promise.resolve() }));
+  assert.deepEqual(await new Response(body).bytes(), bytes);
 });
 
 Deno.test("SlowClients leaves small bodies alone", () => {
-  const clients = new SlowClients({ timeoutMs: 1, maxUnwatched: 0 });
-  const answer = { ...largeFile(), sizeBytes: 5 };
+  const clients = new SlowClients({ timeoutMs: 1 });
+  const answer = { ...largeBody(), sizeBytes: 5 };
   assert.equal(clients.guard(answer, sending()).body, answer.body);
 });
 
-Deno.test("SlowClients tells when an unwatched body takes long", async () => {
+Deno.test("SlowClients cuts off a body that nobody reads", async () => {
   const clients = new SlowClients({ timeoutMs: 1 });
-  const slow = Promise.withResolvers<void>();
-  const completed = Promise.withResolvers<void>();
-  clients.guard(largeFile(), sending({ completed: completed.promise, onSlow: slow.resolve }));
-  await within("the client to be found slow", slow.promise);
-  completed.resolve();
-});
-
-Deno.test("SlowClients cuts off a watched body", async () => {
-  const clients = new SlowClients({ timeoutMs: 1, maxUnwatched: 0 });
   const cut = Promise.withResolvers<void>();
-  const { body } = clients.guard(largeFile(), sending({ onCutOff: cut.resolve }));
+  const { body } = clients.guard(largeBody(), sending({ onCutOff: cut.resolve }));
   await within("the body to be cut off", cut.promise);
   await assert.rejects(new Response(body).bytes(), /read nothing/);
 });

@@ -50,16 +50,6 @@ export function openReader(
   };
 }
 
-/**
- * Whether it is a stream of bytes by its type: a file's stream is one, a stream derived from it may
- * not be.
- */
-export function isStreamOfBytes(body: ReadableStream<Bytes>): boolean {
-  const reader = byobReader(body);
-  reader?.releaseLock();
-  return reader !== null;
-}
-
 function byobReader(body: ReadableStream<Bytes>): ReadableStreamBYOBReader | null {
   try {
     return body.getReader({ mode: "byob" });
