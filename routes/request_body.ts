@@ -39,7 +39,8 @@ export async function readRequestBody(
       }
     }, { timeoutMs, what: "read the body", signal });
   } catch (cause) {
-    await reader?.cancel().catch(() => {
+    // Not awaited: the client's next bytes may never come.
+    void reader?.cancel().catch(() => {
       // The connection broke before; the error has been reported.
     });
     if (cause instanceof DeadlineError) throw new MalformedBodyError(cause.message, { cause });

@@ -7,6 +7,7 @@
  *
  * - _new_ until its first request has arrived. It is closed after {@linkcode REQUEST_TIMEOUT_MS},
  *   whether the client has sent nothing, a part of a TLS handshake, or a part of a request's head.
+ *   It is new again when a request was answered before its body has arrived.
  * - _busy_ while requests on it are being answered. Answers have deadlines of their own.
  * - _slow_ when a client has not read a large answer within that answer's time: see
  *   routes/slow_client.ts.
@@ -278,6 +279,12 @@ export class Connection {
   /** A request has arrived, and has its answer. */
   answered(): void {
     this.#isNew = false;
+    this.#sinceMs = this.#all.nowMs;
+  }
+
+  /** What is left of an answered request is waited for, as for a first request. */
+  expectRest(): void {
+    this.#isNew = true;
     this.#sinceMs = this.#all.nowMs;
   }
 

@@ -68,6 +68,20 @@ Deno.test("Connections closes who sends no request, who sends no other, and nobo
   assert.deepEqual(world.reasons, ["no-request", "idle", "idle"]);
 });
 
+Deno.test("Connections closes a connection on which the rest of a request does not come", () => {
+  using world = new World(10);
+  world.pass(HOUR_MS);
+  for (const name of ["complete", "incomplete"]) {
+    const connection = world.open(name);
+    connection.begin();
+    connection.end();
+    connection.expectRest();
+    if (name === "complete") connection.answered();
+  }
+  world.pass(REQUEST_TIMEOUT_MS);
+  assert.deepEqual(world.closed, ["incomplete"]);
+});
+
 Deno.test("Connections makes room: of whom has most, the new and the oldest first", () => {
   using world = new World(5);
   world.open("good", "192.0.2.2").answered();

@@ -126,16 +126,26 @@ function handlerOn(
   { remoteAddr, handler }: { remoteAddr: Deno.NetAddr; handler: Handler },
 ): Handler {
   const end = () => connection.end();
+  const endWithBody = () => {
+    connection.end();
+    // The runtime does not tell whether the body has come to its end.
+    connection.expectRest();
+  };
   return (request, info) => {
     const answer = handler(request, new RequestInfo(info, { connection, remoteAddr }));
     if (answer instanceof Promise) {
       connection.begin();
-      info.completed?.then(end, end);
+      const ended = mayHaveBody(request) ? endWithBody : end;
+      info.completed?.then(ended, ended);
     } else {
       connection.answered();
     }
     return answer;
   };
+}
+
+function mayHaveBody({ method }: Request): boolean {
+  return method !== "GET" && method !== "HEAD";
 }
 
 class RequestInfo implements ConnectionInfo {

@@ -309,6 +309,7 @@ async function answer(exchange: Exchange): Promise<void> {
   completed.promise.catch(() => {});
   outgoing.on("close", () => {
     connection?.end();
+    if (!incoming.complete) discardRest(incoming, connection);
     if (outgoing.writableFinished) return completed.resolve();
     const reason = new Error("the client hung up");
     hungUp.abort(reason);
@@ -336,6 +337,16 @@ async function answer(exchange: Exchange): Promise<void> {
     // the client does not mistake the part for the whole. Both show in `completed`.
     outgoing.destroy();
   }
+}
+
+/**
+ * A body that the handler did not want is read all the same: a connection that is not read does not
+ * show that the client has hung up, and stays.
+ */
+function discardRest(incoming: IncomingMessage, connection: Connection | null): void {
+  connection?.expectRest();
+  incoming.once("end", () => connection?.answered());
+  incoming.removeAllListeners("data").resume();
 }
 
 async function respond(
@@ -400,7 +411,7 @@ class IncomingRequest extends Request {
     super("https://localhost/", {
       method,
       headers: requestHeaders(incoming),
-      body: method === "GET" || method === "HEAD" ? null : ReadableStream.from(incoming),
+      body: method === "GET" || method === "HEAD" ? null : bodyOf(incoming),
       signal,
     });
     this.#url = URL.canParse(url) ? url : `${scheme}://localhost${path}`;
@@ -409,6 +420,37 @@ class IncomingRequest extends Request {
   override get url(): string {
     return this.#url;
   }
+}
+
+/**
+ * Not `ReadableStream.from`: to cancel that waits for the client's next bytes, which may never
+ * come, and leaves the connection unread.
+ */
+function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
+  let isOpen = true;
+  return new ReadableStream({
+    start(controller) {
+      const end = (how: () => void) => {
+        if (isOpen) how();
+        isOpen = false;
+      };
+      incoming.on("data", (chunk: Uint8Array) => {
+        if (!isOpen) return;
+        controller.enqueue(chunk);
+        if ((controller.desiredSize ?? 0) <= 0) incoming.pause();
+      });
+      incoming.pause();
+      incoming.on("end", () => end(() => controller.close()));
+      incoming.on("error", (error: Error) => end(() => controller.error(error)));
+      const hungUp = () => controller.error(new Error("the client hung up"));
+      incoming.on("close", () => end(hungUp));
+    },
+    pull: () => void incoming.resume(),
+    cancel: () => {
+      isOpen = false;
+      incoming.resume();
+    },
+  });
 }
 
 function requestHeaders({ rawHeaders }: IncomingMessage): Headers {

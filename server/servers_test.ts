@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
+import { createConnection } from "node:net";
 import { connect } from "node:tls";
 import { createAuthority } from "../tests/fakes/authority.ts";
+import { eventually, within } from "../tests/support/eventually.ts";
 import { createLogger } from "../lib/log/log.ts";
 import { NO_METRICS } from "../lib/log/metrics.ts";
 import { Connections, type ConnectionsOptions } from "./connections.ts";
@@ -351,6 +353,50 @@ for (const kind of KINDS) {
     for (const answer of held) assert.equal(await (await answer).text(), "ok");
     if (kind === NATIVE) assert.equal(await third, "ok");
     assert.ok(served.connections.size <= 2);
+  });
+}
+
+for (const kind of KINDS) {
+  Deno.test(`${kind.name} ends a connection whose request is answered before its body has come`, async () => {
+    await using served = await serve(kind, async ({ body }) => {
+      const reader = body?.getReader();
+      await reader?.read();
+      // It must not wait for the client.
+      await reader?.cancel();
+      return new Response("enough", { status: 400 });
+    }, { requestTimeoutMs: 0 });
+    const { port } = served.server.addr;
+    const socket = kind.scheme === "https"
+      ? connect({ host: "127.0.0.1", port, ca: authority.certificate })
+      : createConnection({ host: "127.0.0.1", port });
+    // The end of a connection may be a reset.
+    socket.on("error", () => {});
+    socket.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{");
+    try {
+      const { promise: answered, resolve } = Promise.withResolvers<string>();
+      socket.once("data", (bytes) => resolve(String(bytes)));
+      assert.match(await within("an answer", answered), /^HTTP\/1.1 400 /);
+      await eventually("no connection", () => {
+        served.connections.sweep();
+        return served.connections.size === 0;
+      });
+    } finally {
+      socket.destroy();
+    }
+  });
+
+  Deno.test(`${kind.name} answers on after a body that its handler did not read`, async () => {
+    await using served = await serve(kind, () => new Response("ok"));
+    const client = Deno.createHttpClient({ caCerts: [authority.certificate] });
+    try {
+      for (let i = 0; i < 3; i++) {
+        const body = new Uint8Array(300_000);
+        const answer = await fetch(served.url, { client, method: "POST", body });
+        assert.equal(await answer.text(), "ok");
+      }
+    } finally {
+      client.close();
+    }
   });
 }
 
