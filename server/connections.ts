@@ -13,10 +13,19 @@
  *   routes/slow_client.ts.
  * - _idle_ between requests. It is closed after {@linkcode IDLE_TIMEOUT_MS}.
  *
- * When all places are taken, connections that are slow or not busy are closed to make room: those
- * of the address with the most of them first, of these the new ones before the idle ones, and the
- * oldest first. A client that fills the places with silent connections therefore loses its own. If
- * all are busy, there is no room.
+ * The addresses of clients have fair shares:
+ *
+ * - When all places are taken, connections that are slow or not busy are closed to make room: those
+ *   of the address with the most connections first, of these the new ones before the idle ones, and
+ *   the oldest first. A new connection displaces only those of its own address and of addresses
+ *   that have more. A client that fills the places with silent connections therefore loses its own.
+ * - The last quarter of the places is for addresses with no more than the average number of
+ *   connections. Others displace, too. A client that fills the places with requests therefore
+ *   leaves some to others. Where all clients have one address, it has all of the places.
+ * - A trusted proxy (`listen.trustedProxies`) stands for many clients and counts as one without
+ *   connections.
+ *
+ * If there is nothing to displace, there is no room.
  */
 import { describeError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log/log.ts";
@@ -38,6 +47,8 @@ const SWEEP_INTERVAL_MS = 1_000;
  * them.
  */
 const ROOM_PART = 1 / 16;
+/** The fraction of the places that is for addresses with few connections. */
+const RESERVED_PART = 1 / 4;
 const WARNING_INTERVAL_MS = 60_000;
 
 /**
@@ -92,6 +103,8 @@ export interface ConnectionsOptions {
   readonly max: number;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Whether an address is a trusted proxy's. Default: none is. */
+  readonly isProxy?: (address: string) => boolean;
   /** A monotonic clock in milliseconds. Default: `performance.now`. */
   readonly now?: () => number;
   /** Default: {@linkcode REQUEST_TIMEOUT_MS}. */
@@ -104,6 +117,8 @@ export class Connections implements Disposable {
   readonly #options: ConnectionsOptions;
   readonly #now: () => number;
   readonly #open = new Set<Connection>();
+  /** How many are open, by the client's address. */
+  readonly #counts = new Map<string, number>();
   readonly #timer: ReturnType<typeof setInterval>;
   #nowMs: number;
   #waiting: PromiseWithResolvers<void> | null = null;
@@ -134,20 +149,31 @@ export class Connections implements Disposable {
   }
 
   /**
-   * Admits a connection, if need be by closing others. Null if all are busy.
+   * Admits a connection, if need be by closing others. Null if there is no room for it.
    *
    * @param close ends the connection and everything on it, at once
    */
   admit(address: string, close: () => void): Connection | null {
-    if (this.isFull && !this.makeRoom()) return null;
+    if (this.isFull || this.isOverShare(address)) {
+      const count = this.#count(address);
+      if (!this.#displace((other) => other === address || this.#count(other) > count)) return null;
+    }
     const connection = new Connection(this, { address, close });
     this.#open.add(connection);
+    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
     return connection;
+  }
+
+  /** Whether what is left of the places is for others. */
+  isOverShare(address: string): boolean {
+    const { max } = this.#options;
+    return this.size >= max - Math.floor(max * RESERVED_PART) &&
+      this.#count(address) > this.size / this.#counts.size;
   }
 
   /** Counts a connection that was closed because it could not be admitted. */
   refused(): void {
-    this.#count("refused");
+    this.#note("refused");
     this.#warn("closed new connections: the limit is reached and all are busy");
   }
 
@@ -166,15 +192,7 @@ export class Connections implements Disposable {
 
   /** Closes connections that are not in use. False if there are none. */
   makeRoom(): boolean {
-    const idle = [...this.#open].filter(({ isBusy, isSlow }) => !isBusy || isSlow);
-    const ofAddress = Map.groupBy(this.#open, ({ address }) => address);
-    const count = ({ address }: Connection) => ofAddress.get(address)?.length ?? 0;
-    const rank = ({ isNew, isSlow }: Connection) => isSlow ? 2 : isNew ? 0 : 1;
-    idle.sort((a, b) => count(b) - count(a) || rank(a) - rank(b) || a.sinceMs - b.sinceMs);
-    const closed = idle.slice(0, Math.ceil(this.#open.size * ROOM_PART));
-    for (const connection of closed) this.#close(connection, "room");
-    if (closed.length > 0) this.#warn("closed connections to make room for others");
-    return closed.length > 0;
+    return this.#displace(() => true);
   }
 
   /** Closes connections that have timed out. */
@@ -193,7 +211,7 @@ export class Connections implements Disposable {
 
   /** For {@linkcode Connection}: it is gone. */
   remove(connection: Connection): void {
-    this.#open.delete(connection);
+    this.#forget(connection);
     this.changed();
   }
 
@@ -207,13 +225,44 @@ export class Connections implements Disposable {
     clearInterval(this.#timer);
   }
 
+  /** Closes some that are not in use, of the addresses given. False if there are none. */
+  #displace(isOf: (address: string) => boolean): boolean {
+    // By address, in order not to look at each of thousands of connections more than once.
+    const counts = new Map(
+      [...this.#counts.keys()].filter(isOf).map((address) => [address, this.#count(address)]),
+    );
+    const idle = [...this.#open].filter(({ address, isBusy, isSlow }) =>
+      (!isBusy || isSlow) && counts.has(address)
+    );
+    const count = ({ address }: Connection) => counts.get(address) ?? 0;
+    const rank = ({ isNew, isSlow }: Connection) => isSlow ? 2 : isNew ? 0 : 1;
+    idle.sort((a, b) => count(b) - count(a) || rank(a) - rank(b) || a.sinceMs - b.sinceMs);
+    const closed = idle.slice(0, Math.ceil(this.#open.size * ROOM_PART));
+    for (const connection of closed) this.#close(connection, "room");
+    if (closed.length > 0) this.#warn("closed connections to make room for others");
+    return closed.length > 0;
+  }
+
+  /** Of an address, as far as shares are concerned. */
+  #count(address: string): number {
+    return this.#options.isProxy?.(address) ? 0 : this.#counts.get(address) ?? 0;
+  }
+
   #close(connection: Connection, reason: Reason): void {
-    this.#open.delete(connection);
-    this.#count(reason);
+    this.#forget(connection);
+    this.#note(reason);
     connection.close();
   }
 
-  #count(reason: Reason): void {
+  #forget(connection: Connection): void {
+    if (!this.#open.delete(connection)) return;
+    const { address } = connection;
+    const left = (this.#counts.get(address) ?? 0) - 1;
+    if (left > 0) this.#counts.set(address, left);
+    else this.#counts.delete(address);
+  }
+
+  #note(reason: Reason): void {
     this.#options.metrics.add("gomodproxy_connections_closed_total", { reason });
   }
 

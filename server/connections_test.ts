@@ -3,6 +3,7 @@ import { createLogger } from "../lib/log/log.ts";
 import type { Metrics } from "../lib/log/metrics.ts";
 import {
   Connections,
+  type ConnectionsOptions,
   defaultMaxConnections,
   IDLE_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
@@ -19,7 +20,7 @@ class World implements Disposable {
   readonly warnings: string[] = [];
   #nowMs = 0;
 
-  constructor(max: number) {
+  constructor(max: number, options: Pick<ConnectionsOptions, "isProxy"> = {}) {
     const metrics: Metrics = {
       add: (_name, labels) => void this.reasons.push(Object.values(labels).join()),
       observe: () => {},
@@ -28,7 +29,13 @@ class World implements Disposable {
     const log = createLogger("warn", {
       write: (line) => void this.warnings.push(JSON.parse(line).msg),
     });
-    this.connections = new Connections({ max, log, metrics, now: () => this.#nowMs });
+    this.connections = new Connections({
+      max,
+      log,
+      metrics,
+      now: () => this.#nowMs,
+      ...options,
+    });
   }
 
   open(name: string, address = "192.0.2.1") {
@@ -91,14 +98,44 @@ Deno.test("Connections makes room: of whom has most, the new and the oldest firs
   world.open("new 2");
   const busy = world.open("busy");
   busy.begin();
-  for (const name of ["a", "b", "c"]) world.open(name).begin();
+  for (const name of ["a", "b"]) world.open(name).begin();
   assert.deepEqual(world.closed, ["new 1", "new 2", "oldest"]);
-  world.open("d").begin();
-  assert.deepEqual(world.closed.at(-1), "good");
-  assert.equal(world.connections.admit("192.0.2.3", () => {}), null);
+  // Of the address with fewer connections nothing is closed, though it is idle.
+  assert.equal(world.connections.admit("192.0.2.1", () => {}), null);
   busy.becameSlow();
-  world.open("e");
+  world.open("c");
   assert.deepEqual(world.closed.at(-1), "busy");
+});
+
+Deno.test("Connections leaves the last quarter of the places to addresses with few", () => {
+  using world = new World(16);
+  const good = world.open("good", "192.0.2.2");
+  good.begin();
+  for (let i = 0; i < 11; i++) world.open(String(i)).begin();
+  assert.equal(world.connections.isOverShare("192.0.2.1"), true);
+  assert.equal(world.connections.admit("192.0.2.1", () => {}), null);
+  for (let i = 0; i < 4; i++) world.open(`other ${i}`, "192.0.2.2").begin();
+  assert.equal(world.connections.admit("192.0.2.2", () => {}), null);
+  assert.deepEqual([world.connections.size, world.closed], [16, []]);
+  good.close();
+  assert.deepEqual(world.closed, ["good"]);
+  world.open("next", "192.0.2.3");
+});
+
+Deno.test("Connections gives one address all places where there is no other", () => {
+  using world = new World(16);
+  for (let i = 0; i < 16; i++) world.open(String(i)).begin();
+  assert.equal(world.connections.isOverShare("192.0.2.1"), false);
+  assert.deepEqual([world.connections.size, world.closed], [16, []]);
+});
+
+Deno.test("Connections gives a trusted proxy all places, and closes its connections last", () => {
+  using world = new World(16, { isProxy: (address) => address === "192.0.2.1" });
+  for (let i = 0; i < 14; i++) world.open(`proxy ${i}`).answered();
+  for (let i = 0; i < 2; i++) world.open(`client ${i}`, "192.0.2.2").answered();
+  assert.equal(world.connections.isOverShare("192.0.2.1"), false);
+  world.open("proxy 14");
+  assert.deepEqual(world.closed, ["client 0"]);
 });
 
 Deno.test("Connections.change() resolves when there may be room", async () => {

@@ -100,6 +100,11 @@ export class NativeServer {
     const admit = () => connections.admit(remoteAddr.hostname, () => canceller.cancel());
     let connection = admit();
     while (connection === null) {
+      // It must not keep others waiting, for whom there is room.
+      if (connections.isOverShare(remoteAddr.hostname)) {
+        connections.refused();
+        return conn.close();
+      }
       await connections.change();
       if (signal.aborted) return conn.close();
       connection = admit();

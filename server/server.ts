@@ -8,6 +8,7 @@ import { secretsOf } from "../lib/config/secrets.ts";
 import { secretFileWarnings } from "../lib/credentials/secret_files.ts";
 import { ConfigError, describeError } from "../lib/errors.ts";
 import { readFileLimit } from "../lib/git/file_limit.ts";
+import { networkMatcher } from "../lib/http/client_address.ts";
 import { atProgramEnd } from "../lib/log/at_exit.ts";
 import { parseLogLevel } from "../lib/log/log_level.ts";
 import { Parts } from "../lib/open/parts.ts";
@@ -105,7 +106,12 @@ export async function serve(options: ServeOptions): Promise<void> {
       maxChildProcesses: config.maxChildProcesses,
     })) / options.threads,
   );
-  using connections = new Connections({ max: maxConnections, log, metrics });
+  using connections = new Connections({
+    max: maxConnections,
+    log,
+    metrics,
+    isProxy: networkMatcher(config.listen.trustedProxies),
+  });
   await listen(app, {
     config: config.listen,
     places: surroundings.secretPlaces,

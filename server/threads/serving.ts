@@ -14,7 +14,7 @@ import { Peer } from "./rpc.ts";
 import { AccessList } from "../../lib/auth/access_list.ts";
 import { type Client, type Guard, OPEN_GUARD } from "../../lib/auth/guard.ts";
 import { type Session, Sessions } from "../../lib/auth/sessions.ts";
-import { clientAddressFinder } from "../../lib/http/client_address.ts";
+import { clientAddressFinder, networkMatcher } from "../../lib/http/client_address.ts";
 import { createLogger, type Logger } from "../../lib/log/log.ts";
 import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
@@ -141,7 +141,12 @@ async function serve(start: ThreadStart): Promise<Serving> {
     slowClientTimeoutMs: config.limits.slowClientTimeoutSeconds * 1000,
     fallback: handOver,
   });
-  const connections = new Connections({ max: start.maxConnections, log, metrics });
+  const connections = new Connections({
+    max: start.maxConnections,
+    log,
+    metrics,
+    isProxy: networkMatcher(config.listen.trustedProxies),
+  });
   const onError = (error: unknown) => internalError(error, log);
   const server = new NativeServer(
     { hostname: host, port, reusePort: true, connections, onError },
