@@ -56,6 +56,8 @@ const MAX_REDIRECTS = 10;
  * once.
  */
 const MAX_IDLE_CONNECTIONS_PER_HOST = 64;
+/** Until an idle connection is closed: each is one of the files that the process may have open. */
+const IDLE_TIMEOUT_MS = 20_000;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 export function createFetch(options: FetchOptions): Fetch {
@@ -90,6 +92,7 @@ function oneClient({ caCertificates = [] }: FetchOptions): () => Promise<Deno.Ht
   const client = Deno.createHttpClient({
     caCerts: [...caCertificates],
     poolMaxIdlePerHost: MAX_IDLE_CONNECTIONS_PER_HOST,
+    poolIdleTimeout: IDLE_TIMEOUT_MS,
   });
   return () => Promise.resolve(client);
 }
