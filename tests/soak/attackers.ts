@@ -1,6 +1,7 @@
 /**
  * The soak's attackers, all at once, in bounded loops that end at the signal. Strangers come from
- * an address of their own; eve and mallory have passwords, and may read public modules only.
+ * an address of their own; eve and mallory, with one each, have passwords, and may read public
+ * modules only.
  */
 import { createConnection, type Socket } from "node:net";
 import { connect } from "node:tls";
@@ -30,7 +31,8 @@ export interface Target {
 export type Outcomes = Record<string, Record<string, number>>;
 
 const STRANGER = "127.0.0.2";
-const MEMBER = "127.0.0.3";
+const EVE = "127.0.0.3";
+const MALLORY = "127.0.0.4";
 /** No loop goes round more often. */
 const MAX_ROUNDS = 20_000;
 /** How long a request of an attacker lasts at most: some never get an answer. */
@@ -58,11 +60,12 @@ class Attackers {
 
   async run(): Promise<void> {
     using stranger = this.#client(STRANGER);
-    using member = this.#client(MEMBER);
+    using eves = this.#client(EVE);
+    using mallorys = this.#client(MALLORY);
     const { fileLimit, denied, largeFile } = this.#target;
     const third = Math.ceil(fileLimit / 3);
-    const eve = { client: member, user: "eve" };
-    const mallory = { client: member, user: "mallory" };
+    const eve = { client: eves, user: "eve" };
+    const mallory = { client: mallorys, user: "mallory" };
     const loops = [
       // More connections than the server may have files.
       ...this.#times(third, () => this.#hold("idle connection", { isTls: false, sent: "" })),
@@ -93,7 +96,7 @@ class Attackers {
       ),
     ];
     const all = Promise.all(loops.map((loop, i) => this.#loop(loop, i)));
-    // What hangs all the same ends with this thread.
+    // What hangs all the same ends with this process.
     const stopped = this.#pause(2 ** 30).then(() => this.#grace());
     await Promise.race([all, stopped]);
   }
@@ -156,7 +159,7 @@ class Attackers {
   }
 
   async #doNotRead(path: string): Promise<void> {
-    using connection = this.#connect(true, MEMBER);
+    using connection = this.#connect(true, EVE);
     const { socket, closed } = connection;
     socket.pause();
     const head = [
@@ -271,7 +274,7 @@ class Attackers {
 /** Between two rounds of a loop: attackers have a connection to the network too. */
 const PAUSE_MS = 500;
 /** Until a connection that was closed is opened again: some hundred handshakes come in a second. */
-const HOLD_PAUSE_MS = 3_000;
+const HOLD_PAUSE_MS = 6_000;
 /** For the attackers to count what they were at when they were stopped. */
 const GRACE_MS = 1_000;
 const DRIP_INTERVAL_MS = 500;
