@@ -27,6 +27,7 @@ export const LAYERS: readonly (readonly string[])[] = [
     "lib/index/",
     "lib/policy/",
     "lib/usage/",
+    "lib/advisories/",
     "lib/import/",
     "lib/client/",
   ],
