@@ -76,6 +76,30 @@ export class AppendLog {
   }
 
   /**
+   * How many batches there are, without reading all of them: where only the newest counts. As there
+   * are no gaps, a few dozen reads find it.
+   *
+   * @param from a number that has been read before, or 0
+   * @throws {StorageError | DeadlineError} when the store cannot say
+   */
+  async count(from = 0, signal?: AbortSignal): Promise<number> {
+    const has = async (n: number) => await this.get(n, signal) !== null;
+    // Batch `low - 1` is there, batch `high` is not.
+    let low = from;
+    let high = from;
+    for (let step = 1; await has(high); step *= 2) {
+      low = high + 1;
+      high += step;
+    }
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (await has(middle)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /**
    * Makes `bytes` batch `n`, if there is none. The caller has read all batches before `n`; "exists"
    * says that there is another one to be read, perhaps the same: a create that threw earlier may
    * have happened.

@@ -100,3 +100,22 @@ Deno.test("AppendLog: processes that append at once, over a failing store, make 
     { numRuns: 50 },
   );
 });
+
+Deno.test("AppendLog.count() finds the end with few reads", async (t) => {
+  const store = new MemoryStore();
+  const faulty = new FaultyStore(store);
+  const log = openLog(faulty);
+  const counts = [0, 1, 2, 3, 4, 7, 8, 31, 100];
+  for (let n = 0, at = 0; at < counts.length; n++) {
+    for (; counts[at] === n; at++) {
+      await t.step(`${n} batches`, async () => {
+        for (const from of new Set([0, Math.floor(n / 2), n])) {
+          faulty.calls.length = 0;
+          assert.equal(await log.count(from), n);
+          assert.ok(faulty.calls.length <= 2 * Math.ceil(Math.log2(n + 2)) + 1);
+        }
+      });
+    }
+    await log.append(n, encode("x"));
+  }
+});
