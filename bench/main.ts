@@ -15,6 +15,7 @@ import { Argument, Command, InvalidArgumentError } from "commander";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { type Name, PEERS, versionOf } from "./contestants.ts";
+import { benchAdvisories } from "./advisories.ts";
 import { benchAuth } from "./auth.ts";
 import { benchCold } from "./cold.ts";
 import { benchDelivery } from "./delivery.ts";
@@ -43,6 +44,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["start", benchStart],
   ["storage", benchStorage],
   ["sumdb", benchSumdb],
+  ["advisories", benchAdvisories],
 ]);
 
 const DAILY = { rounds: 3, seconds: 1 };

@@ -108,6 +108,11 @@ export class OverloadedError extends ProxyError {
   readonly meaning = "overloaded";
 }
 
+/** What the answer depends on is not known at present, and will be. */
+export class UnavailableError extends ProxyError {
+  readonly meaning = "undetermined";
+}
+
 /** The store failed; whether the object exists is unknown. */
 export class StorageError extends ProxyError {
   readonly meaning = "store";

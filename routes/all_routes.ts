@@ -1,4 +1,5 @@
 /** All routes of the server, in the order in which they are matched. */
+import type { Advisories } from "../lib/advisories/advisories.ts";
 import type { ClientAuth } from "../lib/auth/client_auth.ts";
 import type { Explainer } from "../lib/service/explainer.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
@@ -15,6 +16,7 @@ import { type MetricsPage, metricsRoute } from "./metrics.ts";
 import { moduleRoute } from "./module.ts";
 import { type PolicyRouteOptions, policyRoutes } from "./policy.ts";
 import { sumdbRoute } from "./sumdb.ts";
+import { vulndbRoute } from "./vulndb.ts";
 import type { ZipDelivery } from "./zip_delivery.ts";
 
 /** What the routes need. */
@@ -26,6 +28,8 @@ export interface RouteParts extends HealthOptions {
   readonly index: IndexReader | null;
   /** Null without a policy. */
   readonly policy: PolicyRouteOptions | null;
+  /** Null if the configuration has no source of them. */
+  readonly advisories: Advisories | null;
   readonly explainer: Explainer;
   readonly databases: Pick<SumDatabases, "find">;
   readonly modules: ModuleAnswers;
@@ -34,8 +38,18 @@ export interface RouteParts extends HealthOptions {
 }
 
 export function allRoutes(parts: RouteParts): Route[] {
-  const { auth, metrics, index, policy, explainer, databases, modules, copyNames, delivery } =
-    parts;
+  const {
+    auth,
+    metrics,
+    index,
+    advisories,
+    policy,
+    explainer,
+    databases,
+    modules,
+    copyNames,
+    delivery,
+  } = parts;
   return [
     ...healthRoutes(parts),
     homeRoute(),
@@ -43,6 +57,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     metricsRoute(metrics),
     ...index === null ? [] : [indexRoute({ index, copyNames })],
     ...policy === null ? [] : policyRoutes(policy),
+    ...advisories === null ? [] : [vulndbRoute(advisories)],
     explainRoute(explainer),
     sumdbRoute({ databases, copyNames }),
     moduleRoute(modules, delivery),

@@ -1,7 +1,6 @@
 /**
  * `/healthz`: the process answers. `/readyz`: it is ready, which means that it can read its store
- * and is not shutting down.
- *
+and is not shutting down *
  * Anyone may ask, so the store is read once a second at most, however many do.
  */
 import { withDeadline } from "../lib/async/deadline.ts";
@@ -16,6 +15,8 @@ export interface HealthOptions {
   checkStore(signal: AbortSignal): Promise<void>;
   /** Whether the server is shutting down. */
   isStopping(): boolean;
+  /** What is worth knowing although the process is ready, a line each. Default: nothing. */
+  notes?(): readonly string[];
   /** Milliseconds since any moment. Default: the clock. */
   now?: () => number;
 }
@@ -26,7 +27,7 @@ const REMEMBERED_MS = 1_000;
 const CHECK_TIMEOUT_MS = 60_000;
 
 export function healthRoutes(
-  { checkStore, isStopping, now = () => performance.now() }: HealthOptions,
+  { checkStore, isStopping, notes = () => [], now = () => performance.now() }: HealthOptions,
 ): Route[] {
   const check = remembered(checkStore, now);
   return [
@@ -51,7 +52,7 @@ export function healthRoutes(
             what: "check the store",
             signal,
           });
-          return ok();
+          return ok(notes());
         },
       }),
     },
@@ -76,6 +77,6 @@ function remembered(
   };
 }
 
-function ok(): Answer {
-  return noteAnswer("ok\n", { status: 200 });
+function ok(notes: readonly string[] = []): Answer {
+  return noteAnswer(["ok", ...notes].map((line) => `${line}\n`).join(""), { status: 200 });
 }

@@ -1,4 +1,5 @@
 /** The HTTP application: all routes over the parts, behind the guard. */
+import { advisoryNotes } from "../lib/advisories/advisories.ts";
 import { OPEN_GUARD } from "../lib/auth/guard.ts";
 import { clientAddressFinder } from "../lib/http/client_address.ts";
 import type { IndexReader } from "../lib/index/module_index.ts";
@@ -32,11 +33,12 @@ export async function openApp(
   { isStopping, metricsPage, index, ...options }: OpenAppOptions,
 ): Promise<OpenedApp> {
   const { config, log, via, metrics } = parts.surroundings;
-  const [store, auth, databases, own] = [
+  const [store, auth, databases, own, advisories] = [
     await parts.store(),
     await parts.auth(),
     await parts.databases(),
     await parts.ownDatabase(),
+    await parts.advisories(),
   ];
   const policy = await parts.policy();
   const routes = allRoutes({
@@ -46,6 +48,8 @@ export async function openApp(
     metrics: metricsPage,
     index: index === undefined ? await parts.index() : index,
     policy: policy && { records: policy, judge: policy.judge, ...config.policy },
+    advisories,
+    notes: () => advisories === null ? [] : advisoryNotes(advisories.status),
     explainer: await parts.explainer(),
     databases: { find: (name) => name === own?.name ? own : databases.find(name) },
     modules: await parts.modules(),

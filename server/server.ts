@@ -11,6 +11,7 @@ import { readFileLimit } from "../lib/git/file_limit.ts";
 import { networkMatcher } from "../lib/http/client_address.ts";
 import { atProgramEnd } from "../lib/log/at_exit.ts";
 import { parseLogLevel } from "../lib/log/log_level.ts";
+import { startAdvisories } from "../lib/open/advisories.ts";
 import { Parts } from "../lib/open/parts.ts";
 import { startScrubber } from "../lib/open/scrubber.ts";
 import { openSurroundings, type ProcessSettings, secretPlaces } from "../lib/open/surroundings.ts";
@@ -99,6 +100,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     checkHost: hostCheck({ host, hosts: config.listen.hosts }),
   });
   await using _scrubber = await startScrubber(parts, signal);
+  await using _advisories = await startAdvisories(parts, signal);
   const upstream = (await parts.sources()).source.description;
   const maxConnections = Math.ceil(
     (config.limits.connections ?? defaultMaxConnections({

@@ -22,7 +22,9 @@ import { createApp } from "../routes/app.ts";
 import { MAX_BODY_BYTES } from "../routes/auth.ts";
 import { sumdbRoute } from "../routes/sumdb.ts";
 import { startTestApp, type TestApp } from "./worlds/app.ts";
+import { advisoriesOf } from "./worlds/advisories.ts";
 import { FakeIssuer } from "./fakes/issuer.ts";
+import { fakeEntry } from "./fakes/vulndb.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 
 const SECRET = "a secret of thirty-two bytes and more";
@@ -80,6 +82,10 @@ class World implements AsyncDisposable {
         upstreams: [upstream.url],
         auth: auth ?? await openAuth(),
         index: { read: () => Promise.resolve(entries) },
+        advisories: await advisoriesOf([
+          fakeEntry("GO-1"),
+          fakeEntry("ORG-1", { name: "example.com/secret" }),
+        ], { isPrivate: (path) => path === "example.com/secret" }),
         isProbed: true,
       }),
     );
@@ -117,6 +123,13 @@ const PATHS: Readonly<Record<string, readonly { path: string; rule: Rule; status
     rule: "client",
     status: 404,
   }],
+  vulndb: [
+    { path: "-/vulndb/index/db.json", rule: "client" },
+    { path: "-/vulndb/index/modules.json.gz", rule: "client" },
+    { path: "-/vulndb/ID/GO-1.json.gz", rule: "client" },
+    { path: "-/vulndb/ID/GO-9.json.gz", rule: "client", status: 404 },
+    { path: "-/vulndb/nonsense", rule: "client", status: 404 },
+  ],
   explain: [
     { path: "explain/example.com/secret@v1.0.0", rule: "secret" },
     { path: "explain/nonsense", rule: "client", status: 404 },
@@ -216,13 +229,20 @@ Deno.test("a denial says why in a form that the go command prints", async () => 
   assert.match(await unknown.text(), /^Cannot answer without credentials.*\nrequest id: /);
 });
 
-Deno.test("B14: the index and checksum databases hide modules that a client may not read", async () => {
+Deno.test("B14: the index, advisories and checksum databases hide modules that a client may not read", async () => {
   await using world = await World.start();
   const { body } = await world.app.text("index", as("dev"));
   assert.deepEqual(
     body.trim().split("\n").map((line) => JSON.parse(line).Path),
     ["example.com/open"],
   );
+  const idsFor = async (user: string): Promise<string[]> => {
+    const { body } = await world.app.text("-/vulndb/index/vulns.json", as(user));
+    return JSON.parse(body).map(({ id }: { id: string }) => id);
+  };
+  assert.deepEqual(await idsFor("dev"), ["GO-1"]);
+  assert.deepEqual(await idsFor("nobody"), ["GO-1"]);
+  assert.deepEqual(await idsFor("ops"), ["GO-1", "ORG-1"]);
   const lookup = "sumdb/sum.example.com/lookup/example.com/secret@v1.0.0";
   assert.equal((await world.app.text(lookup, as("dev"))).status, 403);
   assert.equal((await world.app.text("index", as("nobody"))).body, "");

@@ -46,8 +46,8 @@ export interface Advisory {
   readonly affected: readonly Affected[];
 }
 
-/** Also the name of a file. */
-const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+/** An id is also the name of a file. */
+export const ADVISORY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** A module path, `stdlib` or `toolchain`. That it is a valid path is of no importance. */
 const NAME = /^[\x21-\x7e]{1,512}$/;
 const SCHEMA_VERSION = /^1\.[0-9]+\.[0-9]+/;
@@ -92,7 +92,7 @@ const affected = z.looseObject({
 const entry = z.looseObject({
   schema_version: z.string().regex(SCHEMA_VERSION, "not a version 1 of the schema")
     .exactOptional(),
-  id: z.string().regex(ID, "not the id of an advisory"),
+  id: z.string().regex(ADVISORY_ID, "not the id of an advisory"),
   modified: time,
   withdrawn: time.nullish(),
   aliases: z.array(short).max(1000).nullish(),
@@ -130,7 +130,8 @@ export function parseEntry(text: string): ParsedEntry {
     const place = issue === undefined || issue.path.length === 0 ? "" : `${issue.path.join(".")}: `;
     throw new InvalidAdvisoryError(`Cannot use the entry: ${place}${issue?.message ?? "invalid"}`);
   }
-  return { value: result.data, advisory: advisoryOf(result.data) };
+  // Not what the schema has made of it: its keys stay in their order.
+  return { value: value as ParsedEntry["value"], advisory: advisoryOf(result.data) };
 }
 
 /** @throws {InvalidAdvisoryError} */

@@ -134,27 +134,33 @@ export function fixesFor(
 }
 
 /**
- * The version from which on the ranges affect nothing any more, as the protocol's
- * `index/modules.json` has it: `NonSupersededFix` of x/vuln. Empty if there is none, also where
- * versions are affected that are not in the ranges.
+ * The version from which on an advisory affects nothing any more, as the protocol's
+ * `index/modules.json` has it. Empty if there is none, and where it is not known as such. Clients
+ * take every version from there on for safe without looking further.
+ *
+ * `NonSupersededFix` of x/vuln, but for several ranges of which one has no end: there it returns
+ * the end of another one.
  */
-export function lastFix({ ranges, versions }: Affected): string {
-  if (versions.length > 0) return "";
-  let latest = "";
-  for (const range of ranges) {
-    const events = parseEvents(range);
-    for (const { kind, text } of events) {
-      if (kind === "fixed" && compareTexts(latest, text) < 0) latest = text;
-    }
-    const isReintroduced = events.some(({ kind, isStart, text }) =>
-      kind === "introduced" && !isStart && compareTexts(latest, text) < 0
-    );
-    // Clients look no further for versions from there on.
-    if (isReintroduced || events.every(({ kind }) => kind !== "fixed")) return "";
-  }
-  return latest;
+export function lastFix(affected: Affected): string {
+  const { ranges } = parseAffected(affected);
+  if (affected.versions.length > 0 || ranges.length === 0) return "";
+  const ends = ranges.map(endOf);
+  if (ends.includes(null)) return "";
+  const latest = ends.filter((end) => end !== null && end !== "never").reduce<ParsedEvent | null>(
+    (latest, end) => compareParsed(latest?.version ?? null, end.version) < 0 ? end : latest,
+    null,
+  );
+  return latest?.text ?? "";
 }
 
-function compareTexts(a: string, b: string): number {
-  return compareParsed(parseLoosely(a), parseLoosely(b));
+/** The event that ends a range for good; null where none does that is a fix. */
+function endOf(events: readonly ParsedEvent[]): ParsedEvent | "never" | null {
+  if (events.length === 0) return null;
+  let end: ParsedEvent | "never" | null = "never";
+  for (const event of events) {
+    if (event.kind === "introduced") end = null;
+    else if (end === null && event.kind === "fixed") end = event;
+    else if (end === null) return null;
+  }
+  return end;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { Advisory } from "./osv.ts";
+import { goOfSemver } from "./go_version.ts";
+import { type Advisory, parseEntry } from "./osv.ts";
 import { compileTable, Matcher } from "./table.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
@@ -129,4 +130,43 @@ Deno.test("toolchains are judged as the standard library and the go command", as
     });
   }
   assert.equal(m.forModule("golang.org/toolchain").length, 3);
+});
+
+/** Where govulncheck names another fix: one that another part of the same advisory affects. */
+const OTHER_FIXES = new Set(["stdlib@v1.18.0 GO-2023-2185"]);
+
+Deno.test("Matcher.match() finds what govulncheck finds", async (t) => {
+  const linesOf = async (name: string) => {
+    const url = new URL(`../../tests/testdata/advisories/${name}`, import.meta.url);
+    return (await Deno.readTextFile(url)).trim().split("\n");
+  };
+  const advisories = (await linesOf("entries.jsonl")).map((line) => parseEntry(line).advisory);
+  const m = matcher(advisories);
+  let count = 0;
+  for (const line of await linesOf("verdicts.jsonl")) {
+    const { path, version, found }: {
+      path: string;
+      version: string;
+      found: Record<string, string>;
+    } = JSON.parse(line);
+    const name = `${path}@${version}`;
+    await t.step(name, () => {
+      const findings = m.match(path, version);
+      assert.deepEqual(idsOf(findings).sort(), Object.keys(found).sort());
+      for (const { id, fixed: [fixed = ""] } of findings) {
+        const want = found[id] ?? "";
+        const isGo = path === "stdlib" || path === "toolchain";
+        if (OTHER_FIXES.has(`${name} ${id}`)) assert.notEqual(fixed, want);
+        else assert.equal(fixed, isGo && want !== "" ? goOfSemver(want) : want, id);
+      }
+      count += findings.length;
+    });
+  }
+  assert.ok(count > 500, `${count} findings`);
+  // A toolchain is both.
+  const toolchain = "v0.0.1-go1.25.4.linux-amd64";
+  assert.deepEqual(
+    new Set(idsOf(m.match("golang.org/toolchain", toolchain))),
+    new Set(["stdlib", "toolchain"].flatMap((name) => idsOf(m.match(name, "go1.25.4")))),
+  );
 });

@@ -6,6 +6,7 @@
  * Each subject has the schema of its sections in its own config.ts. Here they are put together.
  */
 import { z } from "zod";
+import { advisories, advisoriesFaults, advisoriesWarnings } from "../advisories/config.ts";
 import { clientAuth, clientAuthFaults, clientAuthWarnings } from "../auth/config.ts";
 import {
   credentialsFaults,
@@ -59,6 +60,7 @@ export const schema = z.strictObject({
   index,
   policy: policy.prefault({}),
   usage,
+  advisories: advisories.prefault({}),
   clientAuth: clientAuth.prefault({}),
   gitMirrors: gitMirrors.prefault({}),
   limits: limits.prefault({}),
@@ -168,7 +170,13 @@ export function parseConfig(text: string): Config {
 function checkValue(value: unknown): { config: Config | null; faults: Fault[] } {
   const { value: config, faults } = check(schema, value);
   const faulty = new Set(faults.map(({ path, at = path }) => pathText(at)));
-  const together = [credentialsFaults, sumDatabaseFaults, clientAuthFaults, policyFaults]
+  const together = [
+    credentialsFaults,
+    sumDatabaseFaults,
+    clientAuthFaults,
+    policyFaults,
+    advisoriesFaults,
+  ]
     .flatMap((faultsOf) => faultsOf(value))
     .concat(config === null ? [] : limitsFaults(config))
     .filter(({ path, see = path }) => !faulty.has(pathText(path)) && !faulty.has(pathText(see)));
@@ -184,7 +192,7 @@ function firstOf(faults: readonly Finding[]): Finding[] {
 }
 
 function warningsAbout(config: Config, value: unknown): Fault[] {
-  const { clientAuth, parentProxy, privateSumDatabase } = config;
+  const { advisories, clientAuth, parentProxy, privateSumDatabase } = config;
   return [
     ...connectionsWarnings(config),
     ...zipDeliveryWarnings(config),
@@ -192,6 +200,7 @@ function warningsAbout(config: Config, value: unknown): Fault[] {
     ...credentialsWarnings(config),
     ...(privateSumDatabase === undefined ? [] : privateSumDatabaseWarnings(privateSumDatabase)),
     ...policyWarnings(config.policy),
+    ...advisoriesWarnings(advisories),
     ...(clientAuth.enabled ? clientAuthWarnings(clientAuth) : openServerWarnings(config, value)),
   ];
 }

@@ -16,6 +16,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       index: "private",
       usage: "off",
       policy: { mode: "enforce", gate: "zip", rules: [], exceptions: [], approvers: [] },
+      advisories: { refreshEvery: "1h", maxStale: "72h", sources: [] },
       listen: { trustedProxies: [], hosts: [], insecure: false },
       tls: {},
       httpProxy: {},

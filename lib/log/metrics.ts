@@ -130,6 +130,17 @@ export const METRICS = {
     "Requests rejected because too many were in progress, in total or for one client.",
     ["limit"],
   ),
+  gomodproxy_advisories_refreshes_total: counter(
+    "Attempts to read a source of advisories: changed, unchanged, refused (damaged, or too many entries are gone), failed.",
+    ["outcome"],
+  ),
+  gomodproxy_advisories_entries: gauge("Entries of the vulnerability database."),
+  gomodproxy_advisories_stale: gauge(
+    "1 if a source of advisories has not been read for advisories.maxStale.",
+  ),
+  gomodproxy_advisories_last_success_timestamp_seconds: gauge(
+    "When the source of advisories that was read least recently was last read, in Unix time.",
+  ),
   gomodproxy_event_loop_lag_seconds: {
     type: "gauge",
     help: "Longest delay of the event loop since the last scrape.",

@@ -12,6 +12,7 @@
  * The private checksum database looks up hashes of what the service publishes, and the publisher
  * verifies with its log: that circle is closed here, by {@linkcode Parts.ownDatabase}.
  */
+import type { Advisories } from "../advisories/advisories.ts";
 import { once } from "../async/once.ts";
 import { pause } from "../async/pause.ts";
 import type { ClientAuth } from "../auth/client_auth.ts";
@@ -43,6 +44,7 @@ import type { PrivateSumDatabase } from "../sumdb/private_database.ts";
 import { UsageLog } from "../usage/usage_log.ts";
 import type { UsageRow } from "../usage/usage_row.ts";
 import type { InspectZip } from "../zip/read.ts";
+import { openConfiguredAdvisories } from "./advisories.ts";
 import { openDatabases } from "./databases.ts";
 import { openExplainer } from "./explainer.ts";
 import { openFacts } from "./facts.ts";
@@ -73,6 +75,7 @@ export interface Replacements {
   readonly store?: ObjectStore;
   readonly auth?: ClientAuth;
   readonly databaseFor?: DatabaseFor;
+  readonly advisories?: Advisories;
   /** Which paths must not be disclosed to checksum databases. */
   readonly isPrivate?: (path: ModulePath) => boolean;
   readonly upstreamTimes?: UpstreamTimes;
@@ -124,6 +127,18 @@ export class Parts implements AsyncDisposable {
   /** Null if the configuration turns it off. */
   readonly index = once(async (): Promise<ModuleIndex | null> =>
     openIndex(this.surroundings, await this.store())
+  );
+
+  /**
+   * Null if the configuration has no source of them. They are empty until they have been loaded or
+   * started (open/advisories.ts).
+   */
+  readonly advisories = once(async (): Promise<Advisories | null> =>
+    this.#replaced.advisories ?? openConfiguredAdvisories(this.surroundings, {
+      store: await this.store(),
+      scratchDirectory: async () => (await this.scratch()).directory,
+      isPrivate: this.isPrivate,
+    })
   );
 
   readonly copies = once(async (): Promise<Copies> => {

@@ -3,6 +3,7 @@
  * a test compares with this file. A reader spends its limits from a budget (async/budget.ts).
  */
 import type { ReadLimits } from "../async/budget.ts";
+import { FILE_LIMITS, ZIP_LIMITS } from "../advisories/feed.ts";
 import { KEY_SET_LIMITS } from "../auth/key_set.ts";
 import { API_LIMITS } from "../credentials/github_app.ts";
 import { DEFAULT_GIT_LIMITS, gitReadLimits } from "../git/limits.ts";
@@ -48,6 +49,8 @@ export const READ_LIMITS: readonly ListedLimit[] = [
   ...Object.values(gitReadLimits(DEFAULT_GIT_LIMITS)).map((limits) => ({ limits, then: "502" })),
   { limits: KEY_SET_LIMITS, then: "keys known so far, else 502" },
   { limits: API_LIMITS, then: "502" },
+  { limits: FILE_LIMITS, then: "what is known" },
+  { limits: ZIP_LIMITS, then: "what is known" },
   { limits: ANSWER_LIMITS, then: "503" },
   { limits: LISTING_LIMITS, then: "503" },
 ];

@@ -23,7 +23,9 @@ Deno.test("every limit has a name of its own", () => {
 Deno.test("every reader's limits are in the list", async () => {
   const listed = new Set(READ_LIMITS.map(({ limits }) => limits.name));
   const root = new URL("..", import.meta.url);
-  for (const folder of ["auth", "credentials", "git", "http", "source", "store", "sumdb"]) {
+  for (
+    const folder of ["advisories", "auth", "credentials", "git", "http", "source", "store", "sumdb"]
+  ) {
     for await (const { name: file } of Deno.readDir(new URL(`${folder}/`, root))) {
       if (!file.endsWith(".ts") || file.endsWith("_test.ts")) continue;
       const code = await Deno.readTextFile(new URL(`${folder}/${file}`, root));

@@ -79,10 +79,10 @@ export const WORKERS = 8;
 const ZIP_TIMEOUT_MS = 20 * 60_000;
 
 /**
- * What else a store holds: the index (lib/index/), probes (probe.ts), and checksum databases
- * (lib/sumdb/), our own in l1.
+ * What else a store holds: the index (lib/index/), probes (probe.ts), checksum databases
+ * (lib/sumdb/), our own in l1, and advisories (lib/advisories/).
  */
-const OTHER_FOLDERS = ["c1/", "d1/", "i1/", "l1/", "p1/", "s1/", "u1/", "x1/"];
+const OTHER_FOLDERS = ["c1/", "d1/", "i1/", "l1/", "p1/", "s1/", "u1/", "v1/", "x1/"];
 
 /**
  * @throws {StorageError} when the store cannot say what it holds; an object that cannot be read is

@@ -2,6 +2,7 @@
  * The whole product in this process, called as a function: the wiring of the server over a store in
  * memory and an upstream list, with short deadlines and no pauses between retries.
  */
+import type { Advisories } from "../../lib/advisories/advisories.ts";
 import type { ClientAuth } from "../../lib/auth/client_auth.ts";
 import { parseConfig } from "../../lib/config/config.ts";
 import type { IndexReader } from "../../lib/index/module_index.ts";
@@ -36,6 +37,8 @@ export interface TestAppOptions {
   readonly auth?: ClientAuth;
   /** Default: none. */
   readonly index?: IndexReader;
+  /** Default: none. */
+  readonly advisories?: Advisories;
   /**
    * Whether the store is probed as at the start of the server, after which `/readyz` is 200.
    * Default: false.
@@ -129,6 +132,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
       databaseFor: () => findHashes === undefined ? null : { name: "sum.test", find: findHashes },
       ...options.isPrivate && { isPrivate: options.isPrivate },
       ...options.auth && { auth: options.auth },
+      ...options.advisories && { advisories: options.advisories },
     },
   });
   if (options.isProbed) await parts.probedStore();
