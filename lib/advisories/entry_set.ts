@@ -4,7 +4,13 @@
  * Memory: the entries as JSON, 7.3 MB for the 4,291 of the Go database, and what table.ts says.
  */
 import { hash } from "node:crypto";
-import { type Advisory, InvalidAdvisoryError, MAX_ENTRY_BYTES, parseEntry } from "./osv.ts";
+import {
+  type Advisory,
+  InvalidAdvisoryError,
+  MAX_ENTRY_BYTES,
+  type ParsedEntry,
+  parseEntry,
+} from "./osv.ts";
 
 /** What one source may have. */
 export const MAX_ENTRIES = 50_000;
@@ -55,9 +61,15 @@ export function readEntry(
   const modified = hasTime ? advisory.modified : secondOf(nowMs);
   return {
     advisory: { ...advisory, modified },
-    json: new TextEncoder().encode(JSON.stringify({ ...value, modified })),
+    json: new TextEncoder().encode(JSON.stringify({ ...forClients(value, advisory), modified })),
     digest: digestOf(bytes),
   };
+}
+
+/** govulncheck v1.9.0 crashes where it prints an entry without this key, which OSV does not need. */
+function forClients(value: ParsedEntry["value"], { url }: Advisory): ParsedEntry["value"] {
+  if (value["database_specific"] != null) return value;
+  return { ...value, database_specific: url === null ? {} : { url } };
 }
 
 /** As Go writes it. */

@@ -33,6 +33,7 @@ export function fakeEntry(
     modified,
     summary: `Summary of ${id}`,
     affected: [{ package: { name, ecosystem: "Go" }, ranges: [{ type: "SEMVER", events }] }],
+    database_specific: { review_status: "REVIEWED" },
     ...more,
   };
 }

@@ -25,7 +25,7 @@ export function chosenPairs(
   const paths = [...bounds.keys()].sort();
   const random = randomNumbers(seed);
   const pairs = new Map<string, AskedVersion>();
-  while (pairs.size < Math.min(count, paths.length)) {
+  while (pairs.size < count) {
     const path = paths[random(paths.length)] ?? "";
     const versions = [...bounds.get(path) ?? []].sort();
     const bound = versions[random(versions.length)];
@@ -35,7 +35,7 @@ export function chosenPairs(
       : kind === 2
       ? neighbour(bound ?? "", random(2) === 0 ? -1 : 1)
       : `v${random(3)}.${random(30)}.${random(10)}`;
-    pairs.set(path, { path, version });
+    pairs.set(`${path}@${version}`, { path, version });
   }
   return [...pairs.values()];
 }
