@@ -66,7 +66,7 @@ export function readEntry(
   };
 }
 
-/** govulncheck v1.9.0 crashes where it prints an entry without this key, which OSV does not need. */
+/** govulncheck v1.9.0 crashes where it prints an entry without a key that OSV does not demand. */
 function forClients(value: ParsedEntry["value"], { url }: Advisory): ParsedEntry["value"] {
   if (value["database_specific"] != null) return value;
   return { ...value, database_specific: url === null ? {} : { url } };

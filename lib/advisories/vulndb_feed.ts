@@ -91,8 +91,9 @@ export class VulndbFeed implements Feed {
       if (entry !== undefined) all.add(entry);
     }
     const entries = all.sorted;
-    if (Math.max(0, ...index.values()) > Date.parse(modified)) {
-      throw this.#disagreement("an entry is later than the database");
+    // An older index, from a cache on the way, would otherwise count as the newest for ever.
+    if (index.size > 0 && latestOf(index) !== Date.parse(modified)) {
+      throw this.#disagreement("its time is not that of its latest entry");
     }
     const modules = await this.#readIndex("index/modules", { schema: modulesSchema, signal });
     this.#checkModules(modules, entries);
@@ -222,6 +223,12 @@ function indexOf(vulns: z.output<typeof vulnsSchema>): Index {
   const index = new Map(vulns.map(({ id, modified }) => [id, Date.parse(modified)]));
   if (index.size === vulns.length) return index;
   throw new InvalidAdvisoryError("Cannot use index/vulns: an id is in it twice");
+}
+
+function latestOf(index: Index): number {
+  let latest = -Infinity;
+  for (const timeMs of index.values()) latest = Math.max(latest, timeMs);
+  return latest;
 }
 
 function isOfTime(bytes: Bytes, timeMs: number): boolean {

@@ -149,10 +149,16 @@ Deno.test("VulndbFeed.read() refuses what does not agree", async (t) => {
       want: /not the id/,
     },
     {
+      name: "an index of before, from a cache",
+      path: "index/db.json.gz",
+      value: { modified: "2026-06-01T00:00:00Z" },
+      want: /not that of its latest entry/,
+    },
+    {
       name: "the database is earlier",
       path: "index/db.json.gz",
       value: { modified: "2025-01-01T00:00:00Z" },
-      want: /later than the database/,
+      want: /not that of its latest entry/,
     },
   ];
   for (const { name, path, value, want } of rows) {
