@@ -6,7 +6,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { startUpstream } from "./fakes/upstream.ts";
 import { fakeEntry, FakeVulndb } from "./fakes/vulndb.ts";
+import { eventually } from "./support/eventually.ts";
 import { type Server, startServer } from "./worlds/server.ts";
 
 const ENTRIES = Array.from({ length: 20 }, (_, i) => fakeEntry(`GO-2026-${i + 10}`));
@@ -104,4 +106,58 @@ Deno.test("stale advisories are served, and said to be stale", async () => {
   assert.deepEqual(await idsAt(server), WANT);
   const page = await (await fetch(`${server.url}/metrics`)).text();
   assert.match(page, /^gomodproxy_advisories_stale 1$/m);
+});
+
+Deno.test("a rule of the policy denies malware, and decides nothing before all sources were read", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "advisories-" });
+  await using upstream = await startUpstream({
+    modules: ["example.com/evil", "example.com/good"].map((path) => ({
+      path,
+      version: "v1.0.0",
+      files: { "go.mod": `module ${path}\n`, "m.go": "package m\n" },
+    })),
+  });
+  await using vulndb = new FakeVulndb(ENTRIES);
+  try {
+    const config = join(directory, "config.yaml");
+    await Deno.writeTextFile(join(directory, "malware"), "example.com/evil # steals tokens\n");
+    await Deno.writeTextFile(
+      config,
+      JSON.stringify({
+        storage: { disk: { path: join(directory, "store") } },
+        publicModules: { sumDatabase: "off" },
+        advisories: {
+          sources: [
+            { name: "go", url: vulndb.url },
+            { name: "ours", kind: "malware", file: "malware" },
+          ],
+        },
+        policy: { rules: [{ name: "malware", advisories: { malicious: true }, action: "deny" }] },
+      }),
+    );
+    const start = () =>
+      startServer({ args: ["--config-file", config], env: { GOPROXY: upstream.url } });
+    const zipOf = async (server: Server, name: string) => {
+      const response = await fetch(`${server.url}/example.com/${name}/@v/v1.0.0.zip`);
+      return { status: response.status, text: await response.text() };
+    };
+    {
+      vulndb.misbehaviour.set("index/db.json.gz", () => new Response("", { status: 500 }));
+      await using server = await start();
+      const { status, text } = await zipOf(server, "good");
+      assert.equal(status, 503);
+      assert.match(text, /advisories .*source "go" was never read/);
+      vulndb.misbehaviour.clear();
+    }
+    await using server = await start();
+    await eventually(
+      "all sources to be read",
+      async () => (await zipOf(server, "good")).status === 200,
+    );
+    const { status, text } = await zipOf(server, "evil");
+    assert.equal(status, 403);
+    assert.match(text, /MAL-ours-/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });

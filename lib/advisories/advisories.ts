@@ -106,13 +106,18 @@ export class Advisories {
     };
   }
 
+  /** A source that has never been read: what is known is not all. Null where there is none. */
+  get unread(): { readonly name: string; readonly fault: string | null } | null {
+    return this.#options.mirrors.find(({ succeededMs }) => succeededMs === null) ?? null;
+  }
+
   /**
    * @throws {UnavailableError} when a source has never been read: what is known is not all, and
    * must not be taken for it
    */
   get database(): AdvisoryDatabase {
-    const unread = this.#options.mirrors.find(({ succeededMs }) => succeededMs === null);
-    if (unread === undefined) return this.#database;
+    const { unread } = this;
+    if (unread === null) return this.#database;
     throw new UnavailableError(
       `Cannot answer from the vulnerability database: source "${unread.name}" was never read` +
         (unread.fault === null ? "" : "; the log says why"),

@@ -83,3 +83,29 @@ const LEAST_SCORES: Readonly<Record<string, number>> = {
 export function leastScore(rating: string): number | null {
   return LEAST_SCORES[rating.toUpperCase()] ?? null;
 }
+
+/** The ratings of CVSS in words, from the least. */
+export type Rating = "low" | "medium" | "high" | "critical";
+
+/**
+ * The rating of a score. There is none for 0, which says that nothing is lost; it counts as low.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual([0, 3.9, 4, 6.9, 7, 8.9, 9].map(ratingOf), [
+ *   "low",
+ *   "low",
+ *   "medium",
+ *   "medium",
+ *   "high",
+ *   "high",
+ *   "critical",
+ * ]);
+ * ```
+ */
+export function ratingOf(score: number): Rating {
+  if (score >= 9) return "critical";
+  if (score >= 7) return "high";
+  return score >= 4 ? "medium" : "low";
+}

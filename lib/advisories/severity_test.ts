@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cvssScore, leastScore } from "./severity.ts";
+import { cvssScore, leastScore, ratingOf } from "./severity.ts";
 
 Deno.test("cvssScore() computes base scores of CVSS 3", async (t) => {
   // Scores as FIRST's examples and the National Vulnerability Database have them.
@@ -45,4 +45,10 @@ Deno.test("leastScore() takes ratings in any case, and no other words", () => {
     null,
     null,
   ]);
+});
+
+Deno.test("ratingOf() is the opposite of leastScore()", () => {
+  for (const rating of ["low", "medium", "high", "critical"]) {
+    assert.equal(ratingOf(leastScore(rating) ?? NaN), rating);
+  }
 });

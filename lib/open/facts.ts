@@ -1,4 +1,6 @@
 /** The facts that a policy asks for, from the parts that know them. */
+import type { Advisories } from "../advisories/advisories.ts";
+import { ratingOf } from "../advisories/severity.ts";
 import type { ModuleIndex } from "../index/module_index.ts";
 import type { ModulePath } from "../module/path.ts";
 import { Ages } from "../policy/age.ts";
@@ -11,6 +13,8 @@ export interface OpenFactsOptions {
   readonly service: ModuleService;
   readonly databases: SumDatabases;
   readonly index: ModuleIndex | null;
+  /** Null without a source of them. */
+  readonly advisories: Advisories | null;
   readonly clockOf: (database: string) => ClockLog;
   readonly isPrivate: (path: ModulePath) => boolean;
   /** Milliseconds since 1970. */
@@ -34,8 +38,22 @@ export function openFacts(options: OpenFactsOptions): Facts {
       if (version === undefined) throw new UnknownFactError("age", `${path} has no version`);
       return await ages.of({ path, version }, signal);
     },
-    advisories: () => {
-      throw new UnknownFactError("advisories", "no database is configured");
+    advisories: ({ path, version }) => {
+      const { advisories } = options;
+      if (advisories === null) {
+        throw new UnknownFactError("advisories", "advisories.sources has none");
+      }
+      // What is known of the others is not all.
+      if (advisories.unread !== null) {
+        throw new UnknownFactError(
+          "advisories",
+          `source "${advisories.unread.name}" was never read`,
+        );
+      }
+      return advisories.matcher.match(path, version).map(({ severity, ...finding }) => ({
+        ...finding,
+        severity: severity === null ? null : ratingOf(severity),
+      }));
     },
     licences: () => {
       throw new UnknownFactError("licences", "not detected");

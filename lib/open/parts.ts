@@ -242,6 +242,7 @@ export class Parts implements AsyncDisposable {
       facts: await this.facts(),
       now: this.#now,
     });
+    if (opened !== null) (await this.advisories())?.onChange(() => opened.changed());
     return this.#opened.use(opened);
   });
 
@@ -257,17 +258,23 @@ export class Parts implements AsyncDisposable {
     });
   }
 
-  readonly facts = once(async (): Promise<Facts> => ({
-    ...openFacts({
-      service: await this.service(),
-      databases: await this.databases(),
-      index: await this.index(),
-      clockOf: await this.#clockOf(),
-      isPrivate: this.isPrivate,
-      now: this.#now,
-    }),
-    ...this.#replaced.facts,
-  }));
+  readonly facts = once(async (): Promise<Facts> => {
+    const advisories = await this.advisories();
+    // A server reads them when it starts, and again and again (open/advisories.ts).
+    if (!this.#options.isServing) await advisories?.load(new AbortController().signal);
+    return {
+      ...openFacts({
+        service: await this.service(),
+        databases: await this.databases(),
+        index: await this.index(),
+        advisories,
+        clockOf: await this.#clockOf(),
+        isPrivate: this.isPrivate,
+        now: this.#now,
+      }),
+      ...this.#replaced.facts,
+    };
+  });
 
   /** The answers of the module protocol: the service, under the policy if there is one. */
   readonly modules = once(async (): Promise<ModuleAnswers> => {
