@@ -12,7 +12,12 @@ import { DEFAULT_GIT_LIMITS, gitReadLimits } from "../lib/git/limits.ts";
 import { packet, PacketReader, readRefs } from "../lib/git/protocol.ts";
 import { isHash, readLsRemote, type Refs, refsDigest } from "../lib/git/refs.ts";
 import { parseTree } from "../lib/git/tree.ts";
-import { MAX_GO_MOD_SIZE_BYTES, modulePathLine, scanGoMod } from "../lib/module/go_mod.ts";
+import {
+  MAX_GO_MOD_SIZE_BYTES,
+  modulePathLine,
+  scanGoMod,
+  scanGoModNotices,
+} from "../lib/module/go_mod.ts";
 import { MAX_INFO_SIZE_BYTES, parseInfo } from "../lib/module/info.ts";
 import { pickLatest } from "../lib/module/latest.ts";
 import { parseModulePath } from "../lib/module/path.ts";
@@ -55,6 +60,13 @@ const GO_MODS: Record<string, string> = {
   "a line of strings": filled('"a" '),
   "one string of escapes": filled("\\x41", { start: 'require "', end: '" v1.0.0\n' }),
   "one version": filled("0a.", { start: "require a v1.0.0-", end: "a\n" }),
+  "comments": filled("//\n"),
+  "long comments": filled(`//${"a".repeat(8 * 1024)}\n`, { end: "retract v1.0.0\n" }),
+  "comments on retract lines": filled("//\nretract v1.0.0//\n"),
+  "retract lines of a block with a long comment": filled("v1.0.0\n", {
+    start: `${`// ${"a ".repeat(2000)}\n`.repeat(256)}retract (\n`,
+    end: ")\n",
+  }),
   "module in each line": filled("module\n", { start: "(\n" }),
   "a path with blanks behind it": filled(" ", { start: "((\nmodule a" }),
 };
@@ -118,6 +130,10 @@ const SUSPECTS: readonly Suspect[] = [
       {
         name: `a go.mod of 16 MiB: ${what}`,
         prepare: () => () => atPace(scanGoMod(bytes), pace()),
+      },
+      {
+        name: `the notices of a go.mod of 16 MiB: ${what}`,
+        prepare: () => () => atPace(scanGoModNotices(bytes), pace()),
       },
       {
         name: `the module line of 16 MiB: ${what}`,

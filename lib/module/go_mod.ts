@@ -28,6 +28,25 @@ export interface Retraction {
   readonly high: string;
 }
 
+/** A retraction with its author's reason. */
+export interface ExplainedRetraction extends Retraction {
+  /** Lines of text; empty where the author gave none. */
+  readonly rationale: string;
+}
+
+/**
+ * What the author of a module says in a go.mod file about the module's versions. The `go` command
+ * goes by the file of the highest version (service/module_notices.ts).
+ */
+export interface GoModNotices {
+  readonly retractions: readonly ExplainedRetraction[];
+  /**
+   * The message of a `// Deprecated:` comment on the module line: lines of text, never empty. Null
+   * where there is none.
+   */
+  readonly deprecation: string | null;
+}
+
 export interface GoMod {
   /** As declared, not checked to be a module path; null if there is none. */
   readonly modulePath: string | null;
@@ -54,12 +73,39 @@ export const MAX_RETRACTIONS = 10_000;
  */
 export function* scanGoMod(bytes: Uint8Array): Generator<number, GoMod, void> {
   if (bytes.length > MAX_GO_MOD_SIZE_BYTES) return EMPTY;
-  try {
-    return yield* parseGoMod(bytes);
-  } catch (error) {
-    if (!(error instanceof GoModError)) throw error;
-    return { ...EMPTY, modulePath: yield* modulePathLine(bytes) };
-  }
+  const parsed = yield* parseGoMod(bytes);
+  if (parsed === null) return { ...EMPTY, modulePath: yield* modulePathLine(bytes) };
+  const { modulePath, goVersion } = parsed;
+  const retractions = parsed.retractions.map(({ low, high }) => ({ low, high }));
+  return { modulePath, goVersion, retractions };
+}
+
+/**
+ * What a go.mod file retracts and deprecates, with the reasons. Never throws: a file that the `go`
+ * command cannot read says nothing. In steps, as {@linkcode scanGoMod}.
+ *
+ * Comments count as in the `go` command: those right above a line and behind it, or for a line of a
+ * block that has none those above the block.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { atOnce } from "../async/pace.ts";
+ * const goMod = `// Deprecated: use example.com/m/v2.
+ * module example.com/m
+ *
+ * retract [v1.0.0, v1.0.3] // Loses data.
+ * `;
+ * assert.deepEqual(atOnce(scanGoModNotices(new TextEncoder().encode(goMod))), {
+ *   retractions: [{ low: "v1.0.0", high: "v1.0.3", rationale: "Loses data." }],
+ *   deprecation: "use example.com/m/v2.",
+ * });
+ * ```
+ */
+export function* scanGoModNotices(bytes: Uint8Array): Generator<number, GoModNotices, void> {
+  const parsed = bytes.length > MAX_GO_MOD_SIZE_BYTES ? null : yield* parseGoMod(bytes);
+  if (parsed === null) return { retractions: [], deprecation: null };
+  return { retractions: parsed.retractions, deprecation: parsed.deprecation };
 }
 
 /**
@@ -130,11 +176,28 @@ const MAX_SYNTHETIC_SIZE_BYTES = 16 * 1024;
 
 const EMPTY: GoMod = { modulePath: null, goVersion: null, retractions: [] };
 
+interface ParsedGoMod extends GoModNotices {
+  readonly modulePath: string | null;
+  readonly goVersion: string | null;
+}
+
+/** Null when the `go` command would refuse the file of a dependency. */
+function* parseGoMod(bytes: Uint8Array): Generator<number, ParsedGoMod | null, void> {
+  try {
+    return yield* parseDirectives(bytes);
+  } catch (error) {
+    if (error instanceof GoModError) return null;
+    throw error;
+  }
+}
+
 /** @throws {GoModError} when the `go` command would refuse the file of a dependency. */
-function* parseGoMod(bytes: Uint8Array): Generator<number, GoMod, void> {
+function* parseDirectives(bytes: Uint8Array): Generator<number, ParsedGoMod, void> {
   let modulePath: string | null = null;
+  let deprecation: string | null = null;
   let goVersion: string | null = null;
-  const retractions: Retraction[] = [];
+  const retractions: ExplainedRetraction[] = [];
+  const comments = new Comments();
   for (const directive of readDirectives(bytes)) {
     if (typeof directive === "number") {
       yield directive * PARSE_COST;
@@ -144,6 +207,7 @@ function* parseGoMod(bytes: Uint8Array): Generator<number, GoMod, void> {
       case "module":
         if (modulePath !== null) throw new GoModError("repeated module line");
         modulePath = onlyArgument(directive);
+        deprecation = deprecationIn(comments.textOf(directive));
         break;
       case "go":
         if (directive.inBlock) break;
@@ -153,7 +217,7 @@ function* parseGoMod(bytes: Uint8Array): Generator<number, GoMod, void> {
       case "retract": {
         const retraction = parseRetraction(directive.args);
         if (retraction !== null && retractions.length < MAX_RETRACTIONS) {
-          retractions.push(retraction);
+          retractions.push({ ...retraction, rationale: comments.textOf(directive) });
         }
         break;
       }
@@ -165,7 +229,29 @@ function* parseGoMod(bytes: Uint8Array): Generator<number, GoMod, void> {
         break;
     }
   }
-  return { modulePath: modulePath || null, goVersion, retractions };
+  return { modulePath: modulePath || null, goVersion, retractions, deprecation };
+}
+
+/** The texts of comments. Those above a block are about each of its lines, and are joined once. */
+class Comments {
+  #last: readonly string[] = [];
+  #text = "";
+
+  textOf({ comments }: Directive): string {
+    if (comments.length === 0) return "";
+    if (comments !== this.#last) {
+      this.#last = comments;
+      this.#text = comments.map((line) => trimSpace(line.slice("//".length))).join("\n");
+    }
+    return this.#text;
+  }
+}
+
+/** A paragraph of its own. */
+const DEPRECATED = /(?:^|\n\n)Deprecated: *([^]*?)(?:$|\n\n)/;
+
+function deprecationIn(comment: string): string | null {
+  return DEPRECATED.exec(comment)?.[1] || null;
 }
 
 function onlyArgument({ verb, args: [text, ...rest] }: Directive): string {
@@ -269,6 +355,12 @@ const LONG_SPACES: ReadonlySet<number> = new Set([
   ...Array.from({ length: 11 }, (_, i) => 0x2000 + i),
 ]);
 const NEWLINE = 0x0a;
+
+function trimSpace(text: string): string {
+  let start = 0;
+  while (start < text.length && /\p{White_Space}/u.test(text.charAt(start))) start++;
+  return trimEnd(text.slice(start));
+}
 
 /** As Go trims: `trimEnd` of JavaScript takes a byte order mark for a space. */
 function trimEnd(text: string): string {

@@ -27,7 +27,19 @@ export interface Directive {
    */
   readonly args: readonly string[];
   readonly inBlock: boolean;
+  /**
+   * The comments that are about the directive, `//` included: the lines right above it, then the
+   * one behind it. A line of a block that has none, and no blank line above it, has those above the
+   * block. At most {@linkcode MAX_COMMENT_LINES}.
+   */
+  readonly comments: readonly string[];
 }
+
+/** How many lines of comment are kept of those above a directive. */
+export const MAX_COMMENT_LINES = 256;
+
+/** How much of a line of comment is kept. */
+export const MAX_COMMENT_BYTES = 4 * 1024;
 
 /**
  * How many arguments of a line are kept. None that we read has more than the five of
@@ -59,24 +71,41 @@ type Step = Directive | number;
  */
 export function* readDirectives(file: Uint8Array): Generator<Step, void> {
   const tokens = new Tokens(file);
-  while (tokens.peek() !== END_OF_FILE) {
-    const verb = tokens.take();
+  let above: string[] = [];
+  for (let token = tokens.take(); token !== END_OF_FILE; token = tokens.take()) {
     yield* tokens.steps();
-    if (verb !== END_OF_LINE) yield* readStatement(tokens, verb);
+    if (isComment(token)) {
+      keepComment(above, token);
+      continue;
+    }
+    // A comment with a blank line below it is about nothing.
+    if (!endsLine(token)) yield* readStatement(tokens, { verb: token, above });
+    if (above.length > 0) above = [];
   }
 }
 
-function* readStatement(tokens: Tokens, verb: string): Generator<Step, void> {
+/** The beginning of a statement. */
+interface Head {
+  readonly verb: string;
+  /** The comments above it. */
+  readonly above: readonly string[];
+}
+
+function* readStatement(tokens: Tokens, { verb, above }: Head): Generator<Step, void> {
   const args: string[] = [];
-  for (let token = tokens.take(); !endsLine(token); token = tokens.take()) {
+  for (;;) {
+    const token = tokens.take();
     yield* tokens.steps();
+    if (endsLine(token)) {
+      yield { verb, args, inBlock: false, comments: withSuffix(above, token) };
+      return;
+    }
     if (token === "(" && opensBlock(tokens)) {
-      yield* readBlock(tokens, args.length === 0 ? verb : null);
+      yield* readBlock(tokens, { verb: args.length === 0 ? verb : null, above });
       return;
     }
     if (args.length < MAX_ARGUMENTS) args.push(token);
   }
-  yield { verb, args, inBlock: false };
 }
 
 /**
@@ -87,34 +116,79 @@ function opensBlock(tokens: Tokens): boolean {
   return endsLine(tokens.peek()) || (tokens.peek() === ")" && endsLine(tokens.peekSecond()));
 }
 
-function* readBlock(tokens: Tokens, verb: string | null): Generator<Step, void> {
+function* readBlock(
+  tokens: Tokens,
+  { verb, above }: { readonly verb: string | null; readonly above: readonly string[] },
+): Generator<Step, void> {
+  // The end of the line with the parenthesis; a comment there is about the parenthesis.
+  if (tokens.peek() !== END_OF_FILE && endsLine(tokens.peek())) tokens.take();
+  let comments: string[] = [];
+  let hasLines = false;
+  // Whether something is between a line and the one before it, if only a blank line.
+  let isApart = false;
   for (;;) {
     const token = tokens.take();
     yield* tokens.steps();
     if (token === END_OF_FILE) throw new GoModError("a block is not closed");
-    if (token === END_OF_LINE) continue;
+    if (isComment(token)) {
+      keepComment(comments, token);
+      isApart = true;
+      continue;
+    }
+    if (endsLine(token)) {
+      isApart ||= hasLines;
+      continue;
+    }
     if (token === ")") break;
-    const args = yield* readLine(tokens, token);
-    if (verb !== null) yield { verb, args, inBlock: true };
+    const { args, end } = yield* readLine(tokens, token);
+    if (verb !== null) {
+      const isBare = !isApart && !isComment(end);
+      yield { verb, args, inBlock: true, comments: isBare ? above : withSuffix(comments, end) };
+    }
+    if (comments.length > 0) comments = [];
+    hasLines = true;
+    isApart = end === BLANK_LINES;
   }
   if (!endsLine(tokens.take())) throw new GoModError("a block is closed within a line");
 }
 
-function* readLine(tokens: Tokens, first: string): Generator<number, string[]> {
+/** The words of a line, and the token that ends it. */
+function* readLine(
+  tokens: Tokens,
+  first: string,
+): Generator<number, { readonly args: string[]; readonly end: string }> {
   const args = [first];
-  for (let token = tokens.take(); !endsLine(token); token = tokens.take()) {
+  for (;;) {
+    const token = tokens.take();
     yield* tokens.steps();
+    if (endsLine(token)) return { args, end: token };
     if (args.length < MAX_ARGUMENTS) args.push(token);
   }
-  return args;
 }
 
 const END_OF_FILE = "";
-/** Also stands for a comment, which reaches to the end of its line. */
 const END_OF_LINE = "\n";
+/** The end of a line and blank lines behind it; or only the latter, behind a comment. */
+const BLANK_LINES = "\n\n";
 
+/** A comment reaches to the end of its line. */
 function endsLine(token: string): boolean {
-  return token === END_OF_LINE || token === END_OF_FILE;
+  return token === END_OF_LINE || token === BLANK_LINES || token === END_OF_FILE ||
+    isComment(token);
+}
+
+/** No other token starts so: a word ends before a comment. */
+function isComment(token: string): boolean {
+  return token.startsWith("//");
+}
+
+function keepComment(comments: string[], token: string): void {
+  if (comments.length < MAX_COMMENT_LINES) comments.push(token);
+}
+
+/** The comments above a line, and the one that ends it if it does. */
+function withSuffix(above: readonly string[], end: string): readonly string[] {
+  return isComment(end) ? [...above, end] : above;
 }
 
 const NEWLINE = 0x0a;
@@ -190,19 +264,25 @@ class Tokens {
     this.#at = at;
   }
 
-  /** Blank lines mean nothing, so a row of line ends is one. */
+  /** A row of line ends is one token, or where it is very long a few. */
   #readLineEnds(): string {
     const file = this.#file;
-    let at = this.#at;
-    while (at < file.length && (file[at] === NEWLINE || isBlank(file[at]))) at++;
+    const limit = Math.min(file.length, this.#at + STEP_BYTES);
+    let at = this.#at + 1;
+    while (at < limit && isBlank(file[at])) at++;
+    const token = at < limit && file[at] === NEWLINE ? BLANK_LINES : END_OF_LINE;
+    while (at < limit && (file[at] === NEWLINE || isBlank(file[at]))) at++;
     this.#at = at;
-    return END_OF_LINE;
+    return token;
   }
 
+  /** A comment with the end of its line. */
   #readComment(): string {
-    const end = this.#file.indexOf(NEWLINE, this.#at);
-    this.#at = end < 0 ? this.#file.length : end + 1;
-    return END_OF_LINE;
+    const start = this.#at;
+    const newline = this.#file.indexOf(NEWLINE, start);
+    const end = newline < 0 ? this.#file.length : newline;
+    this.#at = end + 1;
+    return UTF8.decode(this.#file.subarray(start, Math.min(end, start + MAX_COMMENT_BYTES)));
   }
 
   #readQuoted(quote: number): string {

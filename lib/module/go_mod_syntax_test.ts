@@ -20,10 +20,20 @@ Deno.test("readDirectives() gives lines and the lines of blocks", () => {
     "go 1.24",
   ].join("\r\n");
   assert.deepEqual([...readDirectives(encode(text))], [
-    { verb: "module", args: ["example.com/m"], inBlock: false },
-    { verb: "retract", args: ["v1.0.0"], inBlock: true },
-    { verb: "retract", args: ["[", "v1.1.0", ",", '"v1.2.0"', "]"], inBlock: true },
-    { verb: "go", args: ["1.24"], inBlock: false },
+    {
+      verb: "module",
+      args: ["example.com/m"],
+      inBlock: false,
+      comments: ["// why\r", "// why\r"],
+    },
+    { verb: "retract", args: ["v1.0.0"], inBlock: true, comments: ["// why\r"] },
+    {
+      verb: "retract",
+      args: ["[", "v1.1.0", ",", '"v1.2.0"', "]"],
+      inBlock: true,
+      comments: ["// why\r"],
+    },
+    { verb: "go", args: ["1.24"], inBlock: false, comments: [] },
   ]);
 });
 
@@ -38,6 +48,11 @@ Deno.test("readDirectives() keeps no more arguments than it says", () => {
 
 Deno.test("readDirectives() gives what comes before a fault, then throws", () => {
   const directives = readDirectives(encode("go 1.24\nblock (\n"));
-  assert.deepEqual(directives.next().value, { verb: "go", args: ["1.24"], inBlock: false });
+  assert.deepEqual(directives.next().value, {
+    verb: "go",
+    args: ["1.24"],
+    inBlock: false,
+    comments: [],
+  });
   assert.throws(() => directives.next(), GoModError);
 });

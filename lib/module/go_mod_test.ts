@@ -3,17 +3,24 @@ import fc from "fast-check";
 import golden from "../../tests/testdata/golden/go_mods.json" with { type: "json" };
 import {
   type GoMod,
+  type GoModNotices,
   isGoModOfZip,
   MAX_GO_MOD_SIZE_BYTES,
   MAX_RETRACTIONS,
   scanGoMod,
+  scanGoModNotices,
   syntheticGoMod,
 } from "./go_mod.ts";
+import { MAX_COMMENT_BYTES, MAX_COMMENT_LINES } from "./go_mod_syntax.ts";
 import { atOnce } from "../async/pace.ts";
 import { parseModulePath } from "./path.ts";
 
 function scanText(text: string): GoMod {
   return atOnce(scanGoMod(new TextEncoder().encode(text)));
+}
+
+function notices(text: string): GoModNotices {
+  return atOnce(scanGoModNotices(new TextEncoder().encode(text)));
 }
 
 const NOTHING: GoMod = { modulePath: null, goVersion: null, retractions: [] };
@@ -24,10 +31,44 @@ Deno.test("scanGoMod() agrees with Go's ParseLax, and where that fails with Modu
       assert.deepEqual(scanText(input), {
         modulePath: (parsed === null ? modulePath : parsed.modulePath) || null,
         goVersion: parsed?.goVersion || null,
-        retractions: parsed?.retractions ?? [],
+        retractions: (parsed?.retractions ?? []).map(({ low, high }) => ({ low, high })),
       }, `Go says: ${reason}`);
     });
   }
+});
+
+Deno.test("scanGoModNotices() agrees with Go's ParseLax", async (t) => {
+  for (const { input, parsed, reason } of golden) {
+    await t.step(JSON.stringify(input), () => {
+      assert.deepEqual(notices(input), {
+        retractions: parsed?.retractions ?? [],
+        deprecation: parsed?.deprecated || null,
+      }, `Go says: ${reason}`);
+    });
+  }
+});
+
+Deno.test("scanGoModNotices() keeps no more of a comment than it says", () => {
+  const lines = "// why\n".repeat(MAX_COMMENT_LINES + 1);
+  const { retractions: [first] } = notices(`module m\n${lines}retract v1.0.0\n`);
+  assert.equal(first?.rationale.split("\n").length, MAX_COMMENT_LINES);
+  const { deprecation } = notices(`// Deprecated: ${"a".repeat(MAX_COMMENT_BYTES)}\nmodule m\n`);
+  assert.equal(deprecation?.length, MAX_COMMENT_BYTES - "// Deprecated: ".length);
+});
+
+Deno.test("scanGoModNotices() joins the comment of a block once for all its lines", () => {
+  const lines = "// why\n".repeat(MAX_COMMENT_LINES);
+  const block = `${lines}retract (\n${"v1.0.0\n".repeat(MAX_RETRACTIONS)})\n`;
+  const { retractions } = notices(`module m\n${block}`);
+  assert.equal(retractions.length, MAX_RETRACTIONS);
+  assert.equal(retractions.at(-1)?.rationale.length, MAX_COMMENT_LINES * "why\n".length - 1);
+});
+
+Deno.test("scanGoModNotices() says nothing of a file that is too long", () => {
+  const start = "// Deprecated: x\nmodule m\n";
+  const padded = (sizeBytes: number) => start + " ".repeat(sizeBytes - start.length);
+  assert.equal(notices(padded(MAX_GO_MOD_SIZE_BYTES)).deprecation, "x");
+  assert.equal(notices(padded(MAX_GO_MOD_SIZE_BYTES + 1)).deprecation, null);
 });
 
 Deno.test("scanGoMod() reads bytes that are not UTF-8 in a comment", () => {

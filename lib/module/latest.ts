@@ -47,6 +47,59 @@ export function* pickLatest(
   return best?.version ?? null;
 }
 
+/** The highest versions of a list; null where there is none of the kind. */
+export interface HighestVersions {
+  /** Of those without `+incompatible`: the highest release, or else the highest pre-release. */
+  readonly compatible: Version | null;
+  /** Of those without `+incompatible`, the last one in order, release or not. */
+  readonly lastCompatible: Version | null;
+  /** Of all: the highest release, or else the highest pre-release. */
+  readonly overall: Version | null;
+}
+
+/**
+ * The versions of a list between which the `go` command chooses the highest, retracted or not.
+ * Pseudo-versions and other names are passed over. In steps.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { atOnce } from "../async/pace.ts";
+ * assert.deepEqual(atOnce(highestVersions(["v1.0.0", "v1.1.0-rc.1", "v2.0.0+incompatible"])), {
+ *   compatible: "v1.0.0",
+ *   lastCompatible: "v1.1.0-rc.1",
+ *   overall: "v2.0.0+incompatible",
+ * });
+ * ```
+ */
+export function* highestVersions(
+  versions: readonly string[],
+): Generator<number, HighestVersions, void> {
+  let compatible: Candidate | null = null;
+  let lastCompatible: Candidate | null = null;
+  let overall: Candidate | null = null;
+  for (const [i, version] of versions.entries()) {
+    if (i % STEP_ITEMS === 0) yield STEP_ITEMS * ITEM_COST_BYTES;
+    if (!isCanonicalVersion(version) || isPseudoVersion(version)) continue;
+    const parsed = parseSemver(version);
+    if (parsed === null) continue;
+    const candidate = { version, parsed, rank: parsed.prerelease === "" ? 1 : 0 };
+    overall = better(overall, candidate);
+    if (parsed.build !== "") continue;
+    compatible = better(compatible, candidate);
+    lastCompatible = better(lastCompatible, { version, parsed, rank: 0 });
+  }
+  return {
+    compatible: compatible?.version ?? null,
+    lastCompatible: lastCompatible?.version ?? null,
+    overall: overall?.version ?? null,
+  };
+}
+
+function better(best: Candidate | null, candidate: Candidate): Candidate {
+  return best === null || isBetter(candidate, best) ? candidate : best;
+}
+
 /**
  * The pseudo-version with the latest commit time, the first of several. Null if there is none;
  * other versions are skipped. Their order is not that of time: a commit after the tag v0.1.0 has a

@@ -11,7 +11,7 @@ import type { HashDatabase } from "../../lib/module/hash_database.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import { Parts } from "../../lib/open/parts.ts";
 import { openSurroundings } from "../../lib/open/surroundings.ts";
-import type { ServiceLimits } from "../../lib/service/service.ts";
+import type { ModuleService, ServiceLimits } from "../../lib/service/service.ts";
 import type { ObjectStore } from "../../lib/store/object_store.ts";
 import type { SumDatabaseConfig } from "../../lib/sumdb/config.ts";
 import type { App, Route } from "../../routes/app.ts";
@@ -83,6 +83,11 @@ export class TestApp implements AsyncDisposable {
   /** The value of `Via` that the product recognizes as its own. */
   get via(): string {
     return this.#parts.surroundings.via;
+  }
+
+  /** What answers the requests for modules. */
+  async service(): Promise<ModuleService> {
+    return await this.#parts.service();
   }
 
   /** What fetches have left in the scratch directory: nothing, when none is under way. */

@@ -199,11 +199,67 @@ var goMods = []string{
 	"package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(`module x.y/z`) }\n",
 	"{\"module\": \"example.com/m\"}\n",
 	"<<<<<<< HEAD\nmodule example.com/m\n=======\nmodule example.com/n\n>>>>>>> x\n",
+	// Comments on a retraction, and who they are about.
+	"module example.com/m\n// above\nretract v1.0.0\n",
+	"module example.com/m\n// above\n// and more\nretract v1.0.0 // behind\n",
+	"module example.com/m\n// apart\n\nretract v1.0.0\n",
+	"module example.com/m\n// apart\n\n// above\nretract v1.0.0\n",
+	"module example.com/m\n// first\n//\n//  indented  \n//\nretract v1.0.0\n",
+	"module example.com/m\n\t // above \r\nretract v1.0.0\t//behind\r\n",
+	"module example.com/m\nretract v1.0.0 // its own\n// below\n",
+	"module example.com/m\nretract v1.0.0 // its own\n\n// above\nretract v1.1.0\n",
+	"module example.com/m // about the module\nretract v1.0.0\n",
+	"module example.com/m\n//// slashes\nretract v1.0.0 // a // b\n",
+	"module example.com/m\n// \u00a0 wide spaces \u3000\nretract v1.0.0 // \ufeff no space\n",
+	"module example.com/m\n// block\nretract (\n\tv1.0.0\n\tv1.1.0 // own\n\tv1.2.0\n)\n",
+	"module example.com/m\n// block\nretract ( // parenthesis\n\tv1.0.0\n) // end\n",
+	"module example.com/m\n// block\nretract (\n\n\n\tv1.0.0\n)\n",
+	"module example.com/m\n// block\nretract ( // parenthesis\n\n\tv1.0.0\n)\n",
+	"module example.com/m\n// block\nretract (\n\tv1.0.0\n\n\tv1.1.0\n\tv1.2.0\n)\n",
+	"module example.com/m\n// block\nretract (\n\tv1.0.0 // own\n\n\tv1.1.0\n\tv1.2.0\n)\n",
+	"module example.com/m\n// block\nretract (\n\tv1.0.0\n \t \n\tv1.1.0\n)\n",
+	"module example.com/m\n// block\nretract (\n\tv1.0.0\n\t// above\n\n\tv1.1.0\n)\n",
+	"module example.com/m\n// block\nretract (\n\t// above\n\tv1.0.0\n\tv1.1.0\n)\n",
+	"module example.com/m\n// block\nretract (\n\t//\n\tv1.0.0\n\tv1.1.0 //\n)\n",
+	"module example.com/m\n// block\n\nretract (\n\tv1.0.0\n)\n",
+	"module example.com/m\n// block\nretract (\n\t[v1.0.0, v1.1.0] x // own\n)\n// next\nretract v1.2.0\n",
+	"module example.com/m\n// block\nretract () // end\nretract v1.0.0\n",
+	"module example.com/m\n// bad\nretract [v1.0.0\n// good\nretract v1.0.0\n",
+	"module example.com/m\n// two words\nretract x (\n\tv1.0.0\n)\nretract v1.0.0\n",
+	"// above\nretract v1.0.0\nmodule example.com/m\n",
+	// Deprecated modules.
+	"// Deprecated: use n.\nmodule example.com/m\n",
+	"module example.com/m // Deprecated: use n.\n",
+	"// Deprecated: use n\n// or o.\nmodule example.com/m\n",
+	"// Deprecated: use n\n//\n// More.\nmodule example.com/m\n",
+	"// About.\n//\n// Deprecated: use n.\nmodule example.com/m\n",
+	"// About.\n// Deprecated: use n.\nmodule example.com/m\n",
+	"// Deprecated: use n.\n\nmodule example.com/m\n",
+	"// About.\n\n// Deprecated: use n.\nmodule example.com/m // behind\n",
+	"// About.\n//\nmodule example.com/m // Deprecated: use n.\n",
+	"// About.\nmodule example.com/m // Deprecated: use n.\n",
+	"// Deprecated:\nmodule example.com/m\n",
+	"// Deprecated:    \nmodule example.com/m\n",
+	"// Deprecated:\n//\n// Deprecated: use n.\nmodule example.com/m\n",
+	"// Deprecated:\n// use n.\nmodule example.com/m\n",
+	"// Deprecated:use n.\nmodule example.com/m\n",
+	"// deprecated: use n.\nmodule example.com/m\n",
+	"// DEPRECATED: use n.\nmodule example.com/m\n",
+	"// Deprecated use n.\nmodule example.com/m\n",
+	"//Deprecated: use n.\nmodule example.com/m\n",
+	"// Deprecated: use n.\nmodule (\n\texample.com/m\n)\n",
+	"module (\n\t// Deprecated: use n.\n\texample.com/m\n)\n",
+	"// block\nmodule (\n\texample.com/m // Deprecated: use n.\n)\n",
+	"// Deprecated: use n.\nmodule \"example.com/m\"\n\n// more\nretract v1.0.0 // why\n",
+	"// Deprecated: use n.\nmodule example.com/m\nmodule example.com/n\n",
+	"// Deprecated: use n.\nmodule example.com/m\nrequire x\n",
+	"// Deprecated: use n.\ngo 1.24\nmodule example.com/m\n",
 }
 
 type retraction struct {
-	Low  string `json:"low"`
-	High string `json:"high"`
+	Low       string `json:"low"`
+	High      string `json:"high"`
+	Rationale string `json:"rationale"`
 }
 
 type goModVector struct {
@@ -217,6 +273,7 @@ type goMod struct {
 	ModulePath  string       `json:"modulePath"`
 	GoVersion   string       `json:"goVersion"`
 	Retractions []retraction `json:"retractions"`
+	Deprecated  string       `json:"deprecated"`
 }
 
 func goModVectors() any {
@@ -228,12 +285,13 @@ func goModVectors() any {
 			parsed := goMod{Retractions: []retraction{}}
 			if file.Module != nil {
 				parsed.ModulePath = file.Module.Mod.Path
+				parsed.Deprecated = file.Module.Deprecated
 			}
 			if file.Go != nil {
 				parsed.GoVersion = file.Go.Version
 			}
 			for _, r := range file.Retract {
-				parsed.Retractions = append(parsed.Retractions, retraction{r.Low, r.High})
+				parsed.Retractions = append(parsed.Retractions, retraction{r.Low, r.High, r.Rationale})
 			}
 			vector.Parsed = &parsed
 		}
