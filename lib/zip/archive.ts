@@ -76,6 +76,17 @@ export interface ArchiveEntry {
   readonly limitOffset: number;
 }
 
+/** Where a zip is, to be read anywhere in it. */
+export interface ZipBytes {
+  readonly sizeBytes: number;
+  /**
+   * The bytes between two offsets, all of them.
+   *
+   * @throws {ZipError} when they are not there
+   */
+  read(start: number, end: number): Promise<Uint8Array>;
+}
+
 /**
  * Opens the zip `file`, which stays the caller's to close.
  *
@@ -83,8 +94,23 @@ export interface ArchiveEntry {
  */
 export async function openArchive(file: Deno.FsFile, pace: Pace): Promise<Archive> {
   const { size } = await file.stat();
+  return await openArchiveOf(fileBytes(file, size), { pace, windowBytes: WINDOW_BYTES });
+}
+
+export interface OpenArchiveOptions {
+  readonly pace: Pace;
+  /** What one read brings at least. */
+  readonly windowBytes: number;
+}
+
+/** {@linkcode openArchive}, of a zip that is elsewhere. */
+export async function openArchiveOf(
+  bytes: ZipBytes,
+  { pace, windowBytes }: OpenArchiveOptions,
+): Promise<Archive> {
+  const size = bytes.sizeBytes;
   if (size > MAX_ZIP_BYTES) throw zipError(`the file is larger than ${MAX_ZIP_BYTES} bytes`);
-  const window = new FileWindow(file, size);
+  const window = new Window(bytes, windowBytes);
   const zip = await openDirectory(window);
   const extent = await readExtent(window, size - zip.comment.length - END_RECORD.bytes);
   const entries = await readEntries(readHeaders(zip, window), { extent, pace });
@@ -96,11 +122,11 @@ export class Archive {
   readonly entries: readonly ArchiveEntry[];
   /** Of the zip file. */
   readonly sizeBytes: number;
-  readonly #window: FileWindow;
+  readonly #window: Window;
   readonly #pace: Pace;
 
   constructor(
-    { window, pace, entries }: { window: FileWindow; pace: Pace; entries: ArchiveEntry[] },
+    { window, pace, entries }: { window: Window; pace: Pace; entries: ArchiveEntry[] },
   ) {
     this.entries = entries;
     this.sizeBytes = window.sizeBytes;
@@ -216,7 +242,7 @@ function inflateFault(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? INFLATE_FAULTS.get(error.code) : undefined;
 }
 
-async function openDirectory(window: FileWindow): Promise<yauzl.ZipFile> {
+async function openDirectory(window: Window): Promise<yauzl.ZipFile> {
   try {
     // Raw names; sizes are compared in read(); the file is closed by its owner.
     const options = { decodeStrings: false, validateEntrySizes: false, autoClose: false };
@@ -226,7 +252,7 @@ async function openDirectory(window: FileWindow): Promise<yauzl.ZipFile> {
   }
 }
 
-async function* readHeaders(zip: yauzl.ZipFile, window: FileWindow): AsyncGenerator<yauzl.Entry> {
+async function* readHeaders(zip: yauzl.ZipFile, window: Window): AsyncGenerator<yauzl.Entry> {
   try {
     yield* zip.eachEntry();
   } catch (error) {
@@ -238,7 +264,7 @@ async function* readHeaders(zip: yauzl.ZipFile, window: FileWindow): AsyncGenera
  * What the window threw, yauzl passes on; what it throws by itself are plain errors about the
  * format.
  */
-function formatError(error: unknown, window: FileWindow): unknown {
+function formatError(error: unknown, window: Window): unknown {
   return error === window.failure
     ? error
     : zipError("it is not a well-formed zip file", { cause: error });
@@ -255,7 +281,7 @@ interface Extent {
  * What is said about the directory in the end record at `recordOffset`, or in the zip64 record
  * before it: the same that yauzl went by, if it is what archive/zip goes by too.
  */
-async function readExtent(window: FileWindow, recordOffset: number): Promise<Extent> {
+async function readExtent(window: Window, recordOffset: number): Promise<Extent> {
   const record = viewOf(await window.bytes(recordOffset, END_RECORD.bytes));
   const extent = {
     entries: record.getUint16(10, true),
@@ -353,22 +379,40 @@ function decodeName(name: Uint8Array): string {
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lossy = new TextDecoder();
 
+function fileBytes(file: Deno.FsFile, sizeBytes: number): ZipBytes {
+  return {
+    sizeBytes,
+    read: async (start, end) => {
+      const bytes = new Uint8Array(end - start);
+      await file.seek(start, Deno.SeekMode.Start);
+      let filledBytes = 0;
+      while (filledBytes < bytes.length) {
+        const readBytes = await file.read(bytes.subarray(filledBytes));
+        if (readBytes === null) throw zipError("it became shorter while it was read");
+        filledBytes += readBytes;
+      }
+      return bytes;
+    },
+  };
+}
+
 /**
- * Reads anywhere in a file, through a window that makes few large reads of many small ones in
- * order.
+ * Reads anywhere in a zip, through a window that makes few large reads of many small ones in order.
  */
-class FileWindow extends yauzl.RandomAccessReader {
+class Window extends yauzl.RandomAccessReader {
   readonly sizeBytes: number;
   /** What the last failed read for yauzl threw. */
   failure: unknown = null;
-  readonly #file: Deno.FsFile;
-  #window = new Uint8Array(0);
+  readonly #bytes: ZipBytes;
+  readonly #windowBytes: number;
+  #window: Uint8Array = new Uint8Array(0);
   #windowOffset = 0;
 
-  constructor(file: Deno.FsFile, sizeBytes: number) {
+  constructor(bytes: ZipBytes, windowBytes: number) {
     super();
-    this.#file = file;
-    this.sizeBytes = sizeBytes;
+    this.#bytes = bytes;
+    this.#windowBytes = windowBytes;
+    this.sizeBytes = bytes.sizeBytes;
   }
 
   /**
@@ -382,7 +426,7 @@ class FileWindow extends yauzl.RandomAccessReader {
     if (start >= 0 && start + lengthBytes <= this.#window.length) {
       return this.#window.subarray(start, start + lengthBytes);
     }
-    await this.#load(offset, Math.max(lengthBytes, WINDOW_BYTES));
+    await this.#load(offset, Math.max(lengthBytes, this.#windowBytes));
     return this.#window.subarray(0, lengthBytes);
   }
 
@@ -414,15 +458,8 @@ class FileWindow extends yauzl.RandomAccessReader {
   }
 
   async #load(offset: number, lengthBytes: number): Promise<void> {
-    const window = new Uint8Array(Math.min(lengthBytes, this.sizeBytes - offset));
-    await this.#file.seek(offset, Deno.SeekMode.Start);
-    let filledBytes = 0;
-    while (filledBytes < window.length) {
-      const readBytes = await this.#file.read(window.subarray(filledBytes));
-      if (readBytes === null) throw zipError("it became shorter while it was read");
-      filledBytes += readBytes;
-    }
-    this.#window = window;
+    const end = offset + Math.min(lengthBytes, this.sizeBytes - offset);
+    this.#window = await this.#bytes.read(offset, end);
     this.#windowOffset = offset;
   }
 }
