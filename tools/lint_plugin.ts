@@ -28,11 +28,12 @@ export const LAYERS: readonly (readonly string[])[] = [
     "lib/policy/",
     "lib/usage/",
     "lib/advisories/",
+    "lib/licences/",
     "lib/import/",
     "lib/client/",
   ],
   ["lib/store/", "lib/git/"],
-  ["lib/credentials/", "lib/zip/", "lib/http/"],
+  ["lib/credentials/", "lib/zip/", "lib/spdx/", "lib/http/"],
   ["lib/module/", "lib/schema/", "lib/scratch/", "lib/log/", "lib/async/"],
   ["lib/errors.ts", "deno.json"],
 ];
