@@ -12,6 +12,8 @@ import { DEFAULT_GIT_LIMITS, gitReadLimits } from "../lib/git/limits.ts";
 import { packet, PacketReader, readRefs } from "../lib/git/protocol.ts";
 import { isHash, readLsRemote, type Refs, refsDigest } from "../lib/git/refs.ts";
 import { parseTree } from "../lib/git/tree.ts";
+import { detectInText } from "../lib/licences/detect.ts";
+import { MAX_LICENCE_FILE_BYTES } from "../lib/licences/licence_files.ts";
 import {
   MAX_GO_MOD_SIZE_BYTES,
   modulePathLine,
@@ -28,11 +30,14 @@ import { MAX_VERSIONS } from "../lib/source/git_tags.ts";
 import { layoutOf } from "../lib/source/layout.ts";
 import { ProxySource } from "../lib/source/proxy_source.ts";
 import { Upstream } from "../lib/source/upstream.ts";
+import { LicenceMatcher } from "../lib/spdx/matcher.ts";
+import { readPackedTable, unpackTable } from "../lib/spdx/table.ts";
 import { MAX_DATA_TILE_BYTES } from "../lib/sumdb/log_folder.ts";
 import { splitRecords } from "../lib/sumdb/record.ts";
 import { selectFiles, type TreeFile } from "../lib/zip/select.ts";
 import { MemoryRepository } from "./fakes/memory_repository.ts";
 import { type Suspect, testLongestSteps } from "./suites/longest_step_suite.ts";
+import { builtInMatcher, LICENCE_TEXTS, licenceText } from "./worlds/licences.ts";
 
 const MIB = 1024 * 1024;
 const PATH = parseModulePath("x.y/r");
@@ -69,6 +74,32 @@ const GO_MODS: Record<string, string> = {
   }),
   "module in each line": filled("module\n", { start: "(\n" }),
   "a path with blanks behind it": filled(" ", { start: "((\nmodule a" }),
+};
+
+const MIT = licenceText("MIT");
+const GPL = licenceText("GPL-3.0-only");
+
+/** A text with another word after so many of its own. */
+function changed(text: string, every: number): string {
+  return text.split(" ").map((word, i) => i % every === 0 ? `${word} gopher` : word).join(" ");
+}
+
+/** As long as a licence file may be. */
+const LICENCES: Record<string, string> = {
+  "one licence again and again": MIT,
+  "one licence on one line": MIT.replaceAll(/\s+/g, " "),
+  "a long licence again and again": GPL,
+  "a changed licence again and again": `${changed(licenceText("BSD-4-Clause-UC"), 12)}\n`,
+  "a changed long licence again and again": `${changed(GPL, 9)}\n`,
+  "all licences": [...LICENCE_TEXTS.values()].join("\n"),
+  "the words of all licences": [...LICENCE_TEXTS.values()].join(" ").split(/\s+/)
+    .map((word, i, words) => words[i * 7919 % words.length] ?? word).join(" "),
+  "one word": "the ",
+  "one long word": "a",
+  "tags": "<a ",
+  "bullets": "1. ",
+  "copyright signs": "(c) ",
+  "blank lines": "\n",
 };
 
 const HTML = [
@@ -141,6 +172,22 @@ const SUSPECTS: readonly Suspect[] = [
       },
     ];
   }),
+  ...Object.entries(LICENCES).map(([what, part]): Suspect => ({
+    name: `a licence file of 1 MiB: ${what}`,
+    prepare: async () => {
+      const matcher = await builtInMatcher();
+      const text = part.repeat(Math.ceil(MAX_LICENCE_FILE_BYTES / part.length))
+        .slice(0, MAX_LICENCE_FILE_BYTES);
+      return () => atPace(detectInText(text, { path: "LICENSE", matcher }), pace());
+    },
+  })),
+  {
+    name: "the table of licences",
+    prepare: () => async () => {
+      const table = await atPace(unpackTable(await readPackedTable()), pace());
+      await atPace(LicenceMatcher.create(table), pace());
+    },
+  },
   {
     name: "a go.mod of 16 MiB that is not UTF-8",
     prepare: () => {

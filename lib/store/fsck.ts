@@ -79,8 +79,9 @@ export const WORKERS = 8;
 const ZIP_TIMEOUT_MS = 20 * 60_000;
 
 /**
- * What else a store holds: the index (lib/index/), probes (probe.ts), checksum databases
- * (lib/sumdb/), our own in l1, and advisories (lib/advisories/).
+ * What else a store holds: what is derived from zips (keys.ts), the index (lib/index/), probes
+ * (probe.ts), checksum databases (lib/sumdb/), our own in l1, advisories (lib/advisories/), clocks
+ * and exceptions (lib/policy/), and usage (lib/usage/).
  */
 const OTHER_FOLDERS = ["c1/", "d1/", "i1/", "l1/", "p1/", "s1/", "u1/", "v1/", "x1/"];
 

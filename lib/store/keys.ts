@@ -5,6 +5,8 @@
  * m1/<escaped path>/@v/<escaped version>            manifest of a tagged version
  * m1/<escaped path>/@p/<escaped version>            manifest of a pseudo-version
  * z1/<escaped path>/@v/<escaped version>/<h1 hex>   module zip, named by its dirhash
+ *
+ * d1/<format>/<kind>/<escaped path>/@v/<escaped version>/<h1 hex>   computed from the zip
  * ```
  *
  * For example the zip of `github.com/Azure/sdk@v1.2.0` may be (on one line)
@@ -63,6 +65,29 @@ export function manifestFolders(path: ModulePath): { tagged: string; pseudo: str
 export function zipKey(module: ModuleVersion, h1: H1): string {
   const names = escapedNames(module);
   return `z1/${names.path}/@v/${names.version}/${hexOfH1(h1)}`;
+}
+
+/** Something that is computed from the zip of a copy, and can be computed again. */
+export interface Derived {
+  readonly kind: "licences";
+  /** Counts the ways of computing it: what another way gives has another key. */
+  readonly format: number;
+}
+
+/**
+ * Where something derived is. Null when its key would be too long: it has the kind and the format
+ * in addition to what is in the zip's.
+ *
+ * @param h1 the zip's hash
+ * @throws {InvalidRequestError} when path and version are too long to be stored
+ */
+export function derivedKey(
+  { kind, format }: Derived,
+  { module, h1 }: { readonly module: ModuleVersion; readonly h1: H1 },
+): string | null {
+  const names = escapedNames(module);
+  const key = `d1/${format}/${kind}/${names.path}/@v/${names.version}/${hexOfH1(h1)}`;
+  return key.length > MAX_KEY_BYTES ? null : key;
 }
 
 /** The version that a manifest folder's entry is about, or null for any other entry. */
