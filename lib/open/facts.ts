@@ -1,13 +1,19 @@
 /** The facts that a policy asks for, from the parts that know them. */
 import type { Advisories } from "../advisories/advisories.ts";
 import { ratingOf } from "../advisories/severity.ts";
+import { ForbiddenError, NotFoundError, ProxyError } from "../errors.ts";
 import type { ModuleIndex } from "../index/module_index.ts";
+import type { LicenceReader } from "../licences/licence_reader.ts";
+import { licencesOf, type ModuleLicences } from "../licences/record.ts";
+import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { Ages } from "../policy/age.ts";
 import type { ClockLog } from "../policy/clock_log.ts";
 import { type Facts, UnknownFactError } from "../policy/facts.ts";
+import { NoticeReader } from "../service/module_notices.ts";
 import type { ModuleService } from "../service/service.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
+import { ZipError } from "../zip/rules.ts";
 
 export interface OpenFactsOptions {
   readonly service: ModuleService;
@@ -15,6 +21,7 @@ export interface OpenFactsOptions {
   readonly index: ModuleIndex | null;
   /** Null without a source of them. */
   readonly advisories: Advisories | null;
+  readonly licences: LicenceReader;
   readonly clockOf: (database: string) => ClockLog;
   readonly isPrivate: (path: ModulePath) => boolean;
   /** Milliseconds since 1970. */
@@ -23,6 +30,7 @@ export interface OpenFactsOptions {
 
 export function openFacts(options: OpenFactsOptions): Facts {
   const { service, databases, index, clockOf, isPrivate, now } = options;
+  const notices = new NoticeReader(service);
   const ages = new Ages({
     positionOf: (module, signal) => databases.positionOf(module, signal),
     clockOf,
@@ -55,11 +63,47 @@ export function openFacts(options: OpenFactsOptions): Facts {
         severity: severity === null ? null : ratingOf(severity),
       }));
     },
-    licences: () => {
-      throw new UnknownFactError("licences", "not detected");
+    licences: async (module, { onlyKnown, signal }) => {
+      const found = await determine(
+        "licences",
+        () => readLicences(module, { options, onlyKnown, signal }),
+      );
+      if (found !== null) return licencesOf(found);
+      if (onlyKnown) return null;
+      throw new UnknownFactError("licences", "its zip is not available");
     },
-    status: () => {
-      throw new UnknownFactError("retractions", "not detected");
+    status: async (path, signal) => {
+      const asking = { mayFetch: true, signal, facts: {} };
+      const said = await determine("retractions", () => notices.read(path, asking));
+      return said ?? { retractions: [], deprecation: null, version: null };
     },
   };
+}
+
+/** For a list, what is in memory must do: a store is slow for thousands of versions. */
+async function readLicences(
+  module: ModuleVersion,
+  { options: { service, licences }, onlyKnown, signal }: {
+    readonly options: OpenFactsOptions;
+    readonly onlyKnown: boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<ModuleLicences | null> {
+  if (!onlyKnown) {
+    const copy = await service.copy(module, { mayFetch: true, signal, facts: {} });
+    return await licences.read(copy, { signal });
+  }
+  const copy = service.remembered(module);
+  return copy === null ? null : await licences.read(copy, { onlyKnown, signal });
+}
+
+/** @throws {UnknownFactError} for failures that say nothing about the module */
+async function determine<T>(fact: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    if (cause instanceof NotFoundError || cause instanceof ForbiddenError) throw cause;
+    if (!(cause instanceof ProxyError) && !(cause instanceof ZipError)) throw cause;
+    throw new UnknownFactError(fact, cause.message, { cause });
+  }
 }

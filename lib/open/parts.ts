@@ -18,6 +18,7 @@ import { pause } from "../async/pause.ts";
 import type { ClientAuth } from "../auth/client_auth.ts";
 import { openClientAuth } from "../auth/open.ts";
 import type { ModuleIndex } from "../index/module_index.ts";
+import { LicenceReader } from "../licences/licence_reader.ts";
 import type { DatabaseFor } from "../module/hash_database.ts";
 import type { ModulePath } from "../module/path.ts";
 import { PrivatePrefixes } from "../module/private_prefixes.ts";
@@ -258,6 +259,19 @@ export class Parts implements AsyncDisposable {
     });
   }
 
+  /** Detects the licences of copies in their zips, which are fetched for it. */
+  readonly licences = once(async (): Promise<LicenceReader> => {
+    const service = await this.service();
+    return new LicenceReader({
+      store: await this.store(),
+      openZip: async ({ manifest: { path, version } }, { range, signal }) => {
+        const zip = await service.zip({ path, version }, { mayFetch: true, signal, facts: {} });
+        return await zip.open(range);
+      },
+      log: this.surroundings.log,
+    });
+  });
+
   readonly facts = once(async (): Promise<Facts> => {
     const advisories = await this.advisories();
     // A server reads them when it starts, and again and again (open/advisories.ts).
@@ -268,6 +282,7 @@ export class Parts implements AsyncDisposable {
         databases: await this.databases(),
         index: await this.index(),
         advisories,
+        licences: await this.licences(),
         clockOf: await this.#clockOf(),
         isPrivate: this.isPrivate,
         now: this.#now,

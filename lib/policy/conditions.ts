@@ -8,6 +8,7 @@ import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { namesOfPath, withoutSuffixes } from "../module/repository_identity.ts";
 import { retractedBy } from "../module/retraction.ts";
+import { LicenceCheck } from "../spdx/expression.ts";
 import type { RuleConfig } from "./config.ts";
 import { type Advisory, type Age, type Facts, SEVERITIES } from "./facts.ts";
 import { parseSpanMs, spanText } from "./time_text.ts";
@@ -152,12 +153,11 @@ function heldByAge(
 }
 
 function licensed(licences: NonNullable<RuleConfig["licences"]>): FactCondition {
+  const check = new LicenceCheck(licences);
   return async ({ module, signal, forList }, facts) => {
     const known = await facts.licences(module, { onlyKnown: forList, signal });
     if (known === null) return null;
-    const unwanted = "deny" in licences
-      ? known.found.filter((id) => licences.deny.includes(id))
-      : known.found.filter((id) => !licences.allow.includes(id));
+    const unwanted = check.unwanted(known.found);
     return unwanted.length === 0
       ? null
       : { because: `its licence is ${unwanted.join(", ")} (${known.basis})` };

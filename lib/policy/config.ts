@@ -25,6 +25,7 @@ import { expected, faultOf, httpUrl, messageOf, nonEmpty, textFor } from "../sch
 import { parseDurationMs } from "../schema/duration.ts";
 import { textsAt } from "../schema/query.ts";
 import { didYouMean } from "../schema/suggestion.ts";
+import { licenceFault } from "../spdx/expression.ts";
 import { SEVERITIES } from "./facts.ts";
 import { parseEndMs, parseSpanMs } from "./time_text.ts";
 import { VERSION_KINDS } from "./version_kind.ts";
@@ -67,10 +68,14 @@ const advisories = z.strictObject({
   severity: z.enum(SEVERITIES).exactOptional(),
 });
 
-/** SPDX identifiers, `UNKNOWN` and `NONE`. */
+/** SPDX identifiers, beginnings of them with `*`, `UNKNOWN` and `NONE`. */
+const licence = nonEmpty.superRefine((entry, context) => {
+  const message = licenceFault(entry);
+  if (message !== null) context.addIssue({ code: "custom", message });
+});
 const licences = z.union([
-  z.strictObject({ allow: z.array(nonEmpty).min(1).readonly() }),
-  z.strictObject({ deny: z.array(nonEmpty).min(1).readonly() }),
+  z.strictObject({ allow: z.array(licence).min(1).readonly() }),
+  z.strictObject({ deny: z.array(licence).min(1).readonly() }),
 ], expected("expected {allow: […]} or {deny: […]}"));
 
 const rule = z.strictObject({
