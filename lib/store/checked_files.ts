@@ -225,8 +225,8 @@ export class CheckedFiles {
     if (!this.#options.mayChange || now === null || !isSameFile(now, info)) return;
     try {
       await removeIfThere(sumsPath(path));
-      // Those who remember the sums go by the file's time.
-      await Deno.utime(path, new Date(), new Date());
+      // Those who remember the sums go by the file's time, in milliseconds.
+      await Deno.utime(path, new Date(), new Date((info.mtime?.getTime() ?? 0) + 1));
     } catch (error) {
       // It was set aside meanwhile.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
