@@ -175,10 +175,11 @@ export class CheckedFiles {
    */
   async setAside({ key, path }: Pick<OpenedFile, "key" | "path">, reason: string): Promise<void> {
     const { log, metrics, mayChange } = this.#options;
+    const aside = besides(path, "damaged");
+    // Another thread or process may have judged it at the same time, and renamed it.
+    if (mayChange && !await renameIfThere(path, aside)) return;
     metrics.add("gomodproxy_store_damaged_objects_total", {});
     if (!mayChange) throw damaged(key, reason);
-    const aside = besides(path, "damaged");
-    await Deno.rename(path, aside);
     await removeIfThere(sumsPath(path));
     this.#remembered.delete(key);
     log.error(
@@ -335,6 +336,17 @@ async function openIfThere(path: string): Promise<Deno.FsFile | null> {
     return await Deno.open(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/** Whether it was there. */
+async function renameIfThere(from: string, to: string): Promise<boolean> {
+  try {
+    await Deno.rename(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }
