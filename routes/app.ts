@@ -215,7 +215,11 @@ export function createApp(options: AppOptions): App {
       record(exchange, { answer, isAborted });
     };
     const isHungUp = answer.status === FAILURE_STATUSES["hung-up"].status;
-    (completed ?? Promise.resolve()).then(() => end(isHungUp), () => end(true));
+    // What came from another thread has only the body's own end.
+    const isWatched = completed === undefined && slowClients !== null && isLarge(answer);
+    if (!isWatched) {
+      (completed ?? Promise.resolve()).then(() => end(isHungUp), () => end(true));
+    }
     const cutOff = (reason: string) => {
       exchange.facts["error"] = reason;
       end(true);
@@ -228,6 +232,10 @@ export function createApp(options: AppOptions): App {
         exchange.connection.becameSlow?.();
       },
       onHungUp: () => end(true),
+      onRead: () => {
+        if (isWatched) end(false);
+      },
+      onBroken: () => end(true),
       onCutOff: () => cutOff(`the client read nothing for ${(timeoutMs ?? 0) / 1000} s`),
       onOverdue: () => cutOff(`the client read less than ${MIN_BYTES_PER_SECOND} bytes a second`),
     });

@@ -47,6 +47,10 @@ export interface Sending {
   readonly onCutOff: () => void;
   /** Called when the client has gone: over HTTP/1.1, `completed` does not report it. */
   readonly onHungUp: () => void;
+  /** Called when a body was read to its end. */
+  readonly onRead: () => void;
+  /** Called when a body fails of itself, which `completed` does not report either. */
+  readonly onBroken: () => void;
   /** Called when a body has taken too long for its size: it ends with its connection. */
   readonly onOverdue: () => void;
 }
@@ -70,7 +74,7 @@ export class SlowClients {
     const { body, sizeBytes = 0 } = answer;
     if (body === null || !isLarge(answer)) return answer;
     const stream = body instanceof Uint8Array ? new Blob([body]).stream() : body;
-    const { completed, onCutOff, onHungUp } = sending;
+    const { completed, onCutOff, onHungUp, onRead, onBroken } = sending;
     const stop = this.#startClock(sizeBytes, sending);
     completed?.then(stop, stop);
     const watched = cutOffSlowClient(stream, {
@@ -83,8 +87,15 @@ export class SlowClients {
         stop();
         onHungUp();
       },
-      // What the runtime and the system have of it is not sent yet.
-      onEnd: completed === undefined ? stop : () => {},
+      onRead: () => {
+        // What the runtime and the system have of it is not sent yet.
+        if (completed === undefined) stop();
+        onRead();
+      },
+      onBroken: () => {
+        stop();
+        onBroken();
+      },
     });
     return { ...answer, body: watched };
   }
@@ -106,14 +117,16 @@ export interface CutOffOptions {
   readonly onCutOff: () => void;
   /** Called when the rest is no longer needed. Default: not called. */
   readonly onHungUp?: () => void;
-  /** Called when all of it was read, or reading it failed. Default: not called. */
-  readonly onEnd?: () => void;
+  /** Called at the end of the body. Default: not called. */
+  readonly onRead?: () => void;
+  /** Called when the body fails of itself. Default: not called. */
+  readonly onBroken?: () => void;
 }
 
 /** The same body, which fails when nothing of it is read for `timeoutMs`. */
 export function cutOffSlowClient(
   body: ReadableStream<Bytes>,
-  { timeoutMs, onCutOff, onHungUp, onEnd }: CutOffOptions,
+  { timeoutMs, onCutOff, onHungUp, onRead, onBroken }: CutOffOptions,
 ): ReadableStream<Bytes> {
   const source = openReader(body);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -131,11 +144,11 @@ export function cutOffSlowClient(
     async pull(controller) {
       clearTimeout(timer);
       const chunk = await source.read().catch((error) => {
-        onEnd?.();
+        onBroken?.();
         throw error;
       });
       if (chunk === null) {
-        onEnd?.();
+        onRead?.();
         return controller.close();
       }
       controller.enqueue(chunk);

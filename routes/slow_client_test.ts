@@ -77,7 +77,19 @@ Deno.test("cutOffSlowClient() is patient with a slow source", async () => {
 
 Deno.test("cutOffSlowClient() passes on that the source fails", async () => {
   const source = new ReadableStream<Bytes>({ pull: () => Promise.reject(new Error("disk")) });
-  await assert.rejects(new Response(cutOffSlowClient(source, NEVER)).bytes(), /disk/);
+  let isBroken = false;
+  const body = cutOffSlowClient(source, { ...NEVER, onBroken: () => isBroken = true });
+  await assert.rejects(new Response(body).bytes(), /disk/);
+  assert.ok(isBroken);
+});
+
+Deno.test("cutOffSlowClient() tells when all has been read", async () => {
+  let isRead = false;
+  const source = new Blob([new Uint8Array(3)]).stream();
+  const body = cutOffSlowClient(source, { ...NEVER, onRead: () => isRead = true });
+  assert.equal(isRead, false);
+  assert.equal((await new Response(body).bytes()).length, 3);
+  assert.ok(isRead);
 });
 
 const LARGE_BYTES = 2 * 1024 * 1024;
@@ -96,6 +108,8 @@ function sending(overrides: Partial<Sending> = {}): Sending {
     completed: new Promise(() => {}),
     onSlow: () => {},
     onHungUp: () => {},
+    onRead: () => {},
+    onBroken: () => {},
     onOverdue: () => assert.fail("nobody is overdue here"),
     onCutOff: () => assert.fail("nobody is to be cut off here"),
     ...overrides,
