@@ -322,7 +322,8 @@ async function versionFile(
     const zip = await service.zip(module, options);
     if (zip === null || !admitted.mayHave(client, zip.copy)) return null;
     const blob = zipOptions(zip, request);
-    return await delivery.answer(zip, blob) ?? await blobAnswer({ ...blob, open: zip.open });
+    const { open, follow } = zip;
+    return await delivery.answer(zip, blob) ?? await blobAnswer({ ...blob, open, follow });
   }
   const copy = await service.copy(module, options);
   if (copy === null || !admitted.mayHave(client, copy)) return null;

@@ -7,6 +7,7 @@
  */
 import { meaningOf, ProxyError, StorageError, TooManyRequestsError } from "../lib/errors.ts";
 import { PolicyDeniedError } from "../lib/policy/denial.ts";
+import type { GrowingZip } from "../lib/source/zip_spool.ts";
 import type { StoredObject } from "../lib/store/object_store.ts";
 import type { Answer } from "./answer.ts";
 import { ReadyText } from "./ready_text.ts";
@@ -154,6 +155,8 @@ export interface WholeBlobOptions extends BlobHeaders {
 export interface BlobOptions extends WholeBlobOptions {
   /** Opens the bytes, all or a range of them. Their size is known after the first call. */
   open(range?: { start: number; end: number }): Promise<StoredObject | null>;
+  /** Opens all of them for a client that wants no range; perhaps before they are complete. */
+  follow(): Promise<StoredObject | GrowingZip | null>;
 }
 
 /**
@@ -161,14 +164,16 @@ export interface BlobOptions extends WholeBlobOptions {
  * and HEAD. Null if it cannot be opened here.
  */
 export async function blobAnswer(
-  { request, contentType, etag, open }: BlobOptions,
+  { request, contentType, etag, open, follow }: BlobOptions,
 ): Promise<Answer | null> {
   const headers = blobHeaders({ contentType, etag });
   if (isNotModified(request.headers, etag)) {
     return { status: 304, headers, body: null };
   }
-  const whole = await open();
+  const isPlain = request.method === "GET" && request.headers.get("Range") === null;
+  const whole = await (isPlain ? follow() : open());
   if (whole === null) return null;
+  if ("isGrowing" in whole) return growingAnswer(whole, headers);
   const { sizeBytes } = whole;
   const range = wantedRange(request.headers, etag, sizeBytes);
   if (range === null && request.method === "GET") {
@@ -194,6 +199,17 @@ export async function blobAnswer(
     body: part === null ? null : part.bytes ?? part.body,
     sizeBytes: end - start,
   };
+}
+
+/**
+ * An answer that breaks off unless its bytes prove right. They have no ETag until then: nobody may
+ * resume with bytes of another zip.
+ */
+function growingAnswer(
+  { sizeBytes, body }: GrowingZip,
+  { "ETag": _etag, "Accept-Ranges": _ranges, ...headers }: ReturnType<typeof blobHeaders>,
+): Answer {
+  return { status: 200, headers, body, sizeBytes };
 }
 
 /** {@linkcode blobAnswer} if all bytes are available and all are requested; otherwise null. */

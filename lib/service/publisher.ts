@@ -30,6 +30,7 @@ import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ScratchQuota } from "../scratch/scratch_quota.ts";
 import type { DescribedCopy, FetchedCopy, FetchedZip, Source } from "../source/source.ts";
+import type { ZipSpool } from "../source/zip_spool.ts";
 import type { Copies } from "../store/copies.ts";
 import { type Copy, makeCopy } from "../store/manifest.ts";
 import { type Content, type OwnFile, ownFileContent } from "../store/object_store.ts";
@@ -52,6 +53,15 @@ export interface PublisherOptions {
   readonly log: Logger;
   readonly metrics?: Metrics;
 }
+
+export interface RestoreZipOptions {
+  /** Ends the work early, until the zip is fetched. Default: nothing does. */
+  readonly flight?: Flight;
+  /** For clients that follow. Default: there are none. */
+  readonly spool?: ZipSpool;
+}
+
+const OTHER_BYTES = "another zip with the same hash and other bytes was stored first";
 
 /** Enough for 500 MiB at 4 Mbit/s. */
 export const PUBLISH_TIMEOUT_MS = 20 * 60_000;
@@ -110,29 +120,61 @@ export class Publisher {
 
   /**
    * Fetches the zip of a published version whose blob is not in the store: it must have the hash of
-   * the manifest.
+   * the manifest. Clients that follow it get its end when it is stored; if that fails, the caller
+   * breaks them off.
    */
-  restoreZip(copy: Copy, flight: Flight = NEVER_ABANDONED): Promise<Copy> {
+  restoreZip(
+    copy: Copy,
+    { flight = NEVER_ABANDONED, spool }: RestoreZipOptions = {},
+  ): Promise<Copy> {
     const { path, version, zip } = copy.manifest;
     return this.#inScratch({ module: { path, version }, flight }, async (job) => {
-      const fetched = await this.#fetchZip(job);
+      const fetched = await this.#fetchZip(job, spool);
       job.keep();
       this.#check(job, { what: "zip", known: zip.h1, found: fetched.h1 });
       const content = ownFileContent(await job.zipFile(), fetched.sizeBytes);
-      await this.#options.copies.storeZip(copy, { h1: fetched.h1, content }, job);
+      const stored = await this.#options.copies.storeZip(copy, { h1: fetched.h1, content }, job);
+      if (spool !== undefined) await this.#release(copy, { spool, stored, signal: job.signal });
       return copy;
     });
+  }
+
+  /**
+   * Lets clients have the end of a zip that they follow, unless another replica has stored the same
+   * files compressed otherwise: what they have is then not the beginning of that one.
+   */
+  async #release(
+    copy: Copy,
+    { spool, stored, signal }: {
+      spool: ZipSpool;
+      stored: "created" | "exists";
+      signal: AbortSignal;
+    },
+  ): Promise<void> {
+    if (stored === "exists") {
+      const published = spool.isFollowed
+        ? await this.#options.copies.openZip(copy, { signal })
+        : null;
+      if (published === null || !await spool.equals(published.body)) {
+        const { path: module, version } = copy.manifest;
+        if (published !== null) this.#options.log.warn({ module, version }, OTHER_BYTES);
+        return spool.fail(
+          new UpstreamError(`Cannot send ${nameOf(copy.manifest)}: ${OTHER_BYTES}`),
+        );
+      }
+    }
+    spool.complete();
   }
 
   /**
    * The version exists, because it is published: a source that has lost it does not prove the
    * contrary.
    */
-  async #fetchZip(job: Job): Promise<FetchedZip> {
+  async #fetchZip(job: Job, spool: ZipSpool | undefined): Promise<FetchedZip> {
     const { module, signal } = job;
     try {
       const { path: file } = await job.zipFile();
-      return await this.#options.source.fetchZip(module, { file, signal });
+      return await this.#options.source.fetchZip(module, { file, spool, signal });
     } catch (cause) {
       if (!(cause instanceof NotFoundError)) throw cause;
       const message = `Cannot fetch the zip of ${nameOf(module)}: its source no longer has it`;

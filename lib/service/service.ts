@@ -30,6 +30,7 @@ import type { Publisher } from "./publisher.ts";
 import type { KnownVersions, ModuleQuery, Source, VersionInfo } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
+import type { ByteRange } from "../store/object_store.ts";
 import {
   type LatestCopy,
   type ModuleList,
@@ -37,6 +38,7 @@ import {
   type ServiceOptions,
   StoredModules,
 } from "./stored_modules.ts";
+import { ZipFetches } from "./zip_fetches.ts";
 
 export interface ModuleServiceOptions {
   readonly copies: Copies;
@@ -73,6 +75,7 @@ export class ModuleService extends StoredModules {
   readonly #fetches: SingleFlight<Copy>;
   readonly #listings: SingleFlight<KnownVersions>;
   readonly #queries: SingleFlight<VersionInfo>;
+  readonly #zips: ZipFetches;
 
   constructor(
     { copies, source, publisher, log, threads = 1, limits, metrics = NO_METRICS }:
@@ -92,6 +95,7 @@ export class ModuleService extends StoredModules {
     this.#fetches = new SingleFlight(maxFlights, flights("fetch"));
     this.#listings = new SingleFlight(maxFlights, flights("list"));
     this.#queries = new SingleFlight(maxFlights, flights("query"));
+    this.#zips = new ZipFetches({ publisher, flights: this.#fetches });
     metrics.gauge("gomodproxy_fetches_under_way", () => this.#fetches.size);
   }
 
@@ -208,21 +212,31 @@ export class ModuleService extends StoredModules {
   override async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip> {
     const copy = await this.copy(module, options);
     const stored = this.zipOf(copy, options);
+    const { open } = stored;
+    const miss = () => {
+      if (!options.mayFetch) throw notCached(`the zip of ${nameOf(module)}`);
+      options.facts["cache"] = "miss";
+    };
+    const openFetched = async (range?: ByteRange) => {
+      const zip = await open(range);
+      if (zip === null) throw new Error(`the zip of ${nameOf(module)} vanished`);
+      return zip;
+    };
     return {
       ...stored,
       open: async (range) => {
-        const zip = await stored.open(range);
+        const zip = await open(range);
         if (zip !== null) return zip;
-        if (!options.mayFetch) throw notCached(`the zip of ${nameOf(module)}`);
-        options.facts["cache"] = "miss";
-        await this.#fetches.run(
-          nameOf(module),
-          (flight) => this.#publisher.restoreZip(copy, flight),
-          options.signal,
-        );
-        const restored = await stored.open(range);
-        if (restored === null) throw new Error(`the zip of ${nameOf(module)} vanished`);
-        return restored;
+        miss();
+        await this.#zips.fetch(copy, options.signal);
+        return await openFetched(range);
+      },
+      follow: async () => {
+        const zip = await open();
+        if (zip !== null) return zip;
+        miss();
+        const { signal, facts } = options;
+        return await this.#zips.follow(copy, { signal, facts, open }) ?? await openFetched();
       },
     };
   }

@@ -11,6 +11,7 @@ import type { ModulePath } from "../module/path.ts";
 import type { RepositoryName } from "../module/repository_identity.ts";
 import type { Version } from "../module/version.ts";
 import type { KnownVersions, ModuleQuery } from "../source/source.ts";
+import type { GrowingZip } from "../source/zip_spool.ts";
 import type { Copies } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
 import type { ByteRange, StoredObject } from "../store/object_store.ts";
@@ -53,6 +54,8 @@ export interface ModuleZip {
   readonly url: () => Promise<URL | null>;
   /** {@linkcode Copies.zipFile} */
   readonly file: () => Promise<string | null>;
+  /** Opens the zip, or the zip as it is fetched; null if it is not available here. */
+  readonly follow: () => Promise<StoredObject | GrowingZip | null>;
 }
 
 export interface LatestCopy {
@@ -156,10 +159,12 @@ export class StoredModules implements ModuleAnswers {
   }
 
   protected zipOf(copy: Copy, { signal }: ServiceOptions): ModuleZip {
+    const open = (range?: ByteRange) => this.#copies.openZip(copy, { range, signal });
     return {
       copy,
       h1: copy.manifest.zip.h1,
-      open: (range) => this.#copies.openZip(copy, { range, signal }),
+      open,
+      follow: () => open(),
       url: () => this.#copies.zipUrl(copy, { signal }),
       file: () => this.#copies.zipFile(copy, { signal }),
     };

@@ -136,11 +136,12 @@ export class ProxySource implements Source {
 
   async fetchZip(
     module: ModuleVersion,
-    { file, signal }: FetchOptions,
+    { file, spool, signal }: FetchOptions,
   ): Promise<FetchedZip & ZipSummary> {
     const { path, version } = module;
     await this.#upstream.spool(url(path, versionFile(version, "zip")), file, {
       ...PROXY_READS.zip,
+      spool,
       signal,
     });
     return { file, ...await this.#inspect(file, { module, signal }) };

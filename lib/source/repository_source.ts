@@ -77,13 +77,15 @@ export class RepositorySource implements Source {
 
   async #makeZip(
     { info: { version }, dir: { dir, goMod }, snapshot }: FoundVersion,
-    { path, file, signal }: FetchOptions & { readonly path: ModulePath },
+    { path, file, spool, signal }: FetchOptions & { readonly path: ModulePath },
   ): Promise<FetchedZip> {
     const module = { path, version };
     const goVersion = goMod === null
       ? null
       : (await atPace(scanGoMod(goMod), new Pace(signal))).goVersion;
     const { seeds } = this.#repository;
+    // Its size is not known before its end, and most of the wait is for git.
+    spool?.abandon();
     try {
       return await createZip(snapshot, {
         module,

@@ -14,6 +14,7 @@ import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { RepositoryName } from "../module/repository_identity.ts";
 import type { Query, Version } from "../module/version.ts";
+import type { ZipSpool } from "./zip_spool.ts";
 
 /** `.info` from a source; its version is canonical and fits the module path. */
 export interface VersionInfo extends Info {
@@ -62,6 +63,11 @@ export interface FetchedZip {
 export interface FetchOptions {
   /** Where the zip goes: a file that may exist already, and that the caller removes. */
   readonly file: string;
+  /**
+   * For clients that read the zip while it is written. A source that does not write through it
+   * abandons it first.
+   */
+  readonly spool?: ZipSpool | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -26,7 +26,7 @@ import { basicAuthorization, basicToken, type UserPassword } from "../http/basic
 import { display, type Fetch, limitedBody, readBody } from "../http/client.ts";
 import { freshForMs } from "../http/fresh_for.ts";
 import { redact } from "../log/redact.ts";
-import { writeAll } from "../scratch/files.ts";
+import { ZipSpool } from "./zip_spool.ts";
 
 const MAX_ATTEMPTS = 3;
 /** How long an upstream that failed gets only one attempt per request. */
@@ -65,6 +65,11 @@ export interface GetOptions {
   /** Of the limit, in the error. */
   readonly name: string;
   readonly signal: AbortSignal;
+}
+
+export interface SpoolOptions extends GetOptions {
+  /** For clients that read the file while it is written. Default: there are none. */
+  readonly spool?: ZipSpool | undefined;
 }
 
 export interface FreshBody {
@@ -152,12 +157,12 @@ export class Upstream {
   }
 
   /** Like {@linkcode get}, into a file, in place of what is in it. */
-  spool(path: string, file: string, options: GetOptions): Promise<void> {
-    const { signal } = options;
+  spool(path: string, file: string, options: SpoolOptions): Promise<void> {
+    const { signal, spool = new ZipSpool() } = options;
     const url = this.#resolve(path);
     return this.#attempts(signal, () =>
       withDeadline(
-        (signal) => this.#spoolOnce(url, file, { ...options, signal }),
+        (signal) => this.#spoolOnce(url, file, { ...options, spool, signal }),
         { timeoutMs: this.#times.zipTimeoutMs, what: `fetch ${display(url)}`, signal },
       ));
   }
@@ -165,7 +170,7 @@ export class Upstream {
   async #spoolOnce(
     url: URL,
     file: string,
-    { limitBytes, name, signal }: GetOptions,
+    { limitBytes, name, spool, signal }: SpoolOptions & { readonly spool: ZipSpool },
   ): Promise<void> {
     const limits = {
       name,
@@ -176,12 +181,13 @@ export class Upstream {
     const idle = new IdleTimer(this.#times.idleTimeoutMs, display(url));
     try {
       const response = await this.#request(url, AbortSignal.any([signal, idle.signal]));
-      using out = await Deno.open(file, { write: true, create: true, truncate: true });
+      using out = await spool.begin(file, announcedBytes(response));
       const limit = { limits, what: display(url), recycles: true };
       for await (const chunk of limitedBody(response, limit)) {
         idle.restart();
-        await writeAll(out, chunk);
+        await out.write(chunk);
       }
+      out.finish();
     } catch (error) {
       throw idle.signal.aborted ? idle.signal.reason : error;
     } finally {
@@ -241,6 +247,12 @@ function mayPass(error: unknown): boolean {
 
 function isHtml(response: Response): boolean {
   return /^text\/html\b/i.test(response.headers.get("Content-Type") ?? "");
+}
+
+/** The size of a body that comes as it is sent; null where it is not announced. */
+function announcedBytes({ headers }: Response): number | null {
+  const announced = headers.get("Content-Length");
+  return announced === null || headers.has("Content-Encoding") ? null : Number(announced);
 }
 
 async function readReason(response: Response): Promise<string> {

@@ -116,6 +116,11 @@ export class BlockSummer {
     }
   }
 
+  /** The sum of a block as far as it has been added; undefined where nothing of it has. */
+  at(index: number): number | undefined {
+    return this.#sums[index];
+  }
+
   finish(): BlockSums {
     return new BlockSums(this.#sizeBytes, Uint32Array.from(this.#sums));
   }

@@ -246,8 +246,8 @@ export class Copies {
     { manifest }: Copy,
     zip: { readonly h1: H1; readonly content: Content },
     { signal }: CallOptions = {},
-  ): Promise<void> {
-    await withDeadline(
+  ): Promise<"created" | "exists"> {
+    return await withDeadline(
       (signal) => storeBlob(this.#store, { manifest, ...zip }, { signal }),
       {
         timeoutMs: this.#writeTimeoutMs,

@@ -120,6 +120,8 @@ export async function publishManifest(
 /**
  * Adds the zip to a copy whose blob is missing: it was published lazily, or the blob is lost.
  *
+ * @returns "exists" also where ours may have been the first; the one that counts may be compressed
+ * otherwise
  * @throws {ZipMismatchError} when the zip is not the one that the copy was published with; nothing
  * is stored then
  * @throws {StorageError} when the outcome is not known
@@ -128,7 +130,7 @@ export async function storeBlob(
   store: ObjectStore,
   { manifest, h1, content }: MissingZip,
   options: CallOptions = {},
-): Promise<void> {
+): Promise<"created" | "exists"> {
   if (h1 !== manifest.zip.h1) {
     throw new ZipMismatchError(
       `Cannot use the zip of ${
@@ -136,7 +138,7 @@ export async function storeBlob(
       }: its hash is ${h1}, and ${manifest.zip.h1} was published`,
     );
   }
-  await createSurely(store, { key: blobKey(manifest), content }, options);
+  return await createSurely(store, { key: blobKey(manifest), content }, options);
 }
 
 function blobKey(manifest: Manifest): string {

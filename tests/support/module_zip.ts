@@ -42,23 +42,34 @@ export interface ModuleZip {
   readonly h1: H1;
 }
 
+export interface ZipOptions {
+  /** Default: true. The h1 is the same. */
+  readonly isCompressed?: boolean;
+}
+
 /** The zip of a module: the same files make the same bytes, on any day and in any time zone. */
-export async function buildModuleZip({ path, version, files }: ModuleFiles): Promise<ModuleZip> {
+export async function buildModuleZip(
+  { path, version, files }: ModuleFiles,
+  options: ZipOptions = {},
+): Promise<ModuleZip> {
   const entries = Object.entries(files).map(([name, content]) =>
     [`${path}@${version}/${name}`, content] as const
   );
-  return { bytes: await buildZip(entries), h1: h1OfFiles(entries) };
+  return { bytes: await buildZip(entries, options), h1: h1OfFiles(entries) };
 }
 
 /** A zip of any entries, in the given order, also such as no module zip may have. */
 export async function buildZip(
   entries: Iterable<readonly [name: string, content: string | Uint8Array]>,
+  { isCompressed = true }: ZipOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
   const zip = new ZipFile();
   for (const [name, content] of entries) {
     // A time before 1980 is stored as the first of 1980; any other would be written in the local
     // time zone.
-    zip.addBuffer(Buffer.from(content), name, { mtime: new Date(0), forceDosTimestamp: true });
+    const mtime = new Date(0);
+    const options = { mtime, forceDosTimestamp: true, compress: isCompressed };
+    zip.addBuffer(Buffer.from(content), name, options);
   }
   zip.end();
   return new Uint8Array(await buffer(zip.outputStream));

@@ -1,0 +1,83 @@
+/**
+ * Fetches of zips of published copies, one for all clients that want the same. A client waits until
+ * the zip is published, or follows it while it is spooled (source/zip_spool.ts).
+ */
+import type { Flight, SingleFlight } from "../async/single_flight.ts";
+import { describeError, StorageError } from "../errors.ts";
+import { nameOf } from "../module/module_version.ts";
+import { type GrowingZip, ZipSpool } from "../source/zip_spool.ts";
+import type { Copy } from "../store/manifest.ts";
+import type { ByteRange, StoredObject } from "../store/object_store.ts";
+import type { Publisher } from "./publisher.ts";
+
+export interface ZipFetchesOptions {
+  readonly publisher: Pick<Publisher, "restoreZip">;
+  /** By the name of the version. */
+  readonly flights: SingleFlight<Copy>;
+}
+
+export interface FollowOptions {
+  readonly signal: AbortSignal;
+  /** Opens the zip once it is published. */
+  readonly open: (range?: ByteRange) => Promise<StoredObject | null>;
+  /** Gets the reason when a zip that is being sent breaks off. */
+  readonly facts: Record<string, unknown>;
+}
+
+export class ZipFetches {
+  readonly #options: ZipFetchesOptions;
+  readonly #spools = new Map<string, ZipSpool>();
+
+  constructor(options: ZipFetchesOptions) {
+    this.#options = options;
+  }
+
+  /** Ends when the zip is published. */
+  async fetch(copy: Copy, signal: AbortSignal): Promise<void> {
+    const name = nameOf(copy.manifest);
+    const restore = async (flight: Flight) => {
+      const spool = new ZipSpool();
+      this.#spools.set(name, spool);
+      try {
+        return await this.#options.publisher.restoreZip(copy, { flight, spool });
+      } catch (error) {
+        // Whoever is broken off and asks again finds this work ended.
+        spool.fail(error);
+        throw error;
+      } finally {
+        // An abandoned flight may still be ending when the next one has begun.
+        if (this.#spools.get(name) === spool) this.#spools.delete(name);
+      }
+    };
+    await this.#options.flights.run(name, restore, signal);
+  }
+
+  /**
+   * The zip while it is spooled. Null when it was published before much of it was there to be read,
+   * or cannot be followed; it is published then. Throws as {@linkcode fetch}.
+   */
+  async follow(
+    copy: Copy,
+    { signal, open, facts }: FollowOptions,
+  ): Promise<GrowingZip | null> {
+    const left = new AbortController();
+    const fetched = this.fetch(copy, AbortSignal.any([signal, left.signal]));
+    // Whoever follows learns of a failure from the spool.
+    fetched.catch(() => {});
+    const spool = this.#spools.get(nameOf(copy.manifest));
+    if (spool === undefined) return await fetched.then(() => null);
+    await Promise.race([fetched, spool.followable]);
+    const growing = await spool.follow({
+      openRest: async (range) => {
+        const rest = await open(range);
+        if (rest === null) throw new StorageError(`the zip of ${nameOf(copy.manifest)} vanished`);
+        return rest.body;
+      },
+      onEnd: (error) => {
+        if (error !== null) facts["error"] = describeError(error);
+        left.abort();
+      },
+    });
+    return growing ?? await fetched.then(() => null);
+  }
+}

@@ -1,0 +1,310 @@
+/**
+ * Cold zips that clients get while they are spooled: all but the end at once, the end when the
+ * whole is verified and published, and a broken transfer where it is not. Bytes that a client got
+ * completely always equal the published copy.
+ */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { randomBytes } from "node:crypto";
+import { instead, status, tap, truncated } from "./fakes/behaviours.ts";
+import { MemoryStore } from "./fakes/memory_store.ts";
+import { Sumdb } from "./fakes/sumdb.ts";
+import { startUpstream, type Upstream } from "./fakes/upstream.ts";
+import { eventually, within } from "./support/eventually.ts";
+import { goCommand, goTest } from "./support/go_command.ts";
+import { buildModuleZip } from "./support/module_zip.ts";
+import { startTestApp, type TestApp, type TestAppOptions } from "./worlds/app.ts";
+import { startServer } from "./worlds/server.ts";
+import { zipKey } from "../lib/store/keys.ts";
+import { bytesContent } from "../lib/store/object_store.ts";
+import { parseModulePath } from "../lib/module/path.ts";
+import { parseVersion } from "../lib/module/version.ts";
+import { parseH1 } from "../lib/module/h1.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+const MIB = 1024 * 1024;
+const HELD_BACK_BYTES = 128 * 1024;
+const PATH = "example.com/large";
+const VERSION = "v1.0.0";
+const MODULE = {
+  path: PATH,
+  version: VERSION,
+  files: {
+    "go.mod": `module ${PATH}\n`,
+    "data.bin": new Uint8Array(randomBytes(3 * MIB)),
+    "large.go": "package large\n",
+  },
+};
+const ZIP_URL = `${PATH}/@v/${VERSION}.zip`;
+const HONEST = await buildModuleZip(MODULE);
+const WRONG = await buildModuleZip({ ...MODULE, files: { ...MODULE.files, "large.go": "evil\n" } });
+/** The same files, and other bytes. */
+const RECOMPRESSED = await buildModuleZip(MODULE, { isCompressed: false });
+const END = HONEST.bytes.length - HELD_BACK_BYTES;
+
+async function withApp(
+  test: (app: TestApp, upstream: Upstream) => Promise<void>,
+  options: Omit<TestAppOptions, "upstreams"> = {},
+): Promise<void> {
+  await using upstream = await startUpstream({ modules: [MODULE] });
+  await using app = await startTestApp({
+    upstreams: [upstream.url],
+    findHashes: ({ path, version }) => {
+      const hashes = upstream.hashesOf(path, version);
+      return Promise.resolve(
+        hashes === null ? null : { zipH1: hashes.h1, goModH1: hashes.goModH1 },
+      );
+    },
+    ...options,
+  });
+  await test(app, upstream);
+  assert.deepEqual(upstream.faults, []);
+  await eventually(
+    "the scratch directory to be empty",
+    async () => (await app.leftovers()).length === 0,
+  );
+}
+
+/** Asks for the zip; its upstream holds the body back. */
+async function ask(app: TestApp): Promise<ReadableStreamDefaultReader<Bytes>> {
+  const response = await within("an answer", app.get(ZIP_URL));
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("Content-Length"), String(HONEST.bytes.length));
+  // Nobody may resume it with bytes of another zip.
+  assert.equal(response.headers.get("ETag"), null);
+  assert.equal(response.headers.get("Accept-Ranges"), null);
+  assert.ok(response.body !== null);
+  return response.body.getReader();
+}
+
+async function read(reader: ReadableStreamDefaultReader<Bytes>, sizeBytes: number): Promise<Bytes> {
+  const chunks: Bytes[] = [];
+  for (let done = 0; done < sizeBytes;) {
+    const { value, done: isEnd } = await within("bytes", reader.read());
+    if (isEnd) break;
+    chunks.push(value);
+    done += value.length;
+  }
+  return new Uint8Array(Buffer.concat(chunks));
+}
+
+const readAll = (reader: ReadableStreamDefaultReader<Bytes>) => read(reader, Infinity);
+
+function assertBytes(found: Bytes, wanted: Bytes): void {
+  assert.equal(Buffer.compare(found, wanted), 0, "other bytes");
+}
+
+Deno.test("a cold zip is sent while it is spooled, to all who ask for it", () =>
+  withApp(async (app, upstream) => {
+    const held = tap();
+    upstream.misbehave(/\.zip$/, held.behaviour);
+    const asked = ask(app);
+    await held.arrived;
+    held.give(MIB);
+    const first = await asked;
+    assertBytes(await read(first, MIB), HONEST.bytes.subarray(0, MIB));
+    // HEAD and ranges wait for the published copy.
+    const waiting = [
+      app.get(ZIP_URL, { method: "HEAD" }),
+      app.get(ZIP_URL, { headers: { Range: "bytes=0-99" } }),
+    ];
+    const second = await ask(app);
+    assertBytes(await read(second, MIB), HONEST.bytes.subarray(0, MIB));
+    held.give(END - MIB);
+    assertBytes(await read(first, END - MIB), HONEST.bytes.subarray(MIB, END));
+    assert.equal(await Promise.race([...waiting, Promise.resolve("waiting")]), "waiting");
+    held.release();
+    assertBytes(await readAll(first), HONEST.bytes.subarray(END));
+    assertBytes(await readAll(second), HONEST.bytes.subarray(MIB));
+    const [head, range] = await within("the published copy", Promise.all(waiting));
+    assert.deepEqual([head?.status, range?.status], [200, 206]);
+    assertBytes(await range?.bytes() ?? new Uint8Array(), HONEST.bytes.subarray(0, 100));
+    const published = await app.get(ZIP_URL);
+    assert.equal(published.headers.get("ETag"), `"${HONEST.h1}"`);
+    assertBytes(await published.bytes(), HONEST.bytes);
+    assert.equal(upstream.count(/\.zip$/), 1);
+  }));
+
+Deno.test("a slow client slows down nobody", () =>
+  withApp(async (app, upstream) => {
+    const held = tap();
+    upstream.misbehave(/\.zip$/, held.behaviour);
+    const asked = ask(app);
+    await held.arrived;
+    held.give(MIB);
+    const slow = await asked;
+    held.release();
+    assertBytes(await (await app.get(ZIP_URL)).bytes(), HONEST.bytes);
+    await eventually("the spool to be gone", async () => (await app.leftovers()).length === 0);
+    assertBytes(await readAll(slow), HONEST.bytes);
+  }));
+
+Deno.test("a zip with another hash than the recorded one breaks off before its end", () =>
+  withApp(async (app, upstream) => {
+    using rule = upstream.misbehave(/\.zip$/, instead(WRONG.bytes));
+    const response = await app.get(ZIP_URL);
+    assert.equal(response.status, 200);
+    await assert.rejects(response.bytes(), /hash mismatch/);
+    assert.deepEqual(await app.store.list(`z1/${PATH}/@v/${VERSION}`), []);
+    rule[Symbol.dispose]();
+    assertBytes(await (await app.get(ZIP_URL)).bytes(), HONEST.bytes);
+  }));
+
+Deno.test("an error before the first byte has its status and its reason", async (t) => {
+  const small = { ...MODULE, files: { ...MODULE.files, "data.bin": "", "large.go": "evil\n" } };
+  const wrong = (await buildModuleZip(small)).bytes;
+  for (
+    const { name, behaviour, want, reason } of [
+      { name: "gone", behaviour: status(404), want: 502, reason: /its source no longer has it/ },
+      { name: "failing", behaviour: status(503), want: 502, reason: /answered status 503/ },
+      { name: "a small wrong zip", behaviour: instead(wrong), want: 502, reason: /hash mismatch/ },
+    ]
+  ) {
+    await t.step(name, () =>
+      withApp(async (app, upstream) => {
+        upstream.misbehave(/\.zip$/, behaviour);
+        const { status, body } = await app.text(ZIP_URL);
+        assert.equal(status, want);
+        assert.match(body, reason);
+      }));
+  }
+});
+
+Deno.test("a zip of unknown size is answered when it is published", () =>
+  withApp(async (app, upstream) => {
+    upstream.misbehave(/\.zip$/, async (_request, honest) => {
+      const { body } = await honest();
+      return new Response(body?.pipeThrough(new TransformStream()) ?? null);
+    });
+    const response = await app.get(ZIP_URL);
+    assert.equal(response.headers.get("ETag"), `"${HONEST.h1}"`);
+    assertBytes(await response.bytes(), HONEST.bytes);
+  }));
+
+Deno.test("a transfer goes on when the upstream breaks off and sends the same again", () =>
+  withApp(async (app, upstream) => {
+    upstream.misbehave(/\.zip$/, truncated("declared"), { times: 2 });
+    assertBytes(await (await app.get(ZIP_URL)).bytes(), HONEST.bytes);
+    assert.equal(upstream.count(/\.zip$/), 3);
+  }));
+
+Deno.test("a transfer breaks off when the upstream never sends what it announces", () =>
+  withApp(async (app, upstream) => {
+    upstream.misbehave(/\.zip$/, truncated("declared"));
+    await assert.rejects((await app.get(ZIP_URL)).bytes(), /the connection broke/);
+  }));
+
+Deno.test("a transfer breaks off when the upstream sends other bytes when asked again", () =>
+  withApp(async (app, upstream) => {
+    const bytes = HONEST.bytes.slice();
+    bytes[500_000] = (bytes[500_000] ?? 0) ^ 1;
+    upstream.misbehave(/\.zip$/, (request) => truncated("declared")(request, answer(bytes)), {
+      times: 1,
+    });
+    await assert.rejects((await app.get(ZIP_URL)).bytes(), /sent another zip when asked again/);
+    assertBytes(await (await app.get(ZIP_URL)).bytes(), HONEST.bytes);
+  }));
+
+function answer(bytes: Bytes): () => Promise<Response> {
+  return () =>
+    Promise.resolve(
+      new Response(bytes, { headers: { "content-length": String(bytes.length) } }),
+    );
+}
+
+for (
+  const { name, stored, isWhole } of [
+    { name: "the same bytes", stored: HONEST.bytes, isWhole: true },
+    { name: "the same files compressed otherwise", stored: RECOMPRESSED.bytes, isWhole: false },
+  ]
+) {
+  Deno.test(
+    `another replica stores ${name} first: the client ${
+      isWhole ? "gets them" : "gets nothing else"
+    }`,
+    async () => {
+      const store = new MemoryStore();
+      await withApp(async (app, upstream) => {
+        const held = tap();
+        upstream.misbehave(/\.zip$/, held.behaviour);
+        const asked = ask(app);
+        await held.arrived;
+        held.give(MIB);
+        const client = await asked;
+        const path = parseModulePath(PATH);
+        const module = { path, version: parseVersion(path, VERSION) };
+        const key = zipKey(module, parseH1(HONEST.h1));
+        assert.equal(await store.create(key, bytesContent(stored)), "created");
+        held.release();
+        if (isWhole) assertBytes(await readAll(client), HONEST.bytes);
+        else await assert.rejects(readAll(client), /other bytes was stored first/);
+        assertBytes(await (await app.get(ZIP_URL)).bytes(), stored);
+      }, { store });
+    },
+  );
+}
+
+Deno.test("a client that leaves ends a spool that nobody else follows", () =>
+  withApp(async (app, upstream) => {
+    const held = tap();
+    using rule = upstream.misbehave(/\.zip$/, held.behaviour);
+    const asked = ask(app);
+    await held.arrived;
+    held.give(MIB);
+    const [leaving, staying] = [await asked, await ask(app)];
+    await read(leaving, MIB);
+    await leaving.cancel();
+    held.give(MIB);
+    assertBytes(await read(staying, 2 * MIB), HONEST.bytes.subarray(0, 2 * MIB));
+    await staying.cancel();
+    await eventually("the spool to end", async () => (await app.leftovers()).length === 0);
+    rule[Symbol.dispose]();
+    assertBytes(await (await app.get(ZIP_URL)).bytes(), HONEST.bytes);
+    assert.equal(upstream.count(/\.zip$/), 2);
+  }, { limits: { graceMs: 0 } }));
+
+for (const workers of [1, 2]) {
+  goTest(
+    `go reports a zip that breaks off and keeps nothing of it (${workers} threads)`,
+    async () => {
+      await using upstream = await startUpstream({ modules: [MODULE] });
+      const sumdb = new Sumdb({ resolve: (path, version) => upstream.hashesOf(path, version) });
+      upstream.mount(sumdb);
+      const directory = await Deno.makeTempDir({ prefix: "growing-" });
+      await using _directory = {
+        [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
+      };
+      const { name, verifierKey } = sumdb;
+      await Deno.writeTextFile(
+        `${directory}/config.yaml`,
+        `storage: { disk: { path: ${directory}/store } }\n` +
+          `parentProxy: { url: "${upstream.url}" }\npublicModules: { sumDatabase: ` +
+          `{ name: ${name}, publicKey: "${verifierKey}", url: "${upstream.url}/sumdb/${name}" } }\n`,
+      );
+      await using server = await startServer({
+        args: ["--config-file", `${directory}/config.yaml`, "--workers", String(workers)],
+      });
+      if (workers > 1) await server.log(({ msg }) => msg === "all threads listen");
+      await using go = await goCommand({ proxy: server.url, sumdb: verifierKey });
+      const download = () => go.run(["mod", "download", "-json", `${PATH}@${VERSION}`]);
+      using rule = upstream.misbehave(/\.zip$/, instead(WRONG.bytes));
+      const broken = await download();
+      assert.equal(broken.code, 1);
+      assert.match(JSON.parse(broken.stdout).Error, /unexpected EOF|connection reset/);
+      const cache = `${go.moduleCache}/cache/download/${PATH}/@v`;
+      const names = [...Deno.readDirSync(cache)].map(({ name }) => name);
+      assert.deepEqual(names.filter((name) => /zip/.test(name) && !name.endsWith(".lock")), []);
+      assert.equal(upstream.count(/\.zip$/), 1);
+      const line = await server.log(({ msg, path, error }) =>
+        msg === "request" && path === `/${ZIP_URL}` && error !== undefined
+      );
+      assert.match(String(line["error"]), /hash mismatch/);
+      assert.equal(line["aborted"], true);
+      rule[Symbol.dispose]();
+      const right = await download();
+      assert.equal(right.code, 0, right.stdout);
+      assertBytes(await Deno.readFile(`${cache}/${VERSION}.zip`), HONEST.bytes);
+    },
+  );
+}
