@@ -38,6 +38,8 @@ export interface UpstreamModule extends ModuleFiles {
   readonly goMod?: string;
   /** Whether `list` names the version. Default: unless it is a pseudo-version. */
   readonly listed?: boolean;
+  /** Whether the zip is compressed. Default: true. The h1 is the same. */
+  readonly isCompressed?: boolean;
   /** The `Origin` of `.info`. */
   readonly origin?: Readonly<Record<string, string>>;
 }
@@ -90,7 +92,8 @@ export class Upstream implements AsyncDisposable {
    */
   async addModule(module: UpstreamModule): Promise<AddedModule> {
     const { path, version } = module;
-    const zip = await buildModuleZip(module);
+    const { isCompressed = true } = module;
+    const zip = await buildModuleZip(module, { isCompressed });
     const goMod = module.goMod ?? module.files["go.mod"] ?? `module ${path}\n`;
     const hashes = { path, version, h1: zip.h1, goModH1: h1OfGoMod(goMod) };
     const known = this.#module(path);

@@ -5,13 +5,19 @@
  * All modules exist in two copies, `one` and `other`, and say so: in `m.go`, so each zip names its
  * copy; in go.mod too where the version's number is odd, and for the module from git; and in the
  * commit that `.info` of the latter names.
+ *
+ * A third module is recorded in a checksum database, so that its zips are published lazily. They
+ * are large, so that they are sent while they are spooled, and the upstream has each in two forms
+ * with the same h1: compressed and not.
  */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Answer, FileAnswer, ListAnswer } from "../support/consistency_checker.ts";
 import type { TestRepo } from "./git_repo.ts";
+import { instead, truncated } from "../fakes/behaviours.ts";
 import { GitServer } from "../fakes/git_server.ts";
+import { Sumdb } from "../fakes/sumdb.ts";
 import { readZip } from "../support/read_zip.ts";
 import { type Server, startServer } from "./server.ts";
 import { startUpstream, type Upstream } from "../fakes/upstream.ts";
@@ -30,6 +36,10 @@ const LIE_CHANCE = 0.05;
 
 const FROM_UPSTREAM = "example.com/m";
 const FROM_GIT = "go.example.com/lib";
+const RECORDED = "example.com/recorded";
+/** More would take too much memory: each has its zips of more than a MiB. */
+const MAX_RECORDED_VERSIONS = 25;
+const RECORDED_ZIP_BYTES = 1_500_000;
 
 /** The store of a race. */
 export interface Place extends AsyncDisposable {
@@ -54,6 +64,12 @@ export async function startRaceWorld({ open, requests, entry }: RaceOptions): Pr
   );
   const upstream = stack.use(await startUpstream());
   await addTwoCopies(upstream, versions);
+  const recorded = versions.filter((_, i) =>
+    i % Math.ceil(versions.length / MAX_RECORDED_VERSIONS) === 0
+  );
+  await addTwoForms(upstream, recorded);
+  const sumdb = new Sumdb({ resolve: (path, version) => upstream.hashesOf(path, version) });
+  upstream.mount(sumdb);
   const git = stack.use(await GitServer.start());
   const tags = await Tags.create(await git.createRepo("lib.git"), versions);
   const place = stack.use(await open());
@@ -65,6 +81,14 @@ export async function startRaceWorld({ open, requests, entry }: RaceOptions): Pr
     config,
     JSON.stringify({
       storage: place.storage,
+      publicModules: {
+        sumDatabase: {
+          name: sumdb.name,
+          publicKey: sumdb.verifierKey,
+          url: `${upstream.url}/sumdb/${sumdb.name}`,
+        },
+        noSumDatabase: FROM_UPSTREAM,
+      },
       privateModules: [{ pathPrefix: FROM_GIT, auth: { none: true }, repository }],
     }),
   );
@@ -81,7 +105,8 @@ export async function startRaceWorld({ open, requests, entry }: RaceOptions): Pr
     ),
   );
   await replicas.start();
-  return new RaceWorld({ seed, requests, versions, upstream, tags, replicas }, stack.move());
+  const parts = { seed, requests, versions, recorded, upstream, tags, replicas };
+  return new RaceWorld(parts, stack.move());
 }
 
 /** What is asked, as drawn from the seed. */
@@ -110,8 +135,8 @@ export class RaceWorld implements AsyncDisposable {
   /** Answers that no client should get, one message each. */
   readonly unexpected: string[] = [];
   readonly seed: number;
-  /** One from the upstream, one from git. */
-  readonly modules = [FROM_UPSTREAM, FROM_GIT];
+  /** One from the upstream, one from git, and one that is recorded. */
+  readonly modules = [FROM_UPSTREAM, FROM_GIT, RECORDED];
   kills = 0;
   readonly #parts: WorldParts;
   readonly #stack: AsyncDisposableStack;
@@ -136,6 +161,12 @@ export class RaceWorld implements AsyncDisposable {
           ? new Response("not found: so it says\n", { status: 404 })
           : honest(),
     );
+    const half = truncated("declared");
+    const wrong = instead(new Uint8Array(RECORDED_ZIP_BYTES));
+    parts.upstream.misbehave(/recorded.*\.zip$/, (request, honest) => {
+      if (lies() >= 2 * this.#lieChance) return honest();
+      return lies() < 0.5 ? half(request, honest) : wrong(request, honest);
+    });
   }
 
   /** Sends all requests, {@linkcode CLIENTS} at once, while tags move. */
@@ -186,7 +217,10 @@ export class RaceWorld implements AsyncDisposable {
       for (const name of read) {
         const [module = "", version = ""] = name.split("@");
         for (const what of ["info", "mod", "zip"] as const) {
-          assert.equal(await this.#ask({ module, version, what, replica: 0 }, replica), 200, name);
+          const plan = { module, version, what, replica: 0 } as const;
+          // A transfer breaks off when another replica has just stored the zip in its other form.
+          const status = await this.#ask(plan, replica) ?? await this.#ask(plan, replica);
+          assert.equal(status, 200, name);
         }
       }
       for (const module of this.modules) {
@@ -209,14 +243,17 @@ export class RaceWorld implements AsyncDisposable {
   /** Mostly versions that nobody has asked for yet: there the races are. */
   #draw(i: number): Plan {
     const random = this.#random;
-    const { requests, versions } = this.#parts;
+    const { requests } = this.#parts;
+    const kind = random();
+    const module = kind < 0.6 ? FROM_UPSTREAM : kind < 0.8 ? FROM_GIT : RECORDED;
+    const versions = module === RECORDED ? this.#parts.recorded : this.#parts.versions;
     const newest = Math.floor(i / requests * versions.length);
     const index = random() < 0.6
       ? Math.max(0, newest - Math.floor(random() * 3))
       : Math.floor(random() * (newest + 1));
     const chance = random();
     return {
-      module: random() < 0.8 ? FROM_UPSTREAM : FROM_GIT,
+      module,
       what: chance < 0.04
         ? "list"
         : chance < 0.08
@@ -231,13 +268,13 @@ export class RaceWorld implements AsyncDisposable {
     };
   }
 
-  /** Asks, and logs the answer. The status, or null when the replica was killed over it. */
+  /** Asks, and logs the answer. The status, or null when it broke off or the replica was killed. */
   async #ask(plan: Plan, replica: Server): Promise<number | null> {
     const path = pathOf(plan);
     const startMs = performance.now();
     const answer = await get(`${replica.url}/${path}`);
     const endMs = performance.now();
-    this.#count(answer === null ? "killed" : String(answer.status));
+    this.#count(answer === null ? "broken off" : String(answer.status));
     if (answer === null) return null;
     const { status, bytes } = answer;
     if (![200, 404, 502, 503].includes(status)) {
@@ -304,6 +341,7 @@ interface WorldParts {
   readonly seed: number;
   readonly requests: number;
   readonly versions: readonly string[];
+  readonly recorded: readonly string[];
   readonly upstream: Upstream;
   readonly tags: Tags;
   readonly replicas: Replicas;
@@ -399,6 +437,16 @@ async function addTwoCopies(upstream: Upstream, versions: readonly string[]): Pr
   }
 }
 
+async function addTwoForms(upstream: Upstream, versions: readonly string[]): Promise<void> {
+  const noise = new Uint8Array(randomBytes(RECORDED_ZIP_BYTES));
+  for (const version of versions) {
+    const files = { "go.mod": `module ${RECORDED}\n`, "m.go": sourceOf("one"), "noise": noise };
+    for (const isCompressed of [true, false]) {
+      await upstream.addModule({ path: RECORDED, version, files, isCompressed });
+    }
+  }
+}
+
 function goModOf(path: string, copy: string): string {
   return `module ${path}\n\n// copy ${copy}\n`;
 }
@@ -416,7 +464,7 @@ function infoOf(bytes: Uint8Array): { Version: string; Origin?: { Hash?: string 
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
-/** The whole answer, or null when the replica was killed over it. */
+/** The whole answer, or null when it broke off or the replica was killed over it. */
 async function get(
   url: string,
 ): Promise<{ status: number; bytes: Uint8Array<ArrayBuffer> } | null> {
