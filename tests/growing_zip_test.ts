@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
+import { createAuthority } from "./fakes/authority.ts";
 import { instead, status, tap, truncated } from "./fakes/behaviours.ts";
 import { MemoryStore } from "./fakes/memory_store.ts";
 import { Sumdb } from "./fakes/sumdb.ts";
@@ -14,7 +15,7 @@ import { eventually, within } from "./support/eventually.ts";
 import { goCommand, goTest } from "./support/go_command.ts";
 import { buildModuleZip } from "./support/module_zip.ts";
 import { startTestApp, type TestApp, type TestAppOptions } from "./worlds/app.ts";
-import { startServer } from "./worlds/server.ts";
+import { type Server, startServer } from "./worlds/server.ts";
 import { zipKey } from "../lib/store/keys.ts";
 import { bytesContent } from "../lib/store/object_store.ts";
 import { parseModulePath } from "../lib/module/path.ts";
@@ -264,47 +265,124 @@ Deno.test("a client that leaves ends a spool that nobody else follows", () =>
     assert.equal(upstream.count(/\.zip$/), 2);
   }, { limits: { graceMs: 0 } }));
 
-for (const workers of [1, 2]) {
-  goTest(
-    `go reports a zip that breaks off and keeps nothing of it (${workers} threads)`,
-    async () => {
-      await using upstream = await startUpstream({ modules: [MODULE] });
-      const sumdb = new Sumdb({ resolve: (path, version) => upstream.hashesOf(path, version) });
-      upstream.mount(sumdb);
-      const directory = await Deno.makeTempDir({ prefix: "growing-" });
-      await using _directory = {
-        [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
-      };
-      const { name, verifierKey } = sumdb;
-      await Deno.writeTextFile(
-        `${directory}/config.yaml`,
-        `storage: { disk: { path: ${directory}/store } }\n` +
-          `parentProxy: { url: "${upstream.url}" }\npublicModules: { sumDatabase: ` +
-          `{ name: ${name}, publicKey: "${verifierKey}", url: "${upstream.url}/sumdb/${name}" } }\n`,
-      );
-      await using server = await startServer({
-        args: ["--config-file", `${directory}/config.yaml`, "--workers", String(workers)],
-      });
-      if (workers > 1) await server.log(({ msg }) => msg === "all threads listen");
-      await using go = await goCommand({ proxy: server.url, sumdb: verifierKey });
-      const download = () => go.run(["mod", "download", "-json", `${PATH}@${VERSION}`]);
-      using rule = upstream.misbehave(/\.zip$/, instead(WRONG.bytes));
-      const broken = await download();
-      assert.equal(broken.code, 1);
-      assert.match(JSON.parse(broken.stdout).Error, /unexpected EOF|connection reset/);
-      const cache = `${go.moduleCache}/cache/download/${PATH}/@v`;
-      const names = [...Deno.readDirSync(cache)].map(({ name }) => name);
-      assert.deepEqual(names.filter((name) => /zip/.test(name) && !name.endsWith(".lock")), []);
-      assert.equal(upstream.count(/\.zip$/), 1);
-      const line = await server.log(({ msg, path, error }) =>
-        msg === "request" && path === `/${ZIP_URL}` && error !== undefined
-      );
-      assert.match(String(line["error"]), /hash mismatch/);
-      assert.equal(line["aborted"], true);
-      rule[Symbol.dispose]();
-      const right = await download();
-      assert.equal(right.code, 0, right.stdout);
-      assertBytes(await Deno.readFile(`${cache}/${VERSION}.zip`), HONEST.bytes);
-    },
-  );
+interface World extends AsyncDisposable {
+  readonly upstream: Upstream;
+  readonly server: Server;
+  readonly sumdb: Sumdb;
+  /** Trusts the server's certificate. */
+  readonly client: Deno.HttpClient;
 }
+
+const authority = await createAuthority();
+
+async function startWorld(
+  { workers, isTls = false }: { workers: number; isTls?: boolean },
+): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const upstream = stack.use(await startUpstream({ modules: [MODULE] }));
+  const sumdb = new Sumdb({ resolve: (path, version) => upstream.hashesOf(path, version) });
+  upstream.mount(sumdb);
+  const directory = await Deno.makeTempDir({ prefix: "growing-" });
+  stack.defer(() => Deno.remove(directory, { recursive: true }));
+  const { certificate, privateKey } = await authority.issue();
+  await Deno.writeTextFile(`${directory}/cert.pem`, certificate);
+  await Deno.writeTextFile(`${directory}/key.pem`, privateKey);
+  const { name, verifierKey: publicKey } = sumdb;
+  const tls = { certificate: { file: "cert.pem" }, privateKey: { file: "key.pem" } };
+  await Deno.writeTextFile(
+    `${directory}/config.yaml`,
+    JSON.stringify({
+      storage: { disk: { path: `${directory}/store` } },
+      parentProxy: { url: upstream.url },
+      publicModules: { sumDatabase: { name, publicKey, url: `${upstream.url}/sumdb/${name}` } },
+      ...isTls ? { listen: { tls } } : {},
+    }),
+  );
+  const server = stack.use(
+    await startServer({
+      args: ["--config-file", `${directory}/config.yaml`, "--workers", String(workers)],
+      ...isTls ? { caCertificate: authority.certificate } : {},
+    }),
+  );
+  if (workers > 1) await server.log(({ msg }) => msg === "all threads listen");
+  const client = stack.use(Deno.createHttpClient({ caCerts: [authority.certificate] }));
+  const all = stack.move();
+  return { upstream, server, sumdb, client, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+for (
+  const { name, ...options } of [
+    { name: "http", workers: 1 },
+    { name: "http with two threads", workers: 2 },
+    { name: "https", workers: 1, isTls: true },
+  ]
+) {
+  Deno.test(`${name}: clients hang up while a zip is spooled, and others get all of it`, async () => {
+    await using world = await startWorld(options);
+    const { server, upstream, client } = world;
+    const held = tap();
+    using _rule = upstream.misbehave(/\.zip$/, held.behaviour);
+    const hangUps: AbortController[] = [];
+    const ask = (id: string, signal?: AbortSignal) =>
+      fetch(`${server.url}/${ZIP_URL}`, {
+        client,
+        headers: { "X-Request-Id": id },
+        ...signal && { signal },
+      });
+    const open = async (id: string) => {
+      const hangUp = new AbortController();
+      hangUps.push(hangUp);
+      const { body } = await ask(id, hangUp.signal);
+      assert.ok(body !== null);
+      return body.getReader();
+    };
+    const leaving = [open("leaves-1"), open("leaves-2"), open("leaves-3")];
+    const staying = ask("stays");
+    await held.arrived;
+    held.give(MIB);
+    for (const reader of leaving) await (await reader).read();
+    for (const hangUp of hangUps) hangUp.abort();
+    for (const reader of leaving) await assert.rejects(readAll(await reader));
+    held.release();
+    assertBytes(await (await staying).bytes(), HONEST.bytes);
+    for (const id of ["leaves-1", "leaves-2", "leaves-3", "stays"]) {
+      const line = await server.log((line) => line["msg"] === "request" && line["id"] === id);
+      const { level, status, aborted, error } = line;
+      const wanted = { level: "info", status: 200, error: undefined };
+      assert.deepEqual({ level, status, error }, wanted, id);
+      assert.equal(aborted, id === "stays" ? undefined : true, id);
+    }
+    assert.equal(upstream.count(/\.zip$/), 1);
+  });
+
+  Deno.test(`${name}: a zip that breaks off is recorded with the reason`, async () => {
+    await using world = await startWorld(options);
+    const { server, upstream, client } = world;
+    using _rule = upstream.misbehave(/\.zip$/, instead(WRONG.bytes));
+    const response = await fetch(`${server.url}/${ZIP_URL}`, { client });
+    assert.equal(response.status, 200);
+    await assert.rejects(response.bytes(), TypeError);
+    const line = await server.log(({ msg, path }) => msg === "request" && path === `/${ZIP_URL}`);
+    assert.match(String(line["error"]), /hash mismatch/);
+    assert.equal(line["aborted"], true);
+  });
+}
+
+goTest("go reports a zip that breaks off and keeps nothing of it", async () => {
+  await using world = await startWorld({ workers: 2 });
+  const { server, upstream, sumdb } = world;
+  await using go = await goCommand({ proxy: server.url, sumdb: sumdb.verifierKey });
+  const download = () => go.run(["mod", "download", "-json", `${PATH}@${VERSION}`]);
+  using rule = upstream.misbehave(/\.zip$/, instead(WRONG.bytes));
+  const broken = await download();
+  assert.equal(broken.code, 1);
+  assert.match(JSON.parse(broken.stdout).Error, /unexpected EOF|connection reset/);
+  const cache = `${go.moduleCache}/cache/download/${PATH}/@v`;
+  const names = [...Deno.readDirSync(cache)].map(({ name }) => name);
+  assert.deepEqual(names.filter((name) => /zip/.test(name) && !name.endsWith(".lock")), []);
+  assert.equal(upstream.count(/\.zip$/), 1);
+  rule[Symbol.dispose]();
+  const right = await download();
+  assert.equal(right.code, 0, right.stdout);
+  assertBytes(await Deno.readFile(`${cache}/${VERSION}.zip`), HONEST.bytes);
+});
