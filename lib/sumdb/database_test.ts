@@ -106,6 +106,19 @@ Deno.test("lookup() knows what is not there, and remembers it for nobody", async
   });
 });
 
+Deno.test("find() follows the trees of many answers in a few steps", async () => {
+  const records = Array.from({ length: 40 }, (_, i) => recordOf(`example.com/m${i}`));
+  const byPath = new Map(records.map((record) => [record.path, record]));
+  // Each lookup appends a record, so that each answer has a larger tree.
+  const sumdb = new Sumdb({ resolve: (path) => byPath.get(path) ?? null });
+  growTo(sumdb, PLACE);
+  const { database } = testDatabase(sumdb);
+  const found = await Promise.all(records.map((record) => database.find(moduleOf(record))));
+  assert.deepEqual(found.map((hashes) => hashes?.zipH1), records.map(({ h1 }) => h1));
+  const steps = sumdb.requests.filter((path) => path.startsWith("/tile/8/0/002.p/"));
+  assert.ok(steps.length <= 5, `${steps.length} widths of the last tile: ${steps}`);
+});
+
 Deno.test("find() does not wait for the record to be kept, and lookup() does", async () => {
   const gate = Promise.withResolvers<void>();
   const isRecord = ({ method, key }: Call) => method === "create" && key.includes("/lookup/");

@@ -73,6 +73,13 @@ export interface TrustedLogOptions {
 /** The partial tiles of a tree in the store, by path. */
 type Edge = KeptTree["edge"];
 
+/** A tree that may become the newest. */
+interface Candidate {
+  readonly tree: SignedTree;
+  /** If it is in the store. */
+  readonly edge: Edge | null;
+}
+
 /** The newest tree. */
 export interface Head {
   readonly tree: SignedTree;
@@ -92,6 +99,8 @@ export class TrustedLog {
   readonly #compared = new LRUCache<number, true>({ max: MAX_REMEMBERED_TREES });
   readonly #reads = new SingleFlight<void>(1);
   readonly #turn: Semaphore;
+  /** Trees that wait for their turn, or have it. */
+  readonly #candidates = new Set<Candidate>();
   #head: Head | null = null;
   #readAtMs = -Infinity;
   #fork: { readonly report: string; isKept: boolean } | null = null;
@@ -151,12 +160,42 @@ export class TrustedLog {
     if (this.#head !== null && tree.size <= this.#head.tree.size) {
       return await this.#compareWithHead(tree, this.#head);
     }
-    using _turn = await this.#turn.acquire();
-    // Another one may have become the newest meanwhile.
-    const head = this.#head;
-    return head !== null && tree.size <= head.tree.size
-      ? await this.#compareWithHead(tree, head)
-      : await this.#goOn(head, { tree, edge });
+    const own: Candidate = { tree, edge };
+    this.#candidates.add(own);
+    try {
+      using _turn = await this.#turn.acquire();
+      // Another one may have become the newest meanwhile.
+      const head = this.#head;
+      if (head !== null && tree.size <= head.tree.size) {
+        return await this.#compareWithHead(tree, head);
+      }
+      const largest = this.#largestCandidate(own);
+      if (largest === own) return await this.#goOn(head, own);
+      // One step for all that wait: the others are compared with the largest, in memory mostly.
+      const newest = await this.#tryToGoOn(head, largest) ?? await this.#goOn(head, own);
+      return newest.tree === tree ? newest : await this.#compareWithHead(tree, newest);
+    } finally {
+      this.#candidates.delete(own);
+    }
+  }
+
+  #largestCandidate(own: Candidate): Candidate {
+    let largest = own;
+    for (const other of this.#candidates) {
+      if (other.tree.size > largest.tree.size) largest = other;
+    }
+    return largest;
+  }
+
+  /** Null if it fails: whoever brought this tree meets the failure at their own turn. */
+  async #tryToGoOn(head: Head | null, candidate: Candidate): Promise<Head | null> {
+    try {
+      return await this.#goOn(head, candidate);
+    } catch (error) {
+      if (error instanceof ForkError || !(error instanceof ProxyError)) throw error;
+      this.#candidates.delete(candidate);
+      return null;
+    }
   }
 
   async #compareWithHead(older: SignedTree, head: Head): Promise<Head> {
@@ -171,7 +210,7 @@ export class TrustedLog {
    */
   async #goOn(
     head: Head | null,
-    { tree, edge }: { tree: SignedTree; edge: Edge | null },
+    { tree, edge }: Candidate,
   ): Promise<Head> {
     const authentic = new Map<string, TileNodes>();
     const unkept: [Tile, Uint8Array<ArrayBuffer>][] = [];
