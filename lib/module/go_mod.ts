@@ -17,7 +17,7 @@
 import { type Directive, GoModError, MAX_TOKEN_BYTES, readDirectives } from "./go_mod_syntax.ts";
 import { unquoteGo } from "./go_string.ts";
 import { matchesPathMajor, type ModulePath, splitPathVersion } from "./path.ts";
-import { canonicalVersion } from "./version.ts";
+import { canonicalVersion, type Version } from "./version.ts";
 
 /**
  * Versions that their author has taken back, from `low` to `high`, both included. Not checked to be
@@ -58,6 +58,20 @@ export interface GoMod {
   readonly retractions: readonly Retraction[];
 }
 
+/** A line of `require`. Its path is not checked to be a module path. */
+export interface Requirement {
+  readonly path: string;
+  readonly version: Version;
+}
+
+/** What a go.mod file says about the module graph. */
+export interface GoModRequirements {
+  /** As {@linkcode GoMod.goVersion}. */
+  readonly goVersion: string | null;
+  /** In their order; at most {@linkcode MAX_REQUIREMENTS}. */
+  readonly requirements: readonly Requirement[];
+}
+
 /** The longest go.mod file that the `go` command reads. */
 export const MAX_GO_MOD_SIZE_BYTES = 16 << 20;
 
@@ -66,6 +80,9 @@ export const MAX_GO_MOD_SIZE_BYTES = 16 << 20;
  * million.
  */
 export const MAX_RETRACTIONS = 10_000;
+
+/** How many requirements of a file count; the largest graphs in use have some thousand. */
+export const MAX_REQUIREMENTS = 10_000;
 
 /**
  * What a go.mod file says. Never throws: a file that is no go.mod file, or is too long, says
@@ -106,6 +123,18 @@ export function* scanGoModNotices(bytes: Uint8Array): Generator<number, GoModNot
   const parsed = bytes.length > MAX_GO_MOD_SIZE_BYTES ? null : yield* parseGoMod(bytes);
   if (parsed === null) return { retractions: [], deprecation: null };
   return { retractions: parsed.retractions, deprecation: parsed.deprecation };
+}
+
+/**
+ * What a go.mod file requires. A file that is no go.mod file, or is too long, requires nothing. In
+ * steps, as {@linkcode scanGoMod}.
+ */
+export function* scanRequirements(
+  bytes: Uint8Array,
+): Generator<number, GoModRequirements, void> {
+  const parsed = bytes.length > MAX_GO_MOD_SIZE_BYTES ? null : yield* parseGoMod(bytes);
+  if (parsed === null) return NO_REQUIREMENTS;
+  return { goVersion: parsed.goVersion, requirements: parsed.requirements };
 }
 
 /**
@@ -175,10 +204,10 @@ function isSyntheticGoMod(goMod: Uint8Array, path: ModulePath): boolean {
 const MAX_SYNTHETIC_SIZE_BYTES = 16 * 1024;
 
 const EMPTY: GoMod = { modulePath: null, goVersion: null, retractions: [] };
+const NO_REQUIREMENTS: GoModRequirements = { goVersion: null, requirements: [] };
 
-interface ParsedGoMod extends GoModNotices {
+interface ParsedGoMod extends GoModNotices, GoModRequirements {
   readonly modulePath: string | null;
-  readonly goVersion: string | null;
 }
 
 /** Null when the `go` command would refuse the file of a dependency. */
@@ -198,6 +227,7 @@ function* parseDirectives(bytes: Uint8Array): Generator<number, ParsedGoMod, voi
   let goVersion: string | null = null;
   const retractions: ExplainedRetraction[] = [];
   const comments = new Comments();
+  const requirements: Requirement[] = [];
   for (const directive of readDirectives(bytes)) {
     if (typeof directive === "number") {
       yield directive * PARSE_COST;
@@ -221,15 +251,17 @@ function* parseDirectives(bytes: Uint8Array): Generator<number, ParsedGoMod, voi
         }
         break;
       }
-      case "require":
-        checkRequirement(directive);
+      case "require": {
+        const requirement = parseRequirement(directive);
+        if (requirements.length < MAX_REQUIREMENTS) requirements.push(requirement);
         break;
+      }
       case "ignore":
         onlyArgument(directive);
         break;
     }
   }
-  return { modulePath: modulePath || null, goVersion, retractions, deprecation };
+  return { modulePath: modulePath || null, goVersion, retractions, deprecation, requirements };
 }
 
 /** The texts of comments. Those above a block are about each of its lines, and are joined once. */
@@ -292,7 +324,7 @@ function parseRetraction(args: readonly string[]): Retraction | null {
   }
 }
 
-function checkRequirement({ args }: Directive): void {
+function parseRequirement({ args }: Directive): Requirement {
   const [path, version, ...rest] = args.map(stringValue);
   if (path === undefined || version === undefined || rest.length > 0) {
     throw new GoModError("require has not a path and a version");
@@ -302,6 +334,7 @@ function checkRequirement({ args }: Directive): void {
   if (canonical === null || split === null || !matchesPathMajor(canonical, split.pathMajor)) {
     throw new GoModError("require has a version that does not fit the path");
   }
+  return { path, version: canonical };
 }
 
 /** What stands behind `module` in a line. */

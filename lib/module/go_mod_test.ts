@@ -9,6 +9,7 @@ import {
   MAX_RETRACTIONS,
   scanGoMod,
   scanGoModNotices,
+  scanRequirements,
   syntheticGoMod,
 } from "./go_mod.ts";
 import { MAX_COMMENT_BYTES, MAX_COMMENT_LINES } from "./go_mod_syntax.ts";
@@ -126,6 +127,35 @@ Deno.test("scanGoMod() answers any bytes", () => {
   fc.assert(fc.property(fc.oneof(line, fc.uint8Array()), (bytes) => {
     atOnce(scanGoMod(bytes));
   }));
+});
+
+Deno.test("scanRequirements() reads what a file requires", async (t) => {
+  const rows = [
+    { input: "module example.com/m\n", want: [] },
+    {
+      input: "go 1.16\nrequire example.com/a v1.0.0 // indirect\n",
+      go: "1.16",
+      want: ["example.com/a v1.0.0"],
+    },
+    {
+      input:
+        'go 1.21.3\nrequire (\n\t"example.com/b/v2" v2.0.0-rc.1\n\texample.com/c v3.0.0+incompatible\n)\n',
+      go: "1.21.3",
+      want: ["example.com/b/v2 v2.0.0-rc.1", "example.com/c v3.0.0+incompatible"],
+    },
+    // What only a main module may say.
+    { input: "replace example.com/a => ../a\nexclude example.com/b v1.0.0\n", want: [] },
+    // The go command refuses the whole file.
+    { input: "require example.com/a v1.0.0\nrequire example.com/b v2.0.0\n", want: [] },
+    { input: "require (\n\texample.com/a v1.0.0\n", want: [] },
+  ];
+  for (const { input, go = null, want } of rows) {
+    await t.step(JSON.stringify(input), () => {
+      const { goVersion, requirements } = atOnce(scanRequirements(new TextEncoder().encode(input)));
+      assert.deepEqual(requirements.map(({ path, version }) => `${path} ${version}`), want);
+      assert.equal(goVersion, go);
+    });
+  }
 });
 
 Deno.test("syntheticGoMod() declares the path", () => {
