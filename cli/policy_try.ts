@@ -131,7 +131,7 @@ async function modulesOfFiles(files: readonly string[]): Promise<Map<string, Use
     } catch (cause) {
       throw new InvalidRequestError(`Cannot read ${file}`, { cause });
     }
-    for (const module of modulesOf(text)) {
+    for (const module of await modulesOf(text)) {
       used.set(nameOf(module), { module, identities: new Set() });
     }
   }

@@ -48,7 +48,7 @@ async function answerAudit(
     maxBytes: MAX_BODY_BYTES,
     timeoutMs: BODY_TIMEOUT_MS,
   });
-  const modules = readModules(text);
+  const modules = await readModules(text, request.signal);
   const readable = modules.filter(({ path }) => client.mayRead(path));
   const verdicts = await audit(readable, {
     identity: client.identity,
@@ -63,9 +63,9 @@ async function answerAudit(
   });
 }
 
-function readModules(text: string): ModuleVersion[] {
+async function readModules(text: string, signal: AbortSignal): Promise<ModuleVersion[]> {
   try {
-    return modulesOf(text);
+    return await modulesOf(text, signal);
   } catch (error) {
     // For a path of the protocol it would be a 404.
     if (error instanceof InvalidRequestError) throw new MalformedBodyError(error.message);

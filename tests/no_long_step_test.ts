@@ -36,6 +36,7 @@ import { MAX_DATA_TILE_BYTES } from "../lib/sumdb/log_folder.ts";
 import { splitRecords } from "../lib/sumdb/record.ts";
 import { selectFiles, type TreeFile } from "../lib/zip/select.ts";
 import { MemoryRepository } from "./fakes/memory_repository.ts";
+import { modulesOf } from "../lib/policy/audit.ts";
 import { type Suspect, testLongestSteps } from "./suites/longest_step_suite.ts";
 import { builtInMatcher, LICENCE_TEXTS, licenceText } from "./worlds/licences.ts";
 
@@ -353,6 +354,38 @@ const SUSPECTS: readonly Suspect[] = [
       return () => void list.decide("x", path);
     },
   },
+  {
+    name: "audit of 8 MiB of go.sum",
+    prepare: () => {
+      const h1 = `h1:${"A".repeat(43)}=`;
+      const text = filledLines((i) => `example.com/m${i % 20_000} v1.0.0 ${h1}\n`, 8 * MIB);
+      return () => modulesOf(text);
+    },
+  },
+  {
+    name: "audit of a bill of materials with as many values as may be",
+    prepare: () => {
+      const component = '{"purl":"pkg:golang/example.com/m@v1.0.0"}';
+      const text = `{"components":[${Array(49_000).fill(component).join(",")}]}`;
+      return () => modulesOf(text);
+    },
+  },
+  {
+    name: "audit of 8 MiB of JSON",
+    prepare: () => {
+      const text = `{"a":[${"[],".repeat(2.6 * MIB)}[]]}`;
+      return () => assert.rejects(modulesOf(text), /more than 100000 values/);
+    },
+  },
 ];
+
+function filledLines(line: (i: number) => string, chars: number): string {
+  const lines: string[] = [];
+  for (let length = 0, i = 0; length < chars; i++) {
+    lines.push(line(i));
+    length += lines.at(-1)?.length ?? 0;
+  }
+  return lines.join("");
+}
 
 testLongestSteps(SUSPECTS);

@@ -4,8 +4,10 @@
  *
  * Limits: {@linkcode MAX_AUDITED} versions; facts are looked up for {@linkcode WORKERS} at a time.
  */
+import { atPace, Pace, type Steps } from "../async/pace.ts";
 import { each, forEach } from "../async/workers.ts";
 import { InvalidRequestError } from "../errors.ts";
+import { parseForeignJson } from "../module/foreign_json.ts";
 import { parseGoSums } from "../module/go_sum.ts";
 import { type ModuleVersion, moduleVersion, nameOf } from "../module/module_version.ts";
 import { UnknownFactError } from "./facts.ts";
@@ -14,6 +16,11 @@ import type { Verdict } from "./verdict.ts";
 
 export const MAX_AUDITED = 20_000;
 const WORKERS = 16;
+/** Of a software bill of materials; some 30 milliseconds. */
+const MAX_JSON_VALUES = 100_000;
+/** Lines in one step, and what one costs, in the unit of {@linkcode Pace.spend}. */
+const STEP_LINES = 500;
+const ITEM_COST_BYTES = 2048;
 
 export interface Audited {
   readonly module: string;
@@ -87,36 +94,54 @@ export function isBad({ action, isEnforced }: Audited): boolean {
  *
  * @throws {InvalidRequestError} when it is neither, or has too many
  */
-export function modulesOf(text: string): ModuleVersion[] {
-  const modules = text.trimStart().startsWith("{")
-    ? modulesOfSbom(text)
-    : parseGoSums([text]).filter(({ zipH1 }) => zipH1 !== null)
-      .map(({ path, version }) => ({ path, version }));
-  if (modules.length > MAX_AUDITED) {
-    throw new InvalidRequestError(`Cannot audit more than ${MAX_AUDITED} versions`);
+export async function modulesOf(text: string, signal?: AbortSignal): Promise<ModuleVersion[]> {
+  const pace = new Pace(signal);
+  return text.trimStart().startsWith("{")
+    ? await atPace(modulesOfSbom(text), pace)
+    : await atPace(modulesOfGoSum(text), pace);
+}
+
+function* modulesOfGoSum(text: string): Steps<ModuleVersion[]> {
+  const modules = new Map<string, ModuleVersion>();
+  const lines = text.split("\n");
+  for (let i = 0; i < lines.length; i += STEP_LINES) {
+    for (const { path, version, zipH1 } of parseGoSums(lines.slice(i, i + STEP_LINES))) {
+      if (zipH1 !== null) add(modules, { path, version });
+    }
+    yield STEP_LINES * ITEM_COST_BYTES;
   }
-  return modules;
+  return [...modules.values()];
+}
+
+/** @throws {InvalidRequestError} when there are too many */
+function add(modules: Map<string, ModuleVersion>, module: ModuleVersion): void {
+  modules.set(nameOf(module), module);
+  if (modules.size <= MAX_AUDITED) return;
+  throw new InvalidRequestError(`Cannot audit more than ${MAX_AUDITED} versions`);
 }
 
 const GO_PURL = /^pkg:golang\/([^@?#]+)@([^?#]+)/;
 
-function modulesOfSbom(text: string): ModuleVersion[] {
+function* modulesOfSbom(text: string): Steps<ModuleVersion[]> {
   let document: unknown;
   try {
-    document = JSON.parse(text);
+    document = parseForeignJson(text, MAX_JSON_VALUES);
   } catch (cause) {
-    throw new InvalidRequestError("Cannot read the file: it is neither go.sum nor JSON", { cause });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InvalidRequestError(`Cannot read the file: ${reason}`, { cause });
   }
   const modules = new Map<string, ModuleVersion>();
   for (const purl of purlsOf(document)) {
+    yield ITEM_COST_BYTES;
     const [, path = "", version = ""] = GO_PURL.exec(purl) ?? [];
     if (path === "") continue;
     try {
       const module = moduleVersion(decodeURIComponent(path), decodeURIComponent(version));
-      modules.set(nameOf(module), module);
+      add(modules, module);
     } catch (error) {
       // The standard library and main modules have versions that no proxy serves.
-      if (!(error instanceof InvalidRequestError || error instanceof URIError)) throw error;
+      const isNoModule = error instanceof InvalidRequestError && modules.size <= MAX_AUDITED;
+      if (!isNoModule && !(error instanceof URIError)) throw error;
     }
   }
   return [...modules.values()];
