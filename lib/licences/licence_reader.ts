@@ -68,6 +68,8 @@ const MAX_WAIT_MS = 60_000;
 const RECORD_TIMEOUT_MS = 20_000;
 /** How many copies' licences are kept in memory. They take some 500 bytes each. */
 const MAX_REMEMBERED = 10_000;
+/** How long lists do without the licences of a copy that had no record when it was looked for. */
+const UNKNOWN_TTL_MS = 60_000;
 /** A range is read at once up to this size: most directories, and most licences. */
 const WINDOW_BYTES = 64 * 1024;
 
@@ -75,6 +77,8 @@ export class LicenceReader {
   readonly #options: Required<Omit<LicenceReaderOptions, "loadMatcher">>;
   readonly #matcher: () => Promise<LicenceMatcher>;
   readonly #known = new LRUCache<string, ModuleLicences>({ max: MAX_REMEMBERED });
+  /** Copies that had no record: a list would look for them again each time. */
+  readonly #unknown = new LRUCache<string, true>({ max: MAX_REMEMBERED, ttl: UNKNOWN_TTL_MS });
   readonly #flights = new SingleFlight<ModuleLicences | null>(MAX_DETECTIONS);
   readonly #turns = new Semaphore({
     what: "the detection of licences",
@@ -107,7 +111,7 @@ export class LicenceReader {
   > {
     const remembered = this.remembered(copy);
     if (remembered !== null) return remembered;
-    if (onlyKnown) return await this.#readRecord(copy, signal);
+    if (onlyKnown) return await this.#readKnown(copy, signal);
     return await this.#flights.run(rememberedKey(copy.manifest), async (flight) => {
       const known = await this.#readRecord(copy, flight.signal);
       if (known !== null) return known;
@@ -116,6 +120,14 @@ export class LicenceReader {
       if (detected !== null) await this.#keep(copy, detected);
       return detected;
     }, signal);
+  }
+
+  async #readKnown(copy: Copy, signal: AbortSignal): Promise<ModuleLicences | null> {
+    const key = rememberedKey(copy.manifest);
+    if (this.#unknown.has(key)) return null;
+    const known = await this.#readRecord(copy, signal);
+    if (known === null) this.#unknown.set(key, true);
+    return known;
   }
 
   async #readRecord(copy: Copy, signal: AbortSignal): Promise<ModuleLicences | null> {

@@ -114,6 +114,19 @@ Deno.test("LicenceReader.read() of what is known detects nothing", async () => {
   assert.deepEqual(await world.reader().read(copy, { onlyKnown: true, signal }), detected);
 });
 
+Deno.test("LicenceReader.read() of what is known does not look again and again", async () => {
+  const store = new FaultyStore(new MemoryStore());
+  const world = new World(store);
+  const copy = await world.publish();
+  const reader = world.reader();
+  const looks = () => store.calls.filter(({ key }) => key.startsWith("d1/")).length;
+  assert.equal(await reader.read(copy, { onlyKnown: true, signal }), null);
+  assert.equal(await reader.read(copy, { onlyKnown: true, signal }), null);
+  assert.equal(looks(), 1);
+  const detected = await reader.read(copy, { signal });
+  assert.equal(await reader.read(copy, { onlyKnown: true, signal }), detected);
+});
+
 Deno.test("LicenceReader.read() detects once for all who ask at the same time", async () => {
   const world = new World();
   const copy = await world.publish();
