@@ -5,13 +5,15 @@
  * What is known is never left out because it is old. That it is old is said: {@linkcode status}, a
  * line of the log, `gomodproxy_advisories_stale`, `/readyz`.
  */
+import { atPace, Pace } from "../async/pace.ts";
 import { pause } from "../async/pause.ts";
 import { UnavailableError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import type { Metrics } from "../log/metrics.ts";
-import { AdvisoryDatabase, mergedEntries } from "./database.ts";
+import { AdvisoryDatabase } from "./database.ts";
+import type { EntrySet } from "./entry_set.ts";
 import type { Mirror } from "./mirror.ts";
-import { type AdvisoryTable, compileTable, EMPTY_TABLE, Matcher } from "./table.ts";
+import { type AdvisoryTable, compileSteps, EMPTY_TABLE, Matcher } from "./table.ts";
 
 export interface AdvisoriesOptions {
   /** In the order of the configuration. */
@@ -63,15 +65,18 @@ export class Advisories {
   readonly #options: AdvisoriesOptions;
   readonly #listeners = new Set<(table: AdvisoryTable) => void>();
   #matcher: Matcher;
-  #database: AdvisoryDatabase;
+  /** Null before anything was read. */
+  #database: AdvisoryDatabase | null = null;
+  /** What matcher and database were made of. */
+  #compiled: readonly EntrySet[] = [];
+  #compiling: Promise<void> = Promise.resolve();
   #saidStale = "";
 
   constructor(options: AdvisoriesOptions) {
     this.#options = options;
     this.#matcher = new Matcher(EMPTY_TABLE, options.now);
-    this.#database = new AdvisoryDatabase(new Map(), options.isPrivate);
     const { metrics } = options;
-    metrics.gauge("gomodproxy_advisories_entries", () => this.#database.size);
+    metrics.gauge("gomodproxy_advisories_entries", () => this.#database?.size ?? 0);
     metrics.gauge("gomodproxy_advisories_stale", () => Number(this.status.isStale));
     metrics.gauge(
       "gomodproxy_advisories_last_success_timestamp_seconds",
@@ -106,9 +111,15 @@ export class Advisories {
     };
   }
 
-  /** A source that has never been read: what is known is not all. Null where there is none. */
+  /**
+   * A source of which nothing can be found yet: it was never read, or was read just now. What is
+   * known is not all. Null where there is none.
+   */
   get unread(): { readonly name: string; readonly fault: string | null } | null {
-    return this.#options.mirrors.find(({ succeededMs }) => succeededMs === null) ?? null;
+    const { mirrors } = this.#options;
+    // What was read has an entry at least.
+    return mirrors.find(({ succeededMs }, i) => succeededMs === null || !this.#compiled[i]?.size) ??
+      null;
   }
 
   /**
@@ -117,10 +128,10 @@ export class Advisories {
    */
   get database(): AdvisoryDatabase {
     const { unread } = this;
-    if (unread === null) return this.#database;
+    if (unread === null && this.#database !== null) return this.#database;
     throw new UnavailableError(
-      `Cannot answer from the vulnerability database: source "${unread.name}" was never read` +
-        (unread.fault === null ? "" : "; the log says why"),
+      `Cannot answer from the vulnerability database: source "${unread?.name}" was never read` +
+        (unread?.fault == null ? "" : "; the log says why"),
     );
   }
 
@@ -137,15 +148,15 @@ export class Advisories {
    */
   async load(signal: AbortSignal): Promise<void> {
     const { mirrors } = this.#options;
-    const changes = await Promise.all(mirrors.map((mirror) => mirror.load(signal)));
-    if (changes.includes(true)) this.#compile();
+    await Promise.all(mirrors.map((mirror) => mirror.load(signal)));
+    await this.#compile(signal);
   }
 
   /** Asks every source once. */
   async refresh(signal: AbortSignal): Promise<void> {
     await Promise.all(
       this.#options.mirrors.map(async (mirror) => {
-        if (await mirror.refresh(signal)) this.#compile();
+        if (await mirror.refresh(signal)) await this.#compile(signal);
       }),
     );
     this.#sayStale();
@@ -159,7 +170,7 @@ export class Advisories {
   async #keep(mirror: Mirror, signal: AbortSignal): Promise<void> {
     const { refreshEveryMs, retryMs = RETRY_MS } = this.#options;
     for (let failures = 0; !signal.aborted;) {
-      if (await mirror.refresh(signal)) this.#compile();
+      if (await mirror.refresh(signal)) await this.#compile(signal);
       this.#sayStale();
       failures = mirror.fault === null ? 0 : failures + 1;
       const pauseMs = failures === 0 ? refreshEveryMs : retryMs * 2 ** (failures - 1);
@@ -167,19 +178,31 @@ export class Advisories {
     }
   }
 
-  #compile(): void {
+  /** One after the other; one that finds nothing new does nothing. Ends early with the signal. */
+  #compile(signal: AbortSignal): Promise<void> {
+    return this.#compiling = this.#compiling.then(async () => {
+      try {
+        await this.#compileNow(signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+    });
+  }
+
+  async #compileNow(signal: AbortSignal): Promise<void> {
     const { mirrors, now, isPrivate } = this.#options;
+    const sets = mirrors.map(({ entries }) => entries);
+    if (sets.every((set, i) => set === this.#compiled[i])) return;
+    const pace = new Pace(signal);
     const sources = mirrors.map(({ name, count, entries }) => ({
       source: name,
       state: String(count),
       advisories: [...entries.values()].map(({ advisory }) => advisory),
     }));
-    const table = compileTable(sources, this.table.generation + 1);
+    const table = await atPace(compileSteps(sources, this.table.generation + 1), pace);
+    this.#database = await AdvisoryDatabase.open({ sets, isPrivate, pace });
     this.#matcher = new Matcher(table, now);
-    this.#database = new AdvisoryDatabase(
-      mergedEntries(mirrors.map(({ entries }) => entries)),
-      isPrivate,
-    );
+    this.#compiled = sets;
     for (const listener of this.#listeners) listener(table);
   }
 

@@ -19,9 +19,9 @@
  * them. Of several entries with one id the first source's counts.
  */
 import { gzipSync } from "node:zlib";
-import type { EntrySet, StoredEntry } from "./entry_set.ts";
-import { digestOf } from "./entry_set.ts";
-import { lastFix } from "./ranges.ts";
+import { atOnce, atPace, type Pace, sortSteps, type Steps } from "../async/pace.ts";
+import { digestOf, type EntrySet, type StoredEntry } from "./entry_set.ts";
+import { gzip } from "./gzip.ts";
 
 /** One file of the database. */
 export interface DatabaseFile {
@@ -41,25 +41,44 @@ export type IndexName = typeof INDEX_NAMES[number];
 /** Whether a reader may know of a module. */
 export type MayKnow = (path: string) => boolean;
 
-/** Views that are kept, for readers who may not know of the same modules. */
+export interface OpenDatabaseOptions {
+  /** Of all sources, in their order. */
+  readonly sets: readonly EntrySet[];
+  /** Which modules only some readers may know of. */
+  readonly isPrivate: (path: string) => boolean;
+  readonly pace: Pace;
+}
+
+type Indexes = Readonly<Record<IndexName, IndexFile>>;
+
+/** Indexes that are kept, for readers who may not know of the same modules. */
 const MAX_VIEWS = 8;
+/** What an entry costs, in the unit of async/pace.ts. */
+const ENTRY_COST = 2048;
 
 export class AdvisoryDatabase {
   readonly #entries: EntrySet;
-  /** Entries about private modules, with the paths of these. */
+  /** Of entries about private modules, the paths of these. */
   readonly #restricted: ReadonlyMap<string, readonly string[]>;
   /** By the ids that are not in them. */
-  readonly #views = new Map<string, View>();
+  readonly #views = new Map<string, Indexes>();
 
-  /** @param isPrivate which modules only some readers may know of */
-  constructor(entries: EntrySet, isPrivate: (path: string) => boolean) {
+  private constructor(
+    entries: EntrySet,
+    restricted: ReadonlyMap<string, readonly string[]>,
+    whole: Indexes,
+  ) {
     this.#entries = entries;
-    const restricted = new Map<string, readonly string[]>();
-    for (const [id, { advisory: { affected } }] of entries) {
-      const paths = affected.map(({ path }) => path).filter(isPrivate);
-      if (paths.length > 0) restricted.set(id, paths);
-    }
     this.#restricted = restricted;
+    this.#views.set("", whole);
+  }
+
+  static async open({ sets, isPrivate, pace }: OpenDatabaseOptions): Promise<AdvisoryDatabase> {
+    const entries = await atPace(mergeSteps(sets), pace);
+    const restricted = await atPace(restrictedSteps(entries, isPrivate), pace);
+    const whole = await atPace(indexSteps([...entries.values()]), pace);
+    for (const file of Object.values(whole)) await file.compress(pace);
+    return new AdvisoryDatabase(entries, restricted, whole);
   }
 
   get size(): number {
@@ -70,23 +89,25 @@ export class AdvisoryDatabase {
   index(name: IndexName, mayKnow: MayKnow): DatabaseFile {
     const hidden = [...this.#restricted].filter(([, paths]) => !paths.every(mayKnow))
       .map(([id]) => id);
-    return this.#view(hidden).file(name);
+    return this.#view(hidden)[name];
   }
 
   /** Null where there is none for the reader. */
   entry(id: string, mayKnow: MayKnow): DatabaseFile | null {
     const entry = this.#entries.get(id);
     if (entry === undefined || this.#restricted.get(id)?.every(mayKnow) === false) return null;
-    return fileOf(entry.json, entry.advisory.modified);
+    return new IndexFile(entry.json, entry.advisory.modified);
   }
 
-  #view(hidden: readonly string[]): View {
+  #view(hidden: readonly string[]): Indexes {
     const key = hidden.join(" ");
     const known = this.#views.get(key);
     if (known !== undefined) return known;
     const ids = new Set(hidden);
-    const view = new View([...this.#entries].filter(([id]) => !ids.has(id)).map(([, one]) => one));
-    const [oldest] = this.#views.size < MAX_VIEWS ? [] : this.#views.keys();
+    const entries = [...this.#entries].filter(([id]) => !ids.has(id)).map(([, entry]) => entry);
+    const view = atOnce(indexSteps(entries));
+    // The whole stays.
+    const [, oldest] = this.#views.size < MAX_VIEWS ? [] : this.#views.keys();
     if (oldest !== undefined) this.#views.delete(oldest);
     this.#views.set(key, view);
     return view;
@@ -94,80 +115,80 @@ export class AdvisoryDatabase {
 }
 
 /** The first source's entry under each id, in the order of the ids. */
-export function mergedEntries(sets: readonly EntrySet[]): EntrySet {
+export function* mergeSteps(sets: readonly EntrySet[]): Steps<EntrySet> {
   const [only] = sets;
   if (sets.length === 1 && only !== undefined) return only;
   const merged = new Map<string, StoredEntry>();
   for (const set of sets) {
-    for (const [id, entry] of set) if (!merged.has(id)) merged.set(id, entry);
+    for (const [id, entry] of set) {
+      if (!merged.has(id)) merged.set(id, entry);
+      yield ENTRY_COST;
+    }
   }
-  return new Map([...merged].sort(([a], [b]) => a < b ? -1 : 1));
+  return new Map(yield* sortSteps([...merged], ([a], [b]) => a < b ? -1 : 1));
 }
 
-/** The indexes of some entries, made when they are asked for. */
-class View {
-  readonly #entries: readonly StoredEntry[];
-  readonly #files = new Map<IndexName, DatabaseFile>();
-
-  constructor(entries: readonly StoredEntry[]) {
-    this.#entries = entries;
+function* restrictedSteps(
+  entries: EntrySet,
+  isPrivate: (path: string) => boolean,
+): Steps<ReadonlyMap<string, readonly string[]>> {
+  const restricted = new Map<string, readonly string[]>();
+  for (const [id, { advisory: { affected } }] of entries) {
+    const paths = affected.map(({ path }) => path).filter(isPrivate);
+    if (paths.length > 0) restricted.set(id, paths);
+    yield ENTRY_COST;
   }
-
-  file(name: IndexName): DatabaseFile {
-    const known = this.#files.get(name);
-    if (known !== undefined) return known;
-    const json = new TextEncoder().encode(JSON.stringify(this.#value(name)));
-    const file = fileOf(json, this.#modified());
-    this.#files.set(name, file);
-    return file;
-  }
-
-  #value(name: IndexName): unknown {
-    switch (name) {
-      case "db":
-        return { modified: this.#modified() };
-      case "modules":
-        return modulesOf(this.#entries);
-      case "vulns":
-        return this.#entries.map(({ advisory: { id, modified, aliases } }) => ({
-          id,
-          modified,
-          ...aliases.length === 0 ? {} : { aliases },
-        }));
-    }
-  }
-
-  #modified(): string {
-    let latest = NEVER;
-    for (const { advisory: { modified } } of this.#entries) {
-      if (Date.parse(modified) > Date.parse(latest)) latest = modified;
-    }
-    return latest;
-  }
+  return restricted;
 }
 
 /** As Go writes the zero time. */
 const NEVER = "0001-01-01T00:00:00Z";
 
-function modulesOf(entries: readonly StoredEntry[]): unknown {
-  const modules = new Map<string, { id: string; modified: string; fixed?: string }[]>();
-  for (const { advisory: { id, modified, affected } } of entries) {
-    for (const one of affected) {
-      const fixed = lastFix(one);
-      const vulns = modules.get(one.path) ?? [];
-      vulns.push({ id, modified, ...fixed === "" ? {} : { fixed } });
-      modules.set(one.path, vulns);
+function* indexSteps(entries: readonly StoredEntry[]): Steps<Indexes> {
+  let latest = NEVER;
+  const vulns: string[] = [];
+  const modules = new Map<string, string[]>();
+  for (const { advisory: { id, modified, aliases, affected } } of entries) {
+    if (Date.parse(modified) > Date.parse(latest)) latest = modified;
+    vulns.push(JSON.stringify({ id, modified, ...aliases.length === 0 ? {} : { aliases } }));
+    for (const { path, lastFix: fixed } of affected) {
+      const text = JSON.stringify({ id, modified, ...fixed === "" ? {} : { fixed } });
+      const known = modules.get(path);
+      if (known === undefined) modules.set(path, [text]);
+      else known.push(text);
     }
+    yield ENTRY_COST;
   }
-  return [...modules].sort(([a], [b]) => a < b ? -1 : 1).map(([path, vulns]) => ({ path, vulns }));
+  const sorted = yield* sortSteps([...modules], ([a], [b]) => a < b ? -1 : 1);
+  const texts = sorted.map(([path, vulns]) =>
+    `{"path":${JSON.stringify(path)},"vulns":[${vulns.join(",")}]}`
+  );
+  const file = (text: string) => new IndexFile(new TextEncoder().encode(text), latest);
+  return {
+    db: file(JSON.stringify({ modified: latest })),
+    modules: file(`[${texts.join(",")}]`),
+    vulns: file(`[${vulns.join(",")}]`),
+  };
 }
 
-function fileOf(json: Uint8Array<ArrayBuffer>, modified: string): DatabaseFile {
-  let gzip: Uint8Array<ArrayBuffer> | null = null;
-  return {
-    json,
-    gzip: () => gzip ??= new Uint8Array(gzipSync(json, { level: 9 })),
-    digest: digestOf(json),
-    modified,
-  };
+class IndexFile implements DatabaseFile {
+  readonly json: Uint8Array<ArrayBuffer>;
+  readonly digest: string;
+  readonly modified: string;
+  #gzip: Uint8Array<ArrayBuffer> | null = null;
+
+  constructor(json: Uint8Array<ArrayBuffer>, modified: string) {
+    this.json = json;
+    this.modified = modified;
+    this.digest = digestOf(json);
+  }
+
+  gzip(): Uint8Array<ArrayBuffer> {
+    return this.#gzip ??= new Uint8Array(gzipSync(this.json));
+  }
+
+  /** {@linkcode gzip} with turns for others. */
+  async compress(pace: Pace): Promise<void> {
+    this.#gzip = await gzip(this.json, pace);
+  }
 }

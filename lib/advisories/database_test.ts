@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
 import { type FakeEntry, fakeEntry } from "../../tests/fakes/vulndb.ts";
-import { AdvisoryDatabase, type DatabaseFile, mergedEntries } from "./database.ts";
+import { atOnce, Pace } from "../async/pace.ts";
+import { AdvisoryDatabase, type DatabaseFile, mergeSteps } from "./database.ts";
 import { type EntrySet, GrowingSet, readEntry } from "./entry_set.ts";
 
 function setOf(...entries: FakeEntry[]): EntrySet {
@@ -12,6 +13,10 @@ function setOf(...entries: FakeEntry[]): EntrySet {
   return set.sorted;
 }
 
+function open(entries: EntrySet, isPrivate: (path: string) => boolean): Promise<AdvisoryDatabase> {
+  return AdvisoryDatabase.open({ sets: [entries], isPrivate, pace: new Pace(undefined) });
+}
+
 const EVERYTHING = () => true;
 const valueOf = ({ json }: DatabaseFile) => JSON.parse(new TextDecoder().decode(json));
 
@@ -20,7 +25,7 @@ const affected = (name: string, ...events: unknown[]) => ({
   ranges: [{ type: "SEMVER", events }],
 });
 
-Deno.test("AdvisoryDatabase.index() is as the protocol has it", () => {
+Deno.test("AdvisoryDatabase.index() is as the protocol has it", async () => {
   const entries = setOf(
     fakeEntry("GO-2", {
       modified: "2026-02-01T00:00:00Z",
@@ -38,7 +43,7 @@ Deno.test("AdvisoryDatabase.index() is as the protocol has it", () => {
     fakeEntry("GO-1", { aliases: ["CVE-1", "GHSA-1"], name: "example.com/b", fixed: "0.9.0" }),
     fakeEntry("GO-3", { name: "stdlib", fixed: "1.20.1", withdrawn: "2025-01-01T00:00:00Z" }),
   );
-  const database = new AdvisoryDatabase(entries, () => false);
+  const database = await open(entries, () => false);
   assert.deepEqual(valueOf(database.index("db", EVERYTHING)), { modified: "2026-02-01T00:00:00Z" });
   const [early, late] = ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"];
   assert.deepEqual(valueOf(database.index("modules", EVERYTHING)), [
@@ -64,7 +69,7 @@ Deno.test("AdvisoryDatabase.index() is as the protocol has it", () => {
   assert.equal(database.entry("GO-9", EVERYTHING), null);
 });
 
-Deno.test("AdvisoryDatabase shows entries about private modules to those who may know", () => {
+Deno.test("AdvisoryDatabase shows entries about private modules to those who may know", async () => {
   const entries = setOf(
     fakeEntry("GO-1", { name: "example.com/open" }),
     fakeEntry("ORG-1", { name: "corp.example.com/a" }),
@@ -76,7 +81,7 @@ Deno.test("AdvisoryDatabase shows entries about private modules to those who may
       ],
     }),
   );
-  const database = new AdvisoryDatabase(entries, (path) => path.startsWith("corp.example.com/"));
+  const database = await open(entries, (path) => path.startsWith("corp.example.com/"));
   const readers = [
     { mayKnow: () => true, want: ["GO-1", "ORG-1", "ORG-2"], modified: "2026-05-01T00:00:00Z" },
     {
@@ -102,12 +107,12 @@ Deno.test("AdvisoryDatabase shows entries about private modules to those who may
   assert.equal(first, second);
 });
 
-Deno.test("mergedEntries() takes the first source's entry of an id", () => {
+Deno.test("mergeSteps() takes the first source's entry of an id", () => {
   const one = setOf(fakeEntry("B", { fixed: "1.0.0" }));
   const two = setOf(fakeEntry("A"), fakeEntry("B", { fixed: "2.0.0" }));
-  const merged = mergedEntries([one, two]);
+  const merged = atOnce(mergeSteps([one, two]));
   assert.deepEqual([...merged.keys()], ["A", "B"]);
   assert.equal(merged.get("B"), one.get("B"));
-  assert.equal(mergedEntries([one]), one);
-  assert.equal(mergedEntries([]).size, 0);
+  assert.equal(atOnce(mergeSteps([one])), one);
+  assert.equal(atOnce(mergeSteps([])).size, 0);
 });

@@ -11,7 +11,7 @@
 import { z } from "zod";
 import { ProxyError } from "../errors.ts";
 import { timePartsOf } from "../module/rfc3339.ts";
-import { type Affected, eventText, parseLoosely } from "./ranges.ts";
+import { type Affected, eventText, lastFix, parseLoosely } from "./ranges.ts";
 import { cvssScore, leastScore } from "./severity.ts";
 
 /** The largest of 4,291 entries of the Go database has 12.9 KB. */
@@ -183,11 +183,15 @@ function affectedOf(one: z.output<typeof affected>, id: string): Affected[] {
     // Then they are not taken for a complete list.
     versions.length < listed.length || (ranges.length > 0 && versions.length === 0)
   );
-  return [{
-    path: name,
+  const compared = {
     ranges: comparable.map(({ events }) => eventsOf(events ?? [])),
     versions: isIncomparable ? [] : versions,
+  };
+  return [{
+    path: name,
+    ...compared,
     isRangeUnknown: isIncomparable || (one.ecosystem_specific?.custom_ranges ?? []).length > 0,
+    lastFix: lastFix(compared),
   }];
 }
 

@@ -40,6 +40,7 @@ Deno.test("parseEntry() takes what is used, and keeps the rest in the value", ()
       ranges: [">=0 <0.3.7"],
       versions: [],
       isRangeUnknown: false,
+      lastFix: "0.3.7",
     }],
   });
   assert.deepEqual(value, ENTRY);
@@ -136,7 +137,13 @@ Deno.test("parseEntry() reads what databases say of an entry", async (t) => {
   const affected = (one: Record<string, unknown>) =>
     advisoryOf({ affected: [{ package: go, ...one }] }).affected[0];
   const ecosystem = { type: "ECOSYSTEM", events: [{ introduced: "0" }, { fixed: "7" }] };
-  const all = { path: "example.com/m", ranges: [], versions: [], isRangeUnknown: false };
+  const all = {
+    path: "example.com/m",
+    ranges: [],
+    versions: [],
+    isRangeUnknown: false,
+    lastFix: "",
+  };
   await t.step("no range", () => assert.deepEqual(affected({ versions: [] }), all));
   await t.step("only versions", () => {
     assert.deepEqual(affected({ versions: ["v1.0.0"] }), { ...all, versions: ["v1.0.0"] });

@@ -31,6 +31,8 @@ export interface Affected {
    * are ranges in another scheme than Go's versions.
    */
   readonly isRangeUnknown: boolean;
+  /** {@linkcode lastFix} */
+  readonly lastFix: string;
 }
 
 export type EventKind = "introduced" | "fixed" | "last_affected";
@@ -68,7 +70,9 @@ export function parseLoosely(text: string): Semver | null {
   return parseSemver(`v${text.replace(/^v/, "").replace(/^go/, "")}`);
 }
 
-export function parseAffected({ ranges, versions }: Affected): ParsedAffected {
+export function parseAffected(
+  { ranges, versions }: Pick<Affected, "ranges" | "versions">,
+): ParsedAffected {
   return {
     ranges: ranges.map((range) => parseEvents(range).sort(compareEvents)),
     versions: versions.map(parseLoosely),
@@ -141,7 +145,7 @@ export function fixesFor(
  * `NonSupersededFix` of x/vuln, but for several ranges of which one has no end: there it returns
  * the end of another one.
  */
-export function lastFix(affected: Affected): string {
+export function lastFix(affected: Pick<Affected, "ranges" | "versions">): string {
   const { ranges } = parseAffected(affected);
   if (affected.versions.length > 0 || ranges.length === 0) return "";
   const ends = ranges.map(endOf);

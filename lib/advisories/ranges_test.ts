@@ -10,7 +10,7 @@ import {
 } from "./ranges.ts";
 
 function affected(ranges: readonly string[], versions: readonly string[] = []): Affected {
-  return { path: "example.com/m", ranges, versions, isRangeUnknown: false };
+  return { path: "example.com/m", ranges, versions, isRangeUnknown: false, lastFix: "" };
 }
 
 Deno.test("isAffected() follows x/vuln", async (t) => {

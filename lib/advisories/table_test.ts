@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { atOnce } from "../async/pace.ts";
 import { goOfSemver } from "./go_version.ts";
 import { type Advisory, parseEntry } from "./osv.ts";
-import { compileTable, Matcher } from "./table.ts";
+import { compileSteps, Matcher } from "./table.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
 
@@ -17,17 +18,23 @@ function advisory(id: string, modules: Record<string, string[]>, changes: Partia
     severity: null,
     url: null,
     affected: Object.entries(modules).flatMap(([path, ranges]) =>
-      ranges.map((range) => ({ path, ranges: [range], versions: [], isRangeUnknown: false }))
+      ranges.map((range) => ({
+        path,
+        ranges: [range],
+        versions: [],
+        isRangeUnknown: false,
+        lastFix: "",
+      }))
     ),
     ...changes,
   };
 }
 
 function matcher(...sources: Advisory[][]): Matcher {
-  const table = compileTable(
+  const table = atOnce(compileSteps(
     sources.map((advisories, i) => ({ source: `s${i}`, state: "1", advisories })),
     7,
-  );
+  ));
   // As on another thread.
   return new Matcher(structuredClone(table), () => NOW_MS);
 }
@@ -88,7 +95,13 @@ Deno.test("of two entries with one id, the first source's counts", () => {
 });
 
 Deno.test("a range is unknown where no part that can be compared is about the version", () => {
-  const unknown = { path: "example.com/m", ranges: [">=0"], versions: [], isRangeUnknown: true };
+  const unknown = {
+    path: "example.com/m",
+    ranges: [">=0"],
+    versions: [],
+    isRangeUnknown: true,
+    lastFix: "",
+  };
   const known = { ...unknown, ranges: [">=0 <1.0.0"], isRangeUnknown: false };
   const m = matcher([advisory("A-1", {}, { affected: [unknown, known] })]);
   const isUnknown = (version: string) =>

@@ -9,10 +9,12 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { atOnce } from "../../lib/async/pace.ts";
 import { parseEntry } from "../../lib/advisories/osv.ts";
-import { compileTable, Matcher } from "../../lib/advisories/table.ts";
+import { compileSteps, Matcher } from "../../lib/advisories/table.ts";
 import { type FakeEntry, fakeEntry, FakeVulndb } from "../fakes/vulndb.ts";
 import { type AskedVersion, chosenPairs } from "../support/advisory_pairs.ts";
+import { eventually } from "../support/eventually.ts";
 import { type GoCommand, goCommand, goTest } from "../support/go_command.ts";
 import { verdictsOf } from "../support/govulncheck.ts";
 import { report } from "../support/report.ts";
@@ -84,7 +86,11 @@ async function start(directory: string, entries: readonly FakeEntry[]): Promise<
     args: ["--config-file", join(directory, "config.yaml")],
     env: { GOPROXY: "off" },
   });
-  await server.log(({ msg }) => msg === "advisories have changed");
+  await eventually("the source to be read", async () => {
+    const response = await fetch(as("dev", server, "/-/vulndb/index/db.json"));
+    await response.body?.cancel();
+    return response.status === 200;
+  });
   return server;
 }
 
@@ -189,7 +195,7 @@ goTest("govulncheck works with the database of this server", async (t) => {
     }
     await using vulndb = new FakeVulndb(all);
     const advisories = all.map((entry) => parseEntry(JSON.stringify(entry)).advisory);
-    const table = compileTable([{ source: "go", state: "", advisories }], 1);
+    const table = atOnce(compileSteps([{ source: "go", state: "", advisories }], 1));
     const matcher = new Matcher(table, Date.now);
     const pairs = chosenPairs(all, ALL_PAIRS);
     const found = await verdictsOf(pairs, { program, database: vulndb.url });
