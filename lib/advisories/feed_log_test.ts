@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { fakeEntry } from "../../tests/fakes/vulndb.ts";
 import { MemoryStore } from "../../tests/fakes/memory_store.ts";
@@ -153,4 +154,63 @@ Deno.test("the records of sources do not meet", async () => {
   const store = new MemoryStore();
   await append(store, NO_STATE, { A: "1.0.0" });
   assert.deepEqual(await new FeedLog(store, "own").follow(NO_STATE, signal), NO_STATE);
+});
+
+/** Entries by number; the value is what differs. */
+type Fixes = Readonly<Record<string, number>>;
+
+function setOfNumbers(fixes: Fixes): EntrySet {
+  const set = new GrowingSet();
+  for (const [id, fixed] of Object.entries(fixes)) {
+    const entry = fakeEntry(`GO-${id}`, { fixed: `1.${fixed}.0` });
+    set.add(readEntry(new TextEncoder().encode(JSON.stringify(entry)), { nowMs: 0 }));
+  }
+  return set.sorted;
+}
+
+function textOf(entries: EntrySet): string {
+  return [...entries].map(([id, { digest }]) => `${id} ${digest}`).join("\n");
+}
+
+const fixes = fc.dictionary(fc.constantFrom("1", "2", "3", "4", "5", "6"), fc.nat(3));
+const step = fc.oneof(
+  fc.record({ kind: fc.constant("follow" as const), replica: fc.nat(2) }),
+  fc.record({ kind: fc.constant("append" as const), replica: fc.nat(2), fixes }),
+);
+
+Deno.test("every replica that follows has what was appended last", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const store = new MemoryStore();
+      const log = new FeedLog(store, "go");
+      const states: FeedState[] = [NO_STATE, NO_STATE, NO_STATE];
+      let last: EntrySet = new Map();
+      let count = 0;
+      for (const step of steps) {
+        const known = states[step.replica] ?? NO_STATE;
+        if (step.kind === "append") {
+          const entries = setOfNumbers(step.fixes);
+          const facts = { checkedAtMs: 0, modified: null, validator: null };
+          const state = await log.append(known, { ...facts, entries }, signal);
+          // One that lags behind gets what it has not read, and nothing is appended.
+          if (known.count === count) {
+            count++;
+            last = entries;
+          }
+          states[step.replica] = state;
+        } else {
+          states[step.replica] = await log.follow(known, signal);
+        }
+        const state = states[step.replica];
+        assert.equal(state?.count, count);
+        assert.equal(textOf(state?.entries ?? new Map()), textOf(last));
+      }
+      const fresh = await log.follow(NO_STATE, signal);
+      assert.equal(textOf(fresh.entries), textOf(last));
+      // Lines that no longer count are written again at most once.
+      const lines = fresh.packs.reduce((sum, pack) => sum + pack.lines, 0);
+      assert.ok(lines <= Math.max(2 * last.size, 6), `${lines} lines of ${last.size} entries`);
+    }),
+    { numRuns: 100 },
+  );
 });
