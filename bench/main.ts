@@ -25,6 +25,7 @@ import { benchPolicy } from "./policy.ts";
 import { benchPrivate } from "./private.ts";
 import { type Facts, type Report, toJson, toMarkdown } from "./report.ts";
 import type { BenchOptions } from "./suite.ts";
+import { benchSending } from "./sending.ts";
 import { benchStart } from "./start.ts";
 import { benchStorage } from "./storage.ts";
 import { benchSumdb } from "./sumdb.ts";
@@ -41,6 +42,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["memory", benchMemory],
   ["policy", benchPolicy],
   ["private", benchPrivate],
+  ["sending", benchSending],
   ["start", benchStart],
   ["storage", benchStorage],
   ["sumdb", benchSumdb],
