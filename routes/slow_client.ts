@@ -8,7 +8,8 @@
  * - A client that reads a little of a large body now and then keeps it for longer. After the same
  *   time, its place is given to others, and its connection may be closed when there are too many
  *   (server/connections.ts). It is closed in any case when the client has read less than
- *   {@linkcode MIN_BYTES_PER_SECOND} on average.
+ *   {@linkcode MIN_BYTES_PER_SECOND} on average, not counting the time that it waited for us: a zip
+ *   may come from a slow upstream (lib/source/zip_spool.ts).
  * - When a body is cut off, so is its connection.
  *
  * To watch a body, as a stream of ours, takes the runtime twice the CPU time of a file's own
@@ -75,10 +76,12 @@ export class SlowClients {
     if (body === null || !isLarge(answer)) return answer;
     const stream = body instanceof Uint8Array ? new Blob([body]).stream() : body;
     const { completed, onCutOff, onHungUp, onRead, onBroken } = sending;
-    const stop = this.#startClock(sizeBytes, sending);
+    const wait = new SourceWait();
+    const stop = this.#startClock(sizeBytes, { ...sending, wait });
     completed?.then(stop, stop);
     const watched = cutOffSlowClient(stream, {
       timeoutMs: this.#timeoutMs,
+      wait,
       onCutOff: () => {
         stop();
         onCutOff();
@@ -101,18 +104,49 @@ export class SlowClients {
   }
 
   /** @returns stops it */
-  #startClock(sizeBytes: number, { onSlow, onOverdue }: Sending): () => void {
+  #startClock(
+    sizeBytes: number,
+    { onSlow, onOverdue, wait }: Sending & { readonly wait: SourceWait },
+  ): () => void {
+    const startWatch = (leftMs: number, excusedMs: number) =>
+      setTimeout(() => {
+        const waitedMs = wait.totalMs;
+        if (waitedMs <= excusedMs) return onOverdue();
+        timer = startWatch(waitedMs - excusedMs, waitedMs);
+      }, leftMs);
     let timer = setTimeout(() => {
       onSlow();
-      timer = setTimeout(onOverdue, sizeBytes / this.#minBytesPerSecond * 1000);
+      timer = startWatch(sizeBytes / this.#minBytesPerSecond * 1000, 0);
     }, this.#timeoutMs);
     return () => clearTimeout(timer);
+  }
+}
+
+/** How long the client of a body has waited for its bytes. */
+class SourceWait {
+  #endedMs = 0;
+  #sinceMs: number | null = null;
+
+  get totalMs(): number {
+    return this.#endedMs + (this.#sinceMs === null ? 0 : performance.now() - this.#sinceMs);
+  }
+
+  async during<T>(read: Promise<T>): Promise<T> {
+    this.#sinceMs = performance.now();
+    try {
+      return await read;
+    } finally {
+      this.#endedMs = this.totalMs;
+      this.#sinceMs = null;
+    }
   }
 }
 
 export interface CutOffOptions {
   /** For how long a client may read nothing. */
   readonly timeoutMs: number;
+  /** Told how long the client waits. Default: nobody is. */
+  readonly wait?: SourceWait;
   /** Called before the body fails. */
   readonly onCutOff: () => void;
   /** Called when the rest is no longer needed. Default: not called. */
@@ -126,7 +160,7 @@ export interface CutOffOptions {
 /** The same body, which fails when nothing of it is read for `timeoutMs`. */
 export function cutOffSlowClient(
   body: ReadableStream<Bytes>,
-  { timeoutMs, onCutOff, onHungUp, onRead, onBroken }: CutOffOptions,
+  { timeoutMs, wait = new SourceWait(), onCutOff, onHungUp, onRead, onBroken }: CutOffOptions,
 ): ReadableStream<Bytes> {
   const source = openReader(body);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -143,7 +177,7 @@ export function cutOffSlowClient(
     start: waitForClient,
     async pull(controller) {
       clearTimeout(timer);
-      const chunk = await source.read().catch((error) => {
+      const chunk = await wait.during(source.read()).catch((error) => {
         onBroken?.();
         throw error;
       });
