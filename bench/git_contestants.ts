@@ -155,9 +155,11 @@ export class GitServerProcess implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  static async start(): Promise<GitServerProcess> {
+  /** @param delayMs by how much every answer starts later */
+  static async start(delayMs = 0): Promise<GitServerProcess> {
+    const main = join(import.meta.dirname ?? "", "git_server_main.ts");
     const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", join(import.meta.dirname ?? "", "git_server_main.ts")],
+      args: ["run", "--allow-all", main, String(delayMs)],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -170,6 +172,11 @@ export class GitServerProcess implements AsyncDisposable {
   async add(name: string, path: string): Promise<void> {
     await Deno.mkdir(join(this.#folder, "acme"), { recursive: true });
     await Deno.symlink(path, join(this.#folder, "acme", name));
+  }
+
+  /** How many requests there were so far. */
+  async requests(): Promise<number> {
+    return Number(await (await fetch(`${this.url}/requests`)).text());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,16 @@
 import { join } from "node:path";
 import { within } from "../tests/support/eventually.ts";
 
+export interface UpstreamOptions {
+  /** By how much every answer starts later, as behind a network. Default: 0. */
+  readonly delayMs?: number;
+  /**
+   * How many records of other modules the checksum database has, among which it has long known
+   * those of the folders. Default: 0; the database then learns what is asked.
+   */
+  readonly otherRecords?: number;
+}
+
 export class Upstream implements AsyncDisposable {
   readonly url: string;
   /** The checksum database's, as GOSUMDB has it. */
@@ -15,9 +25,12 @@ export class Upstream implements AsyncDisposable {
   }
 
   /** @param folders laid out like `cache/download` */
-  static async start(folders: readonly string[]): Promise<Upstream> {
+  static async start(folders: readonly string[], options: UpstreamOptions = {}): Promise<Upstream> {
+    const { delayMs = 0, otherRecords = 0 } = options;
+    const flags = [`--delay-ms=${delayMs}`, `--other-records=${otherRecords}`];
+    const main = join(import.meta.dirname ?? "", "upstream_main.ts");
     const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", join(import.meta.dirname ?? "", "upstream_main.ts"), ...folders],
+      args: ["run", "--allow-all", main, ...flags, ...folders],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -35,9 +48,20 @@ export class Upstream implements AsyncDisposable {
     return `${this.url}/sumdb/${this.sumdbName}`;
   }
 
+  /** What the `go` command verifies by, as the value of GOSUMDB. */
+  get sumdb(): string {
+    return `${this.verifierKey} ${this.sumdbUrl}`;
+  }
+
   /** How many requests there were so far. */
   async requests(): Promise<number> {
     return Number(await (await fetch(`${this.url}/requests`)).text());
+  }
+
+  /** Their paths, in order; `from` is how many to leave out. */
+  async requested(from = 0): Promise<string[]> {
+    const paths: string[] = await (await fetch(`${this.url}/requested`)).json();
+    return paths.slice(from);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

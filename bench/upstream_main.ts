@@ -2,15 +2,23 @@
  * The module proxy upstream of all contestants, in a process of its own, so that its work is
  * counted to none of them. Serves the files in the folders that are its arguments, the first that
  * has one, and a checksum database about them. Writes `{"url":…,"verifierKey":…}` to standard
- * output, and ends when standard input does. `/requests` answers how many requests there were
- * before.
+ * output, and ends when standard input does.
  *
  * The folders are laid out like `cache/download` of the `go` command's module cache; a `.ziphash`
  * file is what the database knows about a zip.
+ *
+ * ```text
+ * --delay-ms N        every answer, also of the checksum database, starts so much later
+ * --other-records N   the database has long known all modules of the folders, scattered among so
+ *                     many records of others; without it, it starts empty and learns what is asked
+ * /requests           how many requests there were before
+ * /requested          their paths, as a JSON array
+ * ```
  */
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { parseH1 } from "../lib/module/h1.ts";
-import { h1OfGoMod } from "../tests/support/module_zip.ts";
+import { h1OfGoMod, type ModuleHashes } from "../tests/support/module_zip.ts";
 import { escapeCase } from "../tests/fakes/protocol.ts";
 import { Sumdb } from "../tests/fakes/sumdb.ts";
 
@@ -19,17 +27,21 @@ const TYPES: ReadonlyMap<string, string> = new Map([
   ["zip", "application/zip"],
 ]);
 
-const folders = Deno.args;
-let requests = 0;
-const sumdb = new Sumdb({
-  resolve: (path, version) => {
-    const base = join(escapeCase(path), "@v", escapeCase(version));
-    const h1 = readFirst(`${base}.ziphash`);
-    const goMod = readFirst(`${base}.mod`);
-    if (h1 === null || goMod === null) return null;
-    return { path, version, h1: parseH1(h1.trim()), goModH1: h1OfGoMod(goMod) };
+const { values, positionals: folders } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: {
+    "delay-ms": { type: "string", default: "0" },
+    "other-records": { type: "string", default: "0" },
   },
 });
+const delayMs = Number(values["delay-ms"]);
+const requested: string[] = [];
+const sumdb = new Sumdb({
+  resolve: (path, version) =>
+    hashesOf(join(escapeCase(path), "@v", escapeCase(version)), { path, version }),
+});
+if (Number(values["other-records"]) > 0) fillDatabase(Number(values["other-records"]));
 const server = Deno.serve({
   hostname: "127.0.0.1",
   port: 0,
@@ -37,11 +49,13 @@ const server = Deno.serve({
     const url = `http://127.0.0.1:${port}`;
     console.log(JSON.stringify({ url, verifierKey: sumdb.verifierKey }));
   },
-}, ({ url }) => {
+}, async ({ url }) => {
   const path = decodeURIComponent(new URL(url).pathname);
-  // No module path.
-  if (path === "/requests") return new Response(String(requests));
-  requests++;
+  // No module paths.
+  if (path === "/requests") return new Response(String(requested.length));
+  if (path === "/requested") return Response.json(requested);
+  requested.push(path);
+  if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
   const prefix = `/sumdb/${sumdb.name}`;
   if (path === `${prefix}/supported`) return new Response();
   return path.startsWith(prefix) ? sumdb.answer(path.slice(prefix.length)) : serveFile(path);
@@ -71,6 +85,17 @@ async function serveFile(path: string): Promise<Response> {
   return new Response("not found\n", { status: 404 });
 }
 
+/** Of the files `<base>.ziphash` and `<base>.mod`. Null where they are missing. */
+function hashesOf(
+  base: string,
+  { path, version }: { path: string; version: string },
+): ModuleHashes | null {
+  const h1 = readFirst(`${base}.ziphash`);
+  const goMod = readFirst(`${base}.mod`);
+  if (h1 === null || goMod === null) return null;
+  return { path, version, h1: parseH1(h1.trim()), goModH1: h1OfGoMod(goMod) };
+}
+
 function readFirst(path: string): string | null {
   for (const folder of folders) {
     try {
@@ -80,4 +105,40 @@ function readFirst(path: string): string | null {
     }
   }
   return null;
+}
+
+/**
+ * The modules of the folders at even distances among others, in an order that has nothing to do
+ * with their paths, as in a database of all modules: next to no two of them share a tile of leaves.
+ */
+function fillDatabase(otherRecords: number): void {
+  const ours = folders.flatMap((folder) => [...modulesIn(folder, "")])
+    .toSorted((a, b) => a.h1.localeCompare(b.h1));
+  const distance = Math.floor(otherRecords / (ours.length + 1));
+  for (let i = 0; i < otherRecords; i++) {
+    const hashes = i % distance === 0 ? ours.pop() : undefined;
+    if (hashes !== undefined) sumdb.append(hashes);
+    const text = `others.example.com/m${i}`;
+    const h1 = h1OfGoMod(text);
+    sumdb.append({ path: text, version: "v1.0.0", h1, goModH1: h1 });
+  }
+  // The hashes of the tree, which are kept.
+  sumdb.latest();
+}
+
+function* modulesIn(folder: string, prefix: string): Generator<ModuleHashes> {
+  for (const { name, isDirectory } of Deno.readDirSync(join(folder, prefix))) {
+    if (isDirectory) yield* modulesIn(folder, join(prefix, name));
+    if (!name.endsWith(".ziphash")) continue;
+    const version = name.slice(0, -".ziphash".length);
+    const found = hashesOf(join(prefix, version), {
+      path: unescapeCase(prefix.slice(0, -"/@v".length)),
+      version: unescapeCase(version),
+    });
+    if (found !== null) yield found;
+  }
+}
+
+function unescapeCase(text: string): string {
+  return text.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
