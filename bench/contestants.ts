@@ -80,10 +80,10 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
     const variables = { ...start.env, ...env, DENO_DIR: await denoDir() };
     return { program: Deno.execPath(), args, env: variables };
   },
-  "goproxy": ({ upstream, folder, port }) => ({
+  "goproxy": ({ upstream, folder, port, repositoryUrls }) => ({
     program: toolPath("goproxy"),
     args: ["server", "--address", `127.0.0.1:${port}`, "--cacher-dir", join(folder, "caches")],
-    env: goEnv(upstream),
+    env: { ...goEnv(upstream), ...privateEnv(repositoryUrls) },
   }),
   "athens": async ({ upstream, folder, port, repositoryUrls }) => {
     const storage = join(folder, "storage");
@@ -103,10 +103,12 @@ const PLANS: Readonly<Record<Name, (place: Place) => Promise<Plan> | Plan>> = {
     };
     return { program: toolPath("athens"), args: [], env };
   },
-  "goproxy.io": ({ upstream, folder, port }) => ({
+  "goproxy.io": ({ upstream, folder, port, repositoryUrls }) => ({
     program: toolPath("goproxyio"),
-    args: ["-listen", `127.0.0.1:${port}`, "-proxy", upstream.url, "-cacheDir", folder],
-    env: {},
+    args: ["-listen", `127.0.0.1:${port}`, "-cacheDir", folder]
+      // Without a proxy, it calls the `go` command.
+      .concat(repositoryUrls.size > 0 ? [] : ["-proxy", upstream.url]),
+    env: privateEnv(repositoryUrls),
   }),
   "nginx": async ({ folder, port, files }) => {
     const config = join(folder, "nginx.conf");
@@ -141,7 +143,8 @@ export interface StartOptions {
   /** What nginx serves. Default: nothing. */
   readonly files?: string;
   /**
-   * Of private modules, by module path; ours and Athens know what to do with them. Default: none.
+   * Of private modules, by module path. All others are then out of reach of goproxy, Athens and
+   * goproxy.io, which have the `go` command fetch these. Default: none.
    */
   readonly repositoryUrls?: ReadonlyMap<string, string>;
   /** The section of our configuration. Default: nobody is asked who they are. */
@@ -285,14 +288,14 @@ function toolPath(name: string): string {
 function goEnv(upstream: Upstream): Record<string, string> {
   return {
     GOPROXY: upstream.url,
-    GOSUMDB: `${upstream.verifierKey} ${upstream.sumdbUrl}`,
+    GOSUMDB: upstream.sumdb,
     GOFLAGS: "-modcacherw",
     GOTOOLCHAIN: "local",
   };
 }
 
 /** Has the `go` command fetch everything by git, and git look elsewhere for it. */
-function privateEnv(repositoryUrls: ReadonlyMap<string, string>): Record<string, string> {
+export function privateEnv(repositoryUrls: ReadonlyMap<string, string>): Record<string, string> {
   if (repositoryUrls.size === 0) return {};
   const rewrites = [...repositoryUrls].flatMap(([path, url], i) => [
     [`GIT_CONFIG_KEY_${i}`, `url.${url}.insteadOf`],

@@ -4,6 +4,7 @@
  * ```text
  * deno task bench                       the usual suites, in ten minutes
  * deno task bench warm git              only these suites
+ * deno task bench first-build           the one that takes half an hour, only when it is named
  * deno task bench --full --out FOLDER   longer, with FOLDER/<suite>.md and FOLDER/<suite>.json
  * ```
  *
@@ -19,6 +20,7 @@ import { benchAdvisories } from "./advisories.ts";
 import { benchAuth } from "./auth.ts";
 import { benchCold } from "./cold.ts";
 import { benchDelivery } from "./delivery.ts";
+import { benchFirstBuild } from "./first_build.ts";
 import { benchGit } from "./git.ts";
 import { benchMemory } from "./memory.ts";
 import { benchPolicy } from "./policy.ts";
@@ -38,6 +40,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["auth", benchAuth],
   ["cold", benchCold],
   ["delivery", benchDelivery],
+  ["first-build", benchFirstBuild],
   ["git", benchGit],
   ["memory", benchMemory],
   ["policy", benchPolicy],
@@ -48,6 +51,8 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["sumdb", benchSumdb],
   ["advisories", benchAdvisories],
 ]);
+/** The suites that are measured when none is named. */
+const USUAL = [...SUITES.keys()].filter((name) => name !== "first-build");
 
 const DAILY = { rounds: 3, seconds: 1 };
 const FULL = { rounds: 7, seconds: 10 };
@@ -57,23 +62,28 @@ interface Flags {
   full: boolean;
   rounds?: number;
   seconds?: number;
+  parts?: string[];
+  contestants?: string[];
   out?: string;
 }
 
 await new Command("deno task bench")
   .addArgument(
-    new Argument("[suite...]", "what to measure; without it, everything").choices([
+    new Argument("[suite...]", "what to measure; without it, all but first-build").choices([
       ...SUITES.keys(),
     ]),
   )
   .option("--full", "more rounds, each longer", false)
   .option("--rounds <n>", "how often; medians count", parseCount)
   .option("--seconds <n>", "how long a server is kept busy for one figure", parseCount)
+  .option("--parts <names>", "only these parts of first-build, by commas", splitByCommas)
+  .option("--contestants <names>", "only these in first-build, by commas", splitByCommas)
   .option("--out <folder>", "where to write <suite>.md and <suite>.json")
-  .action(async (names: string[], { full, out, ...given }: Flags) => {
+  .action(async (names: string[], { full, out, parts = [], contestants = [], ...given }: Flags) => {
     const { rounds, seconds } = { ...(full ? FULL : DAILY), ...given };
-    const options = { rounds, longRounds: Math.ceil(rounds / SHORT_PER_LONG), seconds };
-    for (const name of names.length > 0 ? names : SUITES.keys()) {
+    const longRounds = Math.ceil(rounds / SHORT_PER_LONG);
+    const options = { rounds, longRounds, seconds, parts, contestants };
+    for (const name of names.length > 0 ? names : USUAL) {
       const report = await SUITES.get(name)?.({ ...options, say: (text) => console.error(text) });
       if (report !== undefined) await print(report, { facts: facts(options), out });
     }
@@ -114,6 +124,10 @@ function facts({ rounds, longRounds, seconds }: Omit<BenchOptions, "say">): Fact
 function outputOf(program: string, ...args: string[]): string {
   const { stdout } = new Deno.Command(program, { args }).outputSync();
   return new TextDecoder().decode(stdout).trim();
+}
+
+function splitByCommas(text: string): string[] {
+  return text.split(",");
 }
 
 function parseCount(text: string): number {

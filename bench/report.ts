@@ -13,7 +13,8 @@ export type Unit =
   | "CPU µs/request"
   | "CPU ms/GB"
   | "requests"
-  | "fetches";
+  | "fetches"
+  | "%";
 
 /** Of these more is better; of all others, less. */
 const MORE_IS_BETTER: readonly Unit[] = ["MB/s", "requests/s"];

@@ -6,6 +6,10 @@ export interface BenchOptions {
   readonly longRounds: number;
   /** How long a server is kept busy for one figure, where it is measured by time. */
   readonly seconds: number;
+  /** The parts to measure, of a suite that has parts. Empty: all. */
+  readonly parts: readonly string[];
+  /** Who takes part, where a suite lets that be chosen. Empty: everyone. */
+  readonly contestants: readonly string[];
   /** Told what is being done. */
   readonly say: (text: string) => void;
 }
