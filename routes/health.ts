@@ -1,6 +1,7 @@
 /**
- * `/healthz`: the process answers. `/readyz`: it is ready, which means that it can read its store
-and is not shutting down *
+ * `/healthz`: the process answers. `/readyz`: it is ready, which means that it can read its store,
+ * knows the advisories that its policy asks for, and is not shutting down.
+ *
  * Anyone may ask, so the store is read once a second at most, however many do.
  */
 import { withDeadline } from "../lib/async/deadline.ts";
@@ -15,6 +16,8 @@ export interface HealthOptions {
   checkStore(signal: AbortSignal): Promise<void>;
   /** Whether the server is shutting down. */
   isStopping(): boolean;
+  /** What the server still waits for before it can answer; null: nothing. Default: null. */
+  isWaitingFor?(): string | null;
   /** What is worth knowing although the process is ready, a line each. Default: nothing. */
   notes?(): readonly string[];
   /** Milliseconds since any moment. Default: the clock. */
@@ -27,8 +30,9 @@ const REMEMBERED_MS = 1_000;
 const CHECK_TIMEOUT_MS = 60_000;
 
 export function healthRoutes(
-  { checkStore, isStopping, notes = () => [], now = () => performance.now() }: HealthOptions,
+  options: HealthOptions,
 ): Route[] {
+  const { checkStore, isStopping, notes = () => [], now = () => performance.now() } = options;
   const check = remembered(checkStore, now);
   return [
     {
@@ -46,6 +50,10 @@ export function healthRoutes(
         answer: async () => {
           if (isStopping()) {
             throw new OverloadedError("Cannot take requests: the server is stopping");
+          }
+          const missing = options.isWaitingFor?.() ?? null;
+          if (missing !== null) {
+            throw new OverloadedError(`Cannot take requests: ${missing}`);
           }
           await withDeadline(check, {
             timeoutMs: CHECK_TIMEOUT_MS,

@@ -49,6 +49,10 @@ export async function openApp(
     index: index === undefined ? await parts.index() : index,
     policy: policy && { records: policy, judge: policy.judge, ...config.policy },
     advisories,
+    isWaitingFor: () => {
+      const unread = policy?.policy.needs("advisories") ? advisories?.unread ?? null : null;
+      return unread === null ? null : `advisories of "${unread.name}" were never read`;
+    },
     notes: () => advisories === null ? [] : advisoryNotes(advisories.status),
     explainer: await parts.explainer(),
     databases: { find: (name) => name === own?.name ? own : databases.find(name) },

@@ -143,7 +143,11 @@ Deno.test("a rule of the policy denies malware, and decides nothing before all s
       }),
     );
     const start = () =>
-      startServer({ args: ["--config-file", config], env: { GOPROXY: upstream.url } });
+      startServer({
+        args: ["--config-file", config],
+        env: { GOPROXY: upstream.url },
+        isReady: false,
+      });
     const zipOf = async (server: Server, name: string) => {
       const response = await fetch(`${server.url}/example.com/${name}/@v/v1.0.0.zip`);
       return { status: response.status, text: await response.text() };
@@ -154,6 +158,9 @@ Deno.test("a rule of the policy denies malware, and decides nothing before all s
       const { status, text } = await zipOf(server, "good");
       assert.equal(status, 503);
       assert.match(text, /advisories .*source "go" was never read/);
+      const ready = await fetch(`${server.url}/readyz`);
+      assert.equal(ready.status, 503);
+      assert.match(await ready.text(), /advisories of "go" were never read/);
       vulndb.misbehaviour.clear();
     }
     await using server = await start();

@@ -107,7 +107,8 @@ export class Hook {
       };
     } catch (error) {
       if (signal.aborted) throw error;
-      if (onError === "deny") throw unknownDecision(error);
+      // In audit mode, nothing fails.
+      if (onError === "deny" && isEnforced) throw unknownDecision(error);
       log.warn(
         { error: describeError(error), module: nameOf(module) },
         "policy hook failed: allowed",

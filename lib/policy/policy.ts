@@ -14,7 +14,7 @@ import type { PolicyConfig } from "./config.ts";
 import { audited } from "./audit.ts";
 import { explainFact, explainRule, type PolicyPart } from "./explain.ts";
 import type { Exceptions } from "./exceptions.ts";
-import type { Facts } from "./facts.ts";
+import type { FactName, Facts } from "./facts.ts";
 import type { Hook } from "./hook.ts";
 import { type Rule, Rules } from "./rules.ts";
 import { earlier, isDenied, NO_RULE_APPLIED, type Verdict } from "./verdict.ts";
@@ -59,6 +59,11 @@ export class Policy {
   get dependsOnIdentity(): boolean {
     const { config } = this.#options;
     return this.#rules.dependOnIdentity || config.hook?.kind === "opa";
+  }
+
+  /** Whether nothing can be decided without a fact. */
+  needs(fact: FactName): boolean {
+    return this.#rules.neededFacts.has(fact);
   }
 
   /**

@@ -161,6 +161,16 @@ Deno.test("an unknown fact is an error, unless the rule says otherwise", async (
   );
   const tolerant = open({ rules: [{ ...rule, unknown: "allow" }] });
   assert.equal((await tolerant.decide(module("v1.0.0"), asking)).rule, null);
+  const audited = open({ mode: "audit", rules: [rule] });
+  assert.equal((await audited.decide(module("v1.0.0"), asking)).rule, null);
+  assert.deepEqual(
+    [open({ rules: [rule] }), tolerant, audited].map((one) => one.needs("advisories")),
+    [
+      true,
+      false,
+      false,
+    ],
+  );
 });
 
 Deno.test("conditions by facts", async (t) => {

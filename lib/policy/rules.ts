@@ -25,6 +25,8 @@ export interface Rule {
   readonly isEnforced: boolean;
   /** What it asks for. */
   readonly facts: readonly FactName[];
+  /** Whether an unknown fact is an error. If not, the rule does not apply. */
+  readonly needsFacts: boolean;
   /** Null: what the condition that holds says. */
   readonly reason: string | null;
   isAbout(path: ModulePath): boolean;
@@ -41,6 +43,8 @@ export class Rules {
   readonly #byPath = new LRUCache<ModulePath, readonly Rule[]>({ max: MAX_REMEMBERED_PATHS });
   /** Whether clients may get different verdicts. */
   readonly dependOnIdentity: boolean;
+  /** The facts without which nothing can be decided. */
+  readonly neededFacts: ReadonlySet<FactName>;
   /** How old a version must be for no rule to hold it because of its age. */
   readonly maxMinAgeMs: number;
 
@@ -50,6 +54,9 @@ export class Rules {
       ...toolchains === undefined ? [] : [toolchainsRule(toolchains, mode === "enforce")],
       ...rules.map((rule) => compile(rule, mode)),
     ];
+    this.neededFacts = new Set(
+      this.#rules.flatMap(({ facts, needsFacts }) => needsFacts ? facts : []),
+    );
     this.dependOnIdentity = rules.some(({ identities }) => identities !== undefined);
     this.maxMinAgeMs = Math.max(0, ...rules.map(({ minAge = "0h" }) => parseSpanMs(minAge)));
   }
@@ -66,19 +73,23 @@ export class Rules {
 
 function compile(config: RuleConfig, mode: PolicyConfig["mode"]): Rule {
   const { name, action, reason = null, unknown } = config;
+  const isEnforced = (config.mode ?? mode) === "enforce";
+  // In audit mode, nothing fails.
+  const needsFacts = isEnforced && unknown === "deny";
   const plain = plainCondition(config);
   const conditions = factConditions(config);
   return {
     name,
     action,
     reason,
-    isEnforced: (config.mode ?? mode) === "enforce",
+    isEnforced,
     facts: factsOf(config),
+    needsFacts,
     isAbout: pathCondition(config),
     test: (asked, facts) => {
       if (!plain(asked, facts.isPrivate(asked.module.path))) return null;
       if (conditions.length === 0) return { because: "" };
-      return testAll(conditions, { asked, facts, unknown });
+      return testAll(conditions, { asked, facts, needsFacts });
     },
   };
 }
@@ -98,10 +109,10 @@ function factsOf(
 
 async function testAll(
   conditions: readonly FactCondition[],
-  { asked, facts, unknown }: {
+  { asked, facts, needsFacts }: {
     asked: Question;
     facts: Facts;
-    unknown: RuleConfig["unknown"];
+    needsFacts: boolean;
   },
 ): Promise<Held | null> {
   const reasons: string[] = [];
@@ -113,7 +124,7 @@ async function testAll(
       reasons.push(held.because);
       untilMs = Math.min(untilMs, held.untilMs ?? Infinity);
     } catch (error) {
-      if (!(error instanceof UnknownFactError) || unknown === "deny") throw error;
+      if (!(error instanceof UnknownFactError) || needsFacts) throw error;
       return null;
     }
   }
@@ -129,6 +140,7 @@ function toolchainsRule(text: string, isEnforced: boolean): Rule {
     action: "deny",
     isEnforced,
     facts: [],
+    needsFacts: false,
     reason: null,
     isAbout: (path) => path === TOOLCHAIN_MODULE,
     test: ({ module }) => {
