@@ -189,6 +189,6 @@ class IndexFile implements DatabaseFile {
 
   /** {@linkcode gzip} with turns for others. */
   async compress(pace: Pace): Promise<void> {
-    this.#gzip = await gzip(this.json, pace);
+    this.#gzip = await gzip([this.json], pace);
   }
 }

@@ -10,7 +10,7 @@ function setOf(...entries: FakeEntry[]): EntrySet {
   for (const entry of entries) {
     set.add(readEntry(new TextEncoder().encode(JSON.stringify(entry)), { nowMs: 0 }));
   }
-  return set.sorted;
+  return atOnce(set.sortSteps());
 }
 
 function open(entries: EntrySet, isPrivate: (path: string) => boolean): Promise<AdvisoryDatabase> {

@@ -4,6 +4,7 @@
  * Memory: the entries as JSON, 6.7 MB for the 4,291 of the Go database, and what table.ts says.
  */
 import { hash } from "node:crypto";
+import { sortSteps, type Steps } from "../async/pace.ts";
 import {
   type Advisory,
   InvalidAdvisoryError,
@@ -117,7 +118,12 @@ export class GrowingSet {
   }
 
   /** In the order of their ids. */
-  get sorted(): EntrySet {
-    return new Map([...this.#entries].sort(([a], [b]) => a < b ? -1 : 1));
+  sortSteps(): Steps<EntrySet> {
+    return sortByIdSteps(this.#entries);
   }
+}
+
+/** In the order of their ids. */
+export function* sortByIdSteps(entries: EntrySet): Steps<EntrySet> {
+  return new Map(yield* sortSteps([...entries], ([a], [b]) => a < b ? -1 : 1));
 }

@@ -39,7 +39,7 @@ export type FileLimits = ReadLimits & { readonly timeoutMs: number };
 /** Of one file of a source: an index, an entry, a list. */
 export const FILE_LIMITS: FileLimits = {
   name: "advisories",
-  maxBytes: 64 * 1024 * 1024,
+  maxBytes: 16 * 1024 * 1024,
   timeoutMs: 60_000,
 };
 

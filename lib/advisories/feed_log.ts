@@ -27,12 +27,18 @@
  */
 import { hash } from "node:crypto";
 import { z } from "zod";
-import { Pace } from "../async/pace.ts";
+import { atPace, Pace, type Steps } from "../async/pace.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { StorageError } from "../errors.ts";
 import { AppendLog } from "../store/append_log.ts";
 import { bytesContent, type ObjectStore, readSmall } from "../store/object_store.ts";
-import { type EntrySet, MAX_TOTAL_BYTES, type StoredEntry, storedEntry } from "./entry_set.ts";
+import {
+  type EntrySet,
+  MAX_TOTAL_BYTES,
+  sortByIdSteps,
+  type StoredEntry,
+  storedEntry,
+} from "./entry_set.ts";
 import { gunzip, gzip } from "./gzip.ts";
 import { InvalidAdvisoryError } from "./osv.ts";
 
@@ -42,6 +48,8 @@ const MAX_RECORD_BYTES = 64 * 1024;
 /** More are put together with the next change. */
 export const MAX_PACKS = 32;
 const STORE_TIMEOUT_MS = 120_000;
+/** What comparing an entry and copying it into a line costs, in the unit of async/pace.ts. */
+const LINE_COST = 1024;
 /** What parsing a line costs in comparison with inflating it. */
 const PARSE_COST = 6;
 
@@ -119,7 +127,8 @@ export class FeedLog {
     if (entries.size !== size) {
       throw this.#damaged(count - 1, `there are ${entries.size} entries and not ${size}`);
     }
-    return { count, record, packs, entries: sortedById(entries) };
+    const sorted = await atPace(sortByIdSteps(entries), new Pace(signal));
+    return { count, record, packs, entries: sorted };
   }
 
   /**
@@ -133,10 +142,13 @@ export class FeedLog {
     { entries, ...facts }: Omit<FeedRecord, "listed"> & { readonly entries: EntrySet },
     signal: AbortSignal,
   ): Promise<FeedState> {
-    const lines = changedLines(known.entries, entries);
+    const pace = new Pace(signal);
+    const lines = await atPace(changeSteps(known.entries, entries), pace);
     const superseded = known.packs.reduce((sum, pack) => sum + pack.lines, lines.length);
     const isFull = known.packs.length >= MAX_PACKS || superseded > 2 * entries.size;
-    const added = isFull && lines.length > 0 ? changedLines(new Map(), entries) : lines;
+    const added = isFull && lines.length > 0
+      ? await atPace(changeSteps(new Map(), entries), pace)
+      : lines;
     const packs = [
       ...isFull && lines.length > 0 ? [] : known.packs,
       ...added.length === 0 ? [] : [await this.#writePack(added, signal)],
@@ -205,8 +217,7 @@ export class FeedLog {
   }
 
   async #writePack(lines: readonly Uint8Array<ArrayBuffer>[], signal: AbortSignal): Promise<Pack> {
-    const text = await new Blob([...lines]).bytes();
-    const bytes = await gzip(text, new Pace(signal));
+    const bytes = await gzip(lines, new Pace(signal));
     const sha256 = hash("sha256", bytes);
     const key = this.#packKey(sha256);
     await withDeadline(
@@ -230,10 +241,11 @@ function samePacks(a: readonly Pack[], b: readonly Pack[]): boolean {
 }
 
 /** What becomes of one set in another: a line, with its end, for each difference. */
-function changedLines(from: EntrySet, to: EntrySet): Uint8Array<ArrayBuffer>[] {
+function* changeSteps(from: EntrySet, to: EntrySet): Steps<Uint8Array<ArrayBuffer>[]> {
   const encoder = new TextEncoder();
   const lines: Uint8Array<ArrayBuffer>[] = [];
   for (const [id, { json, digest }] of to) {
+    yield LINE_COST;
     if (from.get(id)?.digest === digest) continue;
     const start = encoder.encode(`${digest} `);
     const line = new Uint8Array(start.length + json.length + 1);
@@ -242,7 +254,10 @@ function changedLines(from: EntrySet, to: EntrySet): Uint8Array<ArrayBuffer>[] {
     line[line.length - 1] = NEWLINE;
     lines.push(line);
   }
-  for (const id of from.keys()) if (!to.has(id)) lines.push(encoder.encode(`- ${id}\n`));
+  for (const id of from.keys()) {
+    yield LINE_COST;
+    if (!to.has(id)) lines.push(encoder.encode(`- ${id}\n`));
+  }
   return lines;
 }
 
@@ -269,19 +284,15 @@ function readLine(line: Uint8Array<ArrayBuffer>, entries: Map<string, StoredEntr
   entries.set(entry.advisory.id, entry);
 }
 
-function sortedById(entries: Map<string, StoredEntry>): EntrySet {
-  return new Map([...entries].sort(([a], [b]) => a < b ? -1 : 1));
-}
-
 /** How many are about Go modules and are not withdrawn. */
 export function countListed(entries: EntrySet): number {
   return listedIds(entries).length;
 }
 
 export function listedIds(entries: EntrySet): string[] {
-  return [...entries].filter(([, { advisory }]) => isListed(advisory)).map(([id]) => id);
-}
-
-function isListed({ withdrawnMs, affected }: StoredEntry["advisory"]): boolean {
-  return withdrawnMs === null && affected.length > 0;
+  const ids: string[] = [];
+  for (const [id, { advisory: { withdrawnMs, affected } }] of entries) {
+    if (withdrawnMs === null && affected.length > 0) ids.push(id);
+  }
+  return ids;
 }

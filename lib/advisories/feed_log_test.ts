@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { atOnce } from "../async/pace.ts";
 import fc from "fast-check";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { fakeEntry } from "../../tests/fakes/vulndb.ts";
@@ -22,7 +23,7 @@ function setOf(fixes: Record<string, string>): EntrySet {
     const bytes = new TextEncoder().encode(JSON.stringify(fakeEntry(id, { fixed })));
     set.add(readEntry(bytes, { nowMs: 0 }));
   }
-  return set.sorted;
+  return atOnce(set.sortSteps());
 }
 
 function fixesOf({ entries }: FeedState): Record<string, string> {
@@ -165,7 +166,7 @@ function setOfNumbers(fixes: Fixes): EntrySet {
     const entry = fakeEntry(`GO-${id}`, { fixed: `1.${fixed}.0` });
     set.add(readEntry(new TextEncoder().encode(JSON.stringify(entry)), { nowMs: 0 }));
   }
-  return set.sorted;
+  return atOnce(set.sortSteps());
 }
 
 function textOf(entries: EntrySet): string {

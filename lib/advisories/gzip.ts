@@ -27,8 +27,16 @@ export async function gunzip(
 ): Promise<Bytes> {
   const chunks: Bytes[] = [];
   let sizeBytes = 0;
+  const pieces = piecesOf([bytes]);
+  const source = new ReadableStream<BufferSource>({
+    pull(controller) {
+      const { done, value } = pieces.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+  });
   try {
-    for await (const chunk of throughChunks(bytes, new DecompressionStream("gzip"))) {
+    for await (const chunk of source.pipeThrough(new DecompressionStream("gzip"))) {
       sizeBytes += chunk.length;
       if (sizeBytes > maxBytes) break;
       chunks.push(chunk);
@@ -44,25 +52,36 @@ export async function gunzip(
   return await new Blob(chunks).bytes();
 }
 
-export async function gzip(bytes: Bytes, pace: Pace): Promise<Bytes> {
-  const chunks: Bytes[] = [];
-  for await (const chunk of throughChunks(bytes, new CompressionStream("gzip"))) {
-    chunks.push(chunk);
-    await pace.spend(chunk.length * COMPRESSION_COST);
-  }
-  return await new Blob(chunks).bytes();
+/** @param parts one after the other, which need not be in one piece */
+export async function gzip(parts: Iterable<Bytes>, pace: Pace): Promise<Bytes> {
+  const pieces = piecesOf(parts);
+  const source = new ReadableStream<BufferSource>({
+    async pull(controller) {
+      const { done, value } = pieces.next();
+      if (done) return controller.close();
+      controller.enqueue(value);
+      // Not what comes out, of which there may be very little.
+      await pace.spend(value.length * COMPRESSION_COST);
+    },
+  });
+  return await new Response(source.pipeThrough(new CompressionStream("gzip"))).bytes();
 }
 
-/** In small pieces, because each is worked off in one step. */
-function throughChunks(
-  bytes: Bytes,
-  transform: ReadableWritablePair<Bytes, BufferSource>,
-): ReadableStream<Bytes> {
-  let start = 0;
-  return new ReadableStream<BufferSource>({
-    pull(controller) {
-      if (start >= bytes.length) return controller.close();
-      controller.enqueue(bytes.subarray(start, start += CHUNK_BYTES));
-    },
-  }).pipeThrough(transform);
+/** In pieces of one size, because each is worked off in one step. */
+function* piecesOf(parts: Iterable<Bytes>): Generator<Bytes, undefined> {
+  let piece = new Uint8Array(CHUNK_BYTES);
+  let filled = 0;
+  for (const part of parts) {
+    for (let at = 0; at < part.length;) {
+      const some = part.subarray(at, at + CHUNK_BYTES - filled);
+      piece.set(some, filled);
+      at += some.length;
+      filled += some.length;
+      if (filled < CHUNK_BYTES) continue;
+      yield piece;
+      piece = new Uint8Array(CHUNK_BYTES);
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield piece.subarray(0, filled);
 }

@@ -13,13 +13,14 @@
  * What one has read is taken over by the others from the store.
  */
 import { withDeadline } from "../async/deadline.ts";
+import { Pace } from "../async/pace.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import type { Metrics } from "../log/metrics.ts";
 import type { ObjectStore } from "../store/object_store.ts";
 import type { EntrySet } from "./entry_set.ts";
 import type { Feed } from "./feed.ts";
-import { countListed, FeedLog, type FeedState, listedIds, NO_STATE } from "./feed_log.ts";
+import { FeedLog, type FeedState, listedIds, NO_STATE } from "./feed_log.ts";
 import { InvalidAdvisoryError } from "./osv.ts";
 
 export interface MirrorOptions {
@@ -39,6 +40,8 @@ export interface MirrorOptions {
 
 /** How long a source may take. */
 export const REFRESH_TIMEOUT_MS = 30 * 60_000;
+/** Of two sets: as much as is done without a turn for others. */
+const COMPARISON_COST = 1024 * 1024;
 /** How much of {@linkcode MirrorOptions.maxStaleMs} may go by until a record says "asked again". */
 const RECORD_FRACTION = 4;
 
@@ -122,7 +125,10 @@ export class Mirror {
       ? { entries: known.entries, modified: null, validator: null, ...known.record }
       : reading;
     this.#check(known.entries, next.entries);
+    const pace = new Pace(signal);
+    await pace.spend(COMPARISON_COST);
     const hasSameEntries = areSame(known.entries, next.entries);
+    await pace.spend(COMPARISON_COST);
     const isChanged = !hasSameEntries || next.modified !== known.record?.modified ||
       next.validator !== known.record.validator;
     const recordedMs = known.record?.checkedAtMs ?? 0;
@@ -170,13 +176,20 @@ export class Mirror {
 
   #report(before: EntrySet): void {
     const { name, log } = this.#options;
-    const { entries } = this.#state;
+    const { entries, record } = this.#state;
+    let changed = 0;
+    let kept = 0;
+    for (const [id, { digest }] of entries) {
+      const known = before.get(id);
+      if (known !== undefined) kept++;
+      if (known?.digest !== digest) changed++;
+    }
     log.info({
       source: name,
       entries: entries.size,
-      listed: countListed(entries),
-      changed: [...entries].filter(([id, { digest }]) => before.get(id)?.digest !== digest).length,
-      removed: [...before.keys()].filter((id) => !entries.has(id)).length,
+      listed: record?.listed,
+      changed,
+      removed: before.size - kept,
     }, "advisories have changed");
   }
 
@@ -199,5 +212,6 @@ export class Mirror {
 function areSame(a: EntrySet, b: EntrySet): boolean {
   if (a === b) return true;
   if (a.size !== b.size) return false;
-  return [...a].every(([id, { digest }]) => b.get(id)?.digest === digest);
+  for (const [id, { digest }] of a) if (b.get(id)?.digest !== digest) return false;
+  return true;
 }

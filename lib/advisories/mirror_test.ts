@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { atOnce } from "../async/pace.ts";
 import { fakeEntry } from "../../tests/fakes/vulndb.ts";
 import { FaultyStore } from "../../tests/fakes/faulty_store.ts";
 import { MemoryStore } from "../../tests/fakes/memory_store.ts";
@@ -31,7 +32,7 @@ class FakeFeed implements Feed {
       const entry = { ...fakeEntry(`GO-${i}`), ...changes };
       set.add(readEntry(new TextEncoder().encode(JSON.stringify(entry)), { nowMs: 0 }));
     }
-    this.next = { entries: set.sorted, modified: `${count}`, validator: null };
+    this.next = { entries: atOnce(set.sortSteps()), modified: `${count}`, validator: null };
   }
 }
 

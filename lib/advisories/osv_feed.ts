@@ -13,11 +13,11 @@
  * Limits: those of entry_set.ts, of {@linkcode ZIP_LIMITS} for what is read at once, and
  * {@linkcode MAX_FILES} files.
  */
-import { Pace } from "../async/pace.ts";
+import { atPace, Pace } from "../async/pace.ts";
 import { describeError, UpstreamError } from "../errors.ts";
 import { display, type Fetch } from "../http/client.ts";
 import { ZipError } from "../zip/rules.ts";
-import { digestOf, GrowingSet, readEntry, type StoredEntry } from "./entry_set.ts";
+import { digestOf, type EntrySet, GrowingSet, readEntry, type StoredEntry } from "./entry_set.ts";
 import { type Feed, type FeedContext, type FeedReading, FILE_LIMITS, ZIP_LIMITS } from "./feed.ts";
 import type { FeedState } from "./feed_log.ts";
 import { InvalidAdvisoryError, MAX_ENTRY_BYTES, parseJson } from "./osv.ts";
@@ -63,7 +63,7 @@ export class OsvFeed implements Feed {
         await reader.add(await readFile(path, { limits, signal: context.signal }), path);
       }
     }
-    return { entries: reader.set.sorted, modified: null, validator: null };
+    return { entries: await reader.sorted(), modified: null, validator: null };
   }
 
   async #readUrl(
@@ -81,7 +81,7 @@ export class OsvFeed implements Feed {
       const fetched = await fetchInto(fetch, url, { file, limits: ZIP_LIMITS, signal, validator });
       if (fetched === null) return "unchanged";
       await this.#readOpen(file, { reader, signal });
-      return { entries: reader.set.sorted, modified: null, validator: fetched.validator };
+      return { entries: await reader.sorted(), modified: null, validator: fetched.validator };
     } finally {
       await Deno.remove(path);
     }
@@ -134,7 +134,7 @@ export class OsvFeed implements Feed {
 
 /** Reads entries; those that are known are not parsed again. */
 class EntryReader {
-  readonly set = new GrowingSet();
+  readonly #set = new GrowingSet();
   readonly #known: ReadonlyMap<string, StoredEntry>;
   readonly #nowMs: number;
   readonly #pace: Pace;
@@ -150,11 +150,15 @@ class EntryReader {
     await this.#pace.spend(bytes.length * READ_COST);
     try {
       const entry = this.#known.get(digestOf(bytes)) ?? readEntry(bytes, { nowMs: this.#nowMs });
-      if (entry.advisory.affected.length > 0) this.set.add(entry);
+      if (entry.advisory.affected.length > 0) this.#set.add(entry);
     } catch (cause) {
       if (!(cause instanceof InvalidAdvisoryError)) throw cause;
       throw new InvalidAdvisoryError(`Cannot use "${name}": ${describeError(cause)}`, { cause });
     }
+  }
+
+  sorted(): Promise<EntrySet> {
+    return atPace(this.#set.sortSteps(), this.#pace);
   }
 }
 

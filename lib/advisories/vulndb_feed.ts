@@ -18,7 +18,7 @@
  * Limits: those of entry_set.ts, {@linkcode FILE_LIMITS} for each file.
  */
 import { z } from "zod";
-import { Pace } from "../async/pace.ts";
+import { atPace, Pace } from "../async/pace.ts";
 import { each, forEach } from "../async/workers.ts";
 import { DeadlineError, UpstreamError } from "../errors.ts";
 import { display, type Fetch } from "../http/client.ts";
@@ -90,7 +90,7 @@ export class VulndbFeed implements Feed {
       const entry = fresh.get(id) ?? known.entries.get(id);
       if (entry !== undefined) all.add(entry);
     }
-    const entries = all.sorted;
+    const entries = await atPace(all.sortSteps(), new Pace(signal));
     // An older index, from a cache on the way, would otherwise count as the newest for ever.
     if (index.size > 0 && latestOf(index) !== Date.parse(modified)) {
       throw this.#disagreement("its time is not that of its latest entry");

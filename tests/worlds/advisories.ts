@@ -2,6 +2,7 @@
 import { Advisories } from "../../lib/advisories/advisories.ts";
 import { GrowingSet, readEntry } from "../../lib/advisories/entry_set.ts";
 import type { Feed } from "../../lib/advisories/feed.ts";
+import { atOnce } from "../../lib/async/pace.ts";
 import { Mirror } from "../../lib/advisories/mirror.ts";
 import { createLogger } from "../../lib/log/log.ts";
 import { NO_METRICS } from "../../lib/log/metrics.ts";
@@ -25,7 +26,8 @@ export async function advisoriesOf(
   }
   const feed: Feed = {
     description: "a test",
-    read: () => Promise.resolve({ entries: set.sorted, modified: null, validator: null }),
+    read: () =>
+      Promise.resolve({ entries: atOnce(set.sortSteps()), modified: null, validator: null }),
   };
   const options = {
     now,
