@@ -5,7 +5,9 @@
  * output, and ends when standard input does.
  *
  * The folders are laid out like `cache/download` of the `go` command's module cache; a `.ziphash`
- * file is what the database knows about a zip.
+ * file is what the database knows about a zip. Such a cache lacks most of the versions that its
+ * go.mod files require, because the `go` command did not need them, but every real upstream has
+ * them. They are made up: with a go.mod file that requires nothing, and without a zip.
  *
  * ```text
  * --delay-ms N        every answer, also of the checksum database, starts so much later
@@ -18,7 +20,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseH1 } from "../lib/module/h1.ts";
-import { h1OfGoMod, type ModuleHashes } from "../tests/support/module_zip.ts";
+import { h1OfGoMod, type ModuleHashes, type ModuleVersion } from "../tests/support/module_zip.ts";
 import { escapeCase } from "../tests/fakes/protocol.ts";
 import { Sumdb } from "../tests/fakes/sumdb.ts";
 
@@ -26,6 +28,9 @@ const TYPES: ReadonlyMap<string, string> = new Map([
   ["info", "application/json"],
   ["zip", "application/zip"],
 ]);
+
+/** A line of a go.mod file that requires a version; other lines with a version do no harm. */
+const REQUIREMENT = /^\s*(?:require\s+)?([^\s()"]+\.[^\s()"]+)\s+(v\d\S*)\s*(?:\/\/.*)?$/gm;
 
 const { values, positionals: folders } = parseArgs({
   args: Deno.args,
@@ -37,9 +42,11 @@ const { values, positionals: folders } = parseArgs({
 });
 const delayMs = Number(values["delay-ms"]);
 const requested: string[] = [];
+/** By the path of their files, without the extension. */
+const madeUp = new Map<string, ModuleVersion>();
+for (const folder of folders) addRequired(folder, "");
 const sumdb = new Sumdb({
-  resolve: (path, version) =>
-    hashesOf(join(escapeCase(path), "@v", escapeCase(version)), { path, version }),
+  resolve: (path, version) => hashesOf(baseOf({ path, version }), { path, version }),
 });
 if (Number(values["other-records"]) > 0) fillDatabase(Number(values["other-records"]));
 const server = Deno.serve({
@@ -82,14 +89,28 @@ async function serveFile(path: string): Promise<Response> {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  return new Response("not found\n", { status: 404 });
+  return serveMadeUp(path);
+}
+
+function serveMadeUp(path: string): Response {
+  const dot = path.lastIndexOf(".");
+  const module = madeUp.get(path.slice(1, dot));
+  switch (module === undefined ? "" : path.slice(dot + 1)) {
+    case "info":
+      return Response.json({ Version: module?.version, Time: "2024-01-02T03:04:05Z" });
+    case "mod":
+      return new Response(goModOf(module?.path ?? ""));
+    default:
+      return new Response("not found\n", { status: 404 });
+  }
 }
 
 /** Of the files `<base>.ziphash` and `<base>.mod`. Null where they are missing. */
-function hashesOf(
-  base: string,
-  { path, version }: { path: string; version: string },
-): ModuleHashes | null {
+function hashesOf(base: string, { path, version }: ModuleVersion): ModuleHashes | null {
+  if (madeUp.has(base)) {
+    // Nobody can get the zip.
+    return { path, version, h1: h1OfGoMod(base), goModH1: h1OfGoMod(goModOf(path)) };
+  }
   const h1 = readFirst(`${base}.ziphash`);
   const goMod = readFirst(`${base}.mod`);
   if (h1 === null || goMod === null) return null;
@@ -107,14 +128,39 @@ function readFirst(path: string): string | null {
   return null;
 }
 
+function baseOf({ path, version }: ModuleVersion): string {
+  return join(escapeCase(path), "@v", escapeCase(version));
+}
+
+/** Without requirements behind which a client of today's Go would look. */
+function goModOf(path: string): string {
+  return `module ${path}\n\ngo 1.17\n`;
+}
+
+/** Adds the versions that go.mod files of the folder require and no folder has. */
+function addRequired(folder: string, prefix: string): void {
+  for (const { name, isDirectory } of Deno.readDirSync(join(folder, prefix))) {
+    if (isDirectory) addRequired(folder, join(prefix, name));
+    if (!name.endsWith(".mod")) continue;
+    const goMod = Deno.readTextFileSync(join(folder, prefix, name));
+    for (const [, path = "", version = ""] of goMod.matchAll(REQUIREMENT)) {
+      const base = baseOf({ path, version });
+      if (!madeUp.has(base) && readFirst(`${base}.mod`) === null) {
+        madeUp.set(base, { path, version });
+      }
+    }
+  }
+}
+
 /**
  * The modules of the folders at even distances among others, in an order that has nothing to do
  * with their paths, as in a database of all modules: next to no two of them share a tile of leaves.
  */
 function fillDatabase(otherRecords: number): void {
-  const ours = folders.flatMap((folder) => [...modulesIn(folder, "")])
+  const known = [...madeUp].flatMap(([base, module]) => hashesOf(base, module) ?? []);
+  const ours = folders.flatMap((folder) => [...modulesIn(folder, "")]).concat(known)
     .toSorted((a, b) => a.h1.localeCompare(b.h1));
-  const distance = Math.floor(otherRecords / (ours.length + 1));
+  const distance = Math.max(1, Math.floor(otherRecords / (ours.length + 1)));
   for (let i = 0; i < otherRecords; i++) {
     const hashes = i % distance === 0 ? ours.pop() : undefined;
     if (hashes !== undefined) sumdb.append(hashes);
@@ -122,6 +168,7 @@ function fillDatabase(otherRecords: number): void {
     const h1 = h1OfGoMod(text);
     sumdb.append({ path: text, version: "v1.0.0", h1, goModH1: h1 });
   }
+  for (const hashes of ours) sumdb.append(hashes);
   // The hashes of the tree, which are kept.
   sumdb.latest();
 }
