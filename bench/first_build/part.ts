@@ -60,7 +60,9 @@ export async function takeTurns(
       say(`${what}, round ${round + 1} of ${rounds}: ${way}`);
       const startMs = performance.now();
       await turn(way);
-      if (performance.now() - startMs > SLOW_MS) slow.add(way);
+      const tookMs = performance.now() - startMs;
+      say(`${way} took ${(tookMs / 1000).toFixed(1)} s in all`);
+      if (tookMs > SLOW_MS) slow.add(way);
     }
   }
 }
