@@ -40,6 +40,7 @@
  * back failed before (as in sunlight's internal/durable/path.go). Files are synced by the handle
  * that was open while they were written.
  */
+import { JointRuns } from "../async/joint_runs.ts";
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { ProxyError, StorageError } from "../errors.ts";
@@ -124,6 +125,9 @@ export class DiskStore implements ObjectStore {
   readonly #lasting = new Set<string>();
 
   readonly #checked: CheckedFiles;
+  /** Syncs of folders, and looks whether the store is there. */
+  readonly #syncs = new JointRuns();
+  readonly #looks = new JointRuns();
 
   /** @param root the directory, without symbolic links in the way */
   private constructor(root: string, options: DiskStoreOptions) {
@@ -223,7 +227,7 @@ export class DiskStore implements ObjectStore {
         else await writeFile(temporary, content, { signal, meanwhile });
         const outcome = isThere ? "exists" : await this.#link(temporary, file);
         if (outcome === "created" && sums !== null) await this.#checked.keep(file, sums);
-        await syncFolder(folderOf(file));
+        await this.#sync(folderOf(file));
         return outcome;
       } finally {
         await removeTemporary(temporary);
@@ -335,7 +339,7 @@ export class DiskStore implements ObjectStore {
       return await result;
     } catch (error) {
       if (!isAbsence(error)) throw error;
-      await Deno.lstat(this.#temporaries);
+      await this.#looks.run("", async () => void await Deno.lstat(this.#temporaries));
       return null;
     }
   }
@@ -390,9 +394,14 @@ export class DiskStore implements ObjectStore {
       folder = folderOf(folder)
     ) folders.push(folder);
     // All at once: the disk writes its journal once for those that ask at the same time.
-    await Promise.all(folders.map((folder) => syncFolder(folderOf(folder))));
+    await Promise.all(folders.map((folder) => this.#sync(folderOf(folder))));
     if (this.#lasting.size > MAX_LASTING_FOLDERS) this.#lasting.clear();
     for (const folder of folders) this.#lasting.add(folder);
+  }
+
+  /** Writes to the disk what names a folder has, once for all who want that at the same time. */
+  #sync(folder: string): Promise<void> {
+    return this.#syncs.run(folder, () => syncFolder(folder));
   }
 
   async #sweep(before: number): Promise<void> {
