@@ -198,4 +198,9 @@ function publish(): never {
   throw new NotFoundError("Cannot publish: an export fetches nothing");
 }
 
-const NO_PUBLISHER = { publish, restoreZip: publish };
+const NO_PUBLISHER = {
+  publish,
+  publishAhead: publish,
+  restoreZip: publish,
+  restoreZipAhead: publish,
+};

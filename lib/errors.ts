@@ -90,6 +90,8 @@ export class TooManyRequestsError extends ProxyError {
 /** An upstream or a git server failed, or gave an invalid answer. */
 export class UpstreamError extends ProxyError {
   readonly meaning = "bad-upstream";
+  /** How long the other side wants to be left alone; null where it did not say. */
+  retryAfterMs: number | null = null;
 }
 
 /**

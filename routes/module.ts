@@ -15,6 +15,7 @@
 import { LRUCache } from "lru-cache";
 import type { AdmitTo, Client } from "../lib/auth/guard.ts";
 import { InvalidRequestError } from "../lib/errors.ts";
+import { networkOf } from "../lib/http/address.ts";
 import { unescapePath, unescapeVersion } from "../lib/module/escape.ts";
 import type { H1 } from "../lib/module/h1.ts";
 import type { ModuleVersion } from "../lib/module/module_version.ts";
@@ -190,10 +191,36 @@ function answerFromMemory(
   if (copy === null || !answers.admitted.mayHave(client, copy)) return null;
   request.facts["version"] = version;
   noteHit(copy, request.facts);
-  if (file !== "zip") return copyAnswer(textsOf(answers, copy), { file, request });
+  if (file !== "zip") {
+    noteAnswered(service, { copy, file, request, options, client });
+    return copyAnswer(textsOf(answers, copy), { file, request });
+  }
   if (answers.delivery.appliesTo(request)) return null;
   const bytes = service.rememberedZip(copy, client.identity);
-  return bytes === null ? null : wholeBlobAnswer(bytes, zipOptions(copy.manifest.zip, request));
+  if (bytes === null) return null;
+  noteAnswered(service, { copy, file, request, options, client });
+  return wholeBlobAnswer(bytes, zipOptions(copy.manifest.zip, request));
+}
+
+/** Tells the service, which may walk ahead of the client. */
+function noteAnswered(
+  service: ModuleAnswers,
+  { copy, file, request, options, client }: Omit<Context<Target>, "target"> & {
+    readonly copy: Copy;
+    readonly file: "info" | "mod" | "zip";
+  },
+): void {
+  if (!options.mayFetch) return;
+  service.answered({
+    copy,
+    file,
+    isHit: options.facts["cache"] === "hit",
+    client: {
+      identity: client.identity,
+      key: () => client.identity ?? networkOf(request.address ?? ""),
+      mayRead: client.mayRead,
+    },
+  });
 }
 
 async function answer(
@@ -321,12 +348,14 @@ async function versionFile(
   if (file === "zip") {
     const zip = await service.zip(module, options);
     if (zip === null || !admitted.mayHave(client, zip.copy)) return null;
+    noteAnswered(service, { copy: zip.copy, file, request, options, client });
     const blob = zipOptions(zip, request);
     const { open, follow } = zip;
     return await delivery.answer(zip, blob) ?? await blobAnswer({ ...blob, open, follow });
   }
   const copy = await service.copy(module, options);
   if (copy === null || !admitted.mayHave(client, copy)) return null;
+  noteAnswered(service, { copy, file, request, options, client });
   return copyAnswer(textsOf(answers, copy), { file, request });
 }
 

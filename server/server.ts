@@ -140,6 +140,7 @@ export async function serve(options: ServeOptions): Promise<void> {
         },
         knownVersions: (path) => service.lists.known(path),
         onSeen: (module) => index?.add(module),
+        onAnswered: (answered) => service.answeredByThread(answered),
         decider: policy?.decider ?? null,
       },
       policy: policy?.judge ?? null,

@@ -30,7 +30,7 @@ import { policy, policyFaults, policyWarnings } from "../policy/config.ts";
 import { check } from "../schema/check.ts";
 import { type Fault, pathText } from "../schema/fault.ts";
 import { valuesAt } from "../schema/query.ts";
-import { parentProxy, parentProxyWarnings, sourceListWarning } from "../source/config.ts";
+import { fetch, parentProxy, parentProxyWarnings, sourceListWarning } from "../source/config.ts";
 import { storage } from "../store/config.ts";
 import {
   privateSumDatabase,
@@ -51,6 +51,7 @@ export const schema = z.strictObject({
   caFile: caFile.exactOptional(),
   storage: storage.default({ disk: { path: "./data" } }),
   parentProxy: parentProxy.exactOptional(),
+  fetch: fetch.prefault({}),
   insecureHosts,
   privateModules,
   gitHub,

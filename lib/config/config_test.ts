@@ -8,6 +8,7 @@ Deno.test("parseConfig() of nothing is all defaults", () => {
       storage: { disk: { path: "./data" } },
       insecureHosts: [],
       privateModules: [],
+      fetch: { ahead: "on" },
       gitHub: [],
       publicModules: { zips: "lazy" },
       sumDatabaseProxy: { discourageClientDirectSumDatabaseConnections: false, sumDatabases: [] },

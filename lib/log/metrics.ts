@@ -123,6 +123,15 @@ export const METRICS = {
     "Fetches, lists and queries canceled because no request waited for them any more.",
     ["work"],
   ),
+  gomodproxy_ahead_fetches_total: counter(
+    "What was fetched before a client asked for it (version, zip), by outcome: ok, failed.",
+    ["kind", "outcome"],
+  ),
+  gomodproxy_ahead_guesses_total: counter(
+    "What was fetched ahead: useful (a client asked for it within 5 minutes), useless.",
+    ["kind", "outcome"],
+  ),
+  gomodproxy_ahead_under_way: gauge("Fetches ahead of clients in progress."),
   gomodproxy_scratch_bytes: gauge("Size of fetches in progress in the scratch directory."),
   gomodproxy_connections: gauge("Open connections from clients."),
   gomodproxy_connections_closed_total: counter("Connections closed by the server.", ["reason"]),

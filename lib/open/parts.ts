@@ -17,6 +17,7 @@ import { once } from "../async/once.ts";
 import { pause } from "../async/pause.ts";
 import type { ClientAuth } from "../auth/client_auth.ts";
 import { openClientAuth } from "../auth/open.ts";
+import { ForbiddenError } from "../errors.ts";
 import type { ModuleIndex } from "../index/module_index.ts";
 import { LicenceReader } from "../licences/licence_reader.ts";
 import type { DatabaseFor } from "../module/hash_database.ts";
@@ -26,7 +27,11 @@ import { openScratch, type Scratch } from "../scratch/scratch.ts";
 import { ScratchQuota } from "../scratch/scratch_quota.ts";
 import type { Explainer } from "../service/explainer.ts";
 import { PUBLISH_TIMEOUT_MS, Publisher, type PublisherOptions } from "../service/publisher.ts";
-import { ModuleService, type ServiceLimits } from "../service/service.ts";
+import {
+  ModuleService,
+  type ModuleServiceOptions,
+  type ServiceLimits,
+} from "../service/service.ts";
 import type { SourceEntry } from "../source/open.ts";
 import { ClockLog } from "../policy/clock_log.ts";
 import { isEmptyPolicy, type PolicyConfig } from "../policy/config.ts";
@@ -87,6 +92,9 @@ export interface Replacements {
   /** The clock of a policy, in milliseconds since 1970. */
   readonly now?: () => number;
 }
+
+/** How many versions are fetched ahead at once where all come from git. */
+const MAX_AHEAD_BY_GIT = 4;
 
 export class Parts implements AsyncDisposable {
   readonly surroundings: Surroundings;
@@ -223,17 +231,49 @@ export class Parts implements AsyncDisposable {
     });
   }
 
-  readonly service = once(async (): Promise<ModuleService> =>
-    new ModuleService({
+  readonly service = once(async (): Promise<ModuleService> => {
+    const { config, log, metrics } = this.surroundings;
+    const source = (await this.sources()).source;
+    const service = new ModuleService({
       copies: await this.copies(),
-      source: (await this.sources()).source,
+      source,
       publisher: await this.publisher(),
-      log: this.surroundings.log,
+      log,
       threads: this.#options.threads ?? 1,
       limits: this.#replaced.serviceLimits ?? {},
-      metrics: this.surroundings.metrics,
-    })
-  );
+      metrics,
+      ahead: config.fetch.ahead === "off" ? null : await this.#ahead(),
+    });
+    return this.#opened.use(service);
+  });
+
+  /** What may be fetched ahead of clients. */
+  async #ahead(): Promise<NonNullable<ModuleServiceOptions["ahead"]>> {
+    const { config } = this.surroundings;
+    const databaseFor = await this.databaseFor();
+    const isLazy = (path: ModulePath) =>
+      config.publicModules.zips === "lazy" && databaseFor(path) !== null;
+    const hasProxy = this.upstreams().some(({ kind }) => kind === "proxy");
+    return {
+      publishable: (path) => {
+        if (!this.#isAllowed(path)) return null;
+        return this.isPrivate(path) ? "private" : isLazy(path) ? "public" : null;
+      },
+      // Git works for minutes where a proxy answers at once, and its places are few.
+      ...hasProxy ? {} : { maxUnderWay: MAX_AHEAD_BY_GIT },
+      maxPrivate: Math.max(1, Math.floor(config.maxChildProcesses / 4)),
+    };
+  }
+
+  #isAllowed(path: ModulePath): boolean {
+    try {
+      this.checkPath?.(path);
+      return true;
+    } catch (error) {
+      if (error instanceof ForbiddenError) return false;
+      throw error;
+    }
+  }
 
   /** Null where the configuration denies nothing. */
   readonly policy = once(async (): Promise<OpenedPolicy | null> => {

@@ -37,8 +37,16 @@ export class ScratchQuota {
   }
 
   /** @throws {OverloadedError} when the room is used up */
-  async check(): Promise<void> {
-    const { maxBytes } = this.#options;
+  check(): Promise<void> {
+    return this.#check(this.#options.maxBytes);
+  }
+
+  /** As {@linkcode check}, for what may wait. @throws {OverloadedError} when half is used up */
+  checkAmple(): Promise<void> {
+    return this.#check(this.#options.maxBytes / 2);
+  }
+
+  async #check(maxBytes: number): Promise<void> {
     const sizeBytes = await this.sizeBytes();
     if (sizeBytes < maxBytes) return;
     throw new OverloadedError(

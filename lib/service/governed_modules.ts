@@ -11,7 +11,7 @@
  * `.info` and `.mod` stay readable because the `go` command needs those of versions whose code it
  * never uses: without them it cannot load the module graph, and every command fails.
  */
-import { NotFoundError } from "../errors.ts";
+import { NotFoundError, ProxyError } from "../errors.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import { pickLatest } from "../module/latest.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
@@ -32,6 +32,7 @@ import type {
   ModuleZip,
   ServiceOptions,
 } from "./stored_modules.ts";
+import type { Answered, FollowedClient, MayHaveOptions } from "./walk_ahead.ts";
 
 export interface GovernedModulesOptions {
   readonly modules: ModuleAnswers;
@@ -112,6 +113,31 @@ export class GovernedModules implements ModuleAnswers {
     if (best === null) throw await this.#denial(module, { verdict, options });
     const copy = await this.#modules.copy({ path, version: best }, options);
     return copy === null ? null : { copy, stale: latest.stale };
+  }
+
+  answered(answered: Answered): void {
+    const { client } = answered;
+    this.#modules.answered({
+      ...answered,
+      client: {
+        ...client,
+        mayHave: (module, options) => this.#mayHave(module, { ...options, ...client }),
+      },
+    });
+  }
+
+  /** Whether the policy lets a client have a file. False also if that cannot be determined. */
+  async #mayHave(
+    module: ModuleVersion,
+    { file, identity, signal }: MayHaveOptions & Pick<FollowedClient, "identity">,
+  ): Promise<boolean> {
+    if (file === "mod" && this.#judge.gate === "zip") return true;
+    try {
+      return !isDenied(await this.#judge.judge(module, { identity, signal }));
+    } catch (error) {
+      if (error instanceof ProxyError || error instanceof UndecidedError) return false;
+      throw error;
+    }
   }
 
   #isKnownToBeAllowed(module: ModuleVersion, identity: string | null): boolean {

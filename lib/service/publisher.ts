@@ -15,8 +15,9 @@
  *   are what this server vouches for from now on.
  */
 import { withDeadline } from "../async/deadline.ts";
+import { impatiently } from "../async/patience.ts";
 import type { Flight } from "../async/single_flight.ts";
-import { NotFoundError, UpstreamError } from "../errors.ts";
+import { ForbiddenError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { type Metrics, NO_METRICS } from "../log/metrics.ts";
 import type { H1 } from "../module/h1.ts";
@@ -98,18 +99,42 @@ export class Publisher {
    * @throws {ProxyError} of another kind when it could not be fetched
    */
   publish(module: ModuleVersion, flight: Flight = NEVER_ABANDONED): Promise<Copy> {
+    return this.#publish(module, { flight, isAsked: true });
+  }
+
+  /**
+   * As {@linkcode publish}, for a version that no client has asked for: with a single attempt, and
+   * without its zip unless the path is eager.
+   *
+   * @throws {ForbiddenError} when the version could only be published with its zip
+   */
+  publishAhead(module: ModuleVersion, flight: Flight): Promise<Copy> {
+    return this.#publish(module, { flight, isAsked: false });
+  }
+
+  #publish(
+    module: ModuleVersion,
+    { flight, isAsked }: { flight: Flight; isAsked: boolean },
+  ): Promise<Copy> {
+    const ask = isAsked ? <T>(work: () => T) => work() : impatiently;
     return this.#inScratch({ module, flight }, async (job) => {
       const { databaseFor, source, zips, isEager } = this.#options;
       const database = databaseFor(module.path);
+      const isPrivate = isEager?.(module.path) ?? false;
+      if (database === null && !isAsked && !isPrivate) throw notAhead(module);
       if (database === null) {
         return await this.#createEagerly(job, { fetched: await this.#fetch(job), known: null });
       }
       const hashes = recorded(database, { module, signal: job.signal });
-      if (zips === "eager" || isEager?.(module.path)) {
+      if (zips === "eager" || isPrivate) {
         const [fetched, known] = await both(this.#fetch(job), hashes);
         return await this.#createEagerly(job, { fetched, known });
       }
-      const [described, known] = await both(source.describe(module, job.signal), hashes);
+      const [described, known] = await both(
+        ask(() => source.describe(module, job.signal)),
+        hashes,
+      );
+      if (known === null && !isAsked) throw notAhead(module);
       if (known === null) {
         return await this.#createEagerly(job, { fetched: await this.#fetch(job), known: null });
       }
@@ -137,6 +162,18 @@ export class Publisher {
       if (spool !== undefined) await this.#release(copy, { spool, stored, signal: job.signal });
       return copy;
     });
+  }
+
+  /**
+   * As {@linkcode restoreZip}, for a zip that no client has asked for: with a single attempt unless
+   * clients follow it, and only while half of the scratch space is free.
+   */
+  async restoreZipAhead(copy: Copy, options: Required<RestoreZipOptions>): Promise<Copy> {
+    await this.#options.quota?.checkAmple();
+    return await impatiently(
+      () => this.restoreZip(copy, options),
+      () => !options.spool.isFollowed,
+    );
   }
 
   /**
@@ -289,6 +326,10 @@ export class Publisher {
       "another copy of this version was published first: its tag was moved, or the upstream changed its content",
     );
   }
+}
+
+function notAhead(module: ModuleVersion): ForbiddenError {
+  return new ForbiddenError(`Cannot publish ${nameOf(module)} ahead: it takes its zip`);
 }
 
 /** Null where nobody vouches for the version. */

@@ -15,6 +15,7 @@
  * version that the source has now.
  */
 import { withDeadline } from "../async/deadline.ts";
+import { workFor } from "../async/owner.ts";
 import { atPace, Pace } from "../async/pace.ts";
 import { type Flight, GRACE_MS, SingleFlight } from "../async/single_flight.ts";
 import { describeError, ForbiddenError, NotFoundError, ProxyError } from "../errors.ts";
@@ -26,29 +27,43 @@ import { type ModuleVersion, nameOf } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import { namesByPlace } from "../module/repository_identity.ts";
 import { findStoredCommit } from "./stored_commit.ts";
+import { guessing, runAsked, runGuess } from "./guess.ts";
 import type { Publisher } from "./publisher.ts";
 import type { KnownVersions, ModuleQuery, Source, VersionInfo } from "../source/source.ts";
 import type { Copies } from "../store/copies.ts";
 import type { Copy } from "../store/manifest.ts";
 import type { ByteRange } from "../store/object_store.ts";
 import {
+  type AnsweredByThread,
   type LatestCopy,
   type ModuleList,
   type ModuleZip,
   type ServiceOptions,
   StoredModules,
 } from "./stored_modules.ts";
+import {
+  type Answered,
+  type GuessedCopy,
+  type GuessedZip,
+  WalkAhead,
+  type WalkAheadOptions,
+} from "./walk_ahead.ts";
 import { ZipFetches } from "./zip_fetches.ts";
 
 export interface ModuleServiceOptions {
   readonly copies: Copies;
   readonly source: Source;
-  readonly publisher: Pick<Publisher, "publish" | "restoreZip">;
+  readonly publisher: Pick<
+    Publisher,
+    "publish" | "publishAhead" | "restoreZip" | "restoreZipAhead"
+  >;
   readonly log: Logger;
   /** The number of threads that share a process's memory for lists. Default 1. */
   readonly threads?: number;
   readonly limits?: Partial<ServiceLimits>;
   readonly metrics?: Metrics;
+  /** Walks ahead of clients. Default: does not. */
+  readonly ahead?: Pick<WalkAheadOptions, "publishable" | "maxUnderWay" | "maxPrivate"> | null;
 }
 
 export interface ServiceLimits {
@@ -76,9 +91,10 @@ export class ModuleService extends StoredModules {
   readonly #listings: SingleFlight<KnownVersions>;
   readonly #queries: SingleFlight<VersionInfo>;
   readonly #zips: ZipFetches;
+  readonly #ahead: WalkAhead | null;
 
   constructor(
-    { copies, source, publisher, log, threads = 1, limits, metrics = NO_METRICS }:
+    { copies, source, publisher, log, threads = 1, limits, metrics = NO_METRICS, ahead = null }:
       ModuleServiceOptions,
   ) {
     super({ copies, threads });
@@ -97,6 +113,26 @@ export class ModuleService extends StoredModules {
     this.#queries = new SingleFlight(maxFlights, flights("query"));
     this.#zips = new ZipFetches({ publisher, flights: this.#fetches });
     metrics.gauge("gomodproxy_fetches_under_way", () => this.#fetches.size);
+    this.#ahead = ahead && new WalkAhead({
+      ...ahead,
+      remembered: (module) => this.remembered(module),
+      fetch: (module, signal) => this.#fetchAhead(module, signal),
+      fetchZip: (module, signal) => this.#fetchZipAhead(module, signal),
+      log,
+      metrics,
+    });
+  }
+
+  override answered(answered: Answered): void {
+    this.#ahead?.answered(answered);
+  }
+
+  answeredByThread(answered: AnsweredByThread): void {
+    this.#ahead?.answeredByThread(answered);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#ahead?.stop();
   }
 
   /**
@@ -110,13 +146,39 @@ export class ModuleService extends StoredModules {
     if (stored !== null) return stored;
     options.facts["cache"] = "miss";
     if (!options.mayFetch) throw notCached(nameOf(module));
-    const copy = await this.#fetches.run(
-      nameOf(module),
-      (flight) => this.#publisher.publish(module, flight),
-      options.signal,
+    const copy = await runAsked(
+      () =>
+        this.#fetches.run(
+          nameOf(module),
+          (flight) => this.#publisher.publish(module, flight),
+          options.signal,
+        ),
     );
     options.facts["source"] = copy.manifest.source;
     return copy;
+  }
+
+  async #fetchAhead(module: ModuleVersion, signal: AbortSignal): Promise<GuessedCopy> {
+    const stored = await this.#copies.read(module, { signal });
+    if (stored !== null) return { copy: stored, isFetched: false };
+    let isFetched = false;
+    const publish = (flight: Flight) => {
+      isFetched = true;
+      return guessing(this.#publisher.publishAhead(module, flight));
+    };
+    const copy = await workFor(
+      AHEAD,
+      () => runGuess(() => this.#fetches.run(nameOf(module), publish, signal)),
+    );
+    return { copy, isFetched };
+  }
+
+  async #fetchZipAhead(module: ModuleVersion, signal: AbortSignal): Promise<GuessedZip> {
+    const copy = await this.#copies.read(module, { signal });
+    const stored = copy === null ? null : await this.#copies.openZip(copy, { signal });
+    await stored?.body.cancel();
+    if (copy === null || stored !== null) return { isFetched: false };
+    return await workFor(AHEAD, () => this.#zips.fetchAhead(copy, signal));
   }
 
   /**
@@ -295,6 +357,9 @@ export class ModuleService extends StoredModules {
     }
   }
 }
+
+/** The owner of what is fetched ahead of clients: no client has this name. */
+const AHEAD = "ahead";
 
 /** @throws {ForbiddenError} when the client may not have what is where the source found it */
 function admit(

@@ -17,6 +17,7 @@ import type { Copy } from "../store/manifest.ts";
 import type { ByteRange, StoredObject } from "../store/object_store.ts";
 import { CopyNames } from "./copy_names.ts";
 import { VersionLists } from "./version_lists.ts";
+import type { Answered } from "./walk_ahead.ts";
 
 export interface ServiceOptions {
   /** Whether a source may be asked. If not, only the store is used. */
@@ -83,7 +84,23 @@ export interface ModuleAnswers {
   publishedNames(path: ModulePath, signal: AbortSignal): Promise<readonly RepositoryName[]>;
   /** The copy that `@latest` resolves to. */
   latest(path: ModulePath, options: ServiceOptions): Promise<LatestCopy | null>;
+  /** A client is given a file of a version; sources may be asked for what it needs next. */
+  answered(answered: Answered): void;
 }
+
+/** What a thread other than the main one has given to a client. */
+export interface AnsweredByThread {
+  readonly module: ModuleVersion;
+  readonly file: Answered["file"];
+  /** {@linkcode FollowedClient.key}. */
+  readonly key: string;
+}
+
+/**
+ * How long after a copy was first answered here its answers are reported: what is older was not
+ * fetched ahead of this client.
+ */
+const REPORTED_MS = 30_000;
 
 export interface StoredModulesOptions {
   readonly copies: Copies;
@@ -94,6 +111,8 @@ export interface StoredModulesOptions {
    * asked.
    */
   readonly knownVersions?: (path: ModulePath) => Promise<KnownVersions | null>;
+  /** Told of answers that may have been fetched ahead. Default: nobody is. */
+  readonly onAnswered?: (answered: AnsweredByThread) => void;
 }
 
 export class StoredModules implements ModuleAnswers {
@@ -102,14 +121,19 @@ export class StoredModules implements ModuleAnswers {
   readonly copyNames: CopyNames;
   readonly #copies: Copies;
   readonly #knownVersions: NonNullable<StoredModulesOptions["knownVersions"]>;
+  readonly #onAnswered: StoredModulesOptions["onAnswered"];
+  /** When a copy was first answered, in milliseconds. */
+  readonly #answeredAtMs = new WeakMap<Copy, number>();
 
   constructor(
-    { copies, threads = 1, knownVersions = () => Promise.resolve(null) }: StoredModulesOptions,
+    { copies, threads = 1, knownVersions = () => Promise.resolve(null), onAnswered }:
+      StoredModulesOptions,
   ) {
     this.lists = new VersionLists({ published: copies, threads });
     this.copyNames = new CopyNames(copies);
     this.#copies = copies;
     this.#knownVersions = knownVersions;
+    this.#onAnswered = onAnswered;
   }
 
   remembered(module: ModuleVersion): Copy | null {
@@ -156,6 +180,16 @@ export class StoredModules implements ModuleAnswers {
 
   latest(_path: ModulePath, _options: ServiceOptions): Promise<LatestCopy | null> {
     return Promise.resolve(null);
+  }
+
+  answered({ copy, file, client }: Answered): void {
+    if (this.#onAnswered === undefined) return;
+    const nowMs = performance.now();
+    const firstMs = this.#answeredAtMs.get(copy);
+    if (firstMs === undefined) this.#answeredAtMs.set(copy, nowMs);
+    else if (nowMs - firstMs > REPORTED_MS) return;
+    const { path, version } = copy.manifest;
+    this.#onAnswered({ module: { path, version }, file, key: client.key() });
   }
 
   protected zipOf(copy: Copy, { signal }: ServiceOptions): ModuleZip {

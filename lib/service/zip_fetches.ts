@@ -2,16 +2,17 @@
  * Fetches of zips of published copies, one for all clients that want the same. A client waits until
  * the zip is published, or follows it while it is spooled (source/zip_spool.ts).
  */
-import type { Flight, SingleFlight } from "../async/single_flight.ts";
+import type { SingleFlight } from "../async/single_flight.ts";
 import { describeError, StorageError } from "../errors.ts";
 import { nameOf } from "../module/module_version.ts";
 import { type GrowingZip, ZipSpool } from "../source/zip_spool.ts";
 import type { Copy } from "../store/manifest.ts";
 import type { ByteRange, StoredObject } from "../store/object_store.ts";
-import type { Publisher } from "./publisher.ts";
+import { guessing, runAsked, runGuess } from "./guess.ts";
+import type { Publisher, RestoreZipOptions } from "./publisher.ts";
 
 export interface ZipFetchesOptions {
-  readonly publisher: Pick<Publisher, "restoreZip">;
+  readonly publisher: Pick<Publisher, "restoreZip" | "restoreZipAhead">;
   /** By the name of the version. */
   readonly flights: SingleFlight<Copy>;
 }
@@ -34,12 +35,35 @@ export class ZipFetches {
 
   /** Ends when the zip is published. */
   async fetch(copy: Copy, signal: AbortSignal): Promise<void> {
+    const restore = (options: Required<RestoreZipOptions>) =>
+      this.#options.publisher.restoreZip(copy, options);
+    await runAsked(() => this.#run(copy, { restore, signal }));
+  }
+
+  /** Fetches a zip that no client has asked for. `isFetched`: by this call. */
+  async fetchAhead(copy: Copy, signal: AbortSignal): Promise<{ readonly isFetched: boolean }> {
+    let isFetched = false;
+    const restore = (options: Required<RestoreZipOptions>) => {
+      isFetched = true;
+      return guessing(this.#options.publisher.restoreZipAhead(copy, options));
+    };
+    await runGuess(() => this.#run(copy, { restore, signal }));
+    return { isFetched };
+  }
+
+  #run(
+    copy: Copy,
+    { restore, signal }: {
+      readonly restore: (options: Required<RestoreZipOptions>) => Promise<Copy>;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Copy> {
     const name = nameOf(copy.manifest);
-    const restore = async (flight: Flight) => {
+    return this.#options.flights.run(name, async (flight) => {
       const spool = new ZipSpool();
       this.#spools.set(name, spool);
       try {
-        return await this.#options.publisher.restoreZip(copy, { flight, spool });
+        return await restore({ flight, spool });
       } catch (error) {
         // Whoever is broken off and asks again finds this work ended.
         spool.fail(error);
@@ -48,8 +72,7 @@ export class ZipFetches {
         // An abandoned flight may still be ending when the next one has begun.
         if (this.#spools.get(name) === spool) this.#spools.delete(name);
       }
-    };
-    await this.#options.flights.run(name, restore, signal);
+    }, signal);
   }
 
   /**

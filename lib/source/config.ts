@@ -1,4 +1,4 @@
-/** The section `parentProxy`: where public modules come from. */
+/** The sections `parentProxy`, where public modules come from, and `fetch`. */
 import { z } from "zod";
 import type { Fault } from "../schema/fault.ts";
 import { textFor } from "../schema/fields.ts";
@@ -7,6 +7,15 @@ import { parseSourceList } from "./source_list.ts";
 export const parentProxy = z.strictObject({
   /** A list as in `GOPROXY`. */
   url: textFor(parseSourceList),
+});
+
+/** The section `fetch`: how modules are fetched. */
+export const fetch = z.strictObject({
+  /**
+   * Whether what a client will ask for next, by the go.mod files that it was given, is fetched
+   * before it asks.
+   */
+  ahead: z.enum(["on", "off"]).default("on"),
 });
 
 export type ParentProxyConfig = z.output<typeof parentProxy>;

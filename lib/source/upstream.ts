@@ -14,6 +14,7 @@
 import pRetry from "p-retry";
 import type { ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
+import { isImpatient } from "../async/patience.ts";
 import {
   DeadlineError,
   LimitExceededError,
@@ -211,9 +212,10 @@ export class Upstream {
     const what = response.status === 200 ? "an HTML page" : `status ${response.status}`;
     const message = `Cannot fetch ${display(url)}: the upstream answered ${what}` +
       (reason === "" ? "" : `: ${reason}`);
-    throw response.status === 429 || response.status >= 500
-      ? new PassingUpstreamError(message)
-      : new UpstreamError(message);
+    if (response.status !== 429 && response.status < 500) throw new UpstreamError(message);
+    const error = new PassingUpstreamError(message);
+    error.retryAfterMs = retryAfterMs(response);
+    throw error;
   }
 
   async #attempts<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
@@ -225,10 +227,11 @@ export class Upstream {
         factor: 2,
         randomize: true,
         signal,
-        shouldRetry: ({ error }) => mayPass(error),
+        shouldRetry: ({ error }) => mayPass(error) && !isImpatient(),
       });
     } catch (error) {
-      const isUpstreams = mayPass(error) && !(error instanceof OverloadedError);
+      // What nobody has asked for does not tell how much the upstream is to be trusted.
+      const isUpstreams = mayPass(error) && !isImpatient() && !(error instanceof OverloadedError);
       if (isUpstreams) this.#distrustedUntilMs = performance.now() + DISTRUST_MS;
       throw error;
     }
@@ -243,6 +246,14 @@ function mayPass(error: unknown): boolean {
   if (error instanceof DeadlineError || error instanceof LimitExceededError) return false;
   return error instanceof PassingUpstreamError ||
     (error instanceof ProxyError && error.cause instanceof TypeError);
+}
+
+/** Seconds or a date (RFC 9110, section 10.2.3); null for anything else. */
+function retryAfterMs({ headers }: Response): number | null {
+  const text = headers.get("Retry-After")?.trim() ?? "";
+  if (/^\d{1,6}$/.test(text)) return Number(text) * 1000;
+  const atMs = Date.parse(text);
+  return Number.isNaN(atMs) ? null : Math.max(0, atMs - Date.now());
 }
 
 function isHtml(response: Response): boolean {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { impatiently } from "../async/patience.ts";
 import { DeadlineError, NotFoundError, UpstreamError } from "../errors.ts";
 import type { Fetch } from "../http/client.ts";
 import { Upstream } from "./upstream.ts";
@@ -89,6 +90,35 @@ Deno.test("Upstream asks one that has just failed only once", async () => {
   assert.equal(requests.length, 3);
   await assert.rejects(upstream.get("b", GET));
   assert.equal(requests.length, 4);
+});
+
+Deno.test("Upstream asks once for what nobody has asked for, and trusts the upstream as before", async () => {
+  const { upstream, requests } = upstreamOf([broken, broken, broken, ok]);
+  await assert.rejects(impatiently(() => upstream.get("a", GET)));
+  assert.equal(requests.length, 1);
+  await upstream.get("b", GET);
+  assert.equal(requests.length, 4);
+});
+
+Deno.test("Upstream passes on how long it is to be left alone", async (t) => {
+  const date = new Date(Date.now() + 60_000).toUTCString();
+  const rows = [
+    { code: 429, header: "120", want: (ms: number | null) => ms === 120_000 },
+    { code: 503, header: date, want: (ms: number | null) => ms !== null && ms > 50_000 },
+    { code: 503, header: "soon", want: (ms: number | null) => ms === null },
+    { code: 503, header: null, want: (ms: number | null) => ms === null },
+  ];
+  for (const { code, header, want } of rows) {
+    await t.step(`${code}, ${header}`, async () => {
+      const headers: HeadersInit = header === null ? [] : [["Retry-After", header]];
+      const { upstream } = upstreamOf([() => new Response("busy\n", { status: code, headers })]);
+      await assert.rejects(impatiently(() => upstream.get("a", GET)), (error) => {
+        assert.ok(error instanceof UpstreamError);
+        assert.ok(want(error.retryAfterMs), `${error.retryAfterMs}`);
+        return true;
+      });
+    });
+  }
 });
 
 Deno.test("Upstream.get() gives up on silence at once", async () => {

@@ -15,6 +15,7 @@ import type { Version } from "../../lib/module/version.ts";
 import type { JudgeOptions } from "../../lib/policy/judge.ts";
 import type { FilteredList } from "../../lib/policy/policy.ts";
 import type { Verdict } from "../../lib/policy/verdict.ts";
+import type { AnsweredByThread } from "../../lib/service/stored_modules.ts";
 import type { KnownVersions } from "../../lib/source/source.ts";
 import type { UsageRow } from "../../lib/usage/usage_row.ts";
 import type { ZipSummary } from "../../lib/zip/read.ts";
@@ -72,6 +73,8 @@ export interface MainMethods {
   readonly filterList: Method<FilterRequest, FilteredList | null>;
   /** A manifest was read from the store. */
   readonly seen: Method<ModuleVersion, null>;
+  /** A client was given a file that may have been fetched ahead of it. */
+  readonly answered: Method<AnsweredByThread, null>;
 }
 
 export interface JudgeRequest {

@@ -106,6 +106,9 @@ async function serve(start: ThreadStart): Promise<Serving> {
     copies,
     threads: start.threads,
     knownVersions: (path) => main.call("knownVersions", { value: path }),
+    ...config.fetch.ahead === "on" && {
+      onAnswered: (answered) => void main.call("answered", { value: answered }),
+    },
   });
   const judge = start.policy === null ? null : new RememberingJudge({
     ...start.policy,

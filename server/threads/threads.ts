@@ -15,6 +15,7 @@ import type { Logger } from "../../lib/log/log.ts";
 import type { ModuleVersion } from "../../lib/module/module_version.ts";
 import type { ModulePath } from "../../lib/module/path.ts";
 import type { Decider } from "../../lib/policy/judge.ts";
+import type { AnsweredByThread } from "../../lib/service/stored_modules.ts";
 import type { KnownVersions } from "../../lib/source/source.ts";
 import type { UsageRow } from "../../lib/usage/usage_row.ts";
 import { type InspectOptions, inspectZip, ZipError, type ZipSummary } from "../../lib/zip/read.ts";
@@ -65,6 +66,7 @@ export interface MainParts {
    */
   readonly knownVersions: (path: ModulePath) => KnownVersions | null;
   readonly onSeen: (module: ModuleVersion) => void;
+  readonly onAnswered: (answered: AnsweredByThread) => void;
   /** What decides by the policy; null if there is none. */
   readonly decider: Decider | null;
 }
@@ -120,7 +122,7 @@ export class Threads {
     return await thread?.inspectZip(file, options) ?? await inspectZip(file, options);
   }
 
-  #methods({ app, recognize, knownVersions, onSeen, decider }: MainParts): MainMethods {
+  #methods({ app, recognize, knownVersions, onSeen, onAnswered, decider }: MainParts): MainMethods {
     return {
       answer: (request, signal) => answer(app, { request, signal }),
       recognize: (header) => ({ value: recognize(header) }),
@@ -133,6 +135,10 @@ export class Threads {
       }),
       seen: (module) => {
         onSeen(module);
+        return { value: null };
+      },
+      answered: (answered) => {
+        onAnswered(answered);
         return { value: null };
       },
     };

@@ -51,6 +51,7 @@ function open(module: string, options: Partial<ThreadsOptions> = {}): Opened {
       recognize: () => null,
       knownVersions: () => null,
       onSeen: () => void count++,
+      onAnswered: () => {},
       decider: null,
     },
     started: async (wanted) => {
