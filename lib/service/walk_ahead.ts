@@ -171,6 +171,7 @@ export class WalkAhead {
   #pausedUntilMs = -Infinity;
   #pauseMs = MIN_PAUSE_MS;
   #zipsUnderWay = 0;
+  #forgetAtMs = -Infinity;
 
   constructor(options: WalkAheadOptions) {
     this.#options = options;
@@ -203,7 +204,7 @@ export class WalkAhead {
     if (this.#stopping.signal.aborted) return;
     const { manifest } = copy;
     const guess = this.#proved(manifest, file === "zip" ? "zip" : "version");
-    if (this.#walks.size === 0 && isHit) {
+    if (isHit && !this.#isFollowing()) {
       if (file === "mod") this.#remember(copy, client);
       return;
     }
@@ -232,6 +233,14 @@ export class WalkAhead {
     await running;
   }
 
+  /** Whether any client is followed. Walks that nobody goes on with are forgotten together. */
+  #isFollowing(): boolean {
+    if (this.#walks.size === 0) return false;
+    if (this.#now() < this.#forgetAtMs) return true;
+    this.#walks.clear();
+    return false;
+  }
+
   #begin({ copy, client }: Answered): void {
     const key = client.key();
     const nowMs = this.#now();
@@ -243,6 +252,7 @@ export class WalkAhead {
       underWay: 0,
     };
     this.#walks.set(key, walk);
+    this.#forgetAtMs = nowMs + FORGET_MS;
     const recent = this.#recent.filter((recent) => recent.key === key);
     this.#recent.length = 0;
     this.#recentNames.clear();
@@ -256,6 +266,7 @@ export class WalkAhead {
   #goOn(walk: Walk, { copy, file }: Pick<Answered, "copy" | "file">): void {
     const nowMs = this.#now();
     walk.askedAtMs = nowMs;
+    this.#forgetAtMs = nowMs + FORGET_MS;
     if (file === "zip") {
       walk.zips.asked(copy.manifest);
       this.#pumpZips(walk);

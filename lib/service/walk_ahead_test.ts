@@ -151,6 +151,18 @@ Deno.test("WalkAhead follows nobody whose requests are all answered from the sto
   assert.deepEqual(world.fetched, []);
 });
 
+Deno.test("WalkAhead forgets a client that has asked for nothing for a minute", async () => {
+  const names = numbered(20);
+  await using world = new World({ graph: { "root@v1.0.0": names } });
+  world.ask("root@v1.0.0");
+  await world.settled();
+  world.nowMs += 60_000;
+  // What it asks for now is in the store.
+  for (const name of names.slice(0, FIRST_WINDOW)) world.ask(name);
+  await world.settled();
+  assert.equal(world.fetched.length, FIRST_WINDOW);
+});
+
 Deno.test("WalkAhead takes up the files that a client was given before its first miss", async () => {
   const graph = { "root@v1.0.0": ["a@v1.0.0", "b@v1.0.0", "c@v1.0.0"], "a@v1.0.0": [] };
   await using world = new World({ graph });
