@@ -325,7 +325,7 @@ const SUSPECTS: readonly Suspect[] = [
     name: `a go-get page of 512 KiB of ${JSON.stringify(part)}`,
     prepare: () => {
       const page = filled(part, { chars: 512 * 1024 });
-      return () => void parseGoImports(page);
+      return () => atPace(parseGoImports(page), pace());
     },
   })),
   {

@@ -34,6 +34,7 @@ import {
 import { parseRemoteUrl, type RemoteUrl } from "../git/remote_url.ts";
 import { display, type Fetch } from "../http/client.ts";
 import { hasPathPrefix, type ModulePath } from "../module/path.ts";
+import { atPace, Pace } from "../async/pace.ts";
 import { type GoImport, matchGoImport, parseGoImports, sameGoImport } from "./go_import.ts";
 import { findRepoRoot } from "./repo_root.ts";
 
@@ -240,9 +241,8 @@ export class Discovery {
     const what = `fetch ${display(url)}?go-get=1`;
     return withDeadline(async (signal) => {
       const response = await this.#fetch(url, { signal });
-      const imports = parseGoImports(
-        await readStart(response, { sizeBytes: PAGE_LIMITS.maxBytes, what }),
-      );
+      const page = await readStart(response, { sizeBytes: PAGE_LIMITS.maxBytes, what });
+      const imports = await atPace(parseGoImports(page), new Pace(signal));
       // A substring keeps the whole page in memory; a clone does not.
       if (imports.length > 0) return structuredClone(imports);
       if (response.status === 200) {

@@ -16,6 +16,7 @@
  * would be six packages and 15 ms of start-up for one tag. Unlike the `go` command's parser, this
  * lexer skips what it cannot read.
  */
+import type { Steps } from "../async/pace.ts";
 import { characterOf } from "../module/code_point.ts";
 import { hasPathPrefix } from "../module/path.ts";
 
@@ -30,20 +31,25 @@ export interface GoImport {
 
 /**
  * The go-import tags of a page, those of kind `mod` first. A `mod` tag hides the other tags of its
- * prefix.
+ * prefix. A page may have 100,000 attributes, so it is read in steps (async/pace.ts).
  *
  * @example
  * ```ts
  * import assert from "node:assert/strict";
+ * import { atOnce } from "../async/pace.ts";
  * const page = '<meta name="go-import" content="example.com/a git https://git.example.com/a">';
- * assert.deepEqual(parseGoImports(page), [
+ * assert.deepEqual(atOnce(parseGoImports(page)), [
  *   { prefix: "example.com/a", vcs: "git", url: "https://git.example.com/a", subdir: "" },
  * ]);
  * ```
  */
-export function parseGoImports(html: string): GoImport[] {
+export function* parseGoImports(html: string): Steps<GoImport[]> {
   const imports: GoImport[] = [];
   for (const tag of tagsOf(html)) {
+    if (typeof tag === "number") {
+      yield tag;
+      continue;
+    }
     if (tag.name === "body" || tag.name === "/head") break;
     if (tag.name !== "meta" || tag.attributes.get("name") !== "go-import") continue;
     const [prefix, vcs, url, subdir = "", ...rest] =
@@ -83,10 +89,17 @@ const TAG_START = /<!--|<(?<name>\/?[A-Za-z][^\s/>]*)/g;
 const ATTRIBUTE =
   /[\s/]*(?:=|(?<name>[^\s/>=]+)(?:\s*=\s*(?:"(?<double>[^"]*)"|'(?<single>[^']*)'|(?<bare>[^\s"'>][^\s>]*)))?)/y;
 
-function* tagsOf(html: string): Generator<Tag> {
+/** Tags and attributes in one step, and what each costs, in the unit of {@linkcode Pace.spend}. */
+const STEP_ITEMS = 1024;
+const ITEM_COST_BYTES = 1024;
+
+/** The tags; or a number: so much was read, and others may have their turn. */
+function* tagsOf(html: string): Generator<Tag | number, void> {
   const start = new RegExp(TAG_START);
   const attribute = new RegExp(ATTRIBUTE);
+  let items = 0;
   for (let match = start.exec(html); match !== null; match = start.exec(html)) {
+    if (++items % STEP_ITEMS === 0) yield STEP_ITEMS * ITEM_COST_BYTES;
     const name = match.groups?.["name"];
     if (name === undefined) {
       const end = html.indexOf("-->", start.lastIndex);
@@ -97,6 +110,7 @@ function* tagsOf(html: string): Generator<Tag> {
     const attributes = new Map<string, string>();
     attribute.lastIndex = start.lastIndex;
     for (let found = attribute.exec(html); found !== null; found = attribute.exec(html)) {
+      if (++items % STEP_ITEMS === 0) yield STEP_ITEMS * ITEM_COST_BYTES;
       start.lastIndex = attribute.lastIndex;
       const { name = "", double, single, bare } = found.groups ?? {};
       const key = name.toLowerCase();
