@@ -4,13 +4,11 @@
  *
  * - **A guess is a client's own fetch, begun early.** It is the same flight, so that a client that
  *   asks meanwhile waits for the rest of it, and each file is asked for once. It is published as
- * any
- *   other version, lazily: `.info`, `.mod` and the record of the checksum database, no zip. Zips
- *   are fetched ahead of a client that downloads those of a whole graph (zip_order.ts).
+ *   any other version, lazily: `.info`, `.mod` and the record of the checksum database, no zip.
+ *   Zips are fetched ahead of a client that downloads those of a whole graph (zip_order.ts).
  * - **Clients come first.** Guesses share a limited number of flights and a rate, wait for nobody's
  *   place, make one attempt, and pause when an upstream fails or says that it is busy. A client
- * whose
- *   flight a guess has failed asks again itself.
+ *   that waited for a guess which fails asks again itself.
  * - **What may be guessed.** Nothing that the client may not read. Nothing private because a public
  *   go.mod file names it: strangers write those. Nothing that could only be published with its zip,
  *   unless it is private and so built here.

@@ -120,8 +120,8 @@ export async function publishManifest(
 /**
  * Adds the zip to a copy whose blob is missing: it was published lazily, or the blob is lost.
  *
- * @returns "exists" also where ours may have been the first; the one that counts may be compressed
- * otherwise
+ * @returns "exists" also where ours may have been the first; the stored one may be compressed in
+ *   another way
  * @throws {ZipMismatchError} when the zip is not the one that the copy was published with; nothing
  * is stored then
  * @throws {StorageError} when the outcome is not known
