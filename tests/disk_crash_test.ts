@@ -29,7 +29,7 @@ class Writer {
   constructor(path: string, count: number) {
     const options = ["--no-prompt", `--allow-read=${path}`, `--allow-write=${path}`];
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", ...options, WRITER_URL, path, `${count}`, `${CONTENT_SIZE_BYTES}`],
+      args: ["run", "--no-lock", ...options, WRITER_URL, path, `${count}`, `${CONTENT_SIZE_BYTES}`],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

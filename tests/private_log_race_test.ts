@@ -68,7 +68,7 @@ async function runReplica(
 ): Promise<boolean> {
   const job: Job = { config, wanted: shuffled(order), workers: WORKERS };
   const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "--no-prompt", "--allow-net=127.0.0.1"]
+    args: ["run", "--no-lock", "--no-check", "--no-prompt", "--allow-net=127.0.0.1"]
       .concat(["--allow-env", "--allow-sys", "--allow-read", "--allow-write"])
       .concat([WRITER_URL, JSON.stringify(job)]),
     env: STORE_ENV,

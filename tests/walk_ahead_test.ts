@@ -209,17 +209,36 @@ Deno.test("a public go.mod file leads to nothing private", async () => {
       { path: name(0), version: "v1.2.0", files: { "go.mod": `module ${name(0)}\n` } },
     ],
   });
-  {
-    await using app = await startTestApp({
-      upstreams: [upstream.url],
-      findHashes: recordsOf(upstream),
-      isPrivate: (path) => path === secret,
-      privateModules: [
-        { pathPrefix: secret, repository: git.urlOf("secret.git"), auth: { none: true } },
-      ],
+  const sumdb = new Sumdb({ resolve: (path, version) => upstream.hashesOf(path, version) });
+  upstream.mount(sumdb);
+  const { name: database, verifierKey: publicKey } = sumdb;
+  const dir = await Deno.makeTempDir({ prefix: "ahead-" });
+  try {
+    await Deno.writeTextFile(
+      `${dir}/config.yaml`,
+      JSON.stringify({
+        publicModules: {
+          sumDatabase: {
+            name: database,
+            publicKey: publicKey.slice(`${database}+`.length),
+            url: `${upstream.url}/sumdb/${database}`,
+          },
+        },
+        privateModules: [
+          { pathPrefix: secret, repository: git.urlOf("secret.git"), auth: { none: true } },
+        ],
+      }),
+    );
+    await using server = await startServer({
+      args: ["--config-file", `${dir}/config.yaml`],
+      env: { GOPROXY: upstream.url },
     });
-    assert.equal(await mod(app, ROOT, "v1.0.0"), 200);
-    await eventually("the public one", () => Promise.resolve(upstream.count(/m000/) === 2));
+    const response = await fetch(`${server.url}/${ROOT}/@v/v1.0.0.mod`);
+    await response.body?.cancel();
+    assert.equal(response.status, 200);
+    await eventually("the public one", () => Promise.resolve(upstream.count(/\/m000\/@v/) === 2));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
   }
   assert.equal(git.requests.length, 0);
   assert.equal(upstream.count(/secret/), 0);

@@ -33,8 +33,6 @@ export interface TestAppOptions {
    */
   readonly sumDatabases?: readonly SumDatabaseConfig[];
   readonly isPrivate?: (path: ModulePath) => boolean;
-  /** The section of the configuration. Default: none. */
-  readonly privateModules?: readonly unknown[];
   /** Default: nobody is asked who they are. */
   readonly auth?: ClientAuth;
   /** Default: none. */
@@ -153,10 +151,9 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
 
 /** YAML takes JSON. */
 function configOf(
-  { upstreams, onAnyError, zips = "lazy", sumDatabases = [], privateModules = [] }: TestAppOptions,
+  { upstreams, onAnyError, zips = "lazy", sumDatabases = [] }: TestAppOptions,
 ) {
   return JSON.stringify({
-    privateModules,
     parentProxy: { url: upstreams.join(onAnyError ? "|" : ",") || "off" },
     publicModules: { sumDatabase: "off", zips },
     sumDatabaseProxy: { sumDatabases },
