@@ -42,6 +42,7 @@ import { ReadyText } from "./ready_text.ts";
 import {
   blobAnswer,
   FRESH,
+  freshFor,
   IMMUTABLE,
   PLAIN_TEXT,
   STALE,
@@ -179,10 +180,10 @@ function answerFromMemory(
   { target, request, options, client }: Context<Target>,
 ): Answer | null {
   if (target.file === "list" && options.mayFetch) {
-    const versions = answers.service.rememberedList(target.path, client.identity);
-    if (versions === null || !answers.admitted.mayHaveList(client, versions)) return null;
+    const list = answers.service.rememberedList(target.path, client.identity);
+    if (list === null || !answers.admitted.mayHaveList(client, list.versions)) return null;
     request.facts["cache"] = "hit";
-    return listAnswer(answers, { versions, request, stale: false });
+    return listAnswer(answers, { ...list, request, stale: false });
   }
   if (!("version" in target) || target.module === null) return null;
   const { service } = answers;
@@ -311,7 +312,7 @@ async function list(answers: Answers, { target, request, options, client }: Cont
 
 function listAnswer(
   { listTexts }: Answers,
-  { versions, stale, request }: ModuleList & { readonly request: RouteRequest },
+  { versions, request, ...freshness }: ModuleList & { readonly request: RouteRequest },
 ): Answer {
   let text = listTexts.get(versions);
   if (text === undefined) {
@@ -321,15 +322,22 @@ function listAnswer(
   return textAnswer(text, {
     request,
     contentType: PLAIN_TEXT,
-    cacheControl: stale ? STALE : FRESH,
+    cacheControl: cacheControlOf(freshness),
   });
 }
 
 async function latest(answers: Answers, { target, request, options, client }: Context<Target>) {
   const latest = await answers.service.latest(target.path, options);
   if (latest === null || !answers.admitted.mayHave(client, latest.copy)) return null;
-  const cacheControl = latest.stale ? STALE : FRESH;
+  const cacheControl = cacheControlOf(latest);
   return infoAnswer(textsOf(answers, latest.copy), { request, cacheControl });
+}
+
+/** A cache must not keep a list for longer than a policy withholds what is not in it. */
+function cacheControlOf(
+  { stale, unchangedMs = Infinity }: Pick<ModuleList, "stale" | "unchangedMs">,
+): string {
+  return stale ? STALE : freshFor(unchangedMs);
 }
 
 async function versionFile(

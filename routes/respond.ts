@@ -15,10 +15,17 @@ import { FAILURE_STATUSES } from "./status.ts";
 
 /** For what never changes: any cache may store it, for a year (the most that caches honour). */
 export const IMMUTABLE = "public, max-age=31536000, immutable";
+const FRESH_SECONDS = 60;
 /** For what a source has just answered. */
-export const FRESH = "public, max-age=60";
+export const FRESH = `public, max-age=${FRESH_SECONDS}`;
 /** For what is answered from the store because the source is unavailable. */
 export const STALE = "public, max-age=5";
+
+/** For what a source has just answered, and what is different in so many milliseconds. */
+export function freshFor(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  return seconds >= FRESH_SECONDS ? FRESH : `public, max-age=${seconds}`;
+}
 
 export const PLAIN_TEXT = "text/plain; charset=utf-8";
 

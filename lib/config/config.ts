@@ -200,7 +200,11 @@ function warningsAbout(config: Config, value: unknown): Fault[] {
     ...(parentProxy === undefined ? [] : parentProxyWarnings(parentProxy)),
     ...credentialsWarnings(config),
     ...(privateSumDatabase === undefined ? [] : privateSumDatabaseWarnings(privateSumDatabase)),
-    ...policyWarnings(config.policy),
+    ...policyWarnings(config.policy, {
+      hasSumDatabase: config.publicModules.sumDatabase !== "off",
+      index: config.index,
+      hasPrivateModules: config.privateModules.length > 0,
+    }),
     ...advisoriesWarnings(advisories),
     ...(clientAuth.enabled ? clientAuthWarnings(clientAuth) : openServerWarnings(config, value)),
   ];

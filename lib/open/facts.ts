@@ -7,9 +7,11 @@ import type { LicenceReader } from "../licences/licence_reader.ts";
 import { licencesOf, type ModuleLicences } from "../licences/record.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
+import type { Version } from "../module/version.ts";
 import { Ages } from "../policy/age.ts";
 import type { ClockLog } from "../policy/clock_log.ts";
 import { type Facts, UnknownFactError } from "../policy/facts.ts";
+import { findFix } from "../policy/fix.ts";
 import { NoticeReader } from "../service/module_notices.ts";
 import type { ModuleService } from "../service/service.ts";
 import type { SumDatabases } from "../sumdb/databases.ts";
@@ -24,44 +26,50 @@ export interface OpenFactsOptions {
   readonly licences: LicenceReader;
   readonly clockOf: (database: string) => ClockLog;
   readonly isPrivate: (path: ModulePath) => boolean;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  /** The versions of a module that have been published here, lowest first. */
+  readonly publishedOf: (path: ModulePath, signal: AbortSignal) => Promise<readonly Version[]>;
 }
 
 export function openFacts(options: OpenFactsOptions): Facts {
-  const { service, databases, index, clockOf, isPrivate, now } = options;
+  const { service, databases, index, clockOf, isPrivate } = options;
   const notices = new NoticeReader(service);
   const ages = new Ages({
     positionOf: (module, signal) => databases.positionOf(module, signal),
     clockOf,
     firstSeenMs: async (module) => await index?.timeOf(module) ?? null,
-    now,
   });
+  const advisoriesOf = ({ path, version }: ModuleVersion) => {
+    const { advisories } = options;
+    if (advisories === null) {
+      throw new UnknownFactError("advisories", "advisories.sources has none");
+    }
+    // What is known of the others is not all.
+    if (advisories.unread !== null) {
+      throw new UnknownFactError(
+        "advisories",
+        `source "${advisories.unread.name}" was never read`,
+      );
+    }
+    return advisories.matcher.match(path, version).map(({ severity, ...finding }) => ({
+      ...finding,
+      severity: severity === null ? null : ratingOf(severity),
+    }));
+  };
   return {
     isPrivate,
     age: (module, signal) => ages.of(module, signal),
-    moduleAge: async (path, signal) => {
-      const list = await service.list(path, { mayFetch: true, signal, facts: {} });
-      const [version] = list.versions;
-      if (version === undefined) throw new UnknownFactError("age", `${path} has no version`);
+    moduleAge: async (module, signal) => {
+      const { path } = module;
+      const { versions: [version = module.version] } = await determine(
+        "age",
+        () => service.list(path, { mayFetch: true, signal, facts: {} }),
+      );
       return await ages.of({ path, version }, signal);
     },
-    advisories: ({ path, version }) => {
-      const { advisories } = options;
-      if (advisories === null) {
-        throw new UnknownFactError("advisories", "advisories.sources has none");
-      }
-      // What is known of the others is not all.
-      if (advisories.unread !== null) {
-        throw new UnknownFactError(
-          "advisories",
-          `source "${advisories.unread.name}" was never read`,
-        );
-      }
-      return advisories.matcher.match(path, version).map(({ severity, ...finding }) => ({
-        ...finding,
-        severity: severity === null ? null : ratingOf(severity),
-      }));
+    advisories: advisoriesOf,
+    fix: async (module, signal) => {
+      const published = await determine("fixes", () => options.publishedOf(module.path, signal));
+      return findFix(module, { published, advisoriesOf });
     },
     licences: async (module, { onlyKnown, signal }) => {
       const found = await determine(

@@ -316,6 +316,7 @@ export class Parts implements AsyncDisposable {
     const advisories = await this.advisories();
     // A server reads them when it starts, and again and again (open/advisories.ts).
     if (!this.#options.isServing) await advisories?.load(new AbortController().signal);
+    const copies = await this.copies();
     return {
       ...openFacts({
         service: await this.service(),
@@ -325,7 +326,7 @@ export class Parts implements AsyncDisposable {
         licences: await this.licences(),
         clockOf: await this.#clockOf(),
         isPrivate: this.isPrivate,
-        now: this.#now,
+        publishedOf: (path, signal) => copies.list(path, { signal }),
       }),
       ...this.#replaced.facts,
     };
@@ -363,8 +364,9 @@ export class Parts implements AsyncDisposable {
     const store = await this.store();
     return (database) => {
       const { log } = this.surroundings;
-      const clock = clocks.get(database) ??
-        new ClockLog({ store, database, now: this.#now, log });
+      const known = clocks.get(database);
+      if (known !== undefined) return known;
+      const clock = this.#opened.use(new ClockLog({ store, database, now: this.#now, log }));
       clocks.set(database, clock);
       return clock;
     };

@@ -4,13 +4,15 @@
  */
 import { ProxyError } from "../errors.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
-import type { ClockLog } from "./clock_log.ts";
+import type { ClockLog, Tree } from "./clock_log.ts";
 import { type Age, UnknownFactError } from "./facts.ts";
 
 /** Where the record of a version is in a checksum database. */
 export interface Position {
   readonly database: string;
   readonly id: number;
+  /** A tree that the database is known to have, and that has the record. */
+  readonly tree: Tree;
 }
 
 export interface AgesOptions {
@@ -22,8 +24,6 @@ export interface AgesOptions {
   readonly clockOf: (database: string) => ClockLog;
   /** When the version was first published here, in milliseconds since 1970; null if unknown. */
   readonly firstSeenMs: (module: ModuleVersion, signal: AbortSignal) => Promise<number | null>;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
 }
 
 export class Ages {
@@ -44,19 +44,26 @@ export class Ages {
   }
 
   async #find(module: ModuleVersion, signal: AbortSignal): Promise<Age> {
-    const { positionOf, clockOf, firstSeenMs, now } = this.#options;
+    const { positionOf, clockOf, firstSeenMs } = this.#options;
     const position = await positionOf(module, signal);
     const seenMs = await firstSeenMs(module, signal);
-    const bySight: Age | null = seenMs === null
+    const bySight = seenMs === null
       ? null
       : { provenAtMs: seenMs, basis: `first published here on ${dateText(seenMs)}` };
     if (position === "unrecorded" || position === null) {
-      return bySight ?? { provenAtMs: now(), basis: "nothing proves that it existed before" };
+      return bySight ?? { provenAtMs: null, basis: "nothing proves that it existed before" };
     }
-    const { database, id } = position;
-    const proven = await clockOf(database).provenAt(id, signal);
+    const { database, id, tree } = position;
+    const clock = clockOf(database);
+    let proven = await clock.provenAt(id, signal);
     if (proven === null) {
-      return bySight ?? { provenAtMs: now(), basis: `new in ${database}` };
+      // Whoever asks begins the time, even if no tree has been seen since the record was stored.
+      clock.see(tree);
+      await clock.drain();
+      proven = await clock.provenAt(id, signal);
+    }
+    if (proven === null) {
+      return bySight ?? { provenAtMs: clock.expectedAt(id), basis: `new in ${database}` };
     }
     if (bySight !== null && bySight.provenAtMs < proven.atMs) return bySight;
     return {

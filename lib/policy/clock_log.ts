@@ -9,8 +9,9 @@
  * ```
  *
  * It is an append log that all replicas share (store/append_log.ts), with an entry an hour at most.
- * Before there is a history, {@linkcode KNOWN_TREES} gives the dates of some trees of the `go`
- * command's own database.
+ * A tree that is seen within an hour of the last entry is recorded when the hour has passed. Before
+ * there is a history, {@linkcode KNOWN_TREES} gives the dates of some trees of the `go` command's
+ * own database.
  *
  * Clocks of replicas may differ. An entry from the future proves nothing until its time has come,
  * and an entry is never made at a time before the last one that counts. So a clock that is ahead
@@ -38,6 +39,12 @@ const entry = z.object({
   size: z.number().int().min(0),
   hash: z.string(),
 });
+
+/** A signed tree of a database. */
+export interface Tree {
+  readonly size: number;
+  readonly hash: Uint8Array;
+}
 
 export interface SeenTree {
   readonly atMs: number;
@@ -72,7 +79,7 @@ export interface ClockLogOptions {
   readonly known?: readonly SeenTree[];
 }
 
-export class ClockLog {
+export class ClockLog implements Disposable {
   readonly #options: ClockLogOptions;
   readonly #log: AppendLog;
   /** In the order of the log. */
@@ -82,6 +89,10 @@ export class ClockLog {
   #next = 0;
   #readAtMs = -Infinity;
   #appending: Promise<void> | null = null;
+  /** The largest tree that was seen and is not recorded. */
+  #waiting: Tree | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #isDisposed = false;
 
   constructor(options: ClockLogOptions) {
     const { store, database, known } = options;
@@ -116,9 +127,20 @@ export class ClockLog {
     return seen === null ? null : { ...seen, isKnown: false };
   }
 
-  /** Takes note of a tree that the database has now: appended if the last entry is old enough. */
-  see(tree: { readonly size: number; readonly hash: Uint8Array }): void {
-    this.#appending ??= this.#append(tree)
+  /**
+   * When a record is expected to be proven that no tree proves now: with the next entry, or when
+   * the time of an entry from the future has come. {@linkcode provenAt} has read the log.
+   */
+  expectedAt(record: number): number {
+    const nowMs = this.#options.now();
+    const later = this.#seen.filter(({ size, atMs }) => size > record && atMs > nowMs);
+    return Math.min(Math.max(nowMs, this.#dueAtMs()), ...later.map(({ atMs }) => atMs));
+  }
+
+  /** Takes note of a tree that the database has now: appended when the last entry is old enough. */
+  see(tree: Tree): void {
+    if (this.#waiting === null || this.#waiting.size < tree.size) this.#waiting = tree;
+    this.#appending ??= this.#appendWaiting()
       .catch((error) => {
         this.#options.log.warn(
           { error: describeError(error) },
@@ -128,19 +150,46 @@ export class ClockLog {
       .finally(() => this.#appending = null);
   }
 
-  /** Settles when what has been seen is written, or could not be. */
+  /** Settles when what has been seen is written, or could not be, or must wait. */
   async drain(): Promise<void> {
     await this.#appending;
   }
 
-  async #append({ size, hash }: { size: number; hash: Uint8Array }): Promise<void> {
-    if (!this.#isDue(size)) return;
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#stopTimer();
+  }
+
+  async #appendWaiting(): Promise<void> {
+    const tree = this.#waiting;
+    if (tree === null) return;
+    if (this.#options.now() >= this.#dueAtMs()) await this.#append(tree);
+    if (this.#waiting === tree && this.#isRecorded(tree)) this.#waiting = null;
+    if (this.#waiting !== null) this.#tryLater();
+  }
+
+  #tryLater(): void {
+    const delayMs = this.#dueAtMs() - this.#options.now();
+    if (this.#timer !== null || this.#isDisposed || delayMs <= 0) return;
+    this.#timer = setTimeout(() => {
+      this.#stopTimer();
+      if (this.#waiting !== null) this.see(this.#waiting);
+    }, delayMs);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  async #append(tree: Tree): Promise<void> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       this.#readAtMs = -Infinity;
       await this.#read();
-      if (!this.#isDue(size)) return;
+      if (this.#isRecorded(tree) || this.#options.now() < this.#dueAtMs()) return;
       const at = new Date(this.#options.now()).toISOString();
-      const made = { format: 1, at, size, hash: hash.toBase64() };
+      const made = { format: 1, at, size: tree.size, hash: tree.hash.toBase64() };
       const bytes = new TextEncoder().encode(JSON.stringify(made));
       const number = this.#next;
       if (await this.#log.append(number, bytes) === "exists") continue;
@@ -149,10 +198,18 @@ export class ClockLog {
     }
   }
 
-  #isDue(size: number): boolean {
-    const nowMs = this.#options.now();
-    const counted = this.#seen.filter(({ atMs }) => atMs <= nowMs + MAX_AHEAD_MS);
-    return counted.every((one) => one.atMs + ENTRY_STEP_MS <= nowMs && one.size < size);
+  /** When the next entry may be made. */
+  #dueAtMs(): number {
+    return this.#counted().reduce((due, { atMs }) => Math.max(due, atMs + ENTRY_STEP_MS), 0);
+  }
+
+  #isRecorded({ size }: Tree): boolean {
+    return this.#counted().some((one) => one.size >= size);
+  }
+
+  #counted(): readonly SeenTree[] {
+    const maxMs = this.#options.now() + MAX_AHEAD_MS;
+    return this.#seen.filter(({ atMs }) => atMs <= maxMs);
   }
 
   async #read(signal?: AbortSignal): Promise<void> {

@@ -39,13 +39,16 @@ Deno.test("a record existed when the first tree with it was seen, on every repli
 
 Deno.test("there is an entry an hour at most, and none for a tree that has not grown", async () => {
   const [store, clock] = [new MemoryStore(), { ms: START }];
-  const log = replica(store, clock);
+  using log = replica(store, clock);
+  const entries = async () => (await Array.fromAsync(store.walk())).length;
   await see(log, 100);
-  await see(log, 150);
   clock.ms += ENTRY_STEP_MS;
   await see(log, 100);
-  const keys = await Array.fromAsync(store.walk());
-  assert.equal(keys.length, 1);
+  assert.equal(await entries(), 1);
+  await see(log, 150);
+  clock.ms += ENTRY_STEP_MS - 1;
+  await see(log, 200);
+  assert.equal(await entries(), 2);
 });
 
 Deno.test("a replica whose clock is ahead makes nothing look older", async () => {
@@ -70,4 +73,28 @@ Deno.test("without a history, the table of known trees counts", async () => {
   const proven = await log.provenAt(17_000_000, signal);
   assert.equal(proven?.isKnown, true);
   assert.equal(proven?.atMs, Date.UTC(2023, 5, 1));
+});
+
+Deno.test("a tree that comes too early is recorded when the hour has passed", async () => {
+  const [store, clock] = [new MemoryStore(), { ms: START }];
+  using log = replica(store, clock);
+  await see(log, 100);
+  clock.ms += ENTRY_STEP_MS / 2;
+  await see(log, 150);
+  assert.equal(await log.provenAt(120, signal), null);
+  assert.equal(log.expectedAt(120), START + ENTRY_STEP_MS);
+  clock.ms = START + ENTRY_STEP_MS;
+  // As the timer does, although the database has no new tree.
+  await see(log, 100);
+  assert.equal((await log.provenAt(120, signal))?.atMs, START + ENTRY_STEP_MS);
+});
+
+Deno.test("expectedAt() is when an entry from the future proves it", async () => {
+  const [store, clock] = [new MemoryStore(), { ms: START }];
+  using ahead = replica(store, { ms: START + ENTRY_STEP_MS });
+  await see(ahead, 100);
+  using log = replica(store, clock);
+  assert.equal(await log.provenAt(50, signal), null);
+  assert.equal(log.expectedAt(50), START + ENTRY_STEP_MS);
+  assert.equal(log.expectedAt(100), START + 2 * ENTRY_STEP_MS);
 });

@@ -9,7 +9,7 @@ import type { ModulePath } from "../module/path.ts";
 import { namesOfPath, withoutSuffixes } from "../module/repository_identity.ts";
 import { retractedBy } from "../module/retraction.ts";
 import { LicenceCheck } from "../spdx/expression.ts";
-import type { RuleConfig } from "./config.ts";
+import { type RuleConfig, sideOf } from "./config.ts";
 import { type Advisory, type Age, type Facts, SEVERITIES } from "./facts.ts";
 import { parseSpanMs, spanText } from "./time_text.ts";
 import { goVersionOf } from "./toolchain.ts";
@@ -60,13 +60,14 @@ export function pathCondition({ modules, action }: RuleConfig): (path: ModulePat
 
 /** What can be decided by the question alone. */
 export function plainCondition(
-  { versions, kinds, identities, source, minAge, moduleMinAge }: RuleConfig,
+  rule: RuleConfig,
 ): (asked: Pick<Question, "module" | "identity">, isPrivate: boolean) => boolean {
+  const { versions, kinds, identities } = rule;
   const range = versions === undefined ? null : new VersionRange(versions);
-  const isAboutAge = minAge !== undefined || moduleMinAge !== undefined;
-  const side = source ?? (isAboutAge ? "public" : null);
+
+  const side = sideOf(rule);
   return ({ module, identity }, isPrivate) => {
-    if (side !== null && isPrivate !== (side === "private")) return false;
+    if (side !== undefined && isPrivate !== (side === "private")) return false;
     if (identities !== undefined && (identity === null || !identities.includes(identity))) {
       return false;
     }
@@ -83,7 +84,9 @@ export function factConditions(rule: RuleConfig): readonly FactCondition[] {
   if (rule.advisories !== undefined) conditions.push(affected(rule.advisories));
   if (rule.retracted) conditions.push(retracted);
   if (rule.deprecated) conditions.push(deprecated);
-  if (rule.minAge !== undefined) conditions.push(younger(parseSpanMs(rule.minAge)));
+  if (rule.minAge !== undefined) {
+    conditions.push(younger(parseSpanMs(rule.minAge), rule.fastLane === true));
+  }
   if (rule.moduleMinAge !== undefined) {
     conditions.push(moduleYounger(parseSpanMs(rule.moduleMinAge)));
   }
@@ -125,17 +128,19 @@ async function deprecated({ module, signal }: Question, facts: Facts): Promise<H
   return deprecation === null ? null : { because: `the module is deprecated: ${deprecation}` };
 }
 
-function younger(minAgeMs: number): FactCondition {
+function younger(minAgeMs: number, hasFastLane: boolean): FactCondition {
   return async ({ module, nowMs, signal, isKnownOld }, facts) => {
     if (isKnownOld) return null;
     const age = await facts.age(module, signal);
-    return heldByAge({ age, minAgeMs, nowMs, what: "it" });
+    const held = heldByAge({ age, minAgeMs, nowMs, what: "it" });
+    if (held === null || !hasFastLane) return held;
+    return await facts.fix(module, signal) === null ? held : null;
   };
 }
 
 function moduleYounger(minAgeMs: number): FactCondition {
   return async ({ module, nowMs, signal }, facts) => {
-    const age = await facts.moduleAge(module.path, signal);
+    const age = await facts.moduleAge(module, signal);
     return heldByAge({ age, minAgeMs, nowMs, what: "the module" });
   };
 }
@@ -143,6 +148,9 @@ function moduleYounger(minAgeMs: number): FactCondition {
 function heldByAge(
   { age, minAgeMs, nowMs, what }: { age: Age; minAgeMs: number; nowMs: number; what: string },
 ): Held | null {
+  if (age.provenAtMs === null) {
+    return { because: `${spanText(minAgeMs)} are required, and ${age.basis}` };
+  }
   const untilMs = age.provenAtMs + minAgeMs;
   if (untilMs <= nowMs) return null;
   const known = spanText(Math.max(0, nowMs - age.provenAtMs));

@@ -20,10 +20,10 @@
 import { RE2JS } from "re2js";
 import { z } from "zod";
 import { modulesSource } from "../module/glob.ts";
-import { duplicateFaults, type Fault } from "../schema/fault.ts";
+import { duplicateFaults, type Fault, type Path } from "../schema/fault.ts";
 import { expected, faultOf, httpUrl, messageOf, nonEmpty, textFor } from "../schema/fields.ts";
 import { parseDurationMs } from "../schema/duration.ts";
-import { textsAt } from "../schema/query.ts";
+import { textsAt, valuesAt } from "../schema/query.ts";
 import { didYouMean } from "../schema/suggestion.ts";
 import { licenceFault } from "../spdx/expression.ts";
 import { SEVERITIES } from "./facts.ts";
@@ -94,6 +94,8 @@ const rule = z.strictObject({
   minAge: span.exactOptional(),
   /** Modules whose first version is proven to exist for less than this. */
   moduleMinAge: span.exactOptional(),
+  /** Versions that an advisory names as the fix of one that was published here need no minAge. */
+  fastLane: z.literal(true).exactOptional(),
   advisories: advisories.exactOptional(),
   licences: licences.exactOptional(),
   retracted: z.literal(true).exactOptional(),
@@ -109,6 +111,9 @@ const rule = z.strictObject({
 }, {
   path: ["action"],
   message: "hold needs minAge or moduleMinAge, which says until when; otherwise, use deny",
+}).refine(({ minAge, fastLane }) => fastLane === undefined || minAge !== undefined, {
+  path: ["fastLane"],
+  message: "it is an exception from minAge, which is missing",
 });
 
 const exception = z.strictObject({
@@ -173,8 +178,15 @@ export function policyFaults(config: unknown): Fault[] {
   );
   const wanted = ["policy.rules.*.identities.*", "policy.approvers.*"]
     .flatMap((pattern) => textsAt(config, pattern));
+  const hasAdvisories = valuesAt(config, "advisories.sources.*").length > 0;
+  const aboutAdvisories = ["policy.rules.*.advisories", "policy.rules.*.fastLane"]
+    .flatMap((pattern) => valuesAt(config, pattern));
   return [
     ...duplicateFaults(names),
+    ...aboutAdvisories.filter(() => !hasAdvisories).map(({ path }) => ({
+      path,
+      message: "there are no advisories: advisories.sources is empty",
+    })),
     ...names.filter(({ value }) => value === TOOLCHAINS_RULE || value === HOOK_RULE)
       .map(({ path, value }) => ({
         path,
@@ -192,8 +204,21 @@ export function policyFaults(config: unknown): Fault[] {
   ];
 }
 
-/** Reports rules that can never apply. */
-export function policyWarnings({ rules, exceptions }: PolicyConfig, nowMs = Date.now()): Fault[] {
+/** What the rest of the configuration says about facts. */
+export interface FactSources {
+  /** Whether a checksum database says how old public modules are. */
+  readonly hasSumDatabase: boolean;
+  /** Which modules the index has, which says when they were first published here. */
+  readonly index: "private" | "all" | "off";
+  readonly hasPrivateModules: boolean;
+}
+
+/** Reports rules that can never apply, or always do, and exceptions that have ended. */
+export function policyWarnings(
+  policy: PolicyConfig,
+  { nowMs = Date.now(), ...sources }: FactSources & { readonly nowMs?: number },
+): Fault[] {
+  const { rules, exceptions } = policy;
   const final = rules.findIndex((rule) => isUnconditional(rule));
   const warnings: Fault[] = [];
   if (final >= 0 && final < rules.length - 1) {
@@ -216,19 +241,52 @@ export function policyWarnings({ rules, exceptions }: PolicyConfig, nowMs = Date
         see: ["policy", "rules", shadowing],
       });
     }
-    if (rule.versions !== undefined && new VersionRange(rule.versions).isEmpty) {
-      warnings.push({
-        path: ["policy", "rules", i, "versions"],
-        message: "it can never apply: no version is in this range",
-      });
+    for (const [key, message] of faultyConditions(rule, sources)) {
+      warnings.push({ path: ["policy", "rules", i, key], message });
     }
+    warnings.push(...impossibleModules(rule.modules, ["policy", "rules", i, "modules"]));
   }
-  for (const [i, { until }] of exceptions.entries()) {
+  for (const [i, { until, modules }] of exceptions.entries()) {
+    const path = ["policy", "exceptions", i];
     if (parseEndMs(until) <= nowMs) {
-      warnings.push({ path: ["policy", "exceptions", i, "until"], message: "it has ended" });
+      warnings.push({ path: [...path, "until"], message: "it has ended" });
     }
+    warnings.push(...impossibleModules(modules, [...path, "modules"]));
   }
   return warnings;
+}
+
+function* faultyConditions(
+  rule: RuleConfig,
+  { hasSumDatabase, index, hasPrivateModules }: FactSources,
+): Iterable<[key: string, message: string]> {
+  const { versions, source, minAge } = rule;
+  if (versions !== undefined && new VersionRange(versions).isEmpty) {
+    yield ["versions", "it can never apply: no version is in this range"];
+  }
+  if (source === "private" && !hasPrivateModules) {
+    yield ["source", "it can never apply: privateModules is empty"];
+  }
+  if (!isAboutAge(rule)) return;
+  const isProven = sideOf(rule) === "private" ? index !== "off" : hasSumDatabase || index === "all";
+  if (isProven) return;
+  yield [
+    minAge === undefined ? "moduleMinAge" : "minAge",
+    "it applies to every version: without a checksum database and an index of these modules, " +
+    "nothing proves how old a version is",
+  ];
+}
+
+/** What a glob and a module path may have. */
+const MODULE_GLOB = /^[-A-Za-z0-9._~/*?[\]^\\]+$/;
+
+function impossibleModules(modules: readonly string[] | undefined, path: Path): Fault[] {
+  return (modules ?? []).flatMap((pattern, i) =>
+    MODULE_GLOB.test(pattern) ? [] : [{
+      path: [...path, i],
+      message: `no module path is like "${pattern}": it is a path, without scheme and version`,
+    }]
+  );
 }
 
 const CONDITIONS = [
@@ -245,20 +303,75 @@ const CONDITIONS = [
   "deprecated",
 ] as const;
 
+type Condition = typeof CONDITIONS[number];
+
 function isUnconditional(rule: RuleConfig): boolean {
   return CONDITIONS.every((condition) => rule[condition] === undefined);
 }
 
-/** Whether each condition of the earlier rule is one of the later as well, word by word. */
-function covers(earlier: RuleConfig, later: RuleConfig): boolean {
-  return !isUnconditional(earlier) &&
-    CONDITIONS.every((condition) =>
-      earlier[condition] === undefined || contains(earlier[condition], later[condition])
-    );
+function isAboutAge({ minAge, moduleMinAge }: RuleConfig): boolean {
+  return minAge !== undefined || moduleMinAge !== undefined;
 }
 
-function contains(all: unknown, some: unknown): boolean {
-  if (some === undefined) return false;
-  if (Array.isArray(all) && Array.isArray(some)) return some.every((one) => all.includes(one));
-  return JSON.stringify(all) === JSON.stringify(some);
+/** Which modules a rule is about; undefined: both. */
+export function sideOf(rule: RuleConfig): RuleConfig["source"] {
+  return rule.source ?? (isAboutAge(rule) ? "public" : undefined);
+}
+
+/** Whether the earlier rule applies wherever the later one does, as far as that is plain. */
+function covers(earlier: RuleConfig, later: RuleConfig): boolean {
+  if (isUnconditional(earlier) || earlier.fastLane === true && later.fastLane !== true) {
+    return false;
+  }
+  const sides = [sideOf(earlier), sideOf(later)];
+  if (sides[0] !== undefined && sides[0] !== sides[1]) return false;
+  return CONDITIONS.every((condition) => {
+    if (condition === "source" || earlier[condition] === undefined) return true;
+    return later[condition] !== undefined && CONTAINS[condition](earlier, later);
+  });
+}
+
+type Contains = (earlier: RuleConfig, later: RuleConfig) => boolean;
+
+/** For rules that both have the condition: whether the later one is within the earlier. */
+const CONTAINS: Readonly<Record<Exclude<Condition, "source">, Contains>> = {
+  modules: (earlier, later) =>
+    (later.modules ?? []).every((one) => (earlier.modules ?? []).some((all) => isWithin(one, all))),
+  versions: (earlier, later) => earlier.versions === later.versions,
+  kinds: (earlier, later) => isSubset(later.kinds, earlier.kinds),
+  identities: (earlier, later) => isSubset(later.identities, earlier.identities),
+  minAge: (earlier, later) => spanOf(earlier.minAge) >= spanOf(later.minAge),
+  moduleMinAge: (earlier, later) => spanOf(earlier.moduleMinAge) >= spanOf(later.moduleMinAge),
+  advisories: (earlier, later) =>
+    earlier.advisories !== undefined && later.advisories !== undefined &&
+    coversAdvisories(earlier.advisories, later.advisories),
+  licences: (earlier, later) => JSON.stringify(earlier.licences) === JSON.stringify(later.licences),
+  retracted: () => true,
+  deprecated: () => true,
+};
+
+/** Whether a glob matches only what another one does: the same, or what is below it. */
+function isWithin(glob: string, other: string): boolean {
+  return glob === other || other === "*" || !/[*?[\\]/.test(other) && glob.startsWith(`${other}/`);
+}
+
+function isSubset<T>(some: readonly T[] | undefined, all: readonly T[] | undefined): boolean {
+  return (some ?? []).every((one) => all?.includes(one));
+}
+
+function spanOf(span: string | undefined): number {
+  return span === undefined ? 0 : parseSpanMs(span);
+}
+
+function coversAdvisories(
+  earlier: NonNullable<RuleConfig["advisories"]>,
+  later: NonNullable<RuleConfig["advisories"]>,
+): boolean {
+  const rank = ({ severity }: typeof later) =>
+    severity === undefined ? -1 : SEVERITIES.indexOf(severity);
+  return (earlier.ids === undefined ||
+    later.ids !== undefined && isSubset(later.ids, earlier.ids)) &&
+    (!earlier.malicious || later.malicious) &&
+    (!earlier.reviewed || later.reviewed || later.malicious) &&
+    (rank(earlier) <= rank(later) || later.malicious);
 }

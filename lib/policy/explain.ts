@@ -2,7 +2,7 @@
 import type { Audited } from "./audit.ts";
 import type { Question } from "./conditions.ts";
 import type { Exception } from "./exceptions.ts";
-import { type FactName, type Facts, UnknownFactError } from "./facts.ts";
+import { type Age, type FactName, type Facts, UnknownFactError } from "./facts.ts";
 import type { Rule } from "./rules.ts";
 import { spanText } from "./time_text.ts";
 
@@ -59,14 +59,19 @@ export async function explainFact(
   { asked, facts }: Explaining,
 ): Promise<ExplainedFact> {
   const { module, nowMs, signal } = asked;
-  const ageText = ({ provenAtMs, basis }: { provenAtMs: number; basis: string }) =>
-    `${spanText(Math.max(0, nowMs - provenAtMs))} (${basis})`;
+  const ageText = ({ provenAtMs, basis }: Age) =>
+    provenAtMs === null ? basis : `${spanText(Math.max(0, nowMs - provenAtMs))} (${basis})`;
   const texts: Readonly<Record<FactName, () => string | Promise<string>>> = {
     age: async () => ageText(await facts.age(module, signal)),
-    moduleAge: async () => ageText(await facts.moduleAge(module.path, signal)),
+    moduleAge: async () => ageText(await facts.moduleAge(module, signal)),
     advisories: () =>
       facts.advisories(module).map(({ id, source, summary }) => `${id} (${source}): ${summary}`)
         .join("; ") || "none",
+    fix: async () => {
+      const fix = await facts.fix(module, signal);
+      if (fix === null) return "no advisory names it as the fix of a version that is used here";
+      return `${fix.advisory} names it as the fix of ${fix.of}, which is used here`;
+    },
     licences: async () => {
       // Nothing is fetched for an explanation.
       const known = await facts.licences(module, { onlyKnown: true, signal });
@@ -117,6 +122,7 @@ const FACT_NAMES: Readonly<Record<FactName, string>> = {
   age: "age",
   moduleAge: "age of the module",
   advisories: "advisories",
+  fix: "fast lane",
   licences: "licences",
   status: "retractions",
 };

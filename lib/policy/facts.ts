@@ -44,10 +44,21 @@ export interface Advisory {
 
 /** How long a version is known to have existed, at least. */
 export interface Age {
-  /** The earliest moment at which its existence is proven, in milliseconds since 1970. */
-  readonly provenAtMs: number;
-  /** What proves it, in words. */
+  /**
+   * The earliest moment at which its existence is proven, in milliseconds since 1970; in the future
+   * where it is about to be. Null where nothing proves it.
+   */
+  readonly provenAtMs: number | null;
+  /** What proves it, or that nothing does, in words. */
   readonly basis: string;
+}
+
+/** Why a version is wanted, however young it is. */
+export interface Fix {
+  /** The id of the advisory that names it. */
+  readonly advisory: string;
+  /** The affected version, which was published here. */
+  readonly of: string;
 }
 
 export interface Licences {
@@ -74,8 +85,10 @@ export interface Facts {
   isPrivate(path: ModulePath): boolean;
   advisories(module: ModuleVersion): readonly Advisory[];
   age(module: ModuleVersion, signal: AbortSignal): Promise<Age>;
-  /** Of the first version of a module. */
-  moduleAge(path: ModulePath, signal: AbortSignal): Promise<Age>;
+  /** Of the first version of the module; of this one where none is tagged. */
+  moduleAge(module: ModuleVersion, signal: AbortSignal): Promise<Age>;
+  /** Whether a reviewed advisory names the version as the fix of one that was published here. */
+  fix(module: ModuleVersion, signal: AbortSignal): Promise<Fix | null>;
   /**
    * @param onlyKnown nothing is fetched: null where the licences have not been detected yet
    */

@@ -92,16 +92,16 @@ export class RememberingJudge {
   rememberedList(
     versions: readonly Version[],
     identity: string | null,
-  ): readonly Version[] | null {
+  ): FilteredList | null {
     const kept = this.#lists.get(versions)?.get(this.#identityKey(identity));
-    return kept === undefined || kept.untilMs <= this.#options.now() ? null : kept.value.versions;
+    return kept === undefined || kept.untilMs <= this.#options.now() ? null : kept.value;
   }
 
   /** @throws {UnknownFactError} */
   async filter(
     path: ModulePath,
     { versions, ...asking }: Asking & { readonly versions: readonly Version[] },
-  ): Promise<readonly Version[]> {
+  ): Promise<FilteredList> {
     const known = this.rememberedList(versions, asking.identity);
     if (known !== null) return known;
     const lists = this.#lists;
@@ -113,7 +113,12 @@ export class RememberingJudge {
     const value = { versions: same.versions, changesAtMs: list.changesAtMs };
     kept.set(this.#identityKey(asking.identity), this.#kept(value, list.changesAtMs));
     lists.set(versions, kept);
-    return value.versions;
+    return value;
+  }
+
+  /** How long something stays as it is that may change at a moment; null: no end is known. */
+  unchangedMs(changesAtMs: number | null): number {
+    return changesAtMs === null ? Infinity : Math.max(0, changesAtMs - this.#options.now());
   }
 
   /** Rules, exceptions or facts have changed. */

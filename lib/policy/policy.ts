@@ -97,6 +97,7 @@ export class Policy {
     const nowMs = this.#options.now();
     const pace = new Pace(signal);
     const withheld = new Set<Version>();
+    const facts = askedOnce(this.#options.facts);
     let changesAtMs = this.#options.exceptions().nextEndMs(nowMs);
     const decideLine = async (line: readonly Version[]) => {
       let isKnownOld = false;
@@ -104,7 +105,7 @@ export class Policy {
         await pace.spend(VERSION_COST_BYTES);
         const module = { path, version };
         const asked = { module, identity, signal, nowMs, forList: true, isKnownOld };
-        const verdict = await this.#byRules(asked, rules);
+        const verdict = await this.#byRules(asked, { rules, facts });
         if (isDenied(verdict)) withheld.add(version);
         changesAtMs = earlier(changesAtMs, verdict.changesAtMs);
         isKnownOld ||= await this.#isOld(asked, rules);
@@ -142,16 +143,22 @@ export class Policy {
 
   async #byRules(
     asked: Question,
-    rules: readonly Rule[] = this.#rules.about(asked.module.path),
+    { rules = this.#rules.about(asked.module.path), facts = this.#options.facts }: {
+      readonly rules?: readonly Rule[];
+      readonly facts?: Facts;
+    } = {},
   ): Promise<Verdict> {
-    const { facts, exceptions } = this.#options;
-    let used: { text: string; untilMs: number } | null = null;
+    const { exceptions } = this.#options;
+    let used: string | null = null;
+    let changesAtMs: number | null = null;
     for (const rule of rules) {
       const held = await rule.test(asked, facts);
       if (held === null) continue;
+      changesAtMs = earlier(changesAtMs, held.untilMs ?? null);
       const exception = exceptions().find(asked.module, { rule: rule.name, nowMs: asked.nowMs });
       if (exception !== null) {
-        used ??= exception;
+        used ??= exception.text;
+        changesAtMs = earlier(changesAtMs, exception.untilMs);
         continue;
       }
       const untilMs = rule.action === "hold" ? held.untilMs ?? null : null;
@@ -161,13 +168,11 @@ export class Policy {
         rule: rule.name,
         reason: [rule.reason ?? "", held.because].filter((part) => part !== "").join(": "),
         untilMs,
-        changesAtMs: earlier(held.untilMs ?? null, used?.untilMs ?? null),
-        exception: used?.text ?? null,
+        changesAtMs,
+        exception: used,
       };
     }
-    return used === null
-      ? NO_RULE_APPLIED
-      : { ...NO_RULE_APPLIED, exception: used.text, changesAtMs: used.untilMs };
+    return used === null ? NO_RULE_APPLIED : { ...NO_RULE_APPLIED, exception: used, changesAtMs };
   }
 
   /** Whether the versions below it in its minor line need not be proven to be old. */
@@ -176,8 +181,20 @@ export class Policy {
     if (maxMinAgeMs === 0 || this.#options.facts.isPrivate(asked.module.path)) return true;
     if (!rules.some((rule) => rule.facts.includes("age"))) return true;
     const age = await this.#options.facts.age(asked.module, asked.signal).catch(() => null);
-    return age !== null && asked.nowMs - age.provenAtMs >= maxMinAgeMs;
+    const provenAtMs = age?.provenAtMs ?? null;
+    return provenAtMs !== null && asked.nowMs - provenAtMs >= maxMinAgeMs;
   }
+}
+
+/** For the versions of one module: what is known of the module is looked up once. */
+function askedOnce(facts: Facts): Facts {
+  let status: ReturnType<Facts["status"]> | null = null;
+  let moduleAge: ReturnType<Facts["moduleAge"]> | null = null;
+  return {
+    ...facts,
+    status: (path, signal) => status ??= facts.status(path, signal),
+    moduleAge: (module, signal) => moduleAge ??= facts.moduleAge(module, signal),
+  };
 }
 
 /** The versions by `vMAJOR.MINOR`, each line with its highest first. */

@@ -39,6 +39,7 @@ function factsWith(known: Partial<Facts>): Facts {
     moduleAge: unknown("age"),
     licences: unknown("licences"),
     status: unknown("status"),
+    fix: unknown("fixes"),
     ...known,
   };
 }

@@ -95,11 +95,12 @@ function compile(config: RuleConfig, mode: PolicyConfig["mode"]): Rule {
 }
 
 function factsOf(
-  { advisories, licences, retracted, deprecated, minAge, moduleMinAge }: RuleConfig,
+  { advisories, licences, retracted, deprecated, minAge, moduleMinAge, fastLane }: RuleConfig,
 ): FactName[] {
   const asked: Readonly<Record<FactName, unknown>> = {
     age: minAge,
     moduleAge: moduleMinAge,
+    fix: fastLane,
     advisories,
     licences,
     status: retracted ?? deprecated,

@@ -21,16 +21,20 @@ import type { Version } from "../module/version.ts";
 import { atPace, Pace } from "../async/pace.ts";
 import { denial, type PolicyDeniedError } from "../policy/denial.ts";
 import { type RememberingJudge, UndecidedError } from "../policy/judge.ts";
-import { isDenied, type Verdict } from "../policy/verdict.ts";
+import type { FilteredList } from "../policy/policy.ts";
+import { earlier, isDenied, type Verdict } from "../policy/verdict.ts";
 import type { ModuleQuery } from "../source/source.ts";
 import type { Copy } from "../store/manifest.ts";
 import { namesOfCopy } from "./copy_names.ts";
+import { NoticeReader } from "./module_notices.ts";
 import type {
   LatestCopy,
   ModuleAnswers,
   ModuleList,
   ModuleZip,
+  RememberedList,
   ServiceOptions,
+  Timed,
 } from "./stored_modules.ts";
 import type { Answered, FollowedClient, MayHaveOptions } from "./walk_ahead.ts";
 
@@ -50,9 +54,11 @@ export class GovernedModules implements ModuleAnswers {
   readonly #judge: RememberingJudge;
   readonly #explains: boolean;
   readonly #metrics: Metrics;
+  readonly #notices: NoticeReader;
 
   constructor({ modules, judge, explains, metrics = NO_METRICS }: GovernedModulesOptions) {
     this.#modules = modules;
+    this.#notices = new NoticeReader(modules);
     this.#judge = judge;
     this.#explains = explains;
     this.#metrics = metrics;
@@ -71,31 +77,38 @@ export class GovernedModules implements ModuleAnswers {
     return this.#modules.rememberedZip(copy, identity);
   }
 
-  rememberedList(path: ModulePath, identity: string | null): readonly Version[] | null {
-    const versions = this.#modules.rememberedList(path, identity);
-    return versions === null ? null : this.#judge.rememberedList(versions, identity);
+  rememberedList(path: ModulePath, identity: string | null): RememberedList | null {
+    const list = this.#modules.rememberedList(path, identity);
+    if (list === null) return null;
+    const filtered = this.#judge.rememberedList(list.versions, identity);
+    return filtered === null ? null : this.#timed(filtered);
   }
 
   async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy | null> {
-    if (this.#judge.gate === "zip") return await this.#modules.copy(module, options);
-    return await this.#admit(module, options) ? await this.#modules.copy(module, options) : null;
+    const answer = () => this.#modules.copy(module, options);
+    return this.#judge.gate === "zip"
+      ? await answer()
+      : await this.#governed(module, { options, answer });
   }
 
   async zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip | null> {
-    return await this.#admit(module, options) ? await this.#modules.zip(module, options) : null;
+    return await this.#governed(module, {
+      options,
+      answer: () => this.#modules.zip(module, options),
+    });
   }
 
   async query(asked: ModuleQuery, options: ServiceOptions): Promise<Copy | null> {
     const copy = await this.#modules.query(asked, options);
     if (copy === null || this.#judge.gate === "zip") return copy;
-    return await this.#admit(copy.manifest, options) ? copy : null;
+    return await this.#governed(copy.manifest, { options, answer: () => Promise.resolve(copy) });
   }
 
   async list(path: ModulePath, options: ServiceOptions): Promise<ModuleList | null> {
     const list = await this.#modules.list(path, options);
     if (list === null) return null;
-    const versions = await orUndecided(this.#filter(path, { versions: list.versions, options }));
-    return versions === null ? null : { ...list, versions };
+    const filtered = await orUndecided(this.#filter(path, { versions: list.versions, options }));
+    return filtered === null ? null : { ...list, ...this.#timed(filtered) };
   }
 
   publishedNames(path: ModulePath, signal: AbortSignal): Promise<readonly RepositoryName[]> {
@@ -107,12 +120,39 @@ export class GovernedModules implements ModuleAnswers {
     if (latest === null) return null;
     const module = latest.copy.manifest;
     const verdict = await this.#judge.judge(module, asking(options));
-    if (!isDenied(verdict)) return latest;
+    if (!isDenied(verdict)) return { ...latest, ...this.#ending(verdict.changesAtMs) };
     const allowed = await this.#allowedVersions(path, options);
-    const best = await atPace(pickLatest(allowed, []), new Pace(options.signal));
-    if (best === null) throw await this.#denial(module, { verdict, options });
+    const best = await this.#bestOf(allowed.versions, { path, options });
+    if (best === null) {
+      this.#record(verdict, options);
+      throw await this.#denial(module, { verdict, options });
+    }
     const copy = await this.#modules.copy({ path, version: best }, options);
-    return copy === null ? null : { copy, stale: latest.stale };
+    if (copy === null) return null;
+    const changesAtMs = earlier(verdict.changesAtMs, allowed.changesAtMs);
+    return { copy, stale: latest.stale, ...this.#ending(changesAtMs) };
+  }
+
+  /** The highest version that is not retracted; if all are, the highest. */
+  async #bestOf(
+    allowed: readonly Version[],
+    { path, options }: { path: ModulePath; options: ServiceOptions },
+  ): Promise<Version | null> {
+    const pace = new Pace(options.signal);
+    const said = await this.#notices.read(path, withOwnFacts(options)).catch((error) => {
+      if (error instanceof ProxyError && !options.signal.aborted) return null;
+      throw error;
+    });
+    return await atPace(pickLatest(allowed, said?.retractions ?? []), pace) ??
+      await atPace(pickLatest(allowed, []), pace);
+  }
+
+  #timed({ versions, changesAtMs }: FilteredList): RememberedList {
+    return { versions, ...this.#ending(changesAtMs) };
+  }
+
+  #ending(changesAtMs: number | null): Timed {
+    return { unchangedMs: this.#judge.unchangedMs(changesAtMs) };
   }
 
   answered(answered: Answered): void {
@@ -146,32 +186,35 @@ export class GovernedModules implements ModuleAnswers {
   }
 
   /**
-   * False where another thread must answer.
+   * What `answer` says of a version that is not withheld. Null where another thread must answer,
+   * which then records the verdict.
    *
    * @throws {PolicyDeniedError}
    * @throws {UnknownFactError}
    */
-  async #admit(module: ModuleVersion, options: ServiceOptions): Promise<boolean> {
+  async #governed<T>(
+    module: ModuleVersion,
+    { options, answer }: { options: ServiceOptions; answer: () => Promise<T | null> },
+  ): Promise<T | null> {
     const verdict = await orUndecided(this.#judge.judge(module, asking(options)));
-    if (verdict === null) return false;
-    const isWithheld = isDenied(verdict);
-    if (isWithheld && !this.#explains) return false;
-    this.#count(verdict);
-    if (verdict.rule !== null) {
-      const { rule, action, isEnforced, reason } = verdict;
-      options.facts["policy"] = { rule, action, isEnforced, reason };
+    if (verdict === null) return null;
+    if (isDenied(verdict)) {
+      if (!this.#explains) return null;
+      this.#record(verdict, options);
+      throw await this.#denial(module, { verdict, options });
     }
-    if (isWithheld) throw await this.#denial(module, { verdict, options });
-    return true;
+    const found = await answer();
+    if (found !== null) this.#record(verdict, options);
+    return found;
   }
 
-  #count({ rule, action, isEnforced }: Verdict): void {
+  /** In the access log and the metrics: once for each request. */
+  #record(verdict: Verdict, { facts }: ServiceOptions): void {
+    const { rule, action, isEnforced, reason } = verdict;
     if (rule === null) return;
-    this.#metrics.add("gomodproxy_policy_decisions_total", {
-      rule,
-      action,
-      mode: isEnforced ? "enforce" : "audit",
-    });
+    facts["policy"] = { rule, action, isEnforced, reason };
+    const mode = isEnforced ? "enforce" : "audit";
+    this.#metrics.add("gomodproxy_policy_decisions_total", { rule, action, mode });
   }
 
   async #denial(
@@ -184,25 +227,29 @@ export class GovernedModules implements ModuleAnswers {
       return null;
     });
     const { contact } = this.#judge;
-    const error = denial({ path, version }, { verdict, allowed, contact });
+    const error = denial(
+      { path, version },
+      { verdict, allowed: allowed?.versions ?? null, contact },
+    );
     const copy = this.#modules.remembered({ path, version }, options.identity ?? null);
     if (copy !== null) error.names = namesOfCopy(copy.manifest);
     return error;
   }
 
-  async #allowedVersions(path: ModulePath, options: ServiceOptions): Promise<readonly Version[]> {
+  async #allowedVersions(path: ModulePath, options: ServiceOptions): Promise<FilteredList> {
     // The facts of the access log are about what was asked for.
     const list = await this.#modules.list(path, withOwnFacts(options)).catch((error) => {
       if (error instanceof NotFoundError) return null;
       throw error;
     });
-    return list === null ? [] : await this.#filter(path, { versions: list.versions, options });
+    if (list === null) return { versions: [], changesAtMs: null };
+    return await this.#filter(path, { versions: list.versions, options });
   }
 
   async #filter(
     path: ModulePath,
     { versions, options }: { versions: readonly Version[]; options: ServiceOptions },
-  ): Promise<readonly Version[]> {
+  ): Promise<FilteredList> {
     return await this.#judge.filter(path, { versions, ...asking(options) });
   }
 }

@@ -37,13 +37,24 @@ export interface ServiceOptions {
   readonly facts: Record<string, unknown>;
 }
 
-export interface ModuleList {
+export interface ModuleList extends Timed {
   /** The tagged ones, lowest first. */
   readonly versions: readonly Version[];
   /** Its source was not asked, or failed. */
   readonly stale: boolean;
   /** The names that its source says the module has ({@linkcode KnownVersions.names}). */
   readonly names?: readonly RepositoryName[] | undefined;
+}
+
+/** An answer that changes as time passes, because a policy withholds a version until a moment. */
+export interface Timed {
+  /** How long it stays as it is although nothing else changes. Missing: no end is known. */
+  readonly unchangedMs?: number;
+}
+
+export interface RememberedList extends Timed {
+  /** Lowest first. The array stays the same object as long as the list does not change. */
+  readonly versions: readonly Version[];
 }
 
 export interface ModuleZip {
@@ -59,7 +70,7 @@ export interface ModuleZip {
   readonly follow: () => Promise<StoredObject | GrowingZip | null>;
 }
 
-export interface LatestCopy {
+export interface LatestCopy extends Timed {
   readonly copy: Copy;
   readonly stale: boolean;
 }
@@ -72,8 +83,7 @@ export interface LatestCopy {
 export interface ModuleAnswers {
   remembered(module: ModuleVersion, identity: string | null): Copy | null;
   rememberedZip(copy: Copy, identity: string | null): Uint8Array<ArrayBuffer> | null;
-  /** Lowest first. The array stays the same object as long as the list does not change. */
-  rememberedList(path: ModulePath, identity: string | null): readonly Version[] | null;
+  rememberedList(path: ModulePath, identity: string | null): RememberedList | null;
   /** The copy of a version. */
   copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy | null>;
   zip(module: ModuleVersion, options: ServiceOptions): Promise<ModuleZip | null>;
@@ -144,8 +154,9 @@ export class StoredModules implements ModuleAnswers {
     return this.#copies.rememberedZip(copy);
   }
 
-  rememberedList(path: ModulePath): readonly Version[] | null {
-    return this.lists.remembered(path);
+  rememberedList(path: ModulePath): RememberedList | null {
+    const versions = this.lists.remembered(path);
+    return versions === null ? null : { versions };
   }
 
   async copy(module: ModuleVersion, options: ServiceOptions): Promise<Copy | null> {

@@ -35,6 +35,7 @@ import {
   splitRecords,
   type SumRecord,
 } from "./record.ts";
+import type { SignedTree } from "./signed_tree.ts";
 import { type DataTile, formatTilePath, recordsUpTo, type Tile, TILE_WIDTH } from "./tile.ts";
 import { type FetchFile, type Head, type OnTree, TrustedLog } from "./trusted_log.ts";
 
@@ -172,9 +173,19 @@ export class SumDatabase {
   async lookup(module: ModuleVersion, signal?: AbortSignal): Promise<Lookup> {
     const { zipH1, goModH1, bytes, written } = await this.#record(module, signal);
     await written;
+    const { note } = await this.newestTree();
+    return { zipH1, goModH1, bytes: Buffer.concat([bytes, note]) };
+  }
+
+  /**
+   * The newest tree that is known, once there is a record.
+   *
+   * @throws {ForkError | StorageError | DeadlineError}
+   */
+  async newestTree(): Promise<SignedTree> {
     const head = await this.#trustedLog.head();
     if (head === null) throw new Error(`${this.name} has lost its newest tree`);
-    return { zipH1, goModH1, bytes: Buffer.concat([bytes, head.tree.note]) };
+    return head.tree;
   }
 
   /**

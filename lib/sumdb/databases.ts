@@ -11,6 +11,7 @@ import type { SumDatabase } from "./database.ts";
 import { ForkError, UnverifiedError } from "./errors.ts";
 import { ForwardedDatabase } from "./forward.ts";
 import type { DataTile, Tile } from "./tile.ts";
+import type { SignedTree } from "./signed_tree.ts";
 import type { SumdbWays } from "./fetch_order.ts";
 
 /** What the routes need of a database. */
@@ -42,6 +43,8 @@ export interface RecordPosition {
   readonly database: string;
   /** Its number in the log, from 0. */
   readonly id: number;
+  /** The newest signed tree that is known, which has the record. */
+  readonly tree: Pick<SignedTree, "size" | "hash">;
 }
 
 export interface SumDatabasesOptions {
@@ -93,7 +96,8 @@ export class SumDatabases {
     const { database, isRequired } = verifier;
     if (!isRequired && await ways.through(database.name, signal) === null) return null;
     const found = await database.find(module, signal);
-    return found === null ? "unrecorded" : { database: database.name, id: found.id };
+    if (found === null) return "unrecorded";
+    return { database: database.name, id: found.id, tree: await database.newestTree() };
   }
 
   /**

@@ -32,6 +32,12 @@ export interface TestAppOptions {
    * asks.
    */
   readonly sumDatabases?: readonly SumDatabaseConfig[];
+  /** The checksum database that modules are verified with, unless there is `findHashes`. */
+  readonly sumDatabase?: SumDatabaseConfig;
+  /** The section `policy` of the configuration. Default: none. */
+  readonly policy?: unknown;
+  /** The clock of the policy. Default: the machine's. */
+  readonly now?: () => number;
   readonly isPrivate?: (path: ModulePath) => boolean;
   /** Default: nobody is asked who they are. */
   readonly auth?: ClientAuth;
@@ -134,7 +140,10 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
       upstreamTimes: TIMES,
       publishTimeoutMs: 10_000,
       serviceLimits: options.limits ?? {},
-      databaseFor: () => findHashes === undefined ? null : { name: "sum.test", find: findHashes },
+      ...(findHashes !== undefined || options.sumDatabase === undefined) && {
+        databaseFor: () => findHashes === undefined ? null : { name: "sum.test", find: findHashes },
+      },
+      ...options.now && { now: options.now },
       ...options.isPrivate && { isPrivate: options.isPrivate },
       ...options.auth && { auth: options.auth },
       ...options.advisories && { advisories: options.advisories },
@@ -151,11 +160,13 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
 
 /** YAML takes JSON. */
 function configOf(
-  { upstreams, onAnyError, zips = "lazy", sumDatabases = [] }: TestAppOptions,
+  { upstreams, onAnyError, zips = "lazy", sumDatabases = [], ...options }: TestAppOptions,
 ) {
+  const { sumDatabase, policy } = options;
   return JSON.stringify({
     parentProxy: { url: upstreams.join(onAnyError ? "|" : ",") || "off" },
-    publicModules: { sumDatabase: "off", zips },
+    publicModules: { sumDatabase: sumDatabase ?? "off", zips },
+    ...policy !== undefined && { policy },
     sumDatabaseProxy: { sumDatabases },
     index: "off",
   });
