@@ -3,9 +3,11 @@
  * with the version named, as the newest one, selected, and only in the graph.
  *
  * The world: `a` from v1.0.0 to v1.3.0, of which rules withhold v1.2.0 and v1.3.0; `b` requires
- * a v1.2.0, and so does `old`, whose go.mod is of Go 1.16.
+ * a v1.2.0, and so does `old`, whose go.mod is of Go 1.16. Of `young`, v1.1.0 is held, and all
+ * versions of `none` are denied.
  */
 import assert from "node:assert/strict";
+import { eventually } from "../support/eventually.ts";
 import { startUpstream } from "../fakes/upstream.ts";
 import { type GoCommand, goCommand, type GoResult } from "../support/go_command.ts";
 import { startServer } from "../worlds/server.ts";
@@ -14,12 +16,19 @@ const A = "example.com/a";
 const B = "example.com/b";
 const OLD = "example.com/old";
 
+const YOUNG = "example.com/young";
+const NONE = "example.com/none";
+const DAY_MS = 86_400_000;
+
 const CONFIG = `
+index: all
 policy:
   contact: "#go-platform"
   rules:
     - { name: broken, modules: [${A}], versions: "1.2.0", action: deny, reason: it loses data }
     - { name: unwanted, modules: [${A}], versions: ">=1.3.0", action: deny }
+    - { name: cool-down, modules: [${YOUNG}], versions: ">=1.1.0", minAge: 7d, action: hold }
+    - { name: none, modules: [${NONE}], action: deny, reason: use something else }
 publicModules: { sumDatabase: off }
 `;
 
@@ -39,6 +48,8 @@ export async function policyClientSuite(
         version,
         files: library(A),
       })),
+      ...["v1.0.0", "v1.1.0"].map((version) => ({ path: YOUNG, version, files: library(YOUNG) })),
+      { path: NONE, version: "v1.0.0", files: library(NONE) },
       {
         path: B,
         version: "v1.0.0",
@@ -156,6 +167,47 @@ export async function policyClientSuite(
     assertDenial(stderr);
   });
 
+  await t.step("a hold says until when, as text and as JSON", async () => {
+    await (await fetch(`${server.url}/${YOUNG}/@v/v1.1.0.info`)).bytes();
+    await eventually(
+      "a denial with an end",
+      async () => /^allowed from /m.test(await (await fetch(zip)).text()),
+    );
+    const go = await newGo(`require ${YOUNG} v1.1.0\n`, `import _ "${YOUNG}"\n`);
+    for (const text of await denialsOf(go, `${YOUNG}@v1.1.0`)) {
+      const lines = linesFrom(text);
+      const [, date, time] = /^allowed from (\S+) (\S+) UTC$/.exec(lines[2] ?? "") ?? [];
+      const untilMs = Date.parse(`${date}T${time}:00Z`);
+      assert.ok(Math.abs(untilMs - Date.now() - 7 * DAY_MS) < DAY_MS / 24, text);
+      assert.deepEqual(lines, [
+        `${YOUNG}@v1.1.0 is not allowed by policy rule "cool-down"`,
+        lines[1],
+        `allowed from ${date} ${time} UTC`,
+        `newest allowed version: go get ${YOUNG}@v1.0.0`,
+        "questions: #go-platform",
+      ], text);
+      assert.match(
+        lines[1] ?? "",
+        /^it is known for \d+ minutes, and 7 days are required \(first published here on [-\d]+\)$/,
+      );
+    }
+  });
+
+  await t.step("a denial says that nothing is allowed, as text and as JSON", async () => {
+    const go = await newGo(`require ${NONE} v1.0.0\n`, `import _ "${NONE}"\n`);
+    for (const text of await denialsOf(go, `${NONE}@v1.0.0`)) {
+      assert.deepEqual(linesFrom(text), [
+        `${NONE}@v1.0.0 is not allowed by policy rule "none"`,
+        "use something else",
+        "no version of this module is allowed",
+        "questions: #go-platform",
+      ], text);
+    }
+    const { code, stderr } = await go.run(["get", `${NONE}@latest`]);
+    assert.equal(code, 1);
+    assert.match(stderr, /no version of this module is allowed/);
+  });
+
   await t.step("what is in the client's module cache is not asked for", async () => {
     const go = await newGo(`require ${A} v1.2.0\n`, useA);
     const direct = await go.run(["mod", "download", A], { env: { GOPROXY: upstream.url } });
@@ -165,17 +217,30 @@ export async function policyClientSuite(
   await Deno.remove(dir, { recursive: true });
 }
 
-function assertDenial(text: string): void {
+/** What `go get` and `go mod download -json` show of the denial of a version. */
+async function denialsOf(go: GoCommand, version: string): Promise<string[]> {
+  const got = await go.run(["get", version]);
+  const downloaded = await go.run(["mod", "download", "-json", version]);
+  assert.deepEqual([got.code, downloaded.code], [1, 1]);
+  return [got.stderr, JSON.parse(downloaded.stdout).Error];
+}
+
+/** The lines of a denial, without the last, which names the request. */
+function linesFrom(text: string): string[] {
   const lines = text.split("\n").map((line) => line.trim());
   const start = lines.findIndex((line) => line.includes("is not allowed by policy rule"));
-  assert.ok(start >= 0, text);
-  assert.deepEqual(lines.slice(start, start + 4), [
+  const end = lines.findIndex((line, i) => i > start && line.startsWith("request id: "));
+  assert.ok(start >= 0 && end > start, text);
+  return lines.slice(start, end);
+}
+
+function assertDenial(text: string): void {
+  assert.deepEqual(linesFrom(text), [
     `${A}@v1.2.0 is not allowed by policy rule "broken"`,
     "it loses data",
     `newest allowed version: go get ${A}@v1.1.0`,
     "questions: #go-platform",
   ], text);
-  assert.match(lines[start + 4] ?? "", /^request id: /);
 }
 
 async function succeed(go: GoCommand, ...args: string[]): Promise<GoResult> {
