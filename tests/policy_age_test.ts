@@ -4,11 +4,14 @@
  * says that it ends.
  */
 import assert from "node:assert/strict";
+import type { Advisories } from "../lib/advisories/advisories.ts";
 import { ENTRY_STEP_MS } from "../lib/policy/clock_log.ts";
 import { MemoryStore } from "./fakes/memory_store.ts";
 import { Sumdb } from "./fakes/sumdb.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
+import { fakeEntry } from "./fakes/vulndb.ts";
 import { eventually } from "./support/eventually.ts";
+import { advisoriesOf } from "./worlds/advisories.ts";
 import { startTestApp, type TestApp } from "./worlds/app.ts";
 import { startServer } from "./worlds/server.ts";
 
@@ -26,11 +29,17 @@ interface Clock {
   ms: number;
 }
 
+interface ReplicaOptions {
+  readonly policy?: unknown;
+  readonly isVerified?: boolean;
+  readonly advisories?: Advisories;
+}
+
 interface World extends AsyncDisposable {
   readonly upstream: Upstream;
   readonly sumdb: Sumdb;
   readonly store: MemoryStore;
-  replica(clock: Clock, options?: { policy?: unknown; isVerified?: boolean }): Promise<TestApp>;
+  replica(clock: Clock, options?: ReplicaOptions): Promise<TestApp>;
 }
 
 /** One store, an upstream with `a` v1.0.0, which is old, and its checksum database. */
@@ -45,13 +54,14 @@ async function world(): Promise<World> {
     upstream,
     sumdb,
     store,
-    replica: async (clock, { policy = COOL_DOWN, isVerified = true } = {}) =>
+    replica: async (clock, { policy = COOL_DOWN, isVerified = true, advisories } = {}) =>
       disposed.use(
         await startTestApp({
           upstreams: [upstream.url],
           store,
           policy,
           now: () => clock.ms,
+          ...advisories && { advisories },
           sumDatabase: {
             name: sumdb.name,
             publicKey: sumdb.verifierKey,
@@ -66,6 +76,7 @@ async function world(): Promise<World> {
   // Seen long ago, by a replica that is gone.
   const first = await made.replica({ ms: START - 100 * DAY });
   await first.text(ZIP("v1.0.0"));
+  await first.text(`${A}/@v/v1.0.0.info`);
   return made;
 }
 
@@ -229,6 +240,37 @@ Deno.test("where the checksum database is down, the age of an unknown version is
     assert.equal((await app.text(ZIP("v1.1.0"))).status, 200);
     assert.equal(await listOf(app), "v1.0.0\nv1.1.0\n");
   });
+});
+
+Deno.test("a fix of what was published here is not held on the fast lane, unless it is malware", async () => {
+  await using made = await world();
+  await release(made, "v1.0.1");
+  await release(made, "v1.0.2");
+  const affecting = (...events: readonly unknown[]) => [
+    { package: { name: A, ecosystem: "Go" }, ranges: [{ type: "SEMVER", events }] },
+  ];
+  const affected = affecting({ introduced: "0" }, { fixed: "1.0.1" });
+  const entry = fakeEntry("GO-2026-1", { name: A, affected });
+  const advisories = await advisoriesOf([entry]);
+  const malware = { name: "malware", advisories: { malicious: true }, action: "deny" };
+  const replica = (rules: readonly unknown[]) =>
+    made.replica({ ms: START }, { policy: { rules }, advisories });
+  const waiting = await replica(COOL_DOWN.rules);
+  assert.equal(await heldUntil(waiting, "v1.0.1"), START + 7 * DAY);
+  const app = await replica([malware, { ...COOL_DOWN.rules[0], fastLane: true }]);
+  assert.equal((await app.text(ZIP("v1.0.1"))).status, 200);
+  assert.equal(await listOf(app), "v1.0.0\nv1.0.1\n");
+  assert.equal(await heldUntil(app, "v1.0.2"), START + ENTRY_STEP_MS + 7 * DAY);
+  const { body } = await app.text(`explain/${A}@v1.0.1`);
+  assert.match(body, /GO-2026-1 names it as the fix of v1\.0\.0/);
+  const infected = await made.replica({ ms: START }, {
+    policy: { rules: [malware, { ...COOL_DOWN.rules[0], fastLane: true }] },
+    advisories: await advisoriesOf([
+      entry,
+      fakeEntry("MAL-2026-1", { name: A, affected: affecting({ introduced: "1.0.1" }) }),
+    ]),
+  });
+  assert.match((await infected.text(ZIP("v1.0.1"))).body, /policy rule "malware"/);
 });
 
 Deno.test("@latest is the highest version that is allowed and not retracted", async () => {

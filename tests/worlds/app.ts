@@ -162,11 +162,13 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
 function configOf(
   { upstreams, onAnyError, zips = "lazy", sumDatabases = [], ...options }: TestAppOptions,
 ) {
-  const { sumDatabase, policy } = options;
+  const { sumDatabase, policy, advisories } = options;
   return JSON.stringify({
     parentProxy: { url: upstreams.join(onAnyError ? "|" : ",") || "off" },
     publicModules: { sumDatabase: sumDatabase ?? "off", zips },
     ...policy !== undefined && { policy },
+    // Which is not read: the advisories are given.
+    ...advisories && { advisories: { sources: [{ name: "test", directory: "none" }] } },
     sumDatabaseProxy: { sumDatabases },
     index: "off",
   });
