@@ -1,8 +1,9 @@
 /**
  * Four replicas on one store, while everything around them changes: the upstream has two copies of
  * each version and answers them in turn, and says 404 now and then; the git origin's tags move and
- * vanish; every second a replica is killed (-9) and another one starts in its place. What clients
- * were answered is logged, and consistency_checker.ts must find no violation.
+ * vanish; exceptions from a policy that withholds every third version are recorded and revoked;
+ * every second a replica is killed (-9) and another one starts in its place. What clients were
+ * answered is logged, and consistency_checker.ts must find no violation.
  *
  * What is asked of whom, and who is killed, is drawn from a seed, which is printed and can be set
  * (RACE_SEED). What comes of it also depends on the machine's timing: a seed makes the same plan,
@@ -74,21 +75,23 @@ Deno.test("a race of replicas detects a store whose create overwrites", async ()
     entry: "tests/processes/overwriting_server.ts",
   });
   await world.run();
-  const violations = checkConsistency(world.log);
+  const violations = checkConsistency(world.log, world.policy);
   report(`disk that overwrites: ${world.report()}: ${violations.length} violations`);
   assert.ok(violations.some(({ rule }) => rule === "one copy"));
 });
 
 async function race(name: string, open: () => Promise<Place>): Promise<void> {
   await using world = await startRaceWorld({ open, requests: REQUESTS });
-  await Promise.all([world.run(), world.killEverySecond()]);
+  await Promise.all([world.run(), world.killEverySecond(), world.flipPolicy()]);
   await world.askAgain();
-  const violations = checkConsistency(world.log);
+  const violations = checkConsistency(world.log, world.policy);
   report(`${name}: ${world.report()}: ${violations.length} violations`);
   assert.deepEqual(violations.map(describeViolation), [], `RACE_SEED=${world.seed}`);
-  assert.ok(world.kills > 0);
-  assert.ok(world.log.length >= REQUESTS / 2, "most requests must have been answered");
   assert.deepEqual(world.unexpected, []);
+  assert.ok(world.kills > 0);
+  assert.ok(world.policy.flips.length > 1);
+  assert.ok(world.log.some(({ status }) => status === 403));
+  assert.ok(world.log.length >= REQUESTS / 2, "most requests must have been answered");
   for (const module of world.modules) {
     assert.ok(world.log.some((answer) => answer.module === module && isZip(answer)), module);
   }

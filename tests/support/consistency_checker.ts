@@ -13,10 +13,36 @@
  *   source named may go away with the source.)
  * - **No 404**: nothing of a version, and no list of its module, is "not found" after a file of the
  *   version was answered.
+ * - **Policy**: what a policy withholds is neither listed nor the latest version, and its zip is
+ *   403 with the rule; nothing else is. Where a policy may hide a version, a list may lack it. A
+ *   change counts {@linkcode FLIP_BOUND_MS} after it was made at the latest; until then, both the
+ *   old and the new state are right.
  *
  * Limits: the whole log in memory; time O(n log n), and for the lists the number of lists times
  * that of versions.
  */
+
+/** How long a change of exceptions may go unnoticed by a replica. */
+export const FLIP_BOUND_MS = 10_000;
+
+/** A change of what a policy withholds, by the same clock as the answers. */
+export interface Flip {
+  readonly startMs: number;
+  /** When it had been made. */
+  readonly endMs: number;
+  /** Whether it withholds its versions from then on. */
+  readonly isWithheld: boolean;
+}
+
+/** A policy with one rule, which exceptions turn off and on. */
+export interface CheckedPolicy {
+  readonly rule: string;
+  governs(module: string, version: string): boolean;
+  /** Whether the versions are withheld before the first flip. */
+  readonly isWithheld: boolean;
+  /** In their order; none begins before the one before it has ended. */
+  readonly flips: readonly Flip[];
+}
 
 interface AnswerFacts {
   /** By a clock that never goes back. */
@@ -25,6 +51,8 @@ interface AnswerFacts {
   readonly endMs: number;
   readonly replica: string;
   readonly status: number;
+  /** The rule of a policy that has denied it; null where none has. */
+  readonly deniedBy?: string | null;
   readonly module: string;
 }
 
@@ -35,6 +63,8 @@ export interface FileAnswer extends AnswerFacts {
   readonly digest: string;
   /** Which copy the content says that it is of; null where it says nothing. */
   readonly copy: string | null;
+  /** Nobody asked for this version: it is the latest. */
+  readonly isLatest?: boolean;
 }
 
 export interface ListAnswer extends AnswerFacts {
@@ -46,33 +76,38 @@ export interface ListAnswer extends AnswerFacts {
 
 export type Answer = FileAnswer | ListAnswer;
 
-export type Rule = "one copy" | "list after read" | "no shrinking" | "no 404";
+export type Rule = "one copy" | "list after read" | "no shrinking" | "no 404" | "policy";
 
 export interface Violation {
   readonly rule: Rule;
-  /** The wrong answer, and the earlier one that it contradicts. */
+  /** The wrong answer, and the earlier one that it contradicts, or what is wrong. */
   readonly answer: Answer;
-  readonly because: Answer;
+  readonly because: Answer | string;
 }
 
 /** What of the log breaks the promise; nothing where it is kept. */
-export function checkConsistency(log: readonly Answer[]): Violation[] {
+export function checkConsistency(
+  log: readonly Answer[],
+  policy: CheckedPolicy = NO_POLICY,
+): Violation[] {
   return [...Map.groupBy(log, ({ module }) => module).values()].flatMap((answers) => {
     const files = answers.filter((answer) => answer.file !== "list");
     const lists = answers.filter((answer) => answer.file === "list");
     const read = firstReads(files);
     return [
       ...brokenCopies(files),
-      ...incompleteLists(lists, read),
-      ...shrunkenLists(lists),
+      ...incompleteLists(lists, { read, policy }),
+      ...shrunkenLists(lists, policy),
       ...lostVersions(answers, read),
+      ...answers.flatMap((answer) => againstPolicy(answer, policy)),
     ];
   });
 }
 
 /** One line for a person. */
 export function describeViolation({ rule, answer, because }: Violation): string {
-  return `${rule}: ${describeAnswer(answer)}, but ${describeAnswer(because)}`;
+  const reason = typeof because === "string" ? because : describeAnswer(because);
+  return `${rule}: ${describeAnswer(answer)}, but ${reason}`;
 }
 
 function describeAnswer(answer: Answer): string {
@@ -122,20 +157,68 @@ function brokenCopies(files: readonly FileAnswer[]): Violation[] {
   return violations;
 }
 
+const NO_POLICY: CheckedPolicy = { rule: "", governs: () => false, isWithheld: false, flips: [] };
+
+/** Whether a version may be withheld, and may be allowed, while an answer was given. */
+function statesDuring(
+  { startMs, endMs }: Answer,
+  { isWithheld, flips }: CheckedPolicy,
+): { readonly mayBeWithheld: boolean; readonly mayBeAllowed: boolean } {
+  const states = [{ startMs: -Infinity, isWithheld }, ...flips]
+    .filter((state, i) => {
+      // The flip after this one, after which nobody has this state any more.
+      const next = flips[i];
+      return state.startMs <= endMs &&
+        (next === undefined || next.endMs + FLIP_BOUND_MS >= startMs);
+    });
+  return {
+    mayBeWithheld: states.some((state) => state.isWithheld),
+    mayBeAllowed: states.some((state) => !state.isWithheld),
+  };
+}
+
+function againstPolicy(answer: Answer, policy: CheckedPolicy): Violation[] {
+  const violation = (because: string): Violation[] => [{ rule: "policy", answer, because }];
+  const { mayBeWithheld, mayBeAllowed } = statesDuring(answer, policy);
+  const isHidden = (version: string) => policy.governs(answer.module, version) && !mayBeAllowed;
+  if (answer.file === "list") {
+    const shown = isOk(answer) ? answer.versions.filter(isHidden) : [];
+    return shown.length === 0 ? [] : violation(`${shown.join(" ")} was withheld`);
+  }
+  const { version, file, status, deniedBy = null, isLatest = false } = answer;
+  if (status === 403) {
+    if (deniedBy !== policy.rule) return violation(`it was denied by "${deniedBy ?? ""}"`);
+    if (file !== "zip") return violation("only zips are withheld");
+    const isRight = policy.governs(answer.module, version) && mayBeWithheld;
+    return isRight ? [] : violation("the version was allowed");
+  }
+  const isShown = isOk(answer) && (file === "zip" || isLatest);
+  return isShown && isHidden(version) ? violation("the version was withheld") : [];
+}
+
+/** Whether a list need not name a version. */
+function mayHide(answer: ListAnswer, { version, policy }: {
+  version: string;
+  policy: CheckedPolicy;
+}): boolean {
+  return policy.governs(answer.module, version) && statesDuring(answer, policy).mayBeWithheld;
+}
+
 function incompleteLists(
   lists: readonly ListAnswer[],
-  read: ReadonlyMap<string, FileAnswer>,
+  { read, policy }: { read: ReadonlyMap<string, FileAnswer>; policy: CheckedPolicy },
 ): Violation[] {
   return lists.filter(isOk).flatMap((answer) => {
     const named = new Set(answer.versions);
     return [...read.values()]
       .filter((because) => isTagged(because.version) && !named.has(because.version))
       .filter((because) => isBefore(because, answer))
+      .filter(({ version }) => !mayHide(answer, { version, policy }))
       .map((because): Violation => ({ rule: "list after read", answer, because }));
   });
 }
 
-function shrunkenLists(lists: readonly ListAnswer[]): Violation[] {
+function shrunkenLists(lists: readonly ListAnswer[], policy: CheckedPolicy): Violation[] {
   // Of each version the first list of the store that named it: if that one forbids nothing, no
   // later one does.
   const first = new Map<string, ListAnswer>();
@@ -146,6 +229,7 @@ function shrunkenLists(lists: readonly ListAnswer[]): Violation[] {
     const named = new Set(answer.versions);
     return [...first]
       .filter(([version, because]) => !named.has(version) && isBefore(because, answer))
+      .filter(([version]) => !mayHide(answer, { version, policy }))
       .map(([, because]): Violation => ({ rule: "no shrinking", answer, because }));
   });
 }

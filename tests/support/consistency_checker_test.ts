@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import {
   type Answer,
   checkConsistency,
+  type CheckedPolicy,
   describeViolation,
   type FileAnswer,
+  FLIP_BOUND_MS,
   type ListAnswer,
 } from "./consistency_checker.ts";
 
@@ -176,6 +178,109 @@ Deno.test("checkConsistency()", async (t) => {
     await t.step(name, () => {
       for (const order of [log, log.toReversed()]) {
         assert.deepEqual(checkConsistency(order).map(({ rule }) => rule), want);
+      }
+    });
+  }
+});
+
+/** Versions with an odd minor number are withheld, until an exception, and after it. */
+const POLICY: CheckedPolicy = {
+  rule: "odd",
+  governs: (_, version) => /^v1\.\d*[13579]\./.test(version),
+  isWithheld: true,
+  flips: [
+    { startMs: 100, endMs: 110, isWithheld: false },
+    { startMs: 30_000, endMs: 30_010, isWithheld: true },
+  ],
+};
+const SETTLED = 110 + FLIP_BOUND_MS;
+const odd = { version: "v1.1.0", file: "zip" } as const;
+const denied = { ...odd, status: 403, digest: "", deniedBy: "odd" } as const;
+
+const POLICY_ROWS: readonly { name: string; log: readonly Answer[]; want: readonly string[] }[] = [
+  {
+    name: "withheld, allowed, withheld",
+    log: [
+      file(0, 1, denied),
+      file(101, 102, odd),
+      file(SETTLED + 1, SETTLED + 2, odd),
+      file(30_001, 30_002, denied),
+      file(30_010 + FLIP_BOUND_MS + 1, 50_000, denied),
+    ],
+    want: [],
+  },
+  {
+    name: "both states while a change spreads",
+    log: [file(101, 102, odd), file(SETTLED - 1, SETTLED, denied), file(103, 104, odd)],
+    want: [],
+  },
+  { name: "given before the exception", log: [file(0, 99, odd)], want: ["policy"] },
+  { name: "denied after the bound", log: [file(SETTLED + 1, 20_000, denied)], want: ["policy"] },
+  {
+    name: "given after the bound of the end",
+    log: [file(30_011 + FLIP_BOUND_MS, 50_000, odd)],
+    want: ["policy"],
+  },
+  {
+    name: "another version is denied",
+    log: [file(0, 1, { ...denied, version: "v1.2.0" })],
+    want: ["policy"],
+  },
+  { name: "its .mod is denied", log: [file(0, 1, { ...denied, file: "mod" })], want: ["policy"] },
+  {
+    name: "denied by who knows what",
+    log: [file(0, 1, { ...denied, deniedBy: null })],
+    want: ["policy"],
+  },
+  {
+    name: ".info and .mod of what is withheld",
+    log: [file(0, 1, { ...odd, file: "info" }), file(0, 1, { ...odd, file: "mod", digest: "m" })],
+    want: [],
+  },
+  {
+    name: "the latest version is withheld",
+    log: [file(0, 1, { ...odd, file: "info", isLatest: true })],
+    want: ["policy"],
+  },
+  { name: "it is listed", log: [list(0, 1, { versions: ["v1.1.0"] })], want: ["policy"] },
+  {
+    name: "it is hidden although it was read",
+    log: [file(0, 1, { ...odd, file: "mod" }), list(2, 3), list(SETTLED - 1, SETTLED)],
+    want: [],
+  },
+  {
+    name: "it is hidden after the bound",
+    log: [file(0, 1, { ...odd, file: "mod" }), list(SETTLED + 1, SETTLED + 2)],
+    want: ["list after read"],
+  },
+  {
+    name: "a list of the store lacks it again once it is withheld again",
+    log: [
+      list(SETTLED + 1, SETTLED + 2, { isFromStore: true, versions: ["v1.1.0"] }),
+      list(30_001, 30_002, { isFromStore: true }),
+    ],
+    want: [],
+  },
+  {
+    name: "a list of the store lacks it before that",
+    log: [
+      list(SETTLED + 1, SETTLED + 2, { isFromStore: true, versions: ["v1.1.0"] }),
+      list(SETTLED + 3, SETTLED + 4, { isFromStore: true }),
+    ],
+    want: ["no shrinking"],
+  },
+  {
+    name: "404 for what is withheld",
+    log: [file(0, 1, { ...odd, file: "mod" }), file(2, 3, { ...odd, status: 404 })],
+    want: ["no 404"],
+  },
+];
+
+Deno.test("checkConsistency() under a policy", async (t) => {
+  for (const { name, log, want } of POLICY_ROWS) {
+    await t.step(name, () => {
+      for (const order of [log, log.toReversed()]) {
+        assert.deepEqual(checkConsistency(order, POLICY).map(({ rule }) => rule), want);
       }
     });
   }

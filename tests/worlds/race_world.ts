@@ -9,11 +9,21 @@
  * A third module is recorded in a checksum database, so that its zips are published lazily. They
  * are large, so that they are sent while they are spooled, and the upstream has each in two forms
  * with the same h1: compressed and not.
+ *
+ * A policy withholds every third version of all modules, unless there is an exception.
  */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Answer, FileAnswer, ListAnswer } from "../support/consistency_checker.ts";
+import {
+  type Answer,
+  type CheckedPolicy,
+  type FileAnswer,
+  type Flip,
+  FLIP_BOUND_MS,
+  type ListAnswer,
+} from "../support/consistency_checker.ts";
+import { within } from "../support/eventually.ts";
 import type { TestRepo } from "./git_repo.ts";
 import { instead, truncated } from "../fakes/behaviours.ts";
 import { GitServer } from "../fakes/git_server.ts";
@@ -40,6 +50,16 @@ const RECORDED = "example.com/recorded";
 /** More would take too much memory: each has its zips of more than a MiB. */
 const MAX_RECORDED_VERSIONS = 25;
 const RECORDED_ZIP_BYTES = 1_500_000;
+
+/** The rule of the policy. */
+const RULE = "every-third";
+/** One in so many versions is withheld: at most 100, because a range has no more. */
+const WITHHELD_EVERY = 3;
+/** From one flip to the next, again and again; in the last, the checker knows the state. */
+const FLIP_PAUSES_MS = [1000, 300, 2000, FLIP_BOUND_MS + 2000];
+/** How long a flip may take, while replicas are killed. */
+const FLIP_TIMEOUT_MS = 60_000;
+const AS_CLIENT = { headers: { Authorization: `Basic ${btoa("race:race-password")}` } };
 
 /** The store of a race. */
 export interface Place extends AsyncDisposable {
@@ -90,6 +110,19 @@ export async function startRaceWorld({ open, requests, entry }: RaceOptions): Pr
         noSumDatabase: FROM_UPSTREAM,
       },
       privateModules: [{ pathPrefix: FROM_GIT, auth: { none: true }, repository }],
+      clientAuth: {
+        enabled: true,
+        identities: [{ name: "race", password: "race-password" }],
+        acl: [{ access: "allow" }],
+      },
+      policy: {
+        approvers: ["race"],
+        rules: [{
+          name: RULE,
+          action: "deny",
+          versions: versions.filter(isWithheld).map((version) => version.slice(1)).join(" || "),
+        }],
+      },
     }),
   );
   let started = 0;
@@ -109,6 +142,11 @@ export async function startRaceWorld({ open, requests, entry }: RaceOptions): Pr
   return new RaceWorld(parts, stack.move());
 }
 
+/** Whether the policy withholds a version: `v1.1.0`, `v1.4.0`, … */
+function isWithheld(version: string): boolean {
+  return Number(/^v1\.(\d+)\.0$/.exec(version)?.[1] ?? 0) % WITHHELD_EVERY === 1;
+}
+
 /** What is asked, as drawn from the seed. */
 interface Plan {
   readonly module: string;
@@ -120,7 +158,7 @@ interface Plan {
 
 /** What of an answer only its content says. */
 type Meaning =
-  | Pick<FileAnswer, "file" | "version" | "digest" | "copy">
+  | Pick<FileAnswer, "file" | "version" | "digest" | "copy" | "isLatest">
   | Pick<ListAnswer, "file" | "isFromStore" | "versions">;
 
 function pathOf({ module, what, version }: Plan): string {
@@ -138,6 +176,7 @@ export class RaceWorld implements AsyncDisposable {
   /** One from the upstream, one from git, and one that is recorded. */
   readonly modules = [FROM_UPSTREAM, FROM_GIT, RECORDED];
   kills = 0;
+  readonly #flips: Flip[] = [];
   readonly #parts: WorldParts;
   readonly #stack: AsyncDisposableStack;
   readonly #random: Random;
@@ -202,12 +241,54 @@ export class RaceWorld implements AsyncDisposable {
     await replicas.settled();
   }
 
+  /** What the policy withholds, as clients know it. */
+  get policy(): CheckedPolicy {
+    return {
+      rule: RULE,
+      governs: (_, version) => isWithheld(version),
+      isWithheld: true,
+      flips: this.#flips,
+    };
+  }
+
+  /** Records an exception from the policy and revokes it, until all requests have been sent. */
+  async flipPolicy(): Promise<void> {
+    const random = randomFrom(this.#parts.seed + 3);
+    const { signal } = this.#ended;
+    for (let i = 0; !signal.aborted; i++) {
+      const pauseMs = FLIP_PAUSES_MS[i % FLIP_PAUSES_MS.length];
+      await delay(pauseMs, undefined, { signal }).catch(ignoreAbort);
+      await this.#flip(random);
+    }
+  }
+
+  async #flip(random: Random): Promise<void> {
+    const isWithheld = this.#flips.at(-1)?.isWithheld === false;
+    const startMs = performance.now();
+    const attempt = isWithheld ? revokeAll : record;
+    // Replicas are killed over it, and then nobody knows whether they have done it.
+    const done = async () => {
+      for (;;) {
+        const { there } = this.#parts.replicas;
+        if (there.length > 0 && await attempt(pick(there, random).url)) return;
+        await delay(50);
+      }
+    };
+    await within("a change of the policy", done(), { timeoutMs: FLIP_TIMEOUT_MS });
+    this.#flips.push({ startMs, endMs: performance.now(), isWithheld });
+  }
+
   /**
    * What was answered once must be answered by everybody, now that nobody is killed and the
-   * upstream tells the truth.
+   * upstream tells the truth; and what the policy withholds must be denied by everybody, once its
+   * last change counts.
    */
   async askAgain(): Promise<void> {
     this.#lieChance = 0;
+    const last = this.#flips.at(-1);
+    if (last !== undefined) {
+      await delay(Math.max(0, last.endMs + FLIP_BOUND_MS + 1 - performance.now()));
+    }
     const read = new Set(
       this.log.filter(({ status }) => status === 200).flatMap((answer) =>
         answer.file === "list" ? [] : [`${answer.module}@${answer.version}`]
@@ -218,9 +299,10 @@ export class RaceWorld implements AsyncDisposable {
         const [module = "", version = ""] = name.split("@");
         for (const what of ["info", "mod", "zip"] as const) {
           const plan = { module, version, what, replica: 0 } as const;
+          const isDenied = what === "zip" && isWithheld(version) && last?.isWithheld !== false;
           // A transfer breaks off when another replica has just stored the zip in its other form.
           const status = await this.#ask(plan, replica) ?? await this.#ask(plan, replica);
-          assert.equal(status, 200, name);
+          assert.equal(status, isDenied ? 403 : 200, name);
         }
       }
       for (const module of this.modules) {
@@ -276,12 +358,13 @@ export class RaceWorld implements AsyncDisposable {
     const endMs = performance.now();
     this.#count(answer === null ? "broken off" : String(answer.status));
     if (answer === null) return null;
-    const { status, bytes } = answer;
-    if (![200, 404, 502, 503].includes(status)) {
+    const { status, bytes, deniedBy } = answer;
+    const mayBeDenied = plan.what === "zip" || plan.what === "latest";
+    if (![200, 404, 502, 503].includes(status) && !(status === 403 && mayBeDenied)) {
       this.unexpected.push(`${path}: ${status} ${new TextDecoder().decode(bytes)}`);
     }
     const { module } = plan;
-    const facts = { startMs, endMs, replica: replica.url, status, module };
+    const facts = { startMs, endMs, replica: replica.url, status, deniedBy, module };
     const meaning = await this.#meaningOf(plan, status, bytes);
     if (meaning !== null) this.log.push({ ...facts, ...meaning });
     return status;
@@ -303,7 +386,12 @@ export class RaceWorld implements AsyncDisposable {
     }
     if (what === "latest" || what === "main") {
       if (!isOk) return null;
-      return { file: "info", version: infoOf(bytes).Version, ...await this.#read("info", bytes) };
+      return {
+        file: "info",
+        version: infoOf(bytes).Version,
+        isLatest: what === "latest",
+        ...await this.#read("info", bytes),
+      };
     }
     return {
       file: what,
@@ -464,13 +552,53 @@ function infoOf(bytes: Uint8Array): { Version: string; Origin?: { Hash?: string 
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
+/** Records an exception from the policy. False: it is not known whether it is recorded. */
+async function record(url: string): Promise<boolean> {
+  const exception = {
+    modules: ["*"],
+    rules: [RULE],
+    reason: "a race",
+    until: "2999-12-31",
+    by: "race",
+  };
+  const init = { method: "POST", body: JSON.stringify(exception) };
+  return (await get(`${url}/-/policy/exceptions`, init))?.status === 201;
+}
+
+/** Revokes all exceptions. False: it is not known whether there are others. */
+async function revokeAll(url: string): Promise<boolean> {
+  const exceptions = `${url}/-/policy/exceptions`;
+  const numbers = await numbersAt(exceptions);
+  if (numbers === null) return false;
+  // A replica that revokes has read all that there are; of one that has been revoked it knows nothing.
+  for (const number of [0, ...numbers]) {
+    const answer = await get(`${exceptions}/${number}/revoke`, { method: "POST" });
+    if (answer?.status !== 200 && answer?.status !== 404) return false;
+  }
+  return (await numbersAt(exceptions))?.length === 0;
+}
+
+async function numbersAt(url: string): Promise<number[] | null> {
+  const answer = await get(url);
+  if (answer?.status !== 200) return null;
+  const found: { number: number }[] = JSON.parse(new TextDecoder().decode(answer.bytes));
+  return found.map(({ number }) => number);
+}
+
+interface RawAnswer {
+  readonly status: number;
+  /** The rule of the policy that has denied it. */
+  readonly deniedBy: string | null;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
 /** The whole answer, or null when it broke off or the replica was killed over it. */
-async function get(
-  url: string,
-): Promise<{ status: number; bytes: Uint8Array<ArrayBuffer> } | null> {
+async function get(url: string, init: RequestInit = {}): Promise<RawAnswer | null> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
-    return { status: response.status, bytes: await response.bytes() };
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    const response = await fetch(url, { ...AS_CLIENT, ...init, signal });
+    const deniedBy = response.headers.get("X-Go-Mod-Proxy-Policy");
+    return { status: response.status, deniedBy, bytes: await response.bytes() };
   } catch (error) {
     if (error instanceof TypeError) return null;
     throw error;
