@@ -19,6 +19,7 @@ import type { ModulePath } from "../module/path.ts";
 import type { RepositoryName } from "../module/repository_identity.ts";
 import type { Version } from "../module/version.ts";
 import { atPace, Pace } from "../async/pace.ts";
+import { HOOK_RULE } from "../policy/config.ts";
 import { denial, type PolicyDeniedError } from "../policy/denial.ts";
 import { type RememberingJudge, UndecidedError } from "../policy/judge.ts";
 import type { FilteredList } from "../policy/policy.ts";
@@ -119,17 +120,21 @@ export class GovernedModules implements ModuleAnswers {
     const latest = await this.#modules.latest(path, options);
     if (latest === null) return null;
     const module = latest.copy.manifest;
-    const verdict = await this.#judge.judge(module, asking(options));
-    if (!isDenied(verdict)) return { ...latest, ...this.#ending(verdict.changesAtMs) };
+    // As in a list: no zip is fetched to know its licence, and the hook is not asked.
+    const own = await this.#filter(path, { versions: [module.version], options });
+    if (own.versions.length > 0) return { ...latest, ...this.#ending(own.changesAtMs) };
     const allowed = await this.#allowedVersions(path, options);
     const best = await this.#bestOf(allowed.versions, { path, options });
     if (best === null) {
+      const verdict = await this.#judge.judge(module, asking(options));
+      // It has been allowed since.
+      if (!isDenied(verdict)) return latest;
       this.#record(verdict, options);
       throw await this.#denial(module, { verdict, options });
     }
     const copy = await this.#modules.copy({ path, version: best }, options);
     if (copy === null) return null;
-    const changesAtMs = earlier(verdict.changesAtMs, allowed.changesAtMs);
+    const changesAtMs = earlier(own.changesAtMs, allowed.changesAtMs);
     return { copy, stale: latest.stale, ...this.#ending(changesAtMs) };
   }
 
@@ -221,19 +226,32 @@ export class GovernedModules implements ModuleAnswers {
     { path, version }: ModuleVersion,
     { verdict, options }: { verdict: Verdict; options: ServiceOptions },
   ): Promise<PolicyDeniedError> {
+    const allowed = await this.#alternatives({ path, version }, { verdict, options });
+    const { contact } = this.#judge;
+    const error = denial({ path, version }, { verdict, allowed, contact });
+    const copy = this.#modules.remembered({ path, version }, options.identity ?? null);
+    if (copy !== null) error.names = namesOfCopy(copy.manifest);
+    return error;
+  }
+
+  /** What a denial offers in place of a version, lowest first; null where that is not known. */
+  async #alternatives(
+    { path, version }: ModuleVersion,
+    { verdict, options }: { verdict: Verdict; options: ServiceOptions },
+  ): Promise<readonly Version[] | null> {
+    // Lists are made without the hook.
+    if (verdict.rule === HOOK_RULE) return null;
     // The denial does not fail because nobody can say what to take instead.
     const allowed = await this.#allowedVersions(path, options).catch((error) => {
       if (options.signal.aborted) throw error;
       return null;
     });
-    const { contact } = this.#judge;
-    const error = denial(
-      { path, version },
-      { verdict, allowed: allowed?.versions ?? null, contact },
-    );
-    const copy = this.#modules.remembered({ path, version }, options.identity ?? null);
-    if (copy !== null) error.names = namesOfCopy(copy.manifest);
-    return error;
+    const { identity = null } = options;
+    // A list may have versions whose licences were not known when it was made.
+    return allowed?.versions.filter((one) => {
+      const known = this.#judge.remembered({ path, version: one }, identity);
+      return one !== version && (known === null || !isDenied(known));
+    }) ?? null;
   }
 
   async #allowedVersions(path: ModulePath, options: ServiceOptions): Promise<FilteredList> {
