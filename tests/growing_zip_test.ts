@@ -96,6 +96,33 @@ function assertBytes(found: Bytes, wanted: Bytes): void {
   assert.equal(Buffer.compare(found, wanted), 0, "other bytes");
 }
 
+Deno.test("a zip does not wait for the fetch of a copy that another replica has published", async () => {
+  const store = new MemoryStore();
+  await withApp(async (app, upstream) => {
+    await withApp(async (other) => {
+      const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      upstream.misbehave(/\.mod$/, async (_, honest) => {
+        reached.resolve();
+        await released.promise;
+        return honest();
+      }, { times: 1 });
+      const slow = app.get(`${PATH}/@v/${VERSION}.mod`);
+      await within("a fetch of the copy", reached.promise);
+      assert.equal((await other.get(`${PATH}/@v/${VERSION}.info`)).status, 200);
+      const zip = app.get(ZIP_URL).then(async (response) => [
+        response.status,
+        Buffer.from(await response.bytes()).equals(HONEST.bytes),
+      ]);
+      try {
+        assert.deepEqual(await within("the zip", zip), [200, true]);
+      } finally {
+        released.resolve();
+        assert.equal((await slow).status, 200);
+      }
+    }, { store });
+  }, { store });
+});
+
 Deno.test("a cold zip is sent while it is spooled, to all who ask for it", () =>
   withApp(async (app, upstream) => {
     const held = tap();

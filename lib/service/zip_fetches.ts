@@ -13,7 +13,7 @@ import type { Publisher, RestoreZipOptions } from "./publisher.ts";
 
 export interface ZipFetchesOptions {
   readonly publisher: Pick<Publisher, "restoreZip" | "restoreZipAhead">;
-  /** By the name of the version. */
+  /** Those of copies, with which they share a limit. */
   readonly flights: SingleFlight<Copy>;
 }
 
@@ -59,7 +59,9 @@ export class ZipFetches {
     },
   ): Promise<Copy> {
     const name = nameOf(copy.manifest);
-    return this.#options.flights.run(name, async (flight) => {
+    // Not the key of the copy: the fetch of a copy that another replica has published meanwhile may
+    // still be under way, and ends without a zip.
+    return this.#options.flights.run(`zip of ${name}`, async (flight) => {
       const spool = new ZipSpool();
       this.#spools.set(name, spool);
       try {
