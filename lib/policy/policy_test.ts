@@ -143,6 +143,23 @@ Deno.test("an exception keeps a rule from applying until it ends, and later rule
   assert.equal((await ended.decide(module("v1.0.0"), asking)).rule, "cool-down");
 });
 
+Deno.test("a verdict changes when the first of the exceptions ends that it depends on", async () => {
+  const exception = (rule: string, until: string) => ({
+    modules: ["example.com/a"],
+    rules: [rule],
+    reason: "an outage",
+    until,
+    by: "alice",
+  });
+  const policy = open({
+    rules: [{ name: "one", action: "deny" }, { name: "two", action: "deny" }],
+    exceptions: [exception("one", "2026-12-31"), exception("two", "2026-11-30")],
+  });
+  const verdict = await policy.decide(module("v1.0.0"), asking);
+  assert.equal(verdict.action, "allow");
+  assert.equal(verdict.changesAtMs, Date.UTC(2026, 11, 1));
+});
+
 Deno.test("in audit mode the verdict is the same, and is not enforced", async () => {
   const rules = [
     { name: "one", modules: ["example.com/a"], action: "deny", mode: "enforce" },

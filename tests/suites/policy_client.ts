@@ -4,7 +4,7 @@
  *
  * The world: `a` from v1.0.0 to v1.3.0, of which rules withhold v1.2.0 and v1.3.0; `b` requires
  * a v1.2.0, and so does `old`, whose go.mod is of Go 1.16. Of `young`, v1.1.0 is held, and all
- * versions of `none` are denied.
+ * versions of `none` are denied. `d` requires `c` v1.1.0, which is denied, and v1.2.0 is not.
  */
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
@@ -18,6 +18,8 @@ const OLD = "example.com/old";
 
 const YOUNG = "example.com/young";
 const NONE = "example.com/none";
+const C = "example.com/c";
+const D = "example.com/d";
 const DAY_MS = 86_400_000;
 
 const CONFIG = `
@@ -28,6 +30,7 @@ policy:
     - { name: broken, modules: [${A}], versions: "1.2.0", action: deny, reason: it loses data }
     - { name: unwanted, modules: [${A}], versions: ">=1.3.0", action: deny }
     - { name: cool-down, modules: [${YOUNG}], versions: ">=1.1.0", minAge: 7d, action: hold }
+    - { name: middle, modules: [${C}], versions: "1.1.0", action: deny }
     - { name: none, modules: [${NONE}], action: deny, reason: use something else }
 publicModules: { sumDatabase: off }
 `;
@@ -50,6 +53,15 @@ export async function policyClientSuite(
       })),
       ...["v1.0.0", "v1.1.0"].map((version) => ({ path: YOUNG, version, files: library(YOUNG) })),
       { path: NONE, version: "v1.0.0", files: library(NONE) },
+      ...["v1.0.0", "v1.1.0", "v1.2.0"].map((version) => ({ path: C, version, files: library(C) })),
+      {
+        path: D,
+        version: "v1.0.0",
+        files: {
+          "go.mod": `module ${D}\n\ngo 1.20\n\nrequire ${C} v1.1.0\n`,
+          "lib.go": `package d\n\nimport "${C}"\n\nconst V = c.V\n`,
+        },
+      },
       {
         path: B,
         version: "v1.0.0",
@@ -102,6 +114,12 @@ export async function policyClientSuite(
     const go = await newGo("");
     await succeed(go, "get", `${A}@latest`);
     assert.equal((await succeed(go, "list", "-m", A)).stdout, `${A} v1.1.0\n`);
+  });
+
+  await t.step("go get @latest goes down from a version that is withheld", async () => {
+    const go = await newGo(`require ${A} v1.2.0\n`, useA);
+    const { stderr } = await succeed(go, "get", `${A}@latest`);
+    assert.match(stderr, /downgraded example\.com\/a v1\.2\.0 => v1\.1\.0/);
   });
 
   await t.step("go get -u takes the newest allowed version", async () => {
@@ -206,6 +224,19 @@ export async function policyClientSuite(
     const { code, stderr } = await go.run(["get", `${NONE}@latest`]);
     assert.equal(code, 1);
     assert.match(stderr, /no version of this module is allowed/);
+  });
+
+  await t.step("excluding the version, as the denial says, takes the next higher one", async () => {
+    const go = await newGo(`require ${D} v1.0.0\n`, `import _ "${D}"\n`);
+    const { code, stderr } = await go.run(["mod", "tidy"]);
+    assert.equal(code, 1);
+    const [, remedy = ""] = /^\s*if a dependency requires it: go (mod edit .+)$/m.exec(stderr) ??
+      [];
+    assert.equal(remedy, `mod edit -exclude=${C}@v1.1.0`, stderr);
+    await succeed(go, ...remedy.split(" "));
+    await succeed(go, "mod", "tidy");
+    assert.equal((await succeed(go, "list", "-m", C)).stdout, `${C} v1.2.0\n`);
+    await succeed(go, "build", "./...");
   });
 
   await t.step("what is in the client's module cache is not asked for", async () => {

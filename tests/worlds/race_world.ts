@@ -570,7 +570,7 @@ async function revokeAll(url: string): Promise<boolean> {
   const exceptions = `${url}/-/policy/exceptions`;
   const numbers = await numbersAt(exceptions);
   if (numbers === null) return false;
-  // A replica that revokes has read all that there are; of one that has been revoked it knows nothing.
+  // A replica that revokes has read all that there are. One that is revoked is 404.
   for (const number of [0, ...numbers]) {
     const answer = await get(`${exceptions}/${number}/revoke`, { method: "POST" });
     if (answer?.status !== 200 && answer?.status !== 404) return false;
