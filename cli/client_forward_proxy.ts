@@ -21,6 +21,7 @@ import type { ProviderName } from "../lib/client/providers.ts";
 import { Session } from "../lib/client/session.ts";
 import { readSecretLine } from "../lib/credentials/secret.ts";
 import { describeError, InvalidRequestError } from "../lib/errors.ts";
+import { abortableFetch } from "../lib/http/abortable_fetch.ts";
 import type { Logger } from "../lib/log/log.ts";
 import { NO_METRICS } from "../lib/log/metrics.ts";
 import { responseOf } from "../routes/answer.ts";
@@ -147,7 +148,7 @@ export async function clientForwardProxy(options: ClientForwardProxyOptions): Pr
       maxWaiting: MAX_WAITING_REQUESTS,
       maxWaitMs: MAX_WAIT_MS,
     }),
-    fetch: (url: URL, init: RequestInit) => fetch(url, { ...init, client }),
+    fetch: (url: URL, init: RequestInit) => abortableFetch(url, { ...init, client }),
     timeoutMs: ANSWER_TIMEOUT_MS,
   };
   using connections = new Connections({ max: MAX_CONNECTIONS, log, metrics: NO_METRICS });

@@ -4,6 +4,7 @@ import { withDeadline } from "../lib/async/deadline.ts";
 import type { Machine } from "../lib/client/identity.ts";
 import type { HttpAnswer, Post } from "../lib/client/log_in.ts";
 import { UpstreamError } from "../lib/errors.ts";
+import { abortableFetch } from "../lib/http/abortable_fetch.ts";
 import { display, isLoopback, readBody } from "../lib/http/client.ts";
 import { VERSION } from "../lib/open/version.ts";
 
@@ -57,7 +58,7 @@ async function ask(
     throw new UpstreamError(`Cannot ${what}: only https is allowed`);
   }
   return await withDeadline(async (signal) => {
-    const response = await fetch(url, {
+    const response = await abortableFetch(url, {
       ...init,
       headers: { ...headers, "User-Agent": `go-mod-proxy/${VERSION}` },
       redirect: "manual",

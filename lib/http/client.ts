@@ -19,6 +19,7 @@
 import { Budget, type BudgetOptions, type ReadLimits } from "../async/budget.ts";
 import { OverloadedError, UpstreamError } from "../errors.ts";
 import { currentRequestId } from "../log/request_id.ts";
+import { abortableFetch } from "./abortable_fetch.ts";
 import { openReader, type ReaderOptions } from "./body_reader.ts";
 import { isWantOfFiles } from "./want_of_files.ts";
 
@@ -103,7 +104,7 @@ async function send(
   isStranger: boolean,
 ): Promise<Response> {
   try {
-    return await fetch(url, init);
+    return await abortableFetch(url, init);
   } catch (cause) {
     if (init.signal?.aborted) throw init.signal.reason;
     if (isWantOfFiles(cause)) {

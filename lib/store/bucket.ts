@@ -11,6 +11,7 @@
 import { Budget, type ReadLimits } from "../async/budget.ts";
 import { withDeadline } from "../async/deadline.ts";
 import { LimitExceededError, StorageError } from "../errors.ts";
+import { abortableFetch } from "../http/abortable_fetch.ts";
 import type { Metrics } from "../log/metrics.ts";
 import { crc32c, crc32cText } from "./crc32c.ts";
 import { keysBelow, namesIn } from "./listing.ts";
@@ -175,10 +176,10 @@ export interface Page {
 /** The client of a bucket's protocol. */
 export function bucketClient(
   description: string,
-  { fetch: ownFetch = fetch, times, metrics }: BucketOptions,
+  { fetch = abortableFetch, times, metrics }: BucketOptions,
   options: Pick<StoreClientOptions, "authorize" | "passingStatuses">,
 ): StoreClient {
-  return new StoreClient({ ...options, description, fetch: ownFetch, times, metrics });
+  return new StoreClient({ ...options, description, fetch, times, metrics });
 }
 
 export class BucketStore implements ObjectStore {

@@ -1,5 +1,6 @@
 /** From the section `storage` of the configuration (config.ts) to a store. */
 import { ConfigError, StorageError } from "../errors.ts";
+import { abortableFetch } from "../http/abortable_fetch.ts";
 import type { Logger } from "../log/log.ts";
 import type { Metrics } from "../log/metrics.ts";
 import { openTrustedDirectory } from "../scratch/trusted_directory.ts";
@@ -95,7 +96,7 @@ function openBucket(
 }
 
 function storeFetch(caCertificates: readonly string[]): StoreFetch {
-  if (caCertificates.length === 0) return fetch;
+  if (caCertificates.length === 0) return abortableFetch;
   const client = Deno.createHttpClient({ caCerts: [...caCertificates] });
-  return (url, init) => fetch(url, { ...init, client });
+  return (url, init) => abortableFetch(url, { ...init, client });
 }
