@@ -100,7 +100,7 @@ export class OpenedPolicy implements AsyncDisposable, ExceptionRecords {
   /** What decides for other threads. */
   get decider(): Decider {
     return {
-      decide: (module, asking) => this.judge.judge(module, asking),
+      decide: (module, asking) => this.judge.judgeForThread(module, asking),
       filter: (path, asking) => this.policy.filter(path, asking),
     };
   }

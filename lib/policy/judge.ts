@@ -10,7 +10,7 @@ import type { ModulePath } from "../module/path.ts";
 import type { Version } from "../module/version.ts";
 import type { PolicyConfig } from "./config.ts";
 import type { Asking, FilteredList } from "./policy.ts";
-import type { Verdict } from "./verdict.ts";
+import { earlier, type Verdict } from "./verdict.ts";
 
 /** How long a fact may have changed without notice: a retraction in a new version, for example. */
 export const MAX_AGE_MS = 10_000;
@@ -86,6 +86,18 @@ export class RememberingJudge {
       verdicts.set(key, this.#kept(value, value.changesAtMs));
       return value;
     }, asking.signal);
+  }
+
+  /**
+   * The verdict for a thread that remembers it as well: it may change when this judge forgets it,
+   * so that no thread remembers a fact for longer than {@linkcode MAX_AGE_MS}.
+   *
+   * @throws {UnknownFactError}
+   */
+  async judgeForThread(module: ModuleVersion, asking: Asking): Promise<Verdict> {
+    const verdict = await this.judge(module, asking);
+    const kept = this.#verdicts.get(this.#keyOf(module, asking.identity));
+    return { ...verdict, changesAtMs: earlier(verdict.changesAtMs, kept?.untilMs ?? null) };
   }
 
   /** A list without what is withheld; null where it has not been decided lately. */

@@ -254,7 +254,7 @@ Deno.test("a judge and one that asks it say what the policy says, at any time", 
         const thread = new RememberingJudge({
           ...common,
           decider: {
-            decide: (module, asking) => main.judge(module, asking),
+            decide: (module, asking) => main.judgeForThread(module, asking),
             filter: (path, asking) => policy.filter(path, asking),
           },
         });
@@ -279,4 +279,44 @@ Deno.test("a judge and one that asks it say what the policy says, at any time", 
     ),
     { numRuns: 100 },
   );
+});
+
+Deno.test("no thread goes by a fact that has changed for longer than MAX_AGE_MS", async () => {
+  const clock = { ms: NOW };
+  const config = schema.parse({ rules: [{ name: "left", deprecated: true, action: "deny" }] });
+  let deprecation: string | null = null;
+  const unasked = () => {
+    throw new Error("nobody asks for it");
+  };
+  const policy = open(config, {
+    isPrivate: () => false,
+    age: unasked,
+    moduleAge: unasked,
+    advisories: unasked,
+    fix: unasked,
+    licences: unasked,
+    status: () => Promise.resolve({ retractions: [], deprecation, version: "v1.0.0" }),
+  }, clock);
+  const common = {
+    gate: config.gate,
+    contact: undefined,
+    dependsOnIdentity: false,
+    now: () => clock.ms,
+  };
+  const main = new RememberingJudge({ ...common, decider: policy });
+  const thread = new RememberingJudge({
+    ...common,
+    decider: {
+      decide: (module, asking) => main.judgeForThread(module, asking),
+      filter: (path, asking) => policy.filter(path, asking),
+    },
+  });
+  const module = { path: PATH, version: parseVersion(PATH, "v1.0.0") };
+  const asking = { identity: null, signal };
+  await main.judge(module, asking);
+  deprecation = "use b";
+  clock.ms += MAX_AGE_MS - 1;
+  assert.equal((await thread.judge(module, asking)).action, "allow");
+  clock.ms += 1;
+  assert.equal((await thread.judge(module, asking)).action, "deny");
 });

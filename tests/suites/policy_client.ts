@@ -239,6 +239,24 @@ export async function policyClientSuite(
     await succeed(go, "build", "./...");
   });
 
+  await t.step("with gate: all, all commands fail that read the module graph", async () => {
+    const strict = CONFIG.replace("policy:", "policy:\n  gate: all");
+    await Deno.writeTextFile(`${dir}/strict.yaml`, strict);
+    await using server = await startServer({
+      args: ["--config-file", `${dir}/strict.yaml`],
+      env: { GOPROXY: upstream.url },
+    });
+    const through = { env: { GOPROXY: server.url } };
+    const direct = await newGo(`require ${A} v1.2.0\n`, useA);
+    const listed = await direct.run(["list", "-mod=mod", "-m", "-u", "all"], through);
+    assert.equal(listed.code, 1);
+    assertDenial(listed.stderr);
+    const indirect = await newGo(`require ${OLD} v1.0.0\n`, useOld);
+    const tidied = await indirect.run(["mod", "tidy"], through);
+    assert.equal(tidied.code, 1);
+    assertDenial(tidied.stderr);
+  });
+
   await t.step("what is in the client's module cache is not asked for", async () => {
     const go = await newGo(`require ${A} v1.2.0\n`, useA);
     const direct = await go.run(["mod", "download", A], { env: { GOPROXY: upstream.url } });
