@@ -88,6 +88,8 @@ export class ModuleIndex implements IndexReader {
   /** The time of each entry, by the name of its version. */
   readonly #times = new Map<string, number>();
   #next = 0;
+  /** It was read to its end once. */
+  #isRead = false;
   readonly #pending = new Map<string, ModuleVersion>();
   #writing: Promise<void> | null = null;
   /** Aborted when what is pending shall be written without waiting for more. */
@@ -139,7 +141,9 @@ export class ModuleIndex implements IndexReader {
    */
   async timeOf(module: ModuleVersion): Promise<number | null> {
     const name = nameOf(module);
-    if (!this.#times.has(name)) await this.follow();
+    // What is not listed now may have been listed once, and gets no new entries.
+    const mayBeNew = !this.#isRead || this.#options.isListed(module.path);
+    if (!this.#times.has(name) && mayBeNew) await this.follow();
     return this.#times.get(name) ?? null;
   }
 
@@ -163,6 +167,7 @@ export class ModuleIndex implements IndexReader {
         this.#next++;
         await pace.spend(entries.length * ENTRY_COST_BYTES);
       }
+      this.#isRead = true;
     });
   }
 

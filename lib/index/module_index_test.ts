@@ -103,6 +103,30 @@ Deno.test("ModuleIndex leaves out what is not listed, and what was listed once",
   assert.equal(open1.lacks(moduleVersion(2, secret)), false);
 });
 
+Deno.test("ModuleIndex.timeOf() reads the store once for what is not listed", async () => {
+  const store = new MemoryStore();
+  const { index: first } = open(store);
+  first.add(moduleVersion(1));
+  await first.drain();
+  let reads = 0;
+  const counting: ObjectStore = {
+    description: store.description,
+    get: (key, options) => {
+      reads++;
+      return store.get(key, options);
+    },
+    create: (key, content, options) => store.create(key, content, options),
+    list: (prefix, options) => store.list(prefix, options),
+    walk: (options) => store.walk(options),
+  };
+  const { index } = open(counting, { isListed: () => false });
+  assert.equal(await index.timeOf(moduleVersion(2)), null);
+  const readOnce = reads;
+  assert.equal(await index.timeOf(moduleVersion(1)), Date.UTC(2026, 0, 1));
+  assert.equal(await index.timeOf(moduleVersion(3)), null);
+  assert.equal(reads, readOnce);
+});
+
 Deno.test("ModuleIndex writes many entries in few batches", async () => {
   const store = new MemoryStore();
   const { index } = open(store);
