@@ -159,7 +159,7 @@ export class GitServerProcess implements AsyncDisposable {
   static async start(delayMs = 0): Promise<GitServerProcess> {
     const main = join(import.meta.dirname ?? "", "git_server_main.ts");
     const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", main, String(delayMs)],
+      args: ["run", "--no-lock", "--allow-all", main, String(delayMs)],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

@@ -21,7 +21,12 @@ export async function replay(
   { timeoutMs }: { timeoutMs: number },
 ): Promise<number[] | null> {
   const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-net=127.0.0.1", join(import.meta.dirname ?? "", "replay_main.ts")],
+    args: [
+      "run",
+      "--no-lock",
+      "--allow-net=127.0.0.1",
+      join(import.meta.dirname ?? "", "replay_main.ts"),
+    ],
     stdin: "piped",
     stdout: "piped",
   }).spawn();

@@ -99,7 +99,7 @@ class Way implements AsyncDisposable, Server {
     const v8Flags = flags.filter((flag) => flag.startsWith("--v8-flags"));
     const main = join(import.meta.dirname ?? "", "sending_main.ts");
     const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", ...v8Flags, main, way, file],
+      args: ["run", "--no-lock", "--allow-all", ...v8Flags, main, way, file],
       env,
       stdin: "piped",
       stdout: "piped",

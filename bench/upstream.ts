@@ -30,7 +30,7 @@ export class Upstream implements AsyncDisposable {
     const flags = [`--delay-ms=${delayMs}`, `--other-records=${otherRecords}`];
     const main = join(import.meta.dirname ?? "", "upstream_main.ts");
     const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", main, ...flags, ...folders],
+      args: ["run", "--no-lock", "--allow-all", main, ...flags, ...folders],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

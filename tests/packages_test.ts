@@ -76,6 +76,31 @@ Deno.test("deno.lock has the packages of main.ts and no others", async () => {
   assert.deepEqual(Object.keys(lock.npm).sort(), [...closure(lock, imported)].sort());
 });
 
+Deno.test("programs that tests and benchmarks start do not write into deno.lock", async () => {
+  const folders = [
+    "bench",
+    "tests",
+    "tests/suites",
+    "tests/worlds",
+    "tests/processes",
+    "tests/soak",
+  ];
+  for (const folder of folders) {
+    for await (const { name, isFile } of Deno.readDir(`${ROOT}/${folder}`)) {
+      if (!isFile || !name.endsWith(".ts")) continue;
+      const source = await Deno.readTextFile(`${ROOT}/${folder}/${name}`);
+      // The `go` command has a `run`, too.
+      for (const [args] of source.matchAll(/args: \[\s*"run",[^\]]*/g)) {
+        assert.match(
+          args,
+          /--no-lock|--lock=dev\.lock|[fF]lags|"\."/,
+          `${folder}/${name}: ${args}`,
+        );
+      }
+    }
+  }
+});
+
 Deno.test("dev.lock has the packages of deno.lock, and those of tests", async () => {
   const [lock, dev] = [await readLock("deno.lock"), await readLock("dev.lock")];
   for (const [id, { integrity }] of Object.entries(lock.npm)) {
