@@ -61,13 +61,13 @@ export function pathCondition({ modules, action }: RuleConfig): (path: ModulePat
 /** What can be decided by the question alone. */
 export function plainCondition(
   rule: RuleConfig,
-): (asked: Pick<Question, "module" | "identity">, isPrivate: boolean) => boolean {
+): (asked: Pick<Question, "module" | "identity">, isPrivate: () => boolean) => boolean {
   const { versions, kinds, identities } = rule;
   const range = versions === undefined ? null : new VersionRange(versions);
 
   const side = sideOf(rule);
   return ({ module, identity }, isPrivate) => {
-    if (side !== undefined && isPrivate !== (side === "private")) return false;
+    if (side !== undefined && isPrivate() !== (side === "private")) return false;
     if (identities !== undefined && (identity === null || !identities.includes(identity))) {
       return false;
     }

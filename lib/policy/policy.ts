@@ -152,7 +152,9 @@ export class Policy {
     let used: string | null = null;
     let changesAtMs: number | null = null;
     for (const rule of rules) {
-      const held = await rule.test(asked, facts);
+      // Most rules need no facts, and a list has many versions: nothing is awaited for those.
+      const tested = rule.test(asked, facts);
+      const held = tested instanceof Promise ? await tested : tested;
       if (held === null) continue;
       changesAtMs = earlier(changesAtMs, held.untilMs ?? null);
       const exception = exceptions().find(asked.module, { rule: rule.name, nowMs: asked.nowMs });

@@ -87,7 +87,7 @@ function compile(config: RuleConfig, mode: PolicyConfig["mode"]): Rule {
     needsFacts,
     isAbout: pathCondition(config),
     test: (asked, facts) => {
-      if (!plain(asked, facts.isPrivate(asked.module.path))) return null;
+      if (!plain(asked, () => facts.isPrivate(asked.module.path))) return null;
       if (conditions.length === 0) return { because: "" };
       return testAll(conditions, { asked, facts, needsFacts });
     },
