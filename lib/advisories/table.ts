@@ -9,12 +9,11 @@
 import type { Steps } from "../async/pace.ts";
 import type { Semver } from "../module/semver.ts";
 import {
-  GO_MODULES,
   goOfSemver,
   semverOfGo,
   semverOfToolchain,
   TOOLCHAIN_MODULE,
-} from "./go_version.ts";
+} from "../module/go_version.ts";
 import type { Advisory } from "./osv.ts";
 import {
   type Affected,
@@ -190,6 +189,9 @@ export class Matcher {
     return prepared;
   }
 }
+
+/** What advisories call the standard library, and the commands that come with it. */
+const GO_MODULES = ["stdlib", "toolchain"] as const;
 
 function namesOf(path: string): readonly string[] {
   return path === TOOLCHAIN_MODULE ? [path, ...GO_MODULES] : [path];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { atOnce } from "../async/pace.ts";
-import { goOfSemver } from "./go_version.ts";
+import { goOfSemver } from "../module/go_version.ts";
 import { type Advisory, parseEntry } from "./osv.ts";
 import { compileSteps, Matcher } from "./table.ts";
 

@@ -36,10 +36,6 @@ export class Exceptions {
     this.#all = configs.map(compile);
   }
 
-  get all(): readonly Exception[] {
-    return this.#all;
-  }
-
   /** The one that ends last of those that keep a rule from applying; null if there is none. */
   find(module: ModuleVersion, { rule, nowMs }: { rule: string; nowMs: number }): Exception | null {
     return this.#about(module.path)

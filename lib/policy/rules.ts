@@ -1,5 +1,6 @@
 /** The rules of a policy, compiled. */
 import { LRUCache } from "lru-cache";
+import { TOOLCHAIN_MODULE } from "../module/go_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import {
   type FactCondition,
@@ -11,7 +12,7 @@ import {
 } from "./conditions.ts";
 import { type PolicyConfig, type RuleConfig, TOOLCHAINS_RULE } from "./config.ts";
 import { type FactName, type Facts, UnknownFactError } from "./facts.ts";
-import { goVersionOf, TOOLCHAIN_MODULE } from "./toolchain.ts";
+import { goVersionOf } from "./toolchain.ts";
 import { parseSpanMs } from "./time_text.ts";
 import type { Action } from "./verdict.ts";
 import { VersionRange } from "./version_range.ts";

@@ -1,12 +1,5 @@
-/**
- * Go toolchains, which the `go` command downloads as versions of one module:
- * https://go.dev/doc/toolchain. `v0.0.1-go1.26.5.linux-amd64` is Go 1.26.5.
- */
-import type { ModuleVersion } from "../module/module_version.ts";
-
-export const TOOLCHAIN_MODULE = "golang.org/toolchain";
-
-const TOOLCHAIN_VERSION = /^v0\.0\.1-go(\d+)\.(\d+)(?:\.(\d+))?(?:(alpha|beta|rc)(\d+))?\./;
+/** Go toolchains, which the `go` command downloads as versions of one module. */
+import { semverOfReleasedToolchain, TOOLCHAIN_MODULE } from "../module/go_version.ts";
 
 /**
  * The Go version as a semantic version; null for other modules and for what is not a release of Go.
@@ -17,14 +10,11 @@ const TOOLCHAIN_VERSION = /^v0\.0\.1-go(\d+)\.(\d+)(?:\.(\d+))?(?:(alpha|beta|rc
  * const toolchain = (version: string) => goVersionOf({ path: "golang.org/toolchain", version });
  * assert.equal(toolchain("v0.0.1-go1.26.5.linux-amd64"), "v1.26.5");
  * assert.equal(toolchain("v0.0.1-go1.27rc1.darwin-arm64"), "v1.27.0-rc.1");
+ * assert.equal(toolchain("v0.0.1-go1.26.5-acme.linux-amd64"), null);
  * ```
  */
 export function goVersionOf(
-  { path, version }: { readonly path: string; readonly version: string } | ModuleVersion,
+  { path, version }: { readonly path: string; readonly version: string },
 ): string | null {
-  if (path !== TOOLCHAIN_MODULE) return null;
-  const [, major, minor, patch = "0", stage, number] = TOOLCHAIN_VERSION.exec(version) ?? [];
-  if (major === undefined) return null;
-  const prerelease = stage === undefined ? "" : `-${stage}.${number}`;
-  return `v${major}.${minor}.${patch}${prerelease}`;
+  return path === TOOLCHAIN_MODULE ? semverOfReleasedToolchain(version) : null;
 }

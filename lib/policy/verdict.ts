@@ -36,11 +36,6 @@ export function isDenied({ action, isEnforced }: Verdict): boolean {
   return isEnforced && (action === "deny" || action === "hold");
 }
 
-/** Whether it would be withheld, in audit mode too. */
-export function wouldBeDenied({ action }: Verdict): boolean {
-  return action === "deny" || action === "hold";
-}
-
 /** The earlier of two moments, of which null is none. */
 export function earlier(a: number | null, b: number | null): number | null {
   return a === null ? b : b === null ? a : Math.min(a, b);

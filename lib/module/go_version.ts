@@ -1,5 +1,5 @@
 /**
- * Go versions as advisories about the standard library have them: as semantic versions.
+ * Go versions as semantic versions, which advisories about the standard library have, and ranges.
  *
  * ```
  * go1.22.3    v1.22.3         go1.22rc1   v1.22.0-rc.1
@@ -10,12 +10,10 @@
  * itself is a module, golang.org/toolchain, whose versions hold a Go version
  * (https://go.dev/doc/toolchain#toolchain): `v0.0.1-go1.22.3.linux-amd64`.
  */
-import { compareSemver, formatCanonical, parseSemver } from "../module/semver.ts";
+import { compareSemver, formatCanonical, parseSemver } from "./semver.ts";
 
 /** The module that the `go` command downloads toolchains as. */
 export const TOOLCHAIN_MODULE = "golang.org/toolchain";
-/** What advisories call the standard library, and the commands that come with it. */
-export const GO_MODULES = ["stdlib", "toolchain"] as const;
 
 const GO_TAG =
   /^go(?<release>[0-9]+\.[0-9]+)(?<patch>\.[0-9]+)?(?<prerelease>(?<kind>beta|rc|-pre)(?<number>[0-9]+))?$/;
@@ -68,7 +66,8 @@ export function goOfSemver(version: string): string {
 }
 
 /** A suffix after a `-` says who built it: it is no part of the Go version. */
-const TOOLCHAIN = /^v0\.0\.1-(?<go>go[0-9][0-9a-z.]*?)(?:-[0-9A-Za-z-]+)?\.[0-9a-z]+-[0-9a-z]+$/;
+const TOOLCHAIN =
+  /^v0\.0\.1-(?<go>go[0-9][0-9a-z.]*?)(?<suffix>-[0-9A-Za-z-]+)?\.[0-9a-z]+-[0-9a-z]+$/;
 
 /**
  * The semantic version of the Go version in a version of {@linkcode TOOLCHAIN_MODULE}; null where
@@ -84,4 +83,10 @@ const TOOLCHAIN = /^v0\.0\.1-(?<go>go[0-9][0-9a-z.]*?)(?:-[0-9A-Za-z-]+)?\.[0-9a
 export function semverOfToolchain(version: string): string | null {
   const { go } = TOOLCHAIN.exec(version)?.groups ?? {};
   return go === undefined ? null : semverOfGo(go);
+}
+
+/** As {@linkcode semverOfToolchain}, and null for what others than the Go team have built. */
+export function semverOfReleasedToolchain(version: string): string | null {
+  const isOfOthers = TOOLCHAIN.exec(version)?.groups?.["suffix"] !== undefined;
+  return isOfOthers ? null : semverOfToolchain(version);
 }
