@@ -1,5 +1,6 @@
 /** The advisories, if the configuration has a source of them. */
 import type { Advisories } from "../advisories/advisories.ts";
+import { Background } from "../async/background.ts";
 import { openAdvisories } from "../advisories/open.ts";
 import { describeError, ProxyError } from "../errors.ts";
 import type { ModulePath } from "../module/path.ts";
@@ -33,31 +34,23 @@ export function openConfiguredAdvisories(
 
 /**
  * Takes over what is in the store, then keeps it up to date until the signal is aborted or the
- * result is disposed of.
+ * result is disposed of. Null without a source.
  */
 export async function startAdvisories(
   parts: Parts,
   signal: AbortSignal,
-): Promise<AsyncDisposable> {
+): Promise<Background | null> {
   const advisories = await parts.advisories();
-  if (advisories === null) return { [Symbol.asyncDispose]: async () => {} };
-  const ended = new AbortController();
-  const both = AbortSignal.any([signal, ended.signal]);
+  if (advisories === null) return null;
   try {
-    await advisories.load(both);
+    await advisories.load(signal);
   } catch (error) {
-    if (!both.aborted && !(error instanceof ProxyError)) throw error;
+    if (!signal.aborted && !(error instanceof ProxyError)) throw error;
     // The first refresh tries again.
     parts.surroundings.log.warn(
       { error: describeError(error) },
       "cannot read the advisories in the store",
     );
   }
-  const running = advisories.run(both);
-  return {
-    async [Symbol.asyncDispose]() {
-      ended.abort();
-      await running;
-    },
-  };
+  return new Background((signal) => advisories.run(signal), signal);
 }

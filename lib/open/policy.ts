@@ -1,4 +1,5 @@
 /** Opens the policy of the configuration: its exceptions, and what remembers verdicts. */
+import { Background } from "../async/background.ts";
 import { pause } from "../async/pause.ts";
 import { describeError } from "../errors.ts";
 import { type ExceptionConfig, isEmptyPolicy, type PolicyConfig } from "../policy/config.ts";
@@ -79,7 +80,7 @@ interface OpenedPolicyOptions {
   /** Applies all that is recorded. */
   readonly apply: () => void;
   /** Takes in what other replicas have recorded. */
-  readonly follow: (signal: AbortSignal) => Promise<void>;
+  readonly follow: (signal?: AbortSignal) => Promise<void>;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -88,8 +89,7 @@ export class OpenedPolicy implements AsyncDisposable, ExceptionRecords {
   readonly judge: RememberingJudge;
   readonly #options: OpenedPolicyOptions;
   readonly #listeners = new Set<() => void>();
-  readonly #ended = new AbortController();
-  #following: Promise<void> = Promise.resolve();
+  #following: Background | null = null;
 
   constructor(options: OpenedPolicyOptions) {
     this.policy = options.policy;
@@ -107,8 +107,8 @@ export class OpenedPolicy implements AsyncDisposable, ExceptionRecords {
 
   /** @throws {StorageError | DeadlineError} when the exceptions cannot be read */
   async start(): Promise<void> {
-    await this.#options.follow(this.#ended.signal);
-    this.#following = this.#followOn();
+    await this.#options.follow();
+    this.#following = new Background((signal) => this.#followOn(signal));
   }
 
   /** Tells of changed rules, exceptions or facts, after which no remembered verdict counts. */
@@ -140,12 +140,10 @@ export class OpenedPolicy implements AsyncDisposable, ExceptionRecords {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended.abort();
-    await this.#following;
+    await this.#following?.[Symbol.asyncDispose]();
   }
 
-  async #followOn(): Promise<void> {
-    const { signal } = this.#ended;
+  async #followOn(signal: AbortSignal): Promise<void> {
     for (;;) {
       await pause(REFRESH_MS, signal);
       if (signal.aborted) return;

@@ -11,6 +11,7 @@
  * Limits: {@linkcode MAX_ENTRY_BYTES} an entry, {@linkcode MAX_ENTRIES} entries.
  */
 import { z } from "zod";
+import { SingleFlight } from "../async/single_flight.ts";
 import { InvalidRequestError, OverloadedError } from "../errors.ts";
 import { parseJson } from "../module/json.ts";
 import { AppendLog } from "../store/append_log.ts";
@@ -67,8 +68,8 @@ export class ExceptionLog implements ExceptionRecords {
   readonly #log: AppendLog;
   readonly #now: () => number;
   readonly #current = new Map<number, RecordedException>();
+  readonly #reads = new SingleFlight<boolean>(1);
   #length = 0;
-  #refreshing: Promise<boolean> | null = null;
 
   constructor({ store, now }: { store: ObjectStore; now: () => number }) {
     this.#log = new AppendLog({ store, folder: FOLDER, maxBatchBytes: MAX_ENTRY_BYTES });
@@ -85,7 +86,7 @@ export class ExceptionLog implements ExceptionRecords {
    * @throws {StorageError | DeadlineError} when the store cannot say
    */
   refresh(signal?: AbortSignal): Promise<boolean> {
-    return this.#refreshing ??= this.#read(signal).finally(() => this.#refreshing = null);
+    return this.#reads.run("", () => this.#read(), signal);
   }
 
   async record(exception: ExceptionConfig, recordedBy: string): Promise<RecordedException> {
@@ -123,9 +124,9 @@ export class ExceptionLog implements ExceptionRecords {
     throw new OverloadedError("Cannot record the exception: others are recorded at the same time");
   }
 
-  async #read(signal: AbortSignal | undefined): Promise<boolean> {
+  async #read(): Promise<boolean> {
     const before = this.#length;
-    for await (const bytes of this.#log.read(before, signal)) {
+    for await (const bytes of this.#log.read(before)) {
       const parsed = entry.safeParse(parseJson(bytes));
       // An entry of a later version of this program, which this one cannot apply.
       if (parsed.success) this.#take(this.#length, parsed.data);

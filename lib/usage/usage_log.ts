@@ -12,6 +12,7 @@
  * last object is lost.
  */
 import { gunzipSync, gzipSync } from "node:zlib";
+import { Background } from "../async/background.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { bytesContent, type ObjectStore, readSmall } from "../store/object_store.ts";
@@ -46,13 +47,12 @@ export class UsageLog implements AsyncDisposable {
   /** Of this thread. */
   readonly counter: UsageCounter;
   readonly #options: UsageLogOptions;
-  readonly #ended = new AbortController();
-  readonly #running: Promise<void>;
+  readonly #running: Background;
 
   constructor(options: UsageLogOptions) {
     this.#options = options;
     this.counter = new UsageCounter(options.mode);
-    this.#running = this.#run();
+    this.#running = new Background((signal) => this.#run(signal));
   }
 
   /** Writes what has been counted until now. Logs a failure, after which it is lost. */
@@ -78,15 +78,13 @@ export class UsageLog implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended.abort();
-    await this.#running;
+    await this.#running[Symbol.asyncDispose]();
     await this.flush();
   }
 
   /** At the end of each hour, so that an object is about one. */
-  async #run(): Promise<void> {
+  async #run(signal: AbortSignal): Promise<void> {
     const { now, pause } = this.#options;
-    const { signal } = this.#ended;
     for (;;) {
       await pause(HOUR_MS - now() % HOUR_MS - 1000, signal);
       if (signal.aborted) return;
