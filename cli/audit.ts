@@ -5,13 +5,15 @@
 import { type Command, Option } from "commander";
 import { openMachine, openPost } from "./client_machine.ts";
 import type { CommandContext } from "./command.ts";
+import { readFile } from "./input.ts";
 import { addIdentityOptions, type IdentityFlags, identityOptions, parseUrl } from "./options.ts";
 import { printLine } from "./print.ts";
 import { z } from "zod";
-import { authorizationFor } from "../lib/client/authorization.ts";
+import { authorizationFor, NO_TOKENS } from "../lib/client/authorization.ts";
 import { findIdentity } from "../lib/client/identity.ts";
 import type { HttpAnswer } from "../lib/client/log_in.ts";
-import { InvalidRequestError, UpstreamError } from "../lib/errors.ts";
+import { UpstreamError } from "../lib/errors.ts";
+import { parseJsonText } from "../lib/module/json.ts";
 import { readCaCertificates } from "../lib/open/surroundings.ts";
 import { VERSION } from "../lib/open/version.ts";
 import { type Audited, isBad, whyText } from "../lib/policy/audit.ts";
@@ -89,7 +91,7 @@ async function runAudit(
       identity: await findIdentity(options, openMachine(env, client)),
       server: proxy,
       isRefused: false,
-      tokens: { get: () => Promise.resolve(null), put: () => Promise.resolve(false) },
+      tokens: NO_TOKENS,
       post: openPost(client),
       now: Date.now,
     });
@@ -117,17 +119,9 @@ async function auditOf(
   const { status, body } = await ask(text);
   if (status === 404) throw new UpstreamError("Cannot audit: the server has no policy");
   if (status !== 200) throw new UpstreamError(`Cannot audit: status ${status}: ${body.trim()}`);
-  const parsed = ANSWER.safeParse(jsonOf(body));
+  const parsed = ANSWER.safeParse(parseJsonText(body));
   if (!parsed.success) throw new UpstreamError("Cannot audit: the answer is not one of /-/audit");
   return parsed.data;
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 function withoutText({ text: _, ...rest }: Answer & { file: string; text: string }) {
@@ -154,12 +148,4 @@ function wordOf(verdict: Audited): string {
   if (verdict.action === "unknown") return "unknown";
   if (verdict.action === "warn") return "warning";
   return isBad(verdict) ? "not allowed" : "would not be allowed";
-}
-
-async function readFile(file: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(file);
-  } catch (cause) {
-    throw new InvalidRequestError(`Cannot read ${file}`, { cause });
-  }
 }

@@ -8,6 +8,7 @@ import {
   vendorFaults,
 } from "../lib/client/go_environment.ts";
 import { InvalidRequestError } from "../lib/errors.ts";
+import { readFileIfThere, readInput } from "./input.ts";
 import { printLine } from "./print.ts";
 
 const MAX_INPUT_BYTES = 1024 * 1024;
@@ -34,7 +35,12 @@ Example:
 }
 
 async function doctor({ proxy, dir }: Flags): Promise<number> {
-  const env = parseGoEnvironment(await readInput(Deno.stdin.readable));
+  const env = parseGoEnvironment(
+    await readInput(Deno.stdin.readable, {
+      maxBytes: MAX_INPUT_BYTES,
+      tooLong: () => new InvalidRequestError("Cannot read the environment: it is too long"),
+    }),
+  );
   const faults = [
     ...checkGoEnvironment(env, proxy ?? null),
     ...dir === undefined ? [] : await checkVendor(dir),
@@ -49,28 +55,8 @@ function lineOf({ severity, name, message, remedy }: EnvironmentFault): string {
 }
 
 async function checkVendor(dir: string): Promise<EnvironmentFault[]> {
-  const modules = await readIfThere(`${dir}/vendor/modules.txt`);
-  return modules === null ? [] : vendorFaults(modules, await readIfThere(`${dir}/go.sum`) ?? "");
-}
-
-async function readIfThere(file: string): Promise<string | null> {
-  try {
-    return await Deno.readTextFile(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw new InvalidRequestError(`Cannot read ${file}`, { cause: error });
-  }
-}
-
-async function readInput(input: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of input) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > MAX_INPUT_BYTES) {
-      throw new InvalidRequestError("Cannot read the environment: it is too long");
-    }
-    chunks.push(chunk);
-  }
-  return await new Blob(chunks).text();
+  const modules = await readFileIfThere(`${dir}/vendor/modules.txt`);
+  return modules === null
+    ? []
+    : vendorFaults(modules, await readFileIfThere(`${dir}/go.sum`) ?? "");
 }

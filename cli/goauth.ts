@@ -5,9 +5,10 @@
  */
 import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
+import { readInput } from "./input.ts";
 import { defaultScratchDir } from "./load_config.ts";
 import { addIdentityOptions, type IdentityFlags, identityOptions, parseUrl } from "./options.ts";
-import { type AccessTokens, authorizationFor } from "../lib/client/authorization.ts";
+import { authorizationFor, NO_TOKENS } from "../lib/client/authorization.ts";
 import { formatHeaders, isBelow, MAX_HEAD_BYTES, parseStatus } from "../lib/client/goauth.ts";
 import { findIdentity } from "../lib/client/identity.ts";
 import type { ProviderName } from "../lib/client/providers.ts";
@@ -92,12 +93,6 @@ export async function goauth(options: GoauthOptions): Promise<void> {
   await Deno.stdout.write(new TextEncoder().encode(formatHeaders(server, authorization)));
 }
 
-/** Without a directory that is the user's own, each run logs in. */
-const NO_TOKENS: AccessTokens = {
-  get: () => Promise.resolve(null),
-  put: () => Promise.resolve(false),
-};
-
 /**
  * @throws {InvalidRequestError} when a password would be sent unencrypted, or is part of the URL
  */
@@ -113,14 +108,8 @@ export function checkServer(server: URL): void {
 }
 
 async function readHead(): Promise<string> {
-  let sizeBytes = 0;
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  for await (const chunk of Deno.stdin.readable) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > MAX_HEAD_BYTES) {
-      throw new UpstreamError("Cannot read the response that go received: too long");
-    }
-    chunks.push(chunk);
-  }
-  return await new Blob(chunks).text();
+  return await readInput(Deno.stdin.readable, {
+    maxBytes: MAX_HEAD_BYTES,
+    tooLong: () => new UpstreamError("Cannot read the response that go received: too long"),
+  });
 }

@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import type { CommandContext } from "./command.ts";
 import { PasswordHash } from "../lib/auth/password_hash.ts";
 import { InvalidRequestError } from "../lib/errors.ts";
+import { readInput } from "./input.ts";
 import { printLine } from "./print.ts";
 
 export function define(command: Command, context: CommandContext): void {
@@ -34,18 +35,12 @@ export async function hashPassword(
 export async function readPassword(
   input: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): Promise<string> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of input) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > MAX_PASSWORD_BYTES) {
-      throw new InvalidRequestError(
-        `Cannot hash the password: longer than ${MAX_PASSWORD_BYTES} bytes`,
-      );
-    }
-    chunks.push(chunk);
-  }
-  const password = (await new Blob(chunks).text()).replace(/[\r\n]+$/, "");
+  const text = await readInput(input, {
+    maxBytes: MAX_PASSWORD_BYTES,
+    tooLong: () =>
+      new InvalidRequestError(`Cannot hash the password: longer than ${MAX_PASSWORD_BYTES} bytes`),
+  });
+  const password = text.replace(/[\r\n]+$/, "");
   if (password === "") {
     throw new InvalidRequestError("Cannot hash the password: there is none on standard input");
   }

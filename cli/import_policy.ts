@@ -2,8 +2,8 @@
 import { Argument, type Command } from "commander";
 import { stringify } from "yaml";
 import type { CommandContext } from "./command.ts";
-import { InvalidRequestError } from "../lib/errors.ts";
 import { importAthensFilter } from "../lib/policy/athens_filter.ts";
+import { readFile } from "./input.ts";
 import { printLine } from "./print.ts";
 
 export function define(command: Command, context: CommandContext): void {
@@ -23,13 +23,7 @@ Example:
 
 /** @throws {InvalidRequestError} when the file cannot be read */
 async function importPolicy(file: string): Promise<void> {
-  let text;
-  try {
-    text = await Deno.readTextFile(file);
-  } catch (cause) {
-    throw new InvalidRequestError(`Cannot read ${file}`, { cause });
-  }
-  const { rules, notes } = importAthensFilter(text);
+  const { rules, notes } = importAthensFilter(await readFile(file));
   for (const note of notes) printLine(`# ${note}`);
   printLine(stringify({ policy: { rules } }).trimEnd());
 }

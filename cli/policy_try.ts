@@ -12,8 +12,8 @@ import {
   scratchDirOption,
   sinceOption,
 } from "./options.ts";
+import { readFile } from "./input.ts";
 import { printLine } from "./print.ts";
-import { InvalidRequestError } from "../lib/errors.ts";
 import { type ModuleVersion, moduleVersion, nameOf } from "../lib/module/module_version.ts";
 import { Parts } from "../lib/open/parts.ts";
 import { openSurroundings } from "../lib/open/surroundings.ts";
@@ -125,13 +125,7 @@ async function usedModules(
 async function modulesOfFiles(files: readonly string[]): Promise<Map<string, Used>> {
   const used = new Map<string, Used>();
   for (const file of files) {
-    let text;
-    try {
-      text = await Deno.readTextFile(file);
-    } catch (cause) {
-      throw new InvalidRequestError(`Cannot read ${file}`, { cause });
-    }
-    for (const module of await modulesOf(text)) {
+    for (const module of await modulesOf(await readFile(file))) {
       used.set(nameOf(module), { module, identities: new Set() });
     }
   }

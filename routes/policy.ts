@@ -14,7 +14,7 @@
 import { z } from "zod";
 import { ANY_CLIENT, type Client } from "../lib/auth/guard.ts";
 import { ForbiddenError, MalformedBodyError } from "../lib/errors.ts";
-import { parseJson } from "../lib/module/json.ts";
+import { parseJsonText } from "../lib/module/json.ts";
 import { type ExceptionConfig, exceptionSchema } from "../lib/policy/config.ts";
 import type { ExceptionRecords } from "../lib/policy/exception_log.ts";
 import type { RememberingJudge } from "../lib/policy/judge.ts";
@@ -84,7 +84,7 @@ interface Approving {
 async function record(options: PolicyRouteOptions, approving: Approving): Promise<Answer> {
   const identity = approverOf(options, approving.client);
   const text = await readRequestBody(approving.request, { maxBytes: MAX_BODY_BYTES });
-  const parsed = exceptionSchema.safeParse(parseJson(new TextEncoder().encode(text)));
+  const parsed = exceptionSchema.safeParse(parseJsonText(text));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const place = issue === undefined ? "" : z.core.toDotPath(issue.path);

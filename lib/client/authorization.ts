@@ -11,6 +11,12 @@ export interface AccessTokens {
   put(key: string, token: AccessToken): Promise<unknown>;
 }
 
+/** Nothing is kept: each run logs in. */
+export const NO_TOKENS: AccessTokens = {
+  get: () => Promise.resolve(null),
+  put: () => Promise.resolve(false),
+};
+
 export interface AuthorizationOptions extends LogInOptions {
   readonly identity: Identity;
   readonly tokens: AccessTokens;

@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { InvalidRequestError } from "../errors.ts";
-import { parseJson } from "../module/json.ts";
+import { parseJsonText } from "../module/json.ts";
 
 export interface EnvironmentFault {
   /** `error`: modules can come from elsewhere. `warning`: some do, and perhaps should. */
@@ -39,7 +39,7 @@ const PUBLIC_HOSTS = [
  * @throws {InvalidRequestError} when it is something else
  */
 export function parseGoEnvironment(text: string): ReadonlyMap<string, string> {
-  const parsed = ENVIRONMENT.safeParse(parseJson(new TextEncoder().encode(text)));
+  const parsed = ENVIRONMENT.safeParse(parseJsonText(text));
   if (!parsed.success || parsed.data["GOPROXY"] === undefined) {
     throw new InvalidRequestError(
       "Cannot read the environment: it is not what go env -json prints",

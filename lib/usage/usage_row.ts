@@ -9,6 +9,7 @@
  * ```
  */
 import { z } from "zod";
+import { parseJsonText } from "../module/json.ts";
 
 const row = z.object({
   module: z.string(),
@@ -41,11 +42,7 @@ export function formatRows(rows: readonly UsageRow[]): string {
 export function parseRows(text: string): UsageRow[] {
   return text.split("\n").flatMap((line) => {
     if (line === "") return [];
-    try {
-      const parsed = row.safeParse(JSON.parse(line));
-      return parsed.success ? [parsed.data] : [];
-    } catch {
-      return [];
-    }
+    const parsed = row.safeParse(parseJsonText(line));
+    return parsed.success ? [parsed.data] : [];
   });
 }
