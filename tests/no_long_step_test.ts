@@ -36,7 +36,12 @@ import { MAX_DATA_TILE_BYTES } from "../lib/sumdb/log_folder.ts";
 import { splitRecords } from "../lib/sumdb/record.ts";
 import { selectFiles, type TreeFile } from "../lib/zip/select.ts";
 import { MemoryRepository } from "./fakes/memory_repository.ts";
+import { pause } from "../lib/async/pause.ts";
+import { createLogger } from "../lib/log/log.ts";
 import { modulesOf } from "../lib/policy/audit.ts";
+import { MAX_ROWS } from "../lib/usage/usage_counter.ts";
+import { UsageLog } from "../lib/usage/usage_log.ts";
+import { MemoryStore } from "./fakes/memory_store.ts";
 import { type Suspect, testLongestSteps } from "./suites/longest_step_suite.ts";
 import { builtInMatcher, LICENCE_TEXTS, licenceText } from "./worlds/licences.ts";
 
@@ -352,6 +357,28 @@ const SUSPECTS: readonly Suspect[] = [
       })));
       const path = parseModulePath(`x.y/${"a".repeat(4000)}`);
       return () => void list.decide("x", path);
+    },
+  },
+  {
+    name: "usage of as many versions as may be",
+    prepare: () => {
+      const rows = Array.from({ length: MAX_ROWS }, (_, i) => ({
+        module: `example.com/${i * 7919 % MAX_ROWS}`,
+        version: "v1.0.0",
+        kind: "zip" as const,
+        identity: "ci",
+        count: 1,
+      }));
+      const usage = new UsageLog({
+        store: new MemoryStore(),
+        mode: "identities",
+        replica: "one",
+        collect: () => Promise.resolve(rows.splice(0)),
+        now: Date.now,
+        pause,
+        log: createLogger("silent"),
+      });
+      return () => usage[Symbol.asyncDispose]();
     },
   },
   {

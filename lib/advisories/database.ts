@@ -21,7 +21,7 @@
 import { gzipSync } from "node:zlib";
 import { atOnce, atPace, type Pace, sortSteps, type Steps } from "../async/pace.ts";
 import { digestOf, type EntrySet, type StoredEntry } from "./entry_set.ts";
-import { gzip } from "./gzip.ts";
+import { gzip } from "../zip/gzip.ts";
 
 /** One file of the database. */
 export interface DatabaseFile {

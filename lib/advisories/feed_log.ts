@@ -39,7 +39,7 @@ import {
   type StoredEntry,
   storedEntry,
 } from "./entry_set.ts";
-import { gunzip, gzip } from "./gzip.ts";
+import { gunzip, gzip } from "../zip/gzip.ts";
 import { InvalidAdvisoryError } from "./osv.ts";
 
 /** Compressed. */
@@ -205,7 +205,12 @@ export class FeedLog {
     }
     const pace = new Pace(signal);
     try {
-      const bytes = await gunzip(compressed, { maxBytes: 2 * MAX_TOTAL_BYTES, what: key, pace });
+      const bytes = await gunzip(compressed, {
+        maxBytes: 2 * MAX_TOTAL_BYTES,
+        what: key,
+        pace,
+        error: InvalidAdvisoryError,
+      });
       for (const line of linesOf(bytes)) {
         readLine(line, entries);
         await pace.spend(line.length * PARSE_COST);

@@ -32,7 +32,7 @@ import {
 } from "./entry_set.ts";
 import { type Feed, type FeedContext, type FeedReading, FILE_LIMITS, ZIP_LIMITS } from "./feed.ts";
 import type { FeedState } from "./feed_log.ts";
-import { gunzip, isGzip } from "./gzip.ts";
+import { gunzip, isGzip } from "../zip/gzip.ts";
 import { ADVISORY_ID, InvalidAdvisoryError, MAX_ENTRY_BYTES, parseJson } from "./osv.ts";
 import { fetchFile, fetchInto, readFile } from "./place.ts";
 import { zipFiles } from "./zip_files.ts";
@@ -191,7 +191,12 @@ export class VulndbFeed implements Feed {
     const bytes = fetched?.content ?? new Uint8Array();
     // Some servers declare it as the encoding of a transfer, which fetch has undone then.
     if (!isGzip(bytes)) return bytes;
-    return await gunzip(bytes, { maxBytes, what: display(url), pace: new Pace(signal) });
+    return await gunzip(bytes, {
+      maxBytes,
+      what: display(url),
+      pace: new Pace(signal),
+      error: InvalidAdvisoryError,
+    });
   }
 
   #checkModules(modules: z.output<typeof modulesSchema>, entries: EntrySet): void {

@@ -11,14 +11,15 @@
  * Limits: {@linkcode MAX_ROWS} rows an hour and thread; what a killed process has counted since its
  * last object is lost.
  */
-import { gunzipSync, gzipSync } from "node:zlib";
 import { Background } from "../async/background.ts";
-import { describeError } from "../errors.ts";
+import { atPace, Pace } from "../async/pace.ts";
+import { describeError, StorageError } from "../errors.ts";
 import type { Logger } from "../log/log.ts";
 import { bytesContent, type ObjectStore, readSmall } from "../store/object_store.ts";
+import { gunzip, gzip } from "../zip/gzip.ts";
 import type { UsageMode } from "./config.ts";
 import { UsageCounter } from "./usage_counter.ts";
-import { formatRows, parseRows, type UsageRow } from "./usage_row.ts";
+import { formatRows, parseRows, ROW_COST_BYTES, type UsageRow } from "./usage_row.ts";
 
 export const USAGE_FOLDER = "u1";
 const HOUR_MS = 3_600_000;
@@ -58,13 +59,16 @@ export class UsageLog implements AsyncDisposable {
   /** Writes what has been counted until now. Logs a failure, after which it is lost. */
   async flush(): Promise<void> {
     const { store, replica, collect, now, log } = this.#options;
-    for (const { count, ...key } of await collect()) this.counter.add(key, count);
+    const pace = new Pace(undefined);
+    for (const { count, ...key } of await collect()) {
+      this.counter.add(key, count);
+      await pace.spend(ROW_COST_BYTES);
+    }
     const { lost } = this.counter;
     const rows = this.counter.take();
     if (lost > 0) log.warn({ requests: lost }, "usage of too many versions: some is not recorded");
     if (rows.length === 0) return;
-    const text = new TextEncoder().encode(formatRows(rows));
-    const content = bytesContent(new Uint8Array(gzipSync(text)));
+    const content = bytesContent(await gzip(await atPace(formatRows(rows), pace), pace));
     const [day = "", hour = ""] = new Date(now()).toISOString().split(/[T:]/);
     try {
       for (let part = 0; part < MAX_PARTS; part++) {
@@ -98,7 +102,7 @@ export class UsageLog implements AsyncDisposable {
 /**
  * The rows of all replicas from the day of a moment on.
  *
- * @throws {StorageError} when the store cannot say
+ * @throws {StorageError} when the store cannot say, or an object is damaged
  */
 export async function* readUsage(
   store: ObjectStore,
@@ -112,12 +116,18 @@ export async function* readUsage(
     const folder = `${USAGE_FOLDER}/${new Date(ms).toISOString().slice(0, 10)}`;
     if (folder > `${USAGE_FOLDER}/${new Date(nowMs).toISOString().slice(0, 10)}`) return;
     for (const name of await store.list(folder, { signal })) {
-      const bytes = await readSmall(store, `${folder}/${name}`, {
+      const key = `${folder}/${name}`;
+      const bytes = await readSmall(store, key, {
         limitBytes: MAX_OBJECT_BYTES,
         signal,
       });
       if (bytes === null) continue;
-      const text = gunzipSync(bytes, { maxOutputLength: MAX_TEXT_BYTES });
+      const text = await gunzip(bytes, {
+        maxBytes: MAX_TEXT_BYTES,
+        what: key,
+        pace: new Pace(signal),
+        error: StorageError,
+      });
       yield* parseRows(new TextDecoder().decode(text));
     }
   }

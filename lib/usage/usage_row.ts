@@ -9,6 +9,7 @@
  * ```
  */
 import { z } from "zod";
+import { sortSteps, type Steps } from "../async/pace.ts";
 import { parseJsonText } from "../module/json.ts";
 
 const row = z.object({
@@ -27,6 +28,10 @@ const row = z.object({
 
 export type UsageRow = Readonly<z.output<typeof row>>;
 
+/** What a row costs in the unit of {@linkcode Pace.spend}, and how many are one part of a text. */
+export const ROW_COST_BYTES = 1024;
+const PART_ROWS = 1000;
+
 /** What rows are counted by. */
 export type UsageKey = Omit<UsageRow, "count">;
 
@@ -34,8 +39,20 @@ export function keyText({ module, version, kind, identity, rule, action, mode }:
   return JSON.stringify([module, version, kind, identity, rule, action, mode]);
 }
 
-export function formatRows(rows: readonly UsageRow[]): string {
-  return rows.map((row) => `${JSON.stringify(row)}\n`).sort().join("");
+/** The lines of rows, in parts. There may be 100,000, so it is done in steps (async/pace.ts). */
+export function* formatRows(rows: readonly UsageRow[]): Steps<Uint8Array<ArrayBuffer>[]> {
+  const lines: string[] = [];
+  for (const row of rows) {
+    lines.push(`${JSON.stringify(row)}\n`);
+    yield ROW_COST_BYTES;
+  }
+  const sorted = yield* sortSteps(lines, (a, b) => a < b ? -1 : a > b ? 1 : 0);
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for (let i = 0; i < sorted.length; i += PART_ROWS) {
+    parts.push(new TextEncoder().encode(sorted.slice(i, i + PART_ROWS).join("")));
+    yield PART_ROWS * ROW_COST_BYTES;
+  }
+  return parts;
 }
 
 /** The rows of a text. Lines that are no rows are of a later version of this program. */

@@ -1,6 +1,5 @@
 /** gzip with turns for others, and with a limit for what comes out. */
 import { Pace } from "../async/pace.ts";
-import { InvalidAdvisoryError } from "./osv.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -14,16 +13,18 @@ export interface GunzipOptions {
   /** What it is, to complete the sentence "Cannot read …". */
   readonly what: string;
   readonly pace: Pace;
+  /** What to throw where it cannot be read. */
+  readonly error: new (message: string, options?: ErrorOptions) => Error;
 }
 
 export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
-/** @throws {InvalidAdvisoryError} when it is no gzip, or too much comes out */
+/** @throws {GunzipOptions.error} when it is no gzip, or too much comes out */
 export async function gunzip(
   bytes: Bytes,
-  { maxBytes, what, pace }: GunzipOptions,
+  { maxBytes, what, pace, error: Refusal }: GunzipOptions,
 ): Promise<Bytes> {
   const chunks: Bytes[] = [];
   let sizeBytes = 0;
@@ -44,10 +45,10 @@ export async function gunzip(
     }
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    throw new InvalidAdvisoryError(`Cannot read ${what}: it is damaged`, { cause });
+    throw new Refusal(`Cannot read ${what}: it is damaged`, { cause });
   }
   if (sizeBytes > maxBytes) {
-    throw new InvalidAdvisoryError(`Cannot read ${what}: larger than ${maxBytes} bytes`);
+    throw new Refusal(`Cannot read ${what}: larger than ${maxBytes} bytes`);
   }
   return await new Blob(chunks).bytes();
 }
