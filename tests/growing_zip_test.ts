@@ -12,6 +12,7 @@ import { MemoryStore } from "./fakes/memory_store.ts";
 import { Sumdb } from "./fakes/sumdb.ts";
 import { startUpstream, type Upstream } from "./fakes/upstream.ts";
 import { eventually, within } from "./support/eventually.ts";
+import { readAllBytes, readBytes } from "./support/read_bytes.ts";
 import { goCommand, goTest } from "./support/go_command.ts";
 import { buildModuleZip } from "./support/module_zip.ts";
 import { startTestApp, type TestApp, type TestAppOptions } from "./worlds/app.ts";
@@ -80,19 +81,6 @@ async function ask(app: TestApp): Promise<ReadableStreamDefaultReader<Bytes>> {
   return response.body.getReader();
 }
 
-async function read(reader: ReadableStreamDefaultReader<Bytes>, sizeBytes: number): Promise<Bytes> {
-  const chunks: Bytes[] = [];
-  for (let done = 0; done < sizeBytes;) {
-    const { value, done: isEnd } = await within("bytes", reader.read());
-    if (isEnd) break;
-    chunks.push(value);
-    done += value.length;
-  }
-  return new Uint8Array(Buffer.concat(chunks));
-}
-
-const readAll = (reader: ReadableStreamDefaultReader<Bytes>) => read(reader, Infinity);
-
 function assertBytes(found: Bytes, wanted: Bytes): void {
   assert.equal(Buffer.compare(found, wanted), 0, "other bytes");
 }
@@ -132,20 +120,20 @@ Deno.test("a cold zip is sent while it is spooled, to all who ask for it", () =>
     await held.arrived;
     held.give(MIB);
     const first = await asked;
-    assertBytes(await read(first, MIB), HONEST.bytes.subarray(0, MIB));
+    assertBytes(await readBytes(first, MIB), HONEST.bytes.subarray(0, MIB));
     // HEAD and ranges wait for the published copy.
     const waiting = [
       app.get(ZIP_URL, { method: "HEAD" }),
       app.get(ZIP_URL, { headers: { Range: "bytes=0-99" } }),
     ];
     const second = await ask(app);
-    assertBytes(await read(second, MIB), HONEST.bytes.subarray(0, MIB));
+    assertBytes(await readBytes(second, MIB), HONEST.bytes.subarray(0, MIB));
     held.give(END - MIB);
-    assertBytes(await read(first, END - MIB), HONEST.bytes.subarray(MIB, END));
+    assertBytes(await readBytes(first, END - MIB), HONEST.bytes.subarray(MIB, END));
     assert.equal(await Promise.race([...waiting, Promise.resolve("waiting")]), "waiting");
     held.release();
-    assertBytes(await readAll(first), HONEST.bytes.subarray(END));
-    assertBytes(await readAll(second), HONEST.bytes.subarray(MIB));
+    assertBytes(await readAllBytes(first), HONEST.bytes.subarray(END));
+    assertBytes(await readAllBytes(second), HONEST.bytes.subarray(MIB));
     const [head, range] = await within("the published copy", Promise.all(waiting));
     assert.deepEqual([head?.status, range?.status], [200, 206]);
     assertBytes(await range?.bytes() ?? new Uint8Array(), HONEST.bytes.subarray(0, 100));
@@ -166,7 +154,7 @@ Deno.test("a slow client slows down nobody", () =>
     held.release();
     assertBytes(await (await app.get(ZIP_URL)).bytes(), HONEST.bytes);
     await eventually("the spool to be gone", async () => (await app.leftovers()).length === 0);
-    assertBytes(await readAll(slow), HONEST.bytes);
+    assertBytes(await readAllBytes(slow), HONEST.bytes);
   }));
 
 Deno.test("a zip with another hash than the recorded one breaks off before its end", () =>
@@ -266,8 +254,8 @@ for (
         const key = zipKey(module, parseH1(HONEST.h1));
         assert.equal(await store.create(key, bytesContent(stored)), "created");
         held.release();
-        if (isWhole) assertBytes(await readAll(client), HONEST.bytes);
-        else await assert.rejects(readAll(client), /other bytes was stored first/);
+        if (isWhole) assertBytes(await readAllBytes(client), HONEST.bytes);
+        else await assert.rejects(readAllBytes(client), /other bytes was stored first/);
         assertBytes(await (await app.get(ZIP_URL)).bytes(), stored);
       }, { store });
     },
@@ -282,10 +270,10 @@ Deno.test("a client that leaves ends a spool that nobody else follows", () =>
     await held.arrived;
     held.give(MIB);
     const [leaving, staying] = [await asked, await ask(app)];
-    await read(leaving, MIB);
+    await readBytes(leaving, MIB);
     await leaving.cancel();
     held.give(MIB);
-    assertBytes(await read(staying, 2 * MIB), HONEST.bytes.subarray(0, 2 * MIB));
+    assertBytes(await readBytes(staying, 2 * MIB), HONEST.bytes.subarray(0, 2 * MIB));
     await staying.cancel();
     await eventually("the spool to end", async () => (await app.leftovers()).length === 0);
     rule[Symbol.dispose]();
@@ -372,7 +360,7 @@ for (
     for (const reader of leaving) await (await reader).read();
     for (const hangUp of hangUps) hangUp.abort();
     for (const reader of leaving) {
-      await assert.rejects(readAll(await reader), { name: "AbortError" });
+      await assert.rejects(readAllBytes(await reader), { name: "AbortError" });
     }
     held.release();
     assertBytes(await (await staying).bytes(), HONEST.bytes);

@@ -283,7 +283,7 @@ export class Parts implements AsyncDisposable {
       facts: await this.facts(),
       now: this.#now,
     });
-    if (opened !== null) (await this.advisories())?.onChange(() => opened.changed());
+    (await this.advisories())?.onChange(() => opened.changed());
     return this.#opened.use(opened);
   });
 

@@ -2,7 +2,7 @@
 import { Background } from "../async/background.ts";
 import { pause } from "../async/pause.ts";
 import { describeError } from "../errors.ts";
-import { type ExceptionConfig, isEmptyPolicy, type PolicyConfig } from "../policy/config.ts";
+import type { ExceptionConfig, PolicyConfig } from "../policy/config.ts";
 import {
   ExceptionLog,
   type ExceptionRecords,
@@ -24,13 +24,12 @@ export interface OpenPolicyOptions {
   readonly now: () => number;
 }
 
-/** Null where the configuration denies nothing. */
+/** @throws {StorageError | DeadlineError} when the exceptions cannot be read */
 export async function openPolicy(
   surroundings: Surroundings,
   { store, facts, now }: OpenPolicyOptions,
-): Promise<OpenedPolicy | null> {
+): Promise<OpenedPolicy> {
   const { config: { policy: section }, log } = surroundings;
-  if (isEmptyPolicy(section)) return null;
   const recorded = new ExceptionLog({ store, now });
   let exceptions = new Exceptions(section.exceptions);
   const hook = openHook(surroundings, section, now);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { within } from "../../tests/support/eventually.ts";
+import { readAllBytes, readBytes } from "../../tests/support/read_bytes.ts";
 import { HELD_BACK_BYTES, MIN_FOLLOWED_BYTES, ZipSpool } from "./zip_spool.ts";
 
 const MIB = 1024 * 1024;
@@ -62,21 +63,6 @@ async function write(
   }
 }
 
-async function read(reader: ReadableStreamDefaultReader<Bytes>, sizeBytes: number): Promise<Bytes> {
-  const chunks: Bytes[] = [];
-  for (let done = 0; done < sizeBytes;) {
-    const { value, done: isEnd } = await within("bytes", reader.read());
-    if (isEnd) break;
-    chunks.push(value);
-    done += value.length;
-  }
-  return new Uint8Array(Buffer.concat(chunks));
-}
-
-async function readAll(reader: ReadableStreamDefaultReader<Bytes>): Promise<Bytes> {
-  return await read(reader, Infinity);
-}
-
 Deno.test("ZipSpool holds back the end of a zip until it is published", async () => {
   const bytes = zip(3 * MIB + 12_345);
   using world = openWorld(bytes);
@@ -86,22 +72,22 @@ Deno.test("ZipSpool holds back the end of a zip until it is published", async ()
   await within("something to follow", spool.followable);
   const reader = await world.follow();
   assert.ok(reader !== null && spool.isFollowed);
-  assert.deepEqual(await read(reader, MIB), bytes.subarray(0, MIB));
+  assert.deepEqual(await readBytes(reader, MIB), bytes.subarray(0, MIB));
   await write(writer, bytes.subarray(MIB));
   writer.finish();
   const before = bytes.length - HELD_BACK_BYTES;
-  assert.deepEqual(await read(reader, before - MIB), bytes.subarray(MIB, before));
+  assert.deepEqual(await readBytes(reader, before - MIB), bytes.subarray(MIB, before));
   let isRead = false;
   const next = reader.read().finally(() => isRead = true);
   // Whoever comes later gets it from its beginning, and no more of it.
   const late = await world.follow();
   assert.ok(late !== null);
-  assert.deepEqual(await read(late, before), bytes.subarray(0, before));
+  assert.deepEqual(await readBytes(late, before), bytes.subarray(0, before));
   assert.equal(isRead, false);
   spool.complete();
-  const [first, others] = [(await next).value ?? new Uint8Array(), await readAll(reader)];
+  const [first, others] = [(await next).value ?? new Uint8Array(), await readAllBytes(reader)];
   assert.deepEqual(Buffer.concat([first, others]), Buffer.from(bytes.subarray(before)));
-  assert.deepEqual(await readAll(late), bytes.subarray(before));
+  assert.deepEqual(await readAllBytes(late), bytes.subarray(before));
   assert.deepEqual([world.rests, world.ends, spool.isFollowed], [[], [null, null], false]);
 });
 
@@ -113,7 +99,7 @@ Deno.test("ZipSpool breaks off readers when the zip is refused", async () => {
   writer.finish();
   const reader = await world.follow();
   assert.ok(reader !== null);
-  await read(reader, bytes.length - HELD_BACK_BYTES);
+  await readBytes(reader, bytes.length - HELD_BACK_BYTES);
   const next = reader.read();
   const refusal = new Error("hash mismatch");
   world.spool.fail(refusal);
@@ -152,19 +138,19 @@ Deno.test("ZipSpool lets readers go on when another attempt sends the same", asy
     await write(writer, bytes.subarray(0, 2 * MIB));
     reader = await world.follow();
     assert.ok(reader !== null);
-    await read(reader, MIB);
+    await readBytes(reader, MIB);
   }
   using writer = await world.spool.begin(world.file, bytes.length);
   await write(writer, bytes.subarray(0, MIB));
   // Nothing that was there is gone.
   const other = await world.follow();
   assert.ok(other !== null);
-  assert.deepEqual(await read(other, 2 * MIB), bytes.subarray(0, 2 * MIB));
+  assert.deepEqual(await readBytes(other, 2 * MIB), bytes.subarray(0, 2 * MIB));
   await write(writer, bytes.subarray(MIB));
   writer.finish();
   world.spool.complete();
-  assert.deepEqual(await readAll(reader), bytes.subarray(MIB));
-  assert.deepEqual(await readAll(other), bytes.subarray(2 * MIB));
+  assert.deepEqual(await readAllBytes(reader), bytes.subarray(MIB));
+  assert.deepEqual(await readAllBytes(other), bytes.subarray(2 * MIB));
   assert.deepEqual(await Deno.readFile(world.file), bytes);
 });
 
@@ -186,16 +172,16 @@ Deno.test("ZipSpool breaks off readers when another attempt sends other bytes", 
         await write(writer, first.subarray(0, 2 * MIB));
         reader = await world.follow();
         assert.ok(reader !== null);
-        await read(reader, MIB);
+        await readBytes(reader, MIB);
       }
       using writer = await world.spool.begin(world.file, bytes.length);
       await write(writer, bytes);
       writer.finish();
-      await assert.rejects(readAll(reader), /the upstream sent another zip when asked again/);
+      await assert.rejects(readAllBytes(reader), /the upstream sent another zip when asked again/);
       const next = await world.follow();
       assert.ok(next !== null);
       world.spool.complete();
-      assert.deepEqual(await readAll(next), bytes);
+      assert.deepEqual(await readAllBytes(next), bytes);
       assert.deepEqual(await Deno.readFile(world.file), bytes);
     });
   }
@@ -209,7 +195,7 @@ Deno.test("ZipSpool breaks off readers when a source writes the file in another 
   const reader = await world.follow();
   assert.ok(reader !== null);
   world.spool.abandon();
-  await assert.rejects(readAll(reader), /another source sends the zip/);
+  await assert.rejects(readAllBytes(reader), /another source sends the zip/);
   assert.equal(await world.follow(), null);
 });
 
@@ -232,10 +218,10 @@ Deno.test("ZipSpool gives slow readers the rest from the store", async () => {
   writer.finish();
   const slow = await world.follow();
   assert.ok(slow !== null);
-  const got = await read(slow, MIB);
+  const got = await readBytes(slow, MIB);
   world.spool.complete();
   await Deno.remove(world.file);
-  assert.deepEqual(await readAll(slow), bytes.subarray(got.length));
+  assert.deepEqual(await readAllBytes(slow), bytes.subarray(got.length));
   assert.deepEqual(world.rests, [got.length]);
   assert.equal(world.spool.isFollowed, false);
 });
@@ -251,7 +237,7 @@ Deno.test("ZipSpool never sends a block that changed on the disk to its end", as
   await file.write(Uint8Array.of((bytes[700_000] ?? 0) ^ 1));
   const reader = await world.follow();
   assert.ok(reader !== null);
-  await assert.rejects(read(reader, MIB), /the spooled zip is damaged/);
+  await assert.rejects(readBytes(reader, MIB), /the spooled zip is damaged/);
 });
 
 Deno.test("ZipSpool lets a reader leave while it waits, and the others go on", async () => {
@@ -261,7 +247,7 @@ Deno.test("ZipSpool lets a reader leave while it waits, and the others go on", a
   await write(writer, bytes.subarray(0, MIB));
   const [leaving, staying] = [await world.follow(), await world.follow()];
   assert.ok(leaving !== null && staying !== null);
-  await read(leaving, MIB);
+  await readBytes(leaving, MIB);
   const next = leaving.read();
   await leaving.cancel();
   assert.equal((await next).done, true);
@@ -269,7 +255,7 @@ Deno.test("ZipSpool lets a reader leave while it waits, and the others go on", a
   await write(writer, bytes.subarray(MIB));
   writer.finish();
   world.spool.complete();
-  assert.deepEqual(await readAll(staying), bytes);
+  assert.deepEqual(await readAllBytes(staying), bytes);
   assert.equal(world.spool.isFollowed, false);
 });
 
