@@ -22,14 +22,9 @@
  * name is a way around a denial.
  */
 import { LRUCache } from "lru-cache";
-import { RE2JS } from "re2js";
-import { modulesSource } from "../module/glob.ts";
+import { globsMatcher, type ModuleMatcher, sourceMatcher } from "../module/module_matcher.ts";
 import type { ModulePath } from "../module/path.ts";
-import {
-  namesOfPath,
-  type RepositoryName,
-  withoutSuffixes,
-} from "../module/repository_identity.ts";
+import { namesOfPath, type RepositoryName } from "../module/repository_identity.ts";
 import type { AccessRule } from "./config.ts";
 
 export interface Decision {
@@ -113,17 +108,8 @@ interface CompiledRule {
   /** Null: all of them. */
   readonly identities: ReadonlySet<string> | null;
   /** All of them must match. */
-  readonly patterns: readonly CompiledPattern[];
+  readonly patterns: readonly ModuleMatcher[];
 }
-
-interface CompiledPattern {
-  /** Whether it matches a path as it is written. */
-  readonly matchesPath: Matcher;
-  /** Whether one of a rule that denies matches a name. */
-  readonly matchesName: Matcher;
-}
-
-type Matcher = (text: string) => boolean;
 
 function isOf({ identities }: CompiledRule, identity: string): boolean {
   return identities === null || identities.has(identity);
@@ -133,32 +119,17 @@ function compile(
   { access, identities, moduleRegexp, modules }: AccessRule,
   rule: number,
 ): CompiledRule {
-  const patterns: CompiledPattern[] = [];
+  const isDenial = access === "deny";
+  const patterns: ModuleMatcher[] = [];
   if (moduleRegexp !== undefined) {
-    const matches = matcher(moduleRegexp, access);
+    const matches = sourceMatcher(moduleRegexp, { isDenial });
     patterns.push({ matchesPath: matches, matchesName: matches });
   }
-  if (modules !== undefined) {
-    patterns.push({
-      matchesPath: matcher(modulesSource(modules), access),
-      matchesName: matcher(modulesSource(modules.map(withoutSuffixes)), access),
-    });
-  }
+  if (modules !== undefined) patterns.push(globsMatcher(modules, { isDenial }));
   return {
     access,
     decision: { isAllowed: access === "allow", rule },
     identities: identities === undefined ? null : new Set(identities),
     patterns,
   };
-}
-
-/**
- * A denial matches both: "whatever the case" alone would cover less than what is written when a
- * class is negated, as in `[^a]`.
- */
-function matcher(source: string, access: AccessRule["access"]): Matcher {
-  const exact = RE2JS.compile(source);
-  if (access === "allow") return (text) => exact.test(text);
-  const anyCase = RE2JS.compile(source, RE2JS.CASE_INSENSITIVE);
-  return (text) => exact.test(text) || anyCase.test(text);
 }

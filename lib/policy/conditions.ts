@@ -2,11 +2,10 @@
  * The conditions of a rule. Those that need no facts are tested first: a rule about another module
  * costs nothing, and reveals nothing to the databases that facts come from.
  */
-import { RE2JS } from "re2js";
-import { modulesSource } from "../module/glob.ts";
+import { globsMatcher } from "../module/module_matcher.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
-import { namesOfPath, withoutSuffixes } from "../module/repository_identity.ts";
+import { namesOfPath } from "../module/repository_identity.ts";
 import { retractedBy } from "../module/retraction.ts";
 import { LicenceCheck } from "../spdx/expression.ts";
 import { type RuleConfig, sideOf } from "./config.ts";
@@ -49,13 +48,11 @@ export type FactCondition = (asked: Question, facts: Facts) => Held | null | Pro
  */
 export function pathCondition({ modules, action }: RuleConfig): (path: ModulePath) => boolean {
   if (modules === undefined) return () => true;
-  const exact = RE2JS.compile(modulesSource(modules));
-  if (action === "allow" || action === "warn") return (path) => exact.test(path);
-  const names = RE2JS.compile(
-    modulesSource(modules.map(withoutSuffixes)),
-    RE2JS.CASE_INSENSITIVE,
-  );
-  return (path) => exact.test(path) || namesOfPath(path).some((name) => names.test(name));
+  const isDenial = action === "hold" || action === "deny";
+  const { matchesPath, matchesName } = globsMatcher(modules, { isDenial });
+  return isDenial
+    ? (path) => matchesPath(path) || namesOfPath(path).some(matchesName)
+    : matchesPath;
 }
 
 /** What can be decided by the question alone. */

@@ -4,8 +4,7 @@
  * (exception_log.ts).
  */
 import { LRUCache } from "lru-cache";
-import { RE2JS } from "re2js";
-import { modulesSource } from "../module/glob.ts";
+import { globsMatcher } from "../module/module_matcher.ts";
 import type { ModuleVersion } from "../module/module_version.ts";
 import type { ModulePath } from "../module/path.ts";
 import type { ExceptionConfig } from "./config.ts";
@@ -72,12 +71,11 @@ function isFor(
 
 function compile(config: ExceptionConfig): Compiled {
   const { modules, versions, until, by, reason, ticket } = config;
-  const pattern = RE2JS.compile(modulesSource(modules));
   return {
     config,
     untilMs: parseEndMs(until),
     text: `${reason} (${by}${ticket === undefined ? "" : `, ${ticket}`}, until ${until})`,
-    isAbout: (path) => pattern.test(path),
+    isAbout: globsMatcher(modules, { isDenial: false }).matchesPath,
     range: versions === undefined ? null : new VersionRange(versions),
   };
 }

@@ -95,6 +95,12 @@ Deno.test("a rule that denies is about every spelling of the path, one that allo
   assert.equal(await ruleOf("example.com/X/y"), "theirs");
   assert.equal(await ruleOf("example.com/x.git/z"), "theirs");
   assert.equal(await ruleOf("example.com/xy"), null);
+  // A negated class is no way around it either.
+  const negated = open({
+    rules: [{ name: "others", modules: ["example.com/[^A]*"], action: "deny" }],
+  });
+  const other = module("v1.0.0", parseModulePath("example.com/Abc"));
+  assert.equal((await negated.decide(other, asking)).rule, "others");
 });
 
 Deno.test("a young version is held until it is old enough; a private one is not", async () => {
